@@ -1,0 +1,40 @@
+# Everything sets itself up: `make demo` and `make test` work in a fresh clone.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Where training goes and how long it takes; .ci/run makes a short one.
+DEMO := demo
+DEMO_FLAGS :=
+
+.PHONY: demo test lint types clean help
+
+help:
+	@echo "make demo   train a small model on handwritten digits (2 minutes) and draw pictures into $(DEMO)/"
+	@echo "make test   run the tests"
+	@echo "make lint   ruff;  make types   mypy"
+
+demo: .venv/ready
+	@if [ -e "$(DEMO)" ]; then echo "$(DEMO) exists already: rename or remove it, or make demo DEMO=another"; exit 1; fi
+	$(BIN)/draw train digits --out $(DEMO) $(DEMO_FLAGS)
+
+test: .venv/ready
+	$(BIN)/python -m pytest
+
+lint: .venv/ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/ready
+	$(BIN)/mypy
+
+# torch comes first and by its exact version, so that pip takes a build that is at hand; what else
+# is pinned is in constraints.txt.
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "draw needs Python 3.11 or newer, got " + sys.version)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv

@@ -1,0 +1,39 @@
+"""DRAW (Gregor et al. 2015): a recurrent network that draws an image step by step."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from draw.attention import GaussianAttention, NoAttention, Window
+    from draw.config import Config, DataConfig, DRAWConfig, TrainConfig
+    from draw.model import DRAW, DRAWOutput, Trajectory
+    from draw.presets import PRESETS
+
+_MODULE_OF = {
+    "DRAW": "model", "DRAWOutput": "model", "Trajectory": "model",
+    "DRAWConfig": "config", "Config": "config", "DataConfig": "config", "TrainConfig": "config",
+    "GaussianAttention": "attention", "NoAttention": "attention", "Window": "attention",
+    "PRESETS": "presets",
+}  # fmt: skip
+
+__all__ = [
+    "DRAW",
+    "PRESETS",
+    "Config",
+    "DRAWConfig",
+    "DRAWOutput",
+    "DataConfig",
+    "GaussianAttention",
+    "NoAttention",
+    "TrainConfig",
+    "Trajectory",
+    "Window",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use, so that `draw --help` does not wait for PyTorch."""
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module 'draw' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"draw.{_MODULE_OF[name]}"), name)

@@ -1,0 +1,232 @@
+"""Run folders, checkpoints and exported models on disk: safetensors and JSON, never pickle.
+
+A checkpoint is one safetensors file. Its header carries the state of the run as JSON and a SHA-256
+over everything in it, so that it is whole or recognisably damaged. A run folder holds
+
+    run.json                            the config, and the versions that it was made with
+    metrics.jsonl                       one JSON object a line: the truth about the run
+    checkpoints/step-00001000.safetensors   weights, their average, optimizer, counters
+    best/config.json, model.safetensors     averaged weights with the lowest validation bound,
+                                            as `DRAW.from_pretrained` reads them
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from draw.config import Config, DataConfig, DRAWConfig, from_dict
+from draw.errors import DrawError
+from draw.files import read_json, write_json, written_atomically
+from draw.model import DRAW
+
+RUN_FILE = "run.json"
+METRICS_FILE = "metrics.jsonl"
+
+
+class DamagedCheckpointError(DrawError):
+    """A file that is not what was written."""
+
+
+def _digest(tensors: dict[str, Tensor], state: str) -> str:
+    digest = hashlib.sha256(state.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    """Write tensors and a JSON state into one file, atomically and with a checksum.
+
+    Raises:
+        DrawError: if the file cannot be written; one that was there before stays.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(state, allow_nan=False)
+    metadata = {"format": "pt", "state": text, "sha256": _digest(tensors, text)}
+    with written_atomically(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+
+def load_tensors(
+    path: Path, checksum_required: bool = True
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_tensors` wrote, on the CPU.
+
+    Raises:
+        DamagedCheckpointError: if the file is not exactly what was written.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise DamagedCheckpointError(f"{path} cannot be read: {error}") from error
+    if "sha256" not in metadata:
+        if checksum_required:
+            raise DamagedCheckpointError(f"{path} has no checksum: it is no checkpoint of draw")
+        return tensors, {}
+    if _digest(tensors, metadata.get("state", "")) != metadata["sha256"]:
+        raise DamagedCheckpointError(f"{path} is damaged: its checksum does not match its content")
+    return tensors, json.loads(metadata["state"])
+
+
+def checkpoint_path(run: Path, step: int) -> Path:
+    """Where the checkpoint of a step is."""
+    return run / "checkpoints" / f"step-{step:08d}.safetensors"
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    found = (run / "checkpoints").glob("step-*.safetensors")
+    return sorted(path for path in found if re.fullmatch(r"step-\d+", path.stem))
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A checkpoint of a run: a file, or a run folder for its newest.
+
+    Raises:
+        DamagedCheckpointError: naming the damaged file, and the one before it if there is one.
+        DrawError: if there is no checkpoint.
+    """
+    if path.is_dir():
+        found = checkpoints(path)
+        if not found:
+            raise DrawError(
+                f"{path} has no checkpoint to go on from; remove the folder and start again"
+            )
+        path = found[-1]
+    try:
+        return load_tensors(path)
+    except DamagedCheckpointError as error:
+        earlier = [other for other in checkpoints(path.parent.parent) if other.name < path.name]
+        advice = (
+            f"the one before it is {earlier[-1]}: draw train --resume {earlier[-1]}"
+            if earlier
+            else "there is none before it"
+        )
+        raise DamagedCheckpointError(f"{error}; {advice}") from error
+
+
+def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with names `prefix.name`."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those tensors whose names start with `prefix.`, without it."""
+    start = prefix + "."
+    return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}
+
+
+def write_run_file(run: Path, config: Config, versions: dict[str, str]) -> None:
+    """Write the config of a run."""
+    write_json(run / RUN_FILE, {"config": config.to_dict(), "versions": versions})
+
+
+def read_run_file(run: Path) -> Config:
+    """The config of a run.
+
+    Raises:
+        DrawError: if the folder is no run, or its file is damaged or from another version.
+    """
+    path = run / RUN_FILE
+    if not path.exists():
+        raise DrawError(f"expected a run folder with a {RUN_FILE}, got {run}")
+    values = read_json(path)
+    try:
+        return Config.from_dict(values["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DrawError(f"{path} does not hold the config of a run: {error}") from error
+
+
+def export_model(
+    folder: Path, model: DRAW, weights: dict[str, Tensor], data: DataConfig, state: dict[str, Any]
+) -> None:
+    """Write weights as `DRAW.from_pretrained` reads them, with the data they were trained on."""
+    write_json(folder / "config.json", {**asdict(model.config), "data": asdict(data)})
+    save_tensors(folder / "model.safetensors", weights, state)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model and what is known about where it came from."""
+
+    model: DRAW
+    source: str
+    """The file or repository of the weights."""
+    data: DataConfig | None
+    """What it was trained on, if that was written down."""
+    config: Config | None
+    """The whole config, for a run folder."""
+    state: dict[str, Any]
+    """Counters and figures kept with the weights, such as step and validation bound."""
+
+
+def load_model(name: str, weights: str = "best") -> LoadedModel:
+    """A model from a run folder, an exported folder or a Hub name.
+
+    Args:
+        name: the folder, or `owner/name` of a repository on the Hub.
+        weights: for a run folder, "best" (lowest validation bound; the latest as long as there
+            was no evaluation) or "last"; both are averaged weights.
+
+    Raises:
+        DrawError: if there is no such model, or it is damaged.
+    """
+    folder = Path(name)
+    if (folder / RUN_FILE).exists():
+        config = read_run_file(folder)
+        best = folder / "best" / "model.safetensors"
+        if weights == "best" and best.exists():
+            tensors, state = load_tensors(best)
+            source = best
+        else:
+            tensors, state = load_checkpoint(folder)
+            tensors, source = without_prefix("average", tensors), checkpoints(folder)[-1]
+        model = DRAW(config.model)
+        model.load_state_dict(tensors)
+        return LoadedModel(model, str(source), config.data, config, state)
+    if folder.is_dir():
+        return _load_exported(folder)
+    return _load_from_hub(name)
+
+
+def _load_exported(folder: Path) -> LoadedModel:
+    values = read_json(folder / "config.json")
+    data = values.pop("data", None)
+    try:
+        model = DRAW(from_dict(DRAWConfig, values))
+        tensors, state = load_tensors(folder / "model.safetensors", checksum_required=False)
+        model.load_state_dict(tensors)
+    except (TypeError, RuntimeError) as error:
+        raise DrawError(f"{folder} does not hold a DRAW model: {error}") from error
+    data = None if data is None else from_dict(DataConfig, data)
+    return LoadedModel(model, str(folder / "model.safetensors"), data, None, state)
+
+
+def _load_from_hub(name: str) -> LoadedModel:
+    choices = "pass a run folder (runs/NAME), an exported folder, or owner/name on the Hub"
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.split("/")[0] in (".", "..", "runs"):
+        raise DrawError(f"there is no folder {name}; {choices}")
+    try:
+        model = DRAW.from_pretrained(name)
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
+        raise DrawError(
+            f"there is no folder {name}, and the Hub has no such model or cannot be reached "
+            f"({type(error).__name__}); {choices}"
+        ) from error
+    return LoadedModel(model, name, None, None, {})

@@ -1,0 +1,230 @@
+"""What a run is made of: model, data and training, as frozen dataclasses that check themselves.
+
+`Config.to_dict` and `Config.from_dict` are the JSON form that a run folder keeps.
+"""
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+SUITABLE_SIZE = "a whole number of at least 1"
+
+
+def _require(holds: bool, name: str, expected: str, got: object) -> None:
+    if not holds:
+        raise ValueError(f"expected {name} to be {expected}, got {got!r}")
+
+
+def _require_whole(section: str, config: object, *names: str) -> None:
+    for name in names:
+        value = getattr(config, name)
+        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
+        _require(whole, f"{section}.{name}", SUITABLE_SIZE, value)
+
+
+@dataclass(frozen=True)
+class DRAWConfig:
+    """The shape of a DRAW model (Table 3 of the paper). Defaults are the paper's for MNIST."""
+
+    rows: int = 28
+    """Height of the images in pixels, the paper's B; follows --data.size where that is given."""
+    columns: int = 28
+    """Width of the images in pixels, the paper's A; follows --data.size where that is given."""
+    channels: int = 1
+    """1 for grey, 3 for colour; follows --data.mode where that is given."""
+    glimpses: int = 64
+    """Steps of reading and drawing, the paper's T. Time and memory grow in proportion."""
+    hidden_size: int = 256
+    """Units of each of the two LSTMs."""
+    latent_size: int = 100
+    """Latent variables per step, the size of z_t."""
+    attention: Literal["gaussian", "none"] = "gaussian"
+    """A movable Gaussian window (eqs 19-29), or the whole image at every step (eqs 17-18)."""
+    read_size: int = 2
+    """Side N of the read window in filters; unused without attention."""
+    write_size: int = 5
+    """Side N of the write window in filters; unused without attention."""
+
+    def __post_init__(self) -> None:
+        _require_whole(
+            "model", self, "rows", "columns", "glimpses", "hidden_size", "latent_size",
+            "read_size", "write_size",
+        )  # fmt: skip
+        _require(self.channels in (1, 3), "model.channels", "1 (grey) or 3 (colour)", self.channels)
+        _require(
+            self.attention in ("gaussian", "none"),
+            "model.attention", "'gaussian' or 'none'", self.attention,
+        )  # fmt: skip
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, rows, columns of one image."""
+        return self.channels, self.rows, self.columns
+
+    @property
+    def window_sizes(self) -> tuple[int | None, int | None]:
+        """Sides of the read and the write window in filters; None without attention."""
+        if self.attention == "none":
+            return None, None
+        return self.read_size, self.write_size
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, and how they are made to fit the model."""
+
+    name: str = "mnist"
+    """A data set that `draw data list` names, or 'images' for your own."""
+    path: str | None = None
+    """A local folder (pictures, or parquet as on the Hub) or a Hub name; by default name's own."""
+    size: tuple[int, ...] | None = None
+    """Rows and columns in pixels, or one number for a square; by default as the images are."""
+    mode: Literal["grey", "colour"] | None = None
+    """Turn every image into this mode; by default as the images are."""
+    fit: Literal["crop", "pad", "stretch"] | None = None
+    """How an image of another size is brought to --data.size; by default it is refused."""
+    binarize: Literal["none", "dynamic"] = "none"
+    """'dynamic' draws each pixel as 0 or 1, anew at each use, with its grey value as probability;
+    images whose pixels are already 0 or 1 ("static") come through unchanged."""
+    cache_dir: str | None = None
+    """Folder of decoded images; by default ~/.cache/draw."""
+
+    def __post_init__(self) -> None:
+        if self.size is not None:
+            sides = all(isinstance(n, int) and n >= 1 for n in self.size)
+            _require(
+                len(self.size) in (1, 2) and sides,
+                "data.size", "one or two whole numbers of at least 1 (rows, columns)", self.size,
+            )  # fmt: skip
+        _require(
+            self.mode in (None, "grey", "colour"), "data.mode", "'grey' or 'colour'", self.mode
+        )
+        _require(
+            self.fit in (None, "crop", "pad", "stretch"),
+            "data.fit", "'crop', 'pad' or 'stretch'", self.fit,
+        )  # fmt: skip
+        _require(
+            self.binarize in ("none", "dynamic"),
+            "data.binarize", "'none' or 'dynamic'", self.binarize,
+        )  # fmt: skip
+
+    @property
+    def rows_and_columns(self) -> tuple[int, int] | None:
+        """The size asked for, as (rows, columns)."""
+        return None if self.size is None else (self.size[0], self.size[-1])
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. The paper gives only Adam: every number here is ours."""
+
+    steps: int = 10_000
+    """Updates of the weights."""
+    batch_size: int = 128
+    """Images per update, over all processes together."""
+    learning_rate: float = 1e-3
+    """Adam's step size after the warm-up."""
+    warmup_steps: int = 500
+    """Steps over which the learning rate rises from 0."""
+    final_learning_rate: float = 0.0
+    """Where the learning rate ends; it falls along half a cosine."""
+    clip_norm: float = 5.0
+    """Longest gradient (L2 norm over all parameters); longer ones are scaled to it."""
+    ema_decay: float = 0.999
+    """Decay of the running average of the weights, which is evaluated and exported."""
+    precision: Literal["fp32", "bf16"] = "fp32"
+    """bf16 rounds the operands of matrix products; weights, states and canvas stay fp32."""
+    seed: int = 0
+    """Decides the initial weights, the order of the images and all noise."""
+    evaluate_every: int = 1000
+    """Steps between evaluations on validation images, each with a grid of samples."""
+    evaluate_images: int | None = None
+    """Validation images for each of these evaluations; by default all."""
+    log_every: int = 20
+    """Steps between lines of metrics.jsonl; each is the mean over the steps since the last."""
+    checkpoint_minutes: float = 2.0
+    """Minutes between checkpoints: the most that a crash can cost."""
+    keep_checkpoints: int = 2
+    """Checkpoints kept for resuming; the best weights are kept besides."""
+
+    def __post_init__(self) -> None:
+        _require_whole(
+            "train", self, "steps", "batch_size", "evaluate_every", "log_every", "keep_checkpoints"
+        )
+        if self.evaluate_images is not None:
+            _require_whole("train", self, "evaluate_images")
+        for name in ("warmup_steps", "seed"):
+            value = getattr(self, name)
+            _require(value >= 0, f"train.{name}", "a whole number of at least 0", value)
+        for name in ("learning_rate", "clip_norm", "checkpoint_minutes"):
+            value = getattr(self, name)
+            _require(0 < value < float("inf"), f"train.{name}", "a number above 0", value)
+        _require(
+            0 <= self.final_learning_rate <= self.learning_rate,
+            "train.final_learning_rate",
+            f"between 0 and train.learning_rate ({self.learning_rate})",
+            self.final_learning_rate,
+        )
+        _require(
+            0 <= self.ema_decay < 1, "train.ema_decay", "at least 0 and below 1", self.ema_decay
+        )
+        _require(
+            self.precision in ("fp32", "bf16"),
+            "train.precision", "'fp32' or 'bf16'", self.precision,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run."""
+
+    preset: str
+    """The preset it started from, which names the run folder."""
+    model: DRAWConfig = field(default_factory=DRAWConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def with_model_following_data(self) -> "Config":
+        """The same run with the model's image shape taken from data.size and data.mode if given."""
+        changes: dict[str, Any] = {}
+        if self.data.rows_and_columns is not None:
+            changes["rows"], changes["columns"] = self.data.rows_and_columns
+        if self.data.mode is not None:
+            changes["channels"] = 1 if self.data.mode == "grey" else 3
+        return dataclasses.replace(self, model=dataclasses.replace(self.model, **changes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Config":
+        """The config that `to_dict` wrote.
+
+        Raises:
+            ValueError: if a field is unknown or has a value that does not fit.
+        """
+        sections = {"model": DRAWConfig, "data": DataConfig, "train": TrainConfig}
+        unknown = sorted(set(values) - {"preset", *sections})
+        if unknown or "preset" not in values:
+            raise ValueError(
+                f"expected a run's config with preset, {', '.join(sections)}; got {sorted(values)}"
+            )
+        parts = {name: from_dict(kind, values.get(name, {})) for name, kind in sections.items()}
+        return cls(preset=values["preset"], **parts)
+
+
+def from_dict(kind: type[Any], values: dict[str, Any]) -> Any:
+    """A dataclass of this module from plain values; JSON's lists become tuples.
+
+    Raises:
+        ValueError: if a field is unknown or has a value that does not fit.
+    """
+    known = [field.name for field in dataclasses.fields(kind)]
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ValueError(
+            f"unknown {kind.__name__} field {', '.join(unknown)}; the known ones are "
+            f"{', '.join(known)}. It may come from a newer version of draw"
+        )
+    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

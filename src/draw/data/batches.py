@@ -1,0 +1,43 @@
+"""Which images a step of training sees, and what they look like to the model."""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from draw.noise import ORDER, generator
+
+
+def batch_indices(seed: int, step: int, batch_size: int, count: int) -> Int[np.ndarray, "batch"]:
+    """Numbers of the images of one training step, a function of its arguments alone.
+
+    The epochs' permutations are laid end to end and cut into batches, so that every image comes
+    exactly once in each epoch and a data set smaller than a batch works.
+    """
+    position = np.arange(step * batch_size, (step + 1) * batch_size)
+    epoch, place = position // count, position % count
+    indices = np.empty(batch_size, dtype=np.int64)
+    for number in np.unique(epoch):
+        permutation = generator(seed, ORDER, int(number)).permutation(count)
+        indices[epoch == number] = permutation[place[epoch == number]]
+    return indices
+
+
+def to_unit_interval(
+    images: UInt8[np.ndarray, "batch channels rows columns"],
+) -> Float[Tensor, "batch channels rows columns"]:
+    """8-bit images as floats in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(images)).float() / 255
+
+
+def binarize(
+    images: Float[Tensor, "batch channels rows columns"],
+    uniform: Float[Tensor, "batch channels rows columns"],
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Draw each pixel as 0 or 1 with its grey value as probability.
+
+    Args:
+        images: in [0, 1]; those whose pixels are 0 or 1 already come back unchanged.
+        uniform: random numbers in [0, 1).
+    """
+    return (uniform < images).float()

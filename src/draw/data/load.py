@@ -1,0 +1,185 @@
+"""The way in: images of a configuration, from the cache or decoded into it."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int64, UInt8
+
+from draw.config import DataConfig
+from draw.data import cache
+from draw.data.build import build
+from draw.data.decode import Conversion
+from draw.data.errors import DataError
+from draw.data.sets import known_set
+from draw.data.source import Source, open_source
+from draw.data.splits import SPLITS
+
+logger = logging.getLogger("draw")
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """One split of a data set, decoded."""
+
+    name: str
+    split: str
+    images: UInt8[np.ndarray, "n channels rows columns"]
+    """A read-only memory map."""
+    labels: Int64[np.ndarray, " n"] | None
+    source: str
+    """Where the images came from, and what was held out, for reports."""
+    fingerprint: str
+    """SHA-256 of the images."""
+    binary: bool
+    """Every pixel is 0 or 255: binarized once and for all ("static")."""
+
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, rows, columns of one image."""
+        channels, rows, columns = self.images.shape[1:]
+        return channels, rows, columns
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three splits of a data set."""
+
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Decoded images in the cache."""
+
+    entry: Path
+    record: cache.Record
+    source: str
+
+    def read(self, name: str, split: str) -> ImageSet:
+        """One split, mapped into memory."""
+        of_split = self.record.splits[split]
+        labels = self.entry / f"{split}-labels.npy"
+        return ImageSet(
+            name=name,
+            split=split,
+            images=cache.load_array(self.entry / f"{split}.npy"),
+            labels=None if of_split.labels is None else cache.load_array(labels),
+            source=self.source,
+            fingerprint=of_split.images,
+            binary=of_split.binary,
+        )
+
+
+def load_splits(config: DataConfig, *, progress: bool = True) -> Splits:
+    """All images of a configuration; see `load_images`."""
+    prepared = find_or_build(config, SPLITS, progress=progress)
+    return Splits(*(prepared.read(config.name, split) for split in SPLITS))
+
+
+def load_images(config: DataConfig, split: str, *, progress: bool = True) -> ImageSet:
+    """One split's images, decoded the first time and read from the cache from then on.
+
+    Args:
+        config: which images, and how they are made to fit. Binarization is not applied here.
+        split: "train", "validation" or "test"; `assign_splits` says where each comes from.
+        progress: whether to show a bar while decoding.
+
+    Raises:
+        DataError: the images cannot be had as asked; the message says what to do.
+    """
+    if split not in SPLITS:
+        raise DataError(f"expected split to be one of {', '.join(SPLITS)}, got {split!r}")
+    return find_or_build(config, (split,), progress=progress).read(config.name, split)
+
+
+def find_or_build(
+    config: DataConfig, splits: tuple[str, ...], *, progress: bool = True
+) -> Prepared:
+    """The cache's entry for a configuration, made if it is not there or damaged.
+
+    Args:
+        config: which images, and how they are made to fit.
+        splits: those whose checksums are compared.
+        progress: whether to show a bar while decoding.
+
+    Raises:
+        DataError: it cannot be made, or is not what the configuration's name promises.
+    """
+    source, conversion, root = open_source(config), conversion_of(config), cache_root(config)
+    entry = known_entry(source, conversion, root)
+    record = None if entry is None else _intact(entry, splits)
+    if entry is None or record is None:
+        logger.info("reading %s", source.description())
+        entry = root / cache.entry_key(source.fingerprint(), conversion)
+        record = _intact(entry, splits)
+        if record is None:
+            build(entry, source, conversion, progress=progress)
+            record = _intact(entry, splits)
+        if record is None:
+            raise DataError(f"{entry} is damaged as soon as it is written; check the disk")
+        note = {"stamp": source.stamp(), "entry": entry.name}
+        cache.remember(root, request_of(source, conversion), note)
+    prepared = Prepared(entry, record, f"{source.description()}; {record.splitting}")
+    _refuse_misnamed(config, prepared)
+    return prepared
+
+
+def known_entry(source: Source, conversion: Conversion, root: Path) -> Path | None:
+    """The entry that the same request led to before, if the originals have not changed since."""
+    note = cache.recall(root, request_of(source, conversion))
+    if note is None or note.get("stamp") != source.stamp():
+        return None
+    return root / str(note.get("entry"))
+
+
+def request_of(source: Source, conversion: Conversion) -> str:
+    """What is asked of the cache, as text."""
+    return f"{cache.FORMAT} {source.location()} {conversion}"
+
+
+def conversion_of(config: DataConfig) -> Conversion:
+    """What a configuration has done to pictures; a known set's Hub pictures have defaults."""
+    asked = Conversion(config.rows_and_columns, config.mode, config.fit)
+    known = known_set(config.name)
+    if config.path is not None or known.hub is None:
+        return asked
+    return Conversion(
+        asked.size or known.size, asked.mode or known.mode, asked.fit or known.fit, known.invert
+    )
+
+
+def cache_root(config: DataConfig) -> Path:
+    """The folder of all decoded images."""
+    return Path(config.cache_dir).expanduser() if config.cache_dir else cache.default_root()
+
+
+def _intact(entry: Path, splits: tuple[str, ...]) -> cache.Record | None:
+    """The record of an entry whose checksums hold; a damaged one is removed, and None returned."""
+    try:
+        record = cache.read_record(entry)
+        if record is not None:
+            for split in splits:
+                cache.verify(entry, record, split)
+        return record
+    except cache.Damaged as damage:
+        cache.discard(entry, damage)
+        return None
+
+
+def _refuse_misnamed(config: DataConfig, prepared: Prepared) -> None:
+    grey = [name for name, split in prepared.record.splits.items() if not split.binary]
+    if config.name == "binarized_mnist" and grey:
+        raise DataError(
+            f"expected binarized_mnist to be binary (every pixel 0 or 255), but the {grey[0]} "
+            f"images of {prepared.source} are not, and nats would not compare; pass the path of "
+            "the binarized set without --data.size, or --data.name mnist"
+        )

@@ -1,0 +1,185 @@
+"""What `draw data list`, `prepare` and `check` have to tell, as plain values."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from draw.config import DataConfig
+from draw.data import cache
+from draw.data.load import (
+    ImageSet,
+    cache_root,
+    conversion_of,
+    find_or_build,
+    known_entry,
+)
+from draw.data.sets import KNOWN_SETS, KnownSet
+from draw.data.source import open_source
+from draw.data.splits import SPLITS
+from draw.data.survey import survey
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A known data set."""
+
+    name: str
+    known: KnownSet
+    prepared: Path | None
+    """Its decoded images, if there are any for its own source at its default size."""
+
+
+@dataclass(frozen=True)
+class SplitReport:
+    """One split of prepared images."""
+
+    name: str
+    count: int
+    binary: bool
+    """Every pixel is 0 or 255."""
+    classes: int | None
+    """How many different labels there are; None without labels."""
+    mean: float
+    """Of all pixels, in 0..1."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Prepared images."""
+
+    name: str
+    source: str
+    folder: Path
+    size_in_bytes: int
+    image_shape: tuple[int, int, int]
+    splits: tuple[SplitReport, ...]
+    modes: dict[str, int]
+    """How many of the original pictures had which mode, as Pillow calls it."""
+    sizes: tuple[tuple[int, int, int], ...]
+    """The most common rows and columns of the originals, and how many had them."""
+    duplicates: int | None
+    """Test images that are, pixel by pixel, also in train; None if not looked for."""
+    problems: tuple[str, ...]
+    """What is wrong; empty if all is well."""
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What a look at a folder's pictures suggests for `--data.size` and `--data.mode`."""
+
+    count: int
+    sizes: tuple[tuple[int, int, int], ...]
+    """The most common rows and columns, and how many pictures have them."""
+    modes: dict[str, int]
+    mode: Literal["grey", "colour"]
+    """Grey if all pictures are."""
+    same_size: bool
+    """Whether no --data.size is needed."""
+
+
+def describe(cache_dir: str | None = None) -> tuple[Listed, ...]:
+    """The known data sets, and where each is if it is prepared. Reads no images, asks no network.
+
+    Args:
+        cache_dir: as in `DataConfig`.
+    """
+    listed = []
+    for name, known in KNOWN_SETS.items():
+        entry = None
+        if known.hub is not None or name == "digits":
+            config = DataConfig(name, cache_dir=cache_dir)
+            entry = known_entry(open_source(config), conversion_of(config), cache_root(config))
+        listed.append(Listed(name, known, entry if entry and entry.is_dir() else None))
+    return tuple(listed)
+
+
+def prepare(config: DataConfig, *, progress: bool = True) -> Report:
+    """Decodes the images of a configuration, if they are not already, and reports them.
+
+    Raises:
+        DataError: as `load_images`.
+    """
+    return _report(config, (), look_for_duplicates=False, progress=progress)
+
+
+def check(config: DataConfig, *, progress: bool = True) -> Report:
+    """Verifies prepared images against their checksums and looks for what may spoil a result.
+
+    Images that are not prepared yet are; damaged ones are made anew, and reported as a problem.
+
+    Raises:
+        DataError: as `load_images`.
+    """
+    damage = _damage(config)
+    return _report(config, damage, look_for_duplicates=True, progress=progress)
+
+
+def suggest(path: str, *, progress: bool = True) -> Suggestion:
+    """Looks through the headers of a folder's (or Hub set's) pictures, decoding none.
+
+    Raises:
+        DataError: the path cannot be used, or pictures in it cannot be read.
+    """
+    found = survey(open_source(DataConfig("images", path)), progress=progress)
+    return Suggestion(
+        count=found.count,
+        sizes=tuple((*size, count) for size, count in found.sizes.most_common(10)),
+        modes=dict(found.modes.most_common()),
+        mode="grey" if found.grey else "colour",
+        same_size=len(found.sizes) == 1,
+    )
+
+
+def _damage(config: DataConfig) -> tuple[str, ...]:
+    """What is wrong with the entry that would be used, before it is used (and so repaired)."""
+    entry = known_entry(open_source(config), conversion_of(config), cache_root(config))
+    try:
+        record = None if entry is None else cache.read_record(entry)
+        if entry is not None and record is not None:
+            for split in SPLITS:
+                cache.verify(entry, record, split)
+    except cache.Damaged as damage:
+        return (f"{entry} was damaged ({damage}) and has been made anew",)
+    return ()
+
+
+def _report(
+    config: DataConfig, problems: tuple[str, ...], *, look_for_duplicates: bool, progress: bool
+) -> Report:
+    prepared = find_or_build(config, SPLITS, progress=progress)
+    images = {split: prepared.read(config.name, split) for split in SPLITS}
+    duplicates = None
+    if look_for_duplicates:
+        duplicates = count_duplicates(images["train"], images["test"])
+        if duplicates:
+            of = f"of {images['test'].count:,} test images"
+            problems += (f"{duplicates:,} {of} are also in train, pixel by pixel",)
+    return Report(
+        name=config.name,
+        source=prepared.source,
+        folder=prepared.entry,
+        size_in_bytes=sum(file.stat().st_size for file in prepared.entry.iterdir()),
+        image_shape=prepared.record.image_shape,
+        splits=tuple(_report_split(images[split]) for split in SPLITS),
+        modes=prepared.record.modes,
+        sizes=prepared.record.sizes,
+        duplicates=duplicates,
+        problems=problems,
+    )
+
+
+def _report_split(images: ImageSet) -> SplitReport:
+    return SplitReport(
+        name=images.split,
+        count=images.count,
+        binary=images.binary,
+        classes=None if images.labels is None else len(set(images.labels.tolist())),
+        mean=float(images.images.mean()) / 255,
+    )
+
+
+def count_duplicates(train: ImageSet, test: ImageSet) -> int:
+    """How many images of one set are, pixel by pixel, also in the other."""
+    known = {hashlib.sha256(image).digest() for image in train.images}
+    return sum(hashlib.sha256(image).digest() in known for image in test.images)

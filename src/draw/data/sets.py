@@ -1,0 +1,96 @@
+"""The data sets known by name. To add one, add an entry to `KNOWN_SETS`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from draw.data.errors import DataError
+
+
+@dataclass(frozen=True)
+class KnownSet:
+    """A data set, and where it comes from when `--data.path` is not given."""
+
+    description: str
+    licence: str
+    hub: str | None = None
+    """Its name on the Hugging Face Hub, if there is one that can be relied on."""
+    sizes: tuple[int, int, int] | None = None
+    """Images in train, validation and test as this package splits them."""
+    image_shape: tuple[int, int, int] | None = None
+    """Channels, rows and columns of an image as loaded by default."""
+    size: tuple[int, int] | None = None
+    """Rows and columns to bring the Hub's pictures to, where --data.size is not given."""
+    mode: Literal["grey", "colour"] | None = None
+    """What to turn the Hub's pictures into, where --data.mode is not given."""
+    fit: Literal["crop", "pad", "stretch"] | None = None
+    """How the Hub's pictures get their size, where --data.fit is not given."""
+    invert: bool = False
+    """The Hub's pictures are dark strokes on white: turn them into white on black."""
+    remedy: str = ""
+    """What to do where it is asked for without a path and has no source of its own."""
+
+
+KNOWN_SETS: dict[str, KnownSet] = {
+    "mnist": KnownSet(
+        "handwritten digits, grey; binarized anew at each use unless told otherwise",
+        "CC BY-SA 3.0",
+        hub="ylecun/mnist",
+        sizes=(50_000, 10_000, 10_000),
+        image_shape=(1, 28, 28),
+    ),
+    "binarized_mnist": KnownSet(
+        "MNIST binarized once and for all, the set of the paper's Table 2",
+        "CC BY-SA 3.0",
+        sizes=(50_000, 10_000, 10_000),
+        image_shape=(1, 28, 28),
+        remedy="no dependable Hub source has it: pass --data.path FOLDER with its parquet files "
+        "(train, validation and test), or --data.name mnist, which is binarized anew at each use",
+    ),
+    "digits": KnownSet(
+        "scikit-learn's handwritten digits, enlarged to 28x28; needs no network",
+        "BSD 3-Clause (scikit-learn), CC BY 4.0 (UCI)",
+        sizes=(1_439, 179, 179),
+        image_shape=(1, 28, 28),
+    ),
+    "fashion-mnist": KnownSet(
+        "pictures of clothes, grey",
+        "MIT",
+        hub="zalando-datasets/fashion_mnist",
+        sizes=(50_000, 10_000, 10_000),
+        image_shape=(1, 28, 28),
+    ),
+    "omniglot": KnownSet(
+        "characters of 50 alphabets; the Hub's 105x105, black on white, become 28x28, white on "
+        "black",
+        "MIT",
+        hub="GATE-engine/omniglot",
+        sizes=(25_968, 3_246, 3_246),
+        image_shape=(1, 28, 28),
+        size=(28, 28),
+        mode="grey",
+        fit="stretch",
+        invert=True,
+    ),
+    "cifar10": KnownSet(
+        "small colour photographs of ten kinds of things",
+        "none stated",
+        hub="uoft-cs/cifar10",
+        sizes=(45_000, 5_000, 10_000),
+        image_shape=(3, 32, 32),
+    ),
+    "images": KnownSet(
+        "your own: a folder of pictures, a folder of parquet files, or a Hub name",
+        "yours",
+        remedy="pass --data.path with your folder of pictures or a Hub name",
+    ),
+}
+
+
+def known_set(name: str) -> KnownSet:
+    """The entry of `KNOWN_SETS`, or a `DataError` that lists them."""
+    if name not in KNOWN_SETS:
+        raise DataError(
+            f"expected data.name to be one of {', '.join(KNOWN_SETS)}, got {name!r}; "
+            "for your own pictures pass --data.name images --data.path FOLDER"
+        )
+    return KNOWN_SETS[name]

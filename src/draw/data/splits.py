@@ -1,0 +1,84 @@
+"""Which picture goes into which split."""
+
+import hashlib
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Int
+
+from draw.data.errors import DataError
+
+SPLITS = ("train", "validation", "test")
+ALIASES = {
+    "train": "train", "training": "train",
+    "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+"""What splits and their folders are called, in either case."""
+
+MNIST_SIZE, MNIST_HELD_OUT = 60_000, 10_000
+
+
+def assign_splits(counts: Mapping[str, int]) -> tuple[dict[str, Int[np.ndarray, " n"]], str]:
+    """Say for every stored picture which split it goes into.
+
+    Splits that are stored are used as they are. One that is missing is held out of train: a tenth
+    of it, at least one picture and at most 10,000, drawn by a fixed shuffle that depends on nothing
+    but the number of pictures, so that it is the same for every training seed (and sets stored
+    class by class are split fairly). The exception is a train split of exactly 60,000 beside a test
+    split, as of MNIST and Fashion-MNIST, whose last 10,000 are by custom the validation set. If
+    there is but one split, it counts as train, whatever its name; other names are left aside.
+
+    Args:
+        counts: how many pictures each stored split has.
+
+    Returns:
+        For each stored split an index into `SPLITS` per picture, -1 for none; and a sentence that
+        says what was held out.
+
+    Raises:
+        DataError: there is no train split among several, or too few pictures.
+    """
+    counts = {name: count for name, count in counts.items() if count}
+    named = {name: ALIASES.get(name.lower()) for name in counts}
+    if len(counts) == 1:
+        named = dict.fromkeys(counts, "train")
+    train = [name for name in counts if named[name] == "train"]
+    if not train:
+        raise DataError(
+            f"expected a split named train, got {', '.join(sorted(counts)) or 'none'}; rename one, "
+            "or keep a single one to have validation and test held out of it"
+        )
+    assigned = {
+        name: np.full(count, SPLITS.index(split) if (split := named[name]) else -1)
+        for name, count in counts.items()
+    }
+    missing = [split for split in SPLITS if split not in named.values()]
+    total = sum(counts[name] for name in train)
+    order, sentence = _held_out(total, missing)
+    targets = np.zeros(total, dtype=np.int64)
+    for split, indices in order.items():
+        targets[indices] = SPLITS.index(split)
+    first = 0
+    for name in train:
+        assigned[name] = targets[first : first + counts[name]]
+        first += counts[name]
+    return assigned, sentence
+
+
+def _held_out(total: int, missing: list[str]) -> tuple[dict[str, list[int]], str]:
+    """Indices for each missing split, and a sentence about them."""
+    if not missing:
+        return {}, "splits as stored"
+    if total == MNIST_SIZE and missing == ["validation"]:
+        kept = MNIST_SIZE - MNIST_HELD_OUT
+        return {"validation": list(range(kept, total))}, "validation: the last 10,000 of train"
+    each = max(1, min(10_000, total // 10))
+    if total <= each * len(missing):
+        raise DataError(
+            f"expected at least {len(missing) + 1} pictures to hold {' and '.join(missing)} out of "
+            f"train, got {total}; add pictures, or make folders train, validation and test"
+        )
+    shuffled = sorted(range(total), key=lambda index: hashlib.sha256(b"%d" % index).digest())
+    order = {split: shuffled[i * each : (i + 1) * each] for i, split in enumerate(missing)}
+    return order, f"{' and '.join(missing)}: {each:,} each, held out of train by a fixed shuffle"

@@ -1,0 +1,165 @@
+"""The bound of eq 12 and the importance-weighted estimate over a whole data set, in nats."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+
+from draw.data.batches import binarize, to_unit_interval
+from draw.errors import DrawError
+from draw.model import DRAW
+from draw.noise import BINARIZE_EVALUATION, EVALUATION, generator, image_noise
+from draw.objective import importance_weighted_estimate
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Means over images, in nats per image, with the standard error of the mean."""
+
+    images: int
+    """How many images, each counted once."""
+    bound: float
+    """Upper bound on -log p(x): reconstruction + kl (eq 12)."""
+    bound_standard_error: float
+    reconstruction: float
+    """L^x (eq 9)."""
+    kl: float
+    """L^z (eqs 10-11)."""
+    kl_per_glimpse: tuple[float, ...]
+    """The share of each step in kl."""
+    importance_samples: int
+    """Samples K per image of the importance-weighted estimate; 0 if it was not asked for."""
+    importance_weighted: float | None
+    """-log 1/K sum_k p(x, z_k) / q(z_k | x)."""
+    importance_weighted_standard_error: float | None
+
+
+def evaluation_images(
+    images: UInt8[np.ndarray, "n channels rows columns"],
+    numbers: Int[np.ndarray, "batch"],
+    dynamic: bool,
+    seed: int,
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Images by number as the model sees them in evaluation.
+
+    Args:
+        images: a whole data set, 8 bits.
+        numbers: which of them.
+        dynamic: draw each pixel as 0 or 1 with its grey value as probability; in evaluation an
+            image comes out the same every time for the same seed.
+        seed: any whole number of at least 0.
+    """
+    x = to_unit_interval(images[numbers])
+    if not dynamic:
+        return x
+    draws = [
+        generator(seed, BINARIZE_EVALUATION, int(i)).random(x.shape[1:], np.float32)
+        for i in numbers
+    ]
+    return binarize(x, torch.from_numpy(np.stack(draws)))
+
+
+@torch.no_grad()
+def evaluate(
+    model: DRAW,
+    images: UInt8[np.ndarray, "n channels rows columns"],
+    *,
+    dynamic: bool = False,
+    batch_size: int = 250,
+    importance_samples: int = 0,
+    seed: int = 0,
+    accelerator: Accelerator | None = None,
+    on_progress: Callable[[int, str], None] = lambda done, text: None,
+) -> Evaluation:
+    """Evaluate a model on every image exactly once.
+
+    The noise of an image depends on its number and the seed alone, so that the result is the same
+    for any batch size and number of processes, but for rounding.
+
+    Args:
+        model: on the device that is to do the work.
+        images: 8 bits, of the model's shape.
+        dynamic: binarize as `evaluation_images` does.
+        batch_size: images at a time; only speed and memory depend on it.
+        importance_samples: K of the importance-weighted estimate, 0 to leave it out. Time grows
+            in proportion.
+        seed: of the noise.
+        accelerator: splits the images among its processes; every process gets the result.
+        on_progress: called with the number of images done by this process and the bound so far.
+
+    Raises:
+        DrawError: if the images do not have the model's shape, or there are none.
+    """
+    if images.shape[1:] != model.config.image_shape or len(images) == 0:
+        raise DrawError(
+            f"expected images of shape {model.config.image_shape} (channels, rows, columns: the "
+            f"model's), got {len(images)} of shape {images.shape[1:]}"
+        )
+    rank = accelerator.process_index if accelerator else 0
+    processes = accelerator.num_processes if accelerator else 1
+    own = np.arange(rank, len(images), processes)
+    columns = _evaluate_own(
+        model, images, own, dynamic, batch_size, importance_samples, seed, on_progress
+    )
+    if processes > 1:
+        columns = np.concatenate(gather_object([columns]))
+    numbers, reconstruction, estimate, kl = (
+        columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3:],
+    )  # fmt: skip
+    assert np.array_equal(np.sort(numbers), np.arange(len(images))), "each image exactly once"
+    bound = reconstruction + kl.sum(1)
+    weighted = importance_samples > 0
+    return Evaluation(
+        images=len(images),
+        bound=float(bound.mean()),
+        bound_standard_error=_standard_error(bound),
+        reconstruction=float(reconstruction.mean()),
+        kl=float(kl.sum(1).mean()),
+        kl_per_glimpse=tuple(float(k) for k in kl.mean(0)),
+        importance_samples=importance_samples,
+        importance_weighted=float(estimate.mean()) if weighted else None,
+        importance_weighted_standard_error=_standard_error(estimate) if weighted else None,
+    )
+
+
+def _evaluate_own(
+    model: DRAW,
+    images: UInt8[np.ndarray, "n channels rows columns"],
+    own: Int[np.ndarray, "m"],
+    dynamic: bool,
+    batch_size: int,
+    importance_samples: int,
+    seed: int,
+    on_progress: Callable[[int, str], None],
+) -> Float[np.ndarray, "m columns"]:
+    """One row an image: number, reconstruction, importance-weighted estimate, KL per glimpse."""
+    device = model.canvas_0.device
+    shape = model.config.glimpses, model.config.latent_size
+    rows, total = [], 0.0
+    for start in range(0, len(own), batch_size):
+        numbers = own[start : start + batch_size]
+        x = evaluation_images(images, numbers, dynamic, seed).to(device)
+        samples = []
+        for k in range(max(1, importance_samples)):
+            noise = image_noise(seed, EVALUATION, numbers, shape, k)
+            samples.append(model(x, noise.to(device)))
+        first = samples[0]
+        estimate = importance_weighted_estimate(torch.stack([s.log_weight for s in samples]))
+        parts = [first.reconstruction[:, None], estimate[:, None], first.kl]
+        values = torch.cat(parts, 1).double().cpu().numpy()
+        rows.append(np.column_stack([numbers, values]))
+        total += float(first.bound.sum())
+        done = start + len(numbers)
+        on_progress(done, f"bound {total / done:.2f} nats")
+    width = 3 + model.config.glimpses
+    return np.concatenate(rows) if rows else np.empty((0, width))
+
+
+def _standard_error(values: Float[np.ndarray, "n"]) -> float:
+    """Standard error of the mean; 0 for a single value, which has no spread to show."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0

@@ -1,0 +1,304 @@
+"""DRAW as a plain loop under autograd: eqs 1-8 and 13-16, the executable specification."""
+
+from typing import NamedTuple
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from draw.attention import GaussianAttention, NoAttention, Window
+from draw.config import DRAWConfig
+from draw.layers import Affine, LSTMCell
+from draw.noise import GENERATION, image_noise
+from draw.objective import kl_divergence, log_weight, reconstruction_loss
+
+
+class State(NamedTuple):
+    """What one step hands to the next; `canvas` is c_t of the paper, in logits."""
+
+    canvas: Float[Tensor, "batch channels rows columns"]
+    h_enc: Float[Tensor, "batch hidden"]
+    c_enc: Float[Tensor, "batch hidden"]
+    h_dec: Float[Tensor, "batch hidden"]
+    c_dec: Float[Tensor, "batch hidden"]
+
+
+class Step(NamedTuple):
+    """One glimpse: the posterior of its code, and the windows (None without attention)."""
+
+    mu: Float[Tensor, "batch latent"]
+    log_sigma: Float[Tensor, "batch latent"]
+    read_window: Window | None
+    write_window: Window | None
+
+
+class DRAWOutput(NamedTuple):
+    """What `DRAW.forward` returns; losses in nats per image."""
+
+    canvas: Float[Tensor, "batch channels rows columns"]
+    """c_T, in logits."""
+    reconstruction: Float[Tensor, "batch"]
+    """L^x (eq 9)."""
+    kl: Float[Tensor, "batch glimpses"]
+    """KL of each step; its sum is L^z (eqs 10-11)."""
+    bound: Float[Tensor, "batch"]
+    """L^x + L^z, an upper bound on -log p(x) (eq 12)."""
+    log_weight: Float[Tensor, "batch"]
+    """log p(x, z) / q(z | x), for the importance-weighted estimate."""
+
+
+class Trajectory(NamedTuple):
+    """A drawing step by step; windows are None without attention, read windows in generation."""
+
+    canvases: Float[Tensor, "glimpses batch channels rows columns"]
+    """c_1 .. c_T, in logits."""
+    write_windows: Window | None
+    """Each field [glimpses, batch], in pixels counted from 1."""
+    read_windows: Window | None
+    """Each field [glimpses, batch], in pixels counted from 1."""
+
+    @property
+    def images(self) -> Float[Tensor, "glimpses batch channels rows columns"]:
+        """sigmoid(c_t): the means of D, which the paper shows."""
+        return self.canvases.sigmoid()
+
+
+def _stack_windows(windows: list[Window | None]) -> Window | None:
+    present = [window for window in windows if window is not None]
+    return Window(*map(torch.stack, zip(*present, strict=True))) if present else None
+
+
+class DRAW(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="draw",
+    tags=["draw", "variational-autoencoder"],
+    license="mit",
+):
+    """The deep recurrent attentive writer of Gregor et al. (2015).
+
+    >>> import torch
+    >>> from draw import DRAW, DRAWConfig
+    >>> model = DRAW(DRAWConfig(rows=28, columns=28, glimpses=8))
+    >>> model(torch.rand(2, 1, 28, 28)).bound.shape  # nats, one per image
+    torch.Size([2])
+    >>> model.generate(4, seed=1).images.shape  # the whole drawing, step by step
+    torch.Size([8, 4, 1, 28, 28])
+
+    `save_pretrained` and `from_pretrained` are the Hugging Face Hub's: a folder or repository
+    with config.json and model.safetensors.
+    """
+
+    def __init__(self, config: DRAWConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden, latent = config.hidden_size, config.latent_size
+        self.attention: GaussianAttention | NoAttention
+        if config.attention == "gaussian":
+            self.attention = GaussianAttention(
+                hidden, *config.image_shape, config.read_size, config.write_size
+            )
+        else:
+            self.attention = NoAttention(hidden, *config.image_shape)
+        self.lstm_enc = LSTMCell(self.attention.features + hidden, hidden)
+        self.lstm_dec = LSTMCell(latent, hidden)
+        self.mu = Affine(hidden, latent)
+        self.log_sigma = Affine(hidden, latent)
+        self.canvas_0 = nn.Parameter(torch.zeros(config.image_shape))
+        self.h_enc_0 = nn.Parameter(torch.zeros(hidden))
+        self.c_enc_0 = nn.Parameter(torch.zeros(hidden))
+        self.h_dec_0 = nn.Parameter(torch.zeros(hidden))
+        self.c_dec_0 = nn.Parameter(torch.zeros(hidden))
+        self._start_weights()
+
+    def _start_weights(self) -> None:
+        """Start the weights where learning is fast; the paper does not say where they start.
+
+        # ours: a forget-gate bias of 1 lets gradients reach back through all steps from the first
+        # update on; a posterior near the prior keeps the noise of the first codes from drowning
+        # what they say.
+        """
+        with torch.no_grad():
+            for lstm in (self.lstm_enc, self.lstm_dec):
+                lstm.bias_ih[self.config.hidden_size : 2 * self.config.hidden_size] += 1
+            for affine in (self.mu, self.log_sigma):
+                affine.weight *= 0.1
+
+    def initial_state(self, batch: int) -> State:
+        """The learned start of every drawing, for a batch of images."""
+        start = State(self.canvas_0, self.h_enc_0, self.c_enc_0, self.h_dec_0, self.c_dec_0)
+        return State(*(part.expand(batch, *part.shape) for part in start))
+
+    def step(
+        self,
+        x: Float[Tensor, "batch channels rows columns"],
+        noise: Float[Tensor, "batch latent"],
+        state: State,
+    ) -> tuple[State, Step]:
+        """One glimpse: look, think, draw (eqs 1-8).
+
+        Args:
+            x: images in [0, 1].
+            noise: standard normal, one number per latent variable.
+            state: what the step before left.
+        """
+        x_hat = x - state.canvas.sigmoid()  # (3)
+        r, read_window = self.attention.read(x, x_hat, state.h_dec)  # (4)
+        seen = torch.cat([r, state.h_dec], -1)
+        h_enc, c_enc = self.lstm_enc(seen, (state.h_enc, state.c_enc))  # (5)
+        mu, log_sigma = self.mu(h_enc), self.log_sigma(h_enc)  # (1-2)
+        z = mu + log_sigma.exp() * noise  # (6)
+        h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec))  # (7)
+        written, write_window = self.attention.write(h_dec)
+        canvas = state.canvas + written  # (8)
+        return (
+            State(canvas, h_enc, c_enc, h_dec, c_dec),
+            Step(mu, log_sigma, read_window, write_window),
+        )
+
+    def forward(
+        self,
+        images: Float[Tensor, "batch channels rows columns"],
+        noise: Float[Tensor, "glimpses batch latent"] | None = None,
+    ) -> DRAWOutput:
+        """The bound on -log p(x) and its parts, for one sample of z per image (eqs 9-12).
+
+        Args:
+            images: float, [batch, channels, rows, columns], in [0, 1].
+            noise: standard normal, fresh for every step; drawn from torch's global generator if
+                left out.
+
+        Raises:
+            ValueError: if the images or the noise are not as the model expects them.
+        """
+        noise = self._checked_noise(images, noise)
+        state, steps = self.initial_state(len(images)), []
+        for noise_t in noise:
+            state, step = self.step(images, noise_t, state)
+            steps.append(step)
+        mu = torch.stack([step.mu for step in steps])
+        log_sigma = torch.stack([step.log_sigma for step in steps])
+        reconstruction = reconstruction_loss(state.canvas, images)  # (9)
+        kl = kl_divergence(mu, log_sigma).mT  # (10-11)
+        return DRAWOutput(
+            canvas=state.canvas,
+            reconstruction=reconstruction,
+            kl=kl,
+            bound=reconstruction + kl.sum(-1),  # (12)
+            log_weight=log_weight(reconstruction, mu, log_sigma, noise),
+        )
+
+    @torch.no_grad()
+    def reconstruct(
+        self,
+        images: Float[Tensor, "batch channels rows columns"],
+        noise: Float[Tensor, "glimpses batch latent"] | None = None,
+        *,
+        seed: int = 0,
+    ) -> Trajectory:
+        """How the model draws given images: canvases, read and write windows of every step.
+
+        Args:
+            images: float, [batch, channels, rows, columns], in [0, 1].
+            noise: as in `forward`; by default made from the seed.
+            seed: the same seed gives the same drawing.
+
+        Raises:
+            ValueError: if the images or the noise are not as the model expects them.
+        """
+        if noise is None:
+            noise = self.noise_for(len(images), seed)
+        noise = self._checked_noise(images, noise)
+        state, canvases, steps = self.initial_state(len(images)), [], []
+        for noise_t in noise:
+            state, step = self.step(images, noise_t, state)
+            canvases.append(state.canvas)
+            steps.append(step)
+        return Trajectory(
+            torch.stack(canvases),
+            write_windows=_stack_windows([step.write_window for step in steps]),
+            read_windows=_stack_windows([step.read_window for step in steps]),
+        )
+
+    @torch.no_grad()
+    def generate(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        noise: Float[Tensor, "glimpses batch latent"] | None = None,
+    ) -> Trajectory:
+        """Draw n new images, and show every step of it (eqs 13-16).
+
+        Args:
+            n: number of images, at least 1.
+            seed: the same seed gives the same images; image i does not depend on n.
+            noise: z_1 .. z_T, standard normal; by default made from the seed.
+
+        Raises:
+            ValueError: if n is below 1, or if the noise has another shape.
+        """
+        if n < 1:
+            raise ValueError(f"expected a number of images of at least 1, got {n}")
+        if noise is None:
+            noise = self.noise_for(n, seed)
+        self._check_noise_shape(noise, n)
+        state, canvases, windows = self.initial_state(n), [], []
+        canvas, h_dec, c_dec = state.canvas, state.h_dec, state.c_dec
+        for z in noise:  # (13)
+            h_dec, c_dec = self.lstm_dec(z, (h_dec, c_dec))  # (14)
+            written, window = self.attention.write(h_dec)
+            canvas = canvas + written  # (15)
+            canvases.append(canvas)
+            windows.append(window)
+        return Trajectory(torch.stack(canvases), _stack_windows(windows), read_windows=None)
+
+    @classmethod
+    def _load_as_safetensor(  # type: ignore[override]
+        cls, model: "DRAW", model_file: str, map_location: str, strict: bool
+    ) -> "DRAW":
+        """Weights that do not fit the model are an error, whatever the hub mixin's default."""
+        return super()._load_as_safetensor(model, model_file, map_location, strict=True)
+
+    @classmethod
+    def _load_as_pickle(  # type: ignore[override]
+        cls, model: "DRAW", model_file: str, map_location: str, strict: bool
+    ) -> "DRAW":
+        """Never: a pickle can run code."""
+        raise ValueError(
+            f"expected weights in model.safetensors, got {model_file}; draw reads no pickles"
+        )
+
+    def noise_for(self, n: int, seed: int) -> Float[Tensor, "glimpses batch latent"]:
+        """The noise that `generate` and `reconstruct` make from a seed, on the model's device."""
+        shape = self.config.glimpses, self.config.latent_size
+        return image_noise(seed, GENERATION, range(n), shape).to(self.canvas_0)
+
+    def _check_noise_shape(self, noise: Tensor, batch: int) -> None:
+        expected = self.config.glimpses, batch, self.config.latent_size
+        if noise.shape != expected:
+            raise ValueError(
+                f"expected noise of shape {expected} (glimpses, batch, latent), "
+                f"got {tuple(noise.shape)}"
+            )
+
+    def _checked_noise(self, images: Tensor, noise: Tensor | None) -> Tensor:
+        expected = self.config.image_shape
+        if images.ndim != 4 or images.shape[1:] != expected:
+            raise ValueError(
+                f"expected images of shape [batch, {', '.join(map(str, expected))}] "
+                f"(channels, rows, columns: the model's), got {list(images.shape)}"
+            )
+        if not images.is_floating_point():
+            raise ValueError(
+                f"expected float images in [0, 1], got {images.dtype}; "
+                "divide 8-bit images by 255 first"
+            )
+        if noise is None:
+            return torch.randn(
+                self.config.glimpses, len(images), self.config.latent_size,
+                dtype=images.dtype, device=images.device,
+            )  # fmt: skip
+        self._check_noise_shape(noise, len(images))
+        return noise

@@ -1,0 +1,41 @@
+"""Random numbers that depend on what they are for, not on what was drawn before them.
+
+Every draw names its purpose and its counter (a step of training, an image of a data set), so that
+a resumed run, a second process or another batch size meets the same numbers.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+TRAINING, EVALUATION, GENERATION, ORDER, BINARIZE_TRAINING, BINARIZE_EVALUATION = range(6)
+"""Purposes: each has a stream of its own."""
+
+
+def generator(seed: int, purpose: int, *counters: int) -> np.random.Generator:
+    """The random generator of one purpose at one counter."""
+    if seed < 0:
+        raise ValueError(f"expected a seed of at least 0, got {seed}")
+    return np.random.default_rng((seed, purpose, *counters))
+
+
+def image_noise(
+    seed: int, purpose: int, images: Iterable[int], shape: tuple[int, ...], sample: int = 0
+) -> Float[Tensor, "..."]:
+    """Standard normal noise [*shape[:-1], image, shape[-1]], each image's by its own number.
+
+    Args:
+        seed: any whole number of at least 0.
+        purpose: one of this module's purposes.
+        images: numbers of the images.
+        shape: shape of one image's noise, such as (glimpses, latent).
+        sample: which of several samples for the same image.
+    """
+    noise = [
+        generator(seed, purpose, int(image), sample).standard_normal(shape, dtype=np.float32)
+        for image in images
+    ]
+    return torch.from_numpy(np.stack(noise, -2))

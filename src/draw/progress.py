@@ -1,0 +1,90 @@
+"""Progress of long work: a live bar in a terminal, plain lines now and then anywhere else."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+SECONDS_BETWEEN_LINES = 10.0
+
+Update = Callable[[int, str], None]
+"""update(how many are done, what to show beside it)."""
+
+
+class _Rate(ProgressColumn):
+    def __init__(self, unit: str, units_per_item: int) -> None:
+        super().__init__()
+        self.unit, self.units_per_item = unit, units_per_item
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed * self.units_per_item:.0f} {self.unit}/s")
+
+
+@contextmanager
+def progress(
+    what: str,
+    total: int,
+    *,
+    done: int = 0,
+    unit: str = "images",
+    units_per_item: int = 1,
+    enabled: bool = True,
+) -> Iterator[Update]:
+    """Show on standard error how far some work is: rate, time left, and a text of the caller's.
+
+    Args:
+        what: a word or two for the work.
+        total: the count at the end.
+        done: the count at the start, for work that is resumed.
+        unit: what the rate counts.
+        units_per_item: how many units one count stands for.
+        enabled: False shows nothing, as on all but one of several processes.
+    """
+    console = Console(stderr=True)
+    if not enabled:
+        yield lambda done, text: None
+    elif console.is_terminal:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            _Rate(unit, units_per_item),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+            TextColumn("{task.fields[text]}"),
+        )
+        with Progress(*columns, console=console) as bars:
+            task = bars.add_task(what, total=total, completed=done, text="")
+            yield lambda done, text: bars.update(task, completed=done, text=text)
+    else:
+        yield _plain_lines(console, what, total, done, unit, units_per_item)
+
+
+def _plain_lines(
+    console: Console, what: str, total: int, start: int, unit: str, units_per_item: int
+) -> Update:
+    began = last = time.monotonic()
+
+    def update(done: int, text: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < SECONDS_BETWEEN_LINES and done < total:
+            return
+        last = now
+        speed = (done - start) / max(now - began, 1e-9)
+        left = time.strftime("%H:%M:%S", time.gmtime((total - done) / speed)) if speed else "?"
+        line = f"{what} {done}/{total}  {speed * units_per_item:.0f} {unit}/s  {left} left  {text}"
+        console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
+
+    return update

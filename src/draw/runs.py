@@ -1,0 +1,201 @@
+"""Starting a run, and going on with one."""
+
+import dataclasses
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from draw.checkpoint import (
+    METRICS_FILE,
+    checkpoint_path,
+    checkpoints,
+    load_checkpoint,
+    load_model,
+    read_run_file,
+    write_run_file,
+)
+from draw.config import Config
+from draw.data import ImageSet
+from draw.errors import DrawError
+from draw.metrics import forget_metrics_after, read_metrics
+from draw.report import evaluate_with_progress, write_pictures
+from draw.train import Trainer
+
+FREE_ON_RESUME = frozenset(
+    {
+        "steps", "learning_rate", "warmup_steps", "final_learning_rate", "clip_norm", "precision",
+        "evaluate_every", "evaluate_images", "log_every", "checkpoint_minutes", "keep_checkpoints",
+    }
+)  # fmt: skip
+"""Fields of `TrainConfig` that may change when a run is resumed; the rest decide what the numbers
+of a checkpoint mean."""
+
+
+def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -> Trainer:
+    """A new run in a folder of its own.
+
+    Raises:
+        DrawError: if the folder holds something already, or the images do not fit the model.
+    """
+    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+        raise DrawError(
+            f"{run} exists already and is left as it is; go on with it by draw train --resume "
+            f"{run}, or name another folder with --out"
+        )
+    for images in (training, validation):
+        check_shape(config, images)
+    trainer = Trainer(config, run, training, validation)
+    trainer.start_from_data()
+    if trainer.main:
+        versions = {name: version(name) for name in ("draw", "torch", "numpy", "accelerate")}
+        write_run_file(run, config, {**versions, "python": platform.python_version()})
+    trainer.accelerator.wait_for_everyone()
+    return trainer
+
+
+def resumed_config(run: Path, after: Config | None = None) -> Config:
+    """The config of a run to go on with.
+
+    Args:
+        run: the run folder.
+        after: what the user made of it; by default as it is.
+
+    Raises:
+        DrawError: if a change does not fit what the checkpoint holds.
+    """
+    before = read_run_file(run)
+    after = after or before
+    changes = [
+        f"{section}.{name} is {old!r} in {run}, got {new!r}"
+        for section, free in (
+            ("model", frozenset[str]()),
+            ("data", frozenset({"path", "cache_dir"})),
+            ("train", FREE_ON_RESUME),
+        )
+        for name, old in dataclasses.asdict(getattr(before, section)).items()
+        if name not in free and (new := getattr(getattr(after, section), name)) != old
+    ]
+    if changes:
+        raise DrawError(
+            f"this does not fit the checkpoint: {'; '.join(changes)}. Leave it out, or start a "
+            "new run"
+        )
+    return after
+
+
+def resume(config: Config, checkpoint: Path, training: ImageSet, validation: ImageSet) -> Trainer:
+    """Go on with a run.
+
+    Args:
+        config: what `resumed_config` returned.
+        checkpoint: a run folder, for its newest checkpoint, or one of its checkpoint files.
+        training: the same images as before.
+        validation: the same images as before.
+
+    Raises:
+        DrawError: if the checkpoint is missing, damaged, complete, or does not fit.
+    """
+    run = run_of(checkpoint)
+    tensors, state = load_checkpoint(checkpoint)
+    finished = any(line["kind"] == "test" for line in read_metrics(run / METRICS_FILE))
+    if state["step"] >= config.train.steps and finished:
+        raise DrawError(
+            f"{run} has all of its {config.train.steps} steps; for more, pass --train.steps "
+            f"{2 * config.train.steps}"
+        )
+    for images in (training, validation):
+        check_shape(config, images)
+    trainer = Trainer(config, run, training, validation)
+    trainer.restore(tensors, state)
+    if trainer.main:
+        for later in checkpoints(run):
+            if later.name > checkpoint_path(run, trainer.step).name:
+                later.unlink()
+        forget_metrics_after(run / METRICS_FILE, trainer.step)
+    trainer.accelerator.wait_for_everyone()
+    return trainer
+
+
+def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
+    """Train to the end, evaluate the best weights on the test images, and make the pictures.
+
+    Returns:
+        The result in plain values; None in all processes but the first.
+
+    Raises:
+        Interrupted: after Ctrl-C or SIGTERM, when everything is saved.
+        DrawError: if the loss is no longer finite, or a file cannot be written.
+    """
+    if trainer.main:
+        print(_describe_start(trainer), flush=True)
+    trainer.fit()
+    accelerator, run = trainer.accelerator, trainer.run
+    accelerator.wait_for_everyone()
+    best = load_model(str(run))
+    dynamic = trainer.config.data.binarize == "dynamic" and not test.binary
+    model = best.model.to(accelerator.device)
+    result = evaluate_with_progress(model, test, accelerator, dynamic=dynamic)
+    trainer.log_evaluation("test", result)
+    accelerator.end_training()
+    if not trainer.main:
+        return None
+    pictures = write_pictures(run, trainer.training, test, dynamic)
+    print(
+        f"\ntest bound {result.bound:.2f} +- {result.bound_standard_error:.2f} nats = "
+        f"reconstruction {result.reconstruction:.2f} + KL {result.kl:.2f} ({result.images} images)"
+        f"\nweights of step {best.state['step']}, the best on validation images of "
+        f"{trainer.step} steps in {trainer.seconds / 60:.1f} minutes\nlook at  "
+        + "\n         ".join(str(path) for path in pictures)
+    )
+    return {
+        "run": str(run),
+        "best": best.state,
+        "test": dataclasses.asdict(result),
+        "seconds": trainer.seconds,
+        "pictures": [str(path) for path in pictures],
+    }
+
+
+def _describe_start(trainer: Trainer) -> str:
+    images, config = trainer.training, trainer.config
+    if images.binary:
+        binarization = "pixels are 0 or 1 (static)"
+    elif trainer.dynamic:
+        binarization = "pixels are drawn as 0 or 1 anew at each use (dynamic)"
+    else:
+        binarization = "grey values: nats are a cross-entropy, no likelihood"
+    parameters = sum(p.numel() for p in trainer.bare_model.parameters())
+    return (
+        f"{config.preset}: {images.count:,} images of {_times(images.image_shape)} from "
+        f"{images.source}; {binarization}\n{parameters:,} parameters, {config.model.glimpses} "
+        f"glimpses; {trainer.accelerator.device}, {config.train.precision}, "
+        f"{trainer.accelerator.num_processes} process(es); run folder {trainer.run}"
+    )
+
+
+def run_of(checkpoint: Path) -> Path:
+    """The run folder of a checkpoint file, or the folder itself."""
+    return checkpoint if checkpoint.is_dir() else checkpoint.parent.parent
+
+
+def check_shape(config: Config, images: ImageSet) -> None:
+    """Compare images with the model.
+
+    Raises:
+        DrawError: if they do not fit, with the flags that would make them.
+    """
+    expected, got = config.model.image_shape, images.image_shape
+    if got != expected:
+        mode = "grey" if expected[0] == 1 else "colour"
+        size = " ".join(map(str, expected[1:] if expected[1] != expected[2] else expected[1:2]))
+        raise DrawError(
+            f"expected images of {_times(expected)} (the model's), got {_times(got)} from "
+            f"{images.source}; pass --data.size {size} --data.mode {mode} --data.fit crop to "
+            f"convert them, or --model.rows {got[1]} --model.columns {got[2]} --model.channels "
+            f"{got[0]} for another model"
+        )
+
+
+def _times(shape: tuple[int, int, int]) -> str:
+    return f"{shape[1]}x{shape[2]}x{shape[0]}"

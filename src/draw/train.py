@@ -1,0 +1,360 @@
+"""The training loop, on Accelerate.
+
+The order of the images and all noise are functions of the seed and the step, so a run that was
+interrupted and resumed ends with the same bits on the CPU, and two processes make the same updates
+as one with the same global batch.
+"""
+
+import dataclasses
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, cast
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+from jaxtyping import Float
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from draw.checkpoint import (
+    METRICS_FILE,
+    checkpoint_path,
+    checkpoints,
+    export_model,
+    prefixed,
+    save_tensors,
+    without_prefix,
+)
+from draw.config import Config, TrainConfig
+from draw.data import ImageSet
+from draw.data.batches import batch_indices, binarize, to_unit_interval
+from draw.errors import DrawError, Interrupted
+from draw.evaluate import Evaluation, evaluate
+from draw.metrics import append_metrics
+from draw.model import DRAW
+from draw.noise import BINARIZE_TRAINING, TRAINING, generator
+from draw.progress import Update, progress
+from draw.visualize import sample_grid
+
+
+def learning_rate_at(step: int, config: TrainConfig) -> float:
+    """Adam's step size at a step (0-based): a linear warm-up, then half a cosine."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    height = config.learning_rate - config.final_learning_rate
+    return config.final_learning_rate + height * (1 + math.cos(math.pi * min(1.0, progress))) / 2
+
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def _average_weights(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """An exponential moving average whose memory grows to `decay`, so that it starts unbiased."""
+
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
+        n = int(count)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return update
+
+
+def make_accelerator(precision: str, tensorboard: Path | None = None) -> Accelerator:
+    """Accelerate on the GPU if there is one, else on the CPU.
+
+    Raises:
+        DrawError: if Accelerate did not join the processes that a launcher started.
+    """
+    accelerator = Accelerator(
+        cpu=not torch.accelerator.is_available(),
+        mixed_precision="bf16" if precision == "bf16" else "no",
+        log_with="tensorboard" if tensorboard else None,
+        project_dir=tensorboard,
+    )
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator.num_processes != launched:
+        raise DrawError(
+            f"expected {launched} processes (WORLD_SIZE), Accelerate joined "
+            f"{accelerator.num_processes}; start with torchrun or accelerate launch"
+        )
+    return accelerator
+
+
+class Trainer:
+    """A run: model, optimizer, averaged weights, and the folder that holds them.
+
+    Args:
+        config: the whole run.
+        run: the run folder.
+        training: images to learn from.
+        validation: images to choose the best weights by.
+    """
+
+    def __init__(self, config: Config, run: Path, training: ImageSet, validation: ImageSet) -> None:
+        self.config, self.run = config, run
+        self.training, self.validation = training, validation
+        self.dynamic = config.data.binarize == "dynamic" and not training.binary
+        self.accelerator = make_accelerator(config.train.precision, run / "tensorboard")
+        processes = self.accelerator.num_processes
+        if config.train.batch_size % processes:
+            raise DrawError(
+                f"expected train.batch_size to be a multiple of the {processes} processes, got "
+                f"{config.train.batch_size}; pass --train.batch-size "
+                f"{math.ceil(config.train.batch_size / processes) * processes}"
+            )
+        set_seed(config.train.seed)
+        self.bare_model = DRAW(config.model)
+        self.average: AveragedModel = AveragedModel(
+            self.bare_model, multi_avg_fn=_average_weights(config.train.ema_decay)
+        )
+        adam = torch.optim.Adam(self.bare_model.parameters(), lr=0.0, fused=True)
+        self.average.to(self.accelerator.device)
+        self.model, self.optimizer = self.accelerator.prepare(self.bare_model, adam)
+        self.step = 0
+        self.seconds = 0.0
+        self.best: float | None = None
+        self.sums: dict[str, float] = {}
+        self.text = ""
+        self.stop_asked = False
+
+    @property
+    def main(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return bool(self.accelerator.is_main_process)
+
+    def start_from_data(self) -> None:
+        """Start the canvas at the mean of the training images, so that learning begins with shape.
+
+        `# ours:` the paper learns c_0 and does not say where it starts.
+        """
+        mean = self.training.images[:10_000].mean(0, dtype=np.float64) / 255
+        canvas_0 = torch.from_numpy(mean.clip(0.01, 0.99)).logit()
+        with torch.no_grad():
+            self.bare_model.canvas_0.copy_(canvas_0)
+
+    def fit(self) -> None:
+        """Train to the last step; ends early with `Interrupted` after Ctrl-C or SIGTERM.
+
+        Raises:
+            DrawError: if the loss is no longer finite, or a file cannot be written.
+        """
+        config = self.config.train
+        last_saved = began = time.monotonic()
+        seconds_before = self.seconds
+        if self.main:
+            self.accelerator.init_trackers("")
+            if not checkpoints(self.run):
+                self.save()
+        bar = progress(
+            "train",
+            config.steps,
+            done=self.step,
+            units_per_item=config.batch_size,
+            enabled=self.main,
+        )
+        with self._stopping_on_signals(), bar as update:
+            while self.step < config.steps:
+                stop = self._one_step()
+                self.seconds = seconds_before + time.monotonic() - began
+                if self.step % config.log_every == 0 or self.step == config.steps:
+                    self._log_training()
+                update(self.step, self.text)
+                if self.step % config.evaluate_every == 0 or self.step == config.steps:
+                    self._evaluate(update)
+                due = time.monotonic() - last_saved > 60 * config.checkpoint_minutes
+                if self.main and (due or stop or self.step == config.steps):
+                    self.save()
+                    last_saved = time.monotonic()
+                if stop and self.step < config.steps:
+                    raise Interrupted(self.run, self.step)
+
+    def _one_step(self) -> bool:
+        """One update of the weights; says whether any process was asked to stop."""
+        config = self.config.train
+        images, noise = self._batch()
+        output = self.model(images, noise)
+        loss = output.bound.mean()
+        self.accelerator.backward(loss)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+        parts = torch.stack([output.reconstruction.mean(), output.kl.sum(1).mean()]).detach()
+        flag = parts.new_tensor([float(self.stop_asked)])
+        reconstruction, kl, stop = self.accelerator.reduce(
+            torch.cat([parts, flag]), "mean"
+        ).tolist()
+        rate = learning_rate_at(self.step, config)
+        if not math.isfinite(reconstruction + kl) or not math.isfinite(float(norm)):
+            raise DrawError(
+                f"the bound or its gradient is no longer finite at step {self.step} "
+                f"(reconstruction {reconstruction}, KL {kl}, gradient norm {float(norm)}, learning "
+                f"rate {rate:.2g}). The last good state is {checkpoints(self.run)[-1]}. Try a "
+                f"smaller step: draw train --resume {self.run} --train.learning-rate "
+                f"{config.learning_rate / 2:.2g}, or a smaller --train.clip-norm"
+            )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.average.update_parameters(self.bare_model)
+        self.step += 1
+        for name, value in (
+            ("bound", reconstruction + kl),
+            ("reconstruction", reconstruction),
+            ("kl", kl),
+            ("gradient_norm", float(norm)),
+            ("steps", 1.0),
+        ):
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        return bool(stop > 0)
+
+    def _batch(
+        self,
+    ) -> tuple[
+        Float[Tensor, "batch channels rows columns"], Float[Tensor, "glimpses batch latent"]
+    ]:
+        """This process's share of the images and the noise of the current step."""
+        config, device = self.config, self.accelerator.device
+        size, seed = config.train.batch_size, config.train.seed
+        share = size // self.accelerator.num_processes
+        own = slice(
+            self.accelerator.process_index * share, (self.accelerator.process_index + 1) * share
+        )
+        indices = batch_indices(seed, self.step, size, self.training.count)[own]
+        images = to_unit_interval(self.training.images[indices])
+        if self.dynamic:
+            random = generator(seed, BINARIZE_TRAINING, self.step)
+            uniform = random.random((size, *images.shape[1:]), np.float32)[own]
+            images = binarize(images, torch.from_numpy(uniform))
+        shape = config.model.glimpses, size, config.model.latent_size
+        noise = generator(seed, TRAINING, self.step).standard_normal(shape, np.float32)[:, own]
+        return images.to(device), torch.from_numpy(noise).to(device)
+
+    def _log_training(self) -> None:
+        count = self.sums.pop("steps")
+        means = {name: total / count for name, total in self.sums.items()}
+        self.sums = {}
+        rate = self.step * self.config.train.batch_size / max(self.seconds, 1e-9)
+        self.text = _describe(means["bound"], means["reconstruction"], means["kl"])
+        self._log(
+            "train",
+            **means,
+            learning_rate=learning_rate_at(self.step - 1, self.config.train),
+            seconds=round(self.seconds, 1),
+            images_per_second=round(rate, 1),
+        )
+
+    def _evaluate(self, update: Update) -> None:
+        """The bound on validation images under the averaged weights; keeps the best of them."""
+        limit = self.config.train.evaluate_images or self.validation.count
+        model = cast(DRAW, self.average.module)
+        with self.accelerator.autocast():
+            result = evaluate(
+                model,
+                self.validation.images[:limit],
+                dynamic=self.config.data.binarize == "dynamic" and not self.validation.binary,
+                accelerator=self.accelerator,
+                on_progress=lambda done, text: update(self.step, f"validation: {text}"),
+            )
+        self.text = _describe(result.bound, result.reconstruction, result.kl) + " (validation)"
+        update(self.step, self.text)
+        self.log_evaluation("validation", result)
+        if not self.main or not math.isfinite(result.bound):
+            return
+        if self.best is None or result.bound < self.best:
+            self.best = result.bound
+            state = {"step": self.step, "validation_bound": result.bound}
+            export_model(self.run / "best", model, model.state_dict(), self.config.data, state)
+        drawing = model.generate(64, seed=self.config.train.seed)
+        sample_grid(drawing.images[-1], self.run / "samples" / f"step-{self.step:08d}.png")
+
+    def log_evaluation(self, kind: str, result: Evaluation) -> None:
+        """Add a line about an evaluation to metrics.jsonl and TensorBoard."""
+        self._log(kind, **{k: v for k, v in dataclasses.asdict(result).items() if v is not None})
+
+    def _log(self, kind: str, **values: Any) -> None:
+        if not self.main:
+            return
+        images = self.step * self.config.train.batch_size
+        line = {"kind": kind, "step": self.step, "images_seen": images, **values}
+        append_metrics(self.run / METRICS_FILE, line)
+        scalars = {f"{kind}/{k}": v for k, v in values.items() if isinstance(v, int | float)}
+        self.accelerator.log(scalars, step=self.step)
+
+    def save(self) -> None:
+        """Write a checkpoint, and remove those that are older than the ones to keep."""
+        optimizer = self.optimizer.state_dict()["state"]
+        tensors = {
+            **prefixed("model", self.bare_model.state_dict()),
+            **prefixed("average", self.average.module.state_dict()),
+            **{
+                f"optimizer.{index}.{name}": value
+                for index, values in optimizer.items()
+                for name, value in values.items()
+            },
+        }
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "sums": self.sums,
+            "averaged": int(self.average.n_averaged),
+            "images": self.training.fingerprint,
+        }
+        save_tensors(checkpoint_path(self.run, self.step), tensors, state)
+        for old in checkpoints(self.run)[: -self.config.train.keep_checkpoints]:
+            old.unlink()
+
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Put back what `save` wrote.
+
+        Raises:
+            DrawError: if the weights do not fit the config, or the images are other ones.
+        """
+        if state["images"] != self.training.fingerprint:
+            raise DrawError(
+                f"the training images are not those that {self.run} was trained on (fingerprint "
+                f"{self.training.fingerprint[:12]}, expected {state['images'][:12]}); pass their "
+                "folder with --data.path"
+            )
+        try:
+            self.bare_model.load_state_dict(without_prefix("model", tensors))
+            self.average.module.load_state_dict(without_prefix("average", tensors))
+        except RuntimeError as error:
+            raise DrawError(f"the checkpoint does not fit the config: {error}") from error
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in without_prefix("optimizer", tensors).items():
+            index, key = name.split(".", 1)
+            moments.setdefault(int(index), {})[key] = value
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.average.n_averaged.fill_(state["averaged"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.best, self.sums = state["best"], state["sums"]
+
+    @contextmanager
+    def _stopping_on_signals(self) -> Iterator[None]:
+        """Turn the first Ctrl-C or SIGTERM into a request to stop after the current step."""
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            self.stop_asked = True
+            signal.signal(number, before[signal.Signals(number)])
+
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in before:
+            signal.signal(number, ask)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _describe(bound: float, reconstruction: float, kl: float) -> str:
+    return f"bound {bound:.2f} = reconstruction {reconstruction:.2f} + KL {kl:.2f} nats"

@@ -1,0 +1,30 @@
+"""Pictures of drawings: grids, steps with their windows, animations and training curves.
+
+>>> from draw.visualize import animate, generation_strip, sample_grid
+>>> drawings = model.generate(16, seed=1)
+>>> sample_grid(drawings.images[-1], "samples.png")
+>>> generation_strip(drawings, "generation.png", write_size=model.config.write_size)
+>>> animate(drawings, "generation.gif", write_size=model.config.write_size)
+
+Pixels are enlarged by whole numbers and never interpolated. Every function writes its file
+whole or not at all, and returns its path.
+"""
+
+from draw.visualize.animation import animate
+from draw.visualize.curves import training_curves
+from draw.visualize.grids import last_column, nearest_images, reconstruction_grid, sample_grid
+from draw.visualize.strips import generation_strip, reconstruction_strip
+from draw.visualize.windows import Box, window_box
+
+__all__ = [
+    "Box",
+    "animate",
+    "generation_strip",
+    "last_column",
+    "nearest_images",
+    "reconstruction_grid",
+    "reconstruction_strip",
+    "sample_grid",
+    "training_curves",
+    "window_box",
+]

@@ -1,0 +1,195 @@
+"""Drawings growing step by step, as GIF, WebP or MP4."""
+
+import math
+import os
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from draw.attention import Window
+from draw.errors import DrawError
+from draw.files import written_atomically
+from draw.model import Trajectory
+from draw.visualize.layout import (
+    GAP,
+    WIDE_GAP,
+    Images,
+    Key,
+    Label,
+    Pixels,
+    check_pairs,
+    check_suffix,
+    enlarge,
+    grid_columns,
+    scale_for,
+    sheet,
+    to_pixels,
+)
+from draw.visualize.strips import step_tiles, window_keys
+from draw.visualize.windows import READ_COLOUR, WRITE_COLOUR, draw_box, window_box
+
+MAX_DRAWINGS = 64
+"""Most drawings in an animation; of more, the first ones are shown and the picture says so."""
+WIDTH = 480
+"""Picture pixels to aim at for a row: small enough for a README."""
+SUFFIXES = (".gif", ".webp", ".mp4")
+
+
+def animate(
+    trajectory: Trajectory,
+    path: str | os.PathLike[str],
+    *,
+    write_size: int | None,
+    read_size: int | None = None,
+    images: Images | None = None,
+    frames_per_second: float | None = None,
+    hold_seconds: float = 2.0,
+    columns: int | None = None,
+) -> Path:
+    """Drawings that grow at once, a frame a step, with the windows as rectangles.
+
+    The last frame is the finished drawings without rectangles. GIF and WebP loop for ever.
+
+    Args:
+        trajectory: at most `MAX_DRAWINGS` of its drawings are shown.
+        path: a .gif, .webp (lossless) or .mp4 (H.264, yuv420p) file.
+        write_size: side N of the write window in filters; None leaves its rectangles out.
+        read_size: the same of the read window.
+        images: what was to be drawn; each is then shown left of its drawing, the read window
+            on it. Without them the read window is on the drawing.
+        frames_per_second: by default what lets a drawing take 5 seconds, within 4 and 12.
+        hold_seconds: how long the finished drawings stay.
+        columns: drawings in a row; by default as square as can be.
+
+    Raises:
+        DrawError: if the suffix is not one of the three, or the rate or duration cannot be.
+        ValueError: if there are no drawings, or images and drawings do not match.
+    """
+    target = check_suffix(path, SUFFIXES)
+    if frames_per_second is None:
+        frames_per_second = min(max(len(trajectory.canvases) / 5, 4.0), 12.0)
+    if not 0 < frames_per_second <= 50 or not 0 <= hold_seconds < math.inf:
+        raise DrawError(
+            "expected frames_per_second above 0 and up to 50, and hold_seconds of at least 0, "
+            f"got {frames_per_second} and {hold_seconds}"
+        )
+    if images is not None:
+        check_pairs(images, trajectory.canvases[-1])
+    frames = _frames(trajectory, images, read_size, write_size, columns)
+    with written_atomically(target) as temporary:
+        write = _write_mp4 if target.suffix.lower() == ".mp4" else _write_with_pillow
+        write(frames, temporary, frames_per_second, hold_seconds)
+    return target
+
+
+def _frames(
+    trajectory: Trajectory,
+    images: Images | None,
+    read_size: int | None,
+    write_size: int | None,
+    columns: int | None,
+) -> list[Image.Image]:
+    """A frame for each step, and the finished drawings without rectangles as the last."""
+    glimpses, total, _, height, width = trajectory.canvases.shape
+    shown = min(total, MAX_DRAWINGS)
+    columns = min(grid_columns(shown, columns), shown)
+    across = columns if images is None else 2 * columns
+    scale = scale_for(trajectory.canvases.shape, across, WIDTH)
+    originals = None if images is None else list(enlarge(to_pixels(images[:shown]), scale))
+    on_drawing = read_size if images is None else None
+    steps = [
+        step_tiles(trajectory, range(glimpses), i, scale, on_drawing, write_size)
+        for i in range(shown)
+    ]
+    keys = window_keys(trajectory, read_size, write_size)
+    note = f", the first {shown} of {total}" if shown < total else ""
+    labels, gaps = [], [GAP] * across
+    if images is not None:
+        gaps = [WIDE_GAP, GAP // 2] * columns
+        labels = [Label(j, j, ("image", "drawn")[j % 2]) for j in range(across)]
+
+    def frame(t: int, drawn: Sequence[Pixels], seen: Sequence[Pixels] | None) -> Image.Image:
+        tiles = list(drawn)
+        if seen is not None:
+            tiles = [tile for pair in zip(seen, drawn, strict=True) for tile in pair]
+        rows = [tiles[start : start + across] for start in range(0, len(tiles), across)]
+        legend = [*keys, Key(None, f"t = {t + 1} of {glimpses}{note}")]
+        return sheet(rows, labels=labels, gaps=gaps, legend=legend)
+
+    frames = []
+    for t in range(glimpses):
+        seen = originals
+        if originals is not None and trajectory.read_windows is not None and read_size is not None:
+            windows = [
+                Window(*(part[t, i] for part in trajectory.read_windows)) for i in range(shown)
+            ]
+            seen = [
+                draw_box(tile, window_box(window, read_size, height, width, scale), READ_COLOUR)
+                for tile, window in zip(originals, windows, strict=True)
+            ]
+        frames.append(frame(t, [tiles[t] for tiles in steps], seen))
+    finals = enlarge(to_pixels(trajectory.canvases[-1, :shown].sigmoid()), scale)
+    frames.append(frame(glimpses - 1, list(finals), originals))
+    return _one_even_size(frames)
+
+
+def _one_even_size(frames: Sequence[Image.Image]) -> list[Image.Image]:
+    """The frames on white, as large as the largest, with even sides as yuv420p needs them."""
+    width, height = (max(frame.size[k] for frame in frames) for k in (0, 1))
+    size = width + width % 2, height + height % 2
+    grown = []
+    for frame in frames:
+        page = Image.new("RGB", size, "white")
+        page.paste(frame, (0, 0))
+        grown.append(page)
+    return grown
+
+
+def _write_with_pillow(
+    frames: Sequence[Image.Image], path: Path, frames_per_second: float, hold_seconds: float
+) -> None:
+    # A GIF counts in hundredths of a second.
+    each = 10 * round(100 / frames_per_second)
+    durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold_seconds))]
+    if path.suffix.lower() == ".gif":
+        palette = _palette(frames)
+        frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    frames[0].save(
+        path, save_all=True, append_images=frames[1:], duration=durations, loop=0, lossless=True
+    )
+
+
+def _palette(frames: Sequence[Image.Image]) -> Image.Image:
+    """One palette for all frames, from at most 8 of them, without flicker between frames."""
+    some = [frames[round(k)] for k in np.linspace(0, len(frames) - 1, min(8, len(frames)))]
+    montage = Image.fromarray(np.concatenate([np.asarray(frame) for frame in some]))
+    palette = montage.quantize(colors=256, method=Image.Quantize.MEDIANCUT)
+    colours = np.array(palette.getpalette(), np.int64).reshape(-1, 3)
+    # Median cut averages, and Pillow looks colours up by their upper 6 bits: the page, the
+    # extremes and the lines keep their exact colours if no other is as near as that.
+    for exact in ((255, 255, 255), (0, 0, 0), READ_COLOUR, WRITE_COLOUR):
+        apart = np.abs(colours - exact).max(1)
+        colours[apart <= max(8, min(16, apart.min()))] = exact
+    palette.putpalette(colours.flatten().tolist())
+    return palette
+
+
+def _write_mp4(
+    frames: Sequence[Image.Image], path: Path, frames_per_second: float, hold_seconds: float
+) -> None:
+    import av
+
+    holding = max(1, round(hold_seconds * frames_per_second))
+    with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
+        rate = Fraction(frames_per_second).limit_denominator(1000)
+        stream = container.add_stream("libx264", rate=rate)
+        stream.width, stream.height = frames[0].size
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": "18", "preset": "medium", "threads": "1"}
+        for frame in [*frames[:-1], *[frames[-1]] * holding]:
+            pixels = np.asarray(frame)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(stream.encode())

@@ -1,0 +1,185 @@
+"""Training curves: the bound, its two parts, and the KL of each glimpse."""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from draw.files import written_atomically
+from draw.visualize.layout import check_suffix, evenly
+
+Numbers = NDArray[np.float64]
+TRAIN, VALIDATION, RECONSTRUCTION, KL = "#8a8f98", "#0b5cad", "#c4480c", "#008b6b"
+SUFFIXES = (".png", ".svg", ".pdf")
+TITLE_PAD = 36
+"""Points between axes and titles: two lines of legend lie there, where no curve can run."""
+PROFILES = 4
+"""Most measurements of the KL per glimpse that are shown."""
+
+
+def training_curves(
+    metrics: Sequence[Mapping[str, Any]],
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+) -> Path:
+    """The bound, its parts against images seen, and the KL per glimpse, all in nats per image.
+
+    Training is shown as it came (pale) and as a running mean; validation as points. The axes
+    leave out the first moments of a longer run, where the bound falls from hundreds of nats.
+
+    Args:
+        metrics: the lines of metrics.jsonl in their order; values that are missing, null or not
+            finite leave a gap.
+        path: a .png, .svg or .pdf file.
+        title: a line of text on top.
+
+    Raises:
+        DrawError: if the suffix is not one of the three.
+        ValueError: if there are no lines.
+    """
+    if not metrics:
+        raise ValueError("expected at least one line of metrics, got none")
+    target = check_suffix(path, SUFFIXES)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 3.6), dpi=150, layout="constrained")
+    if title:
+        figure.suptitle(title)
+    bound, parts, glimpses = figure.subplots(1, 3)
+    _draw_curves(bound, metrics, {"bound": ""}, {"bound": TRAIN}, {"bound": VALIDATION})
+    bound.set(ylabel="nats per image")
+    bound.set_title("bound on -log p(x)", pad=TITLE_PAD)
+    colours = {"reconstruction": RECONSTRUCTION, "kl": KL}
+    names = {"reconstruction": "reconstruction", "kl": "KL"}
+    _draw_curves(parts, metrics, names, colours, colours)
+    parts.set(ylabel="nats per image")
+    parts.set_title("its two parts", pad=TITLE_PAD)
+    _draw_profiles(glimpses, metrics)
+    with written_atomically(target) as temporary:
+        figure.savefig(temporary)
+    return target
+
+
+def _draw_curves(
+    axes: Any,
+    metrics: Sequence[Mapping[str, Any]],
+    names: Mapping[str, str],
+    train_colours: Mapping[str, str],
+    colours: Mapping[str, str],
+) -> None:
+    """Training as lines, evaluations as points, against images seen; `names` for the legend."""
+    from matplotlib.ticker import EngFormatter
+
+    shown = [np.zeros(0)]
+    for field, colour in train_colours.items():
+        images, values = _series(metrics, "train", field)
+        if np.isfinite(values).any():
+            many = len(values) >= 20
+            smooth = running_mean(values) if many else values
+            axes.plot(images, values, color=colour, alpha=0.3, linewidth=0.8)
+            axes.plot(
+                images, smooth, color=colour, linewidth=1.6, marker="" if many else "o",
+                markersize=3, label=names[field] or "training",
+            )  # fmt: skip
+            shown.append(smooth[len(smooth) // 10 if many else 0 :])
+    styles = {"validation": ("-", "o", 4.5), "test": ("", "*", 11)}
+    for kind, (line, marker, size) in styles.items():
+        for field, colour in colours.items():
+            images, values = _series(metrics, kind, field)
+            known = values[np.isfinite(values)]
+            if len(known):
+                # With training in the legend, its colour says which of the parts this is.
+                told = not names[field] or np.isfinite(_series(metrics, "train", field)[1]).any()
+                name = kind if told else f"{names[field]}, {kind}"
+                axes.plot(
+                    images, values, color=colour, linestyle=line, marker=marker, markersize=size,
+                    linewidth=1, markeredgecolor="white", markeredgewidth=0.6, zorder=3,
+                    label=f"{name}: {known[-1]:.1f}",
+                )  # fmt: skip
+                shown.append(values[len(values) // 10 :])
+    visible = np.concatenate(shown)
+    visible = visible[np.isfinite(visible)]
+    if len(visible):
+        low, high = visible.min(), visible.max()
+        space = 0.06 * (high - low) or 1.0
+        axes.set_ylim(low - space, high + space)
+        axes.legend(
+            frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0),
+            ncols=2, borderaxespad=0.2, columnspacing=1.2, handlelength=1.6,
+        )  # fmt: skip
+    _tidy(axes)
+    axes.set_xlabel("training images seen")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _draw_profiles(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    measured = []
+    for line in metrics:
+        profile = _numbers(line.get("kl_per_glimpse") or [])
+        if line.get("kind") == "validation" and np.isfinite(profile).any():
+            measured.append((_number(line.get("images_seen")), profile))
+    chosen = [measured[k] for k in evenly(len(measured), PROFILES)] if measured else []
+    for k, (images, profile) in enumerate(chosen):
+        age = (len(chosen) - 1 - k) / PROFILES
+        t = np.arange(1, len(profile) + 1)
+        label = f"{EngFormatter(places=0, sep='')(images)} images" if math.isfinite(images) else "?"
+        if k == len(chosen) - 1:
+            axes.bar(t, profile, width=0.8, color=KL, alpha=0.35, label=label)
+        else:
+            axes.plot(t, profile, color=str(0.25 + 0.6 * age), label=label, linewidth=1.2)
+    if chosen:
+        axes.legend(
+            frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0),
+            ncols=2, borderaxespad=0.2, columnspacing=1.2, handlelength=1.6,
+        )  # fmt: skip
+    else:
+        axes.text(0.5, 0.5, "no validation yet", transform=axes.transAxes, ha="center")
+    _tidy(axes)
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.set(xlabel="glimpse t", ylabel="nats per image")
+    axes.set_title("KL of each glimpse, validation", pad=TITLE_PAD)
+
+
+def _tidy(axes: Any) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(alpha=0.25, linewidth=0.6)
+    axes.set_axisbelow(True)
+
+
+def running_mean(values: Numbers) -> Numbers:
+    """The mean over a window of about a fortieth of the values round each, leaving out NaN."""
+    half = max(1, len(values) // 80)
+    known = np.isfinite(values)
+    sums, counts = (
+        np.concatenate([[0.0], np.cumsum(part)]) for part in (np.where(known, values, 0), known)
+    )
+    at = np.arange(len(values))
+    start, end = (at - half).clip(0), (at + half + 1).clip(max=len(values))
+    count = counts[end] - counts[start]
+    mean: Numbers = np.where(count > 0, (sums[end] - sums[start]) / np.maximum(count, 1), np.nan)
+    return mean
+
+
+def _series(metrics: Sequence[Mapping[str, Any]], kind: str, name: str) -> tuple[Numbers, Numbers]:
+    lines = [line for line in metrics if line.get("kind") == kind]
+    return (
+        _numbers([line.get("images_seen") for line in lines]),
+        _numbers([line.get(name) for line in lines]),
+    )
+
+
+def _numbers(values: Sequence[Any]) -> Numbers:
+    return np.array([_number(value) for value in values], dtype=np.float64)
+
+
+def _number(value: Any) -> float:
+    number = math.nan if value is None else float(value)
+    return number if math.isfinite(number) else math.nan

@@ -1,0 +1,164 @@
+"""Grids of final images, with their nearest training images or reconstructions (figures 6, 9)."""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, Shaped, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+
+from draw.visualize.layout import (
+    GAP,
+    WIDE_GAP,
+    Images,
+    Label,
+    Pixels,
+    check_pairs,
+    enlarge,
+    grid_columns,
+    left_out,
+    save_picture,
+    scale_for,
+    sheet,
+    to_pixels,
+)
+
+Neighbours = (
+    Float[Tensor, "neighbours channels rows columns"]
+    | UInt8[Tensor, "neighbours channels rows columns"]
+)
+MAX_IMAGES = 100
+"""Most images in a grid; of more, the first ones are shown and the picture says so."""
+
+
+def sample_grid(
+    images: Images,
+    path: str | os.PathLike[str],
+    *,
+    neighbours: Neighbours | None = None,
+    columns: int | None = None,
+    title: str | None = None,
+) -> Path:
+    """Final images in a grid, the last column's nearest training images beside it (figure 6).
+
+    Args:
+        images: at most `MAX_IMAGES` are shown; float in [0, 1] or 8-bit.
+        path: a .png or .webp file.
+        neighbours: one for each of `last_column(images, columns)`, in its order.
+        columns: images in a row; by default as square as can be, and at most 10.
+        title: a line of text on top.
+
+    Raises:
+        ValueError: if there are no images, or not one neighbour for each in the last column.
+    """
+    columns = grid_columns(len(images), columns)
+    shown = images[:MAX_IMAGES]
+    expected = len(last_column(images, columns))
+    if neighbours is not None and len(neighbours) != expected:
+        raise ValueError(
+            f"expected {expected} neighbours, one for each image in the last of {columns} "
+            f"columns, got {len(neighbours)}"
+        )
+    neighbours = None if not expected else neighbours
+    scale = scale_for(images.shape, across=columns + (neighbours is not None))
+    rows = _in_rows(enlarge(to_pixels(shown), scale), columns)
+    labels, gaps = [], [GAP] * columns
+    if neighbours is not None:
+        labels = [Label(0, columns - 1, "samples"), Label(columns, columns, "nearest in\ntraining")]
+        gaps.append(WIDE_GAP)
+        for row, tile in zip(rows, enlarge(to_pixels(neighbours), scale), strict=False):
+            row.append(tile)
+    legend = left_out(len(images), len(shown))
+    return save_picture(sheet(rows, labels=labels, gaps=gaps, title=title, legend=legend), path)
+
+
+def last_column(images: Images, columns: int | None = None) -> Neighbours:
+    """The images that `sample_grid` puts into its last column, which full rows alone reach."""
+    columns = grid_columns(len(images), columns)
+    return images[:MAX_IMAGES][columns - 1 :: columns]
+
+
+def nearest_images(
+    samples: Float[Tensor, "samples channels rows columns"],
+    training: UInt8[Tensor, "images ..."],
+) -> tuple[Int64[Tensor, "samples"], Float[Tensor, "samples"]]:
+    """The training image nearest to each sample in L2, and how far it is.
+
+    Exact: the differences themselves are squared, in float64, a few training images at a time; of
+    images that are equally near, the first.
+
+    Args:
+        samples: in [0, 1].
+        training: 8-bit, 0 to 255.
+
+    Returns:
+        Indices into the training images, and distances in units of the [0, 1] intensities.
+
+    Raises:
+        ValueError: if there are no training images, or they have another shape than the samples.
+    """
+    if samples.shape[1:] != training.shape[1:] or not len(training):
+        raise ValueError(
+            f"expected training images of shape {list(samples.shape[1:])} (the samples'), "
+            f"got {list(training.shape)}"
+        )
+    points = samples.detach().flatten(1).double()
+    distances = torch.full((len(points),), math.inf, dtype=torch.float64, device=points.device)
+    indices = torch.zeros(len(points), dtype=torch.int64, device=points.device)
+    chunk = max(1, 2**22 // max(1, points.shape[1]))  # 32 MiB of float64
+    for start in range(0, len(training), chunk):
+        near = training[start : start + chunk].to(points.device).flatten(1).double() / 255
+        apart = torch.cdist(points, near, compute_mode="donot_use_mm_for_euclid_dist")
+        distance, index = apart.min(1)
+        nearer = distance < distances
+        distances = torch.where(nearer, distance, distances)
+        indices = torch.where(nearer, index + start, indices)
+    return indices, distances.to(samples.dtype)
+
+
+def reconstruction_grid(
+    images: Images,
+    reconstructions: Shaped[Tensor, "..."],
+    path: str | os.PathLike[str],
+    *,
+    columns: int = 5,
+    title: str | None = None,
+) -> Path:
+    """Many images, each with its reconstruction on its right.
+
+    Args:
+        images: what was to be drawn; at most `MAX_IMAGES` are shown.
+        reconstructions: what was drawn.
+        path: a .png or .webp file.
+        columns: pairs in a row at most.
+        title: a line of text on top.
+
+    Raises:
+        ValueError: if images and reconstructions are not as many or not of one shape.
+    """
+    check_pairs(images, reconstructions)
+    columns = min(grid_columns(len(images), columns), len(images))
+    shown = images[:MAX_IMAGES]
+    scale = scale_for(images.shape, across=2 * columns)
+    left, right = (
+        enlarge(to_pixels(part[:MAX_IMAGES]), scale) for part in (images, reconstructions)
+    )
+    tiles = [tile for pair in zip(left, right, strict=True) for tile in pair]
+    labels = [Label(j, j, ("image", "drawn")[j % 2]) for j in range(2 * columns)]
+    return save_picture(
+        sheet(
+            _in_rows(tiles, 2 * columns), labels=labels, gaps=[WIDE_GAP, GAP // 2] * columns,
+            title=title, legend=left_out(len(images), len(shown)),
+        ),
+        path,
+    )  # fmt: skip
+
+
+def _in_rows(
+    tiles: Sequence[Pixels] | NDArray[np.uint8], columns: int
+) -> list[list[Pixels | None]]:
+    return [list(tiles[start : start + columns]) for start in range(0, len(tiles), columns)]

@@ -1,0 +1,222 @@
+"""Enlarged images side by side on a white sheet, with labels, and files written whole."""
+
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped, UInt8
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from draw.errors import DrawError
+from draw.files import written_atomically
+
+Pixels = NDArray[np.uint8]
+"""An RGB picture, [height, width, 3]."""
+Images = Float[Tensor, "batch channels rows columns"] | UInt8[Tensor, "batch channels rows columns"]
+"""Grey or colour, float in [0, 1] or 8-bit."""
+Colour = tuple[int, int, int]
+
+MARGIN, GAP, WIDE_GAP = 10, 4, 16
+"""Picture pixels round the sheet, between images, and between groups of images."""
+TEXT_SIZE, TEXT_COLOUR = 14, (40, 40, 40)
+TILE, PICTURE_WIDTH = 96, 800
+"""Picture pixels to aim at for the longer side of an image and for a row of them: a README's."""
+
+
+class Label(NamedTuple):
+    """A text above columns `first` to `last` of a sheet."""
+
+    first: int
+    last: int
+    text: str
+
+
+class Key(NamedTuple):
+    """An entry of the legend: a rectangle's colour (None for words alone) and what it means."""
+
+    colour: Colour | None
+    text: str
+
+
+def to_pixels(
+    images: Shaped[Tensor, "*batch channels rows columns"],
+) -> NDArray[np.uint8]:
+    """Grey or colour images as RGB, [*batch, rows, columns, 3], of 0 to 255.
+
+    Args:
+        images: float in [0, 1] (what lies outside is clipped, NaN is black), or 8-bit.
+
+    Raises:
+        ValueError: if there are not 1 or 3 channels, or the images are neither float nor 8-bit.
+    """
+    if images.ndim < 3 or images.shape[-3] not in (1, 3):
+        raise ValueError(
+            "expected images of shape [batch, channels, rows, columns] with 1 or 3 channels, "
+            f"got {list(images.shape)}"
+        )
+    values = images.detach().cpu()
+    if values.is_floating_point():
+        values = (values.float().nan_to_num(0.0).clamp(0, 1) * 255).round().byte()
+    elif values.dtype != torch.uint8:
+        raise ValueError(f"expected float images in [0, 1] or 8-bit images, got {images.dtype}")
+    pixels: NDArray[np.uint8] = values.movedim(-3, -1).numpy()
+    return np.broadcast_to(pixels, (*pixels.shape[:-1], 3))
+
+
+def scale_for(shape: Sequence[int], across: int, width: int = PICTURE_WIDTH) -> int:
+    """Picture pixels per image pixel, for `across` images in a row of about `width`; at least 1.
+
+    Args:
+        shape: of the images; rows and columns come last.
+        across: images in a row.
+        width: picture pixels to aim at.
+    """
+    rows, columns = shape[-2:]
+    return max(1, min(round(TILE / max(rows, columns)), width // (across * columns)))
+
+
+def enlarge(pixels: Pixels, scale: int) -> Pixels:
+    """Each pixel of [*batch, rows, columns, 3] as a square of scale x scale."""
+    return pixels.repeat(scale, axis=-3).repeat(scale, axis=-2)
+
+
+def grid_columns(n: int, columns: int | None) -> int:
+    """The columns of a grid of n images: as square as can be and at most 10, unless given."""
+    if not n:
+        raise ValueError("expected at least one image, got none")
+    if columns is not None and columns < 1:
+        raise ValueError(f"expected at least 1 column, got {columns}")
+    return min(math.ceil(math.sqrt(n)), 10) if columns is None else columns
+
+
+def evenly(total: int, count: int) -> list[int]:
+    """At most `count` of 0 .. total - 1, evenly apart, the last and (from two on) the first too.
+
+    Raises:
+        ValueError: if the count is below 1.
+    """
+    if count < 1:
+        raise ValueError(f"expected at least 1 step to show, got {count}")
+    if count == 1:
+        return [total - 1]
+    return [int(step) for step in np.linspace(0, total - 1, min(total, count)).round()]
+
+
+def sheet(
+    tiles: Sequence[Sequence[Pixels | None]],
+    *,
+    labels: Sequence[Label] = (),
+    gaps: Sequence[int] | None = None,
+    title: str | None = None,
+    legend: Sequence[Key] = (),
+) -> Image.Image:
+    """Rows of equal tiles on white: title on top, labels above columns, legend below.
+
+    Args:
+        tiles: rows of pictures, of one size; None, or a row that is short, leaves white.
+        labels: texts above columns; they may have several lines.
+        gaps: picture pixels before each column; the first one's is ignored.
+        title: one line of text.
+        legend: what the rectangles mean.
+    """
+    height, width = next(tile.shape[:2] for row in tiles for tile in row if tile is not None)
+    across = max(map(len, tiles))
+    gaps = [GAP] * across if gaps is None else gaps
+    starts = [sum(gaps[1 : column + 1]) + column * width for column in range(across)]
+    font = ImageFont.load_default(TEXT_SIZE)
+
+    def text_width(text: str) -> int:
+        return math.ceil(max(font.getlength(line) for line in text.split("\n")))
+
+    line = TEXT_SIZE + 5
+    centres = [(starts[label.first] + starts[label.last] + width) / 2 for label in labels]
+    halves = [text_width(label.text) / 2 for label in labels]
+    extents = list(zip(centres, halves, strict=True))
+    # Labels that are wider than what they stand above get room on either side.
+    left = MARGIN + max([0, *(math.ceil(half - centre) for centre, half in extents)])
+    rights = [left + starts[-1] + width]
+    rights += [math.ceil(left + centre + half) for centre, half in extents]
+    icon = round(TEXT_SIZE * 0.8)
+    keys: list[tuple[int, Key]] = []
+    x = left
+    for key in legend:
+        keys.append((x, key))
+        x += text_width(key.text) + (icon + 6 if key.colour else 0)
+        rights.append(x)
+        x += 18
+    if title:
+        rights.append(left + text_width(title))
+
+    top = MARGIN + (line + 4 if title else 0)
+    top += line * max((label.text.count("\n") + 1 for label in labels), default=0)
+    bottom = top + len(tiles) * height + (len(tiles) - 1) * GAP
+    total = bottom + MARGIN + (line if legend else 0)
+
+    picture = np.full((total, max(rights) + MARGIN, 3), 255, np.uint8)
+    for j, row in enumerate(tiles):
+        y = top + j * (height + GAP)
+        for start, tile in zip(starts, row, strict=False):
+            if tile is not None:
+                picture[y : y + height, left + start : left + start + width] = tile
+    image = Image.fromarray(picture)
+    write = ImageDraw.Draw(image)
+    if title:
+        write.text((left, MARGIN), title, TEXT_COLOUR, font)
+    for centre, label in zip(centres, labels, strict=True):
+        write.text(
+            (round(left + centre), top - 3),
+            label.text,
+            TEXT_COLOUR,
+            font,
+            anchor="md",
+            align="center",
+        )
+    for x, key in keys:
+        y = bottom + 8
+        if key.colour:
+            write.rectangle((x, y + 2, x + icon, y + 2 + icon), outline=key.colour, width=2)
+            x += icon + 6
+        write.text((x, y), key.text, TEXT_COLOUR, font)
+    return image
+
+
+def check_pairs(images: Tensor, drawn: Tensor) -> None:
+    """Raise ValueError unless there is a drawing of the same shape for each image."""
+    if images.shape != drawn.shape or not len(images):
+        raise ValueError(
+            "expected as many images as drawings (at least one), of one shape, "
+            f"got {list(images.shape)} and {list(drawn.shape)}"
+        )
+
+
+def left_out(total: int, shown: int) -> list[Key]:
+    """What the legend says of the images that are not shown."""
+    return [Key(None, f"the first {shown} of {total}")] if shown < total else []
+
+
+def check_suffix(path: str | os.PathLike[str], known: Sequence[str]) -> Path:
+    """The path, if its suffix is a known one.
+
+    Raises:
+        DrawError: if it is not.
+    """
+    if Path(path).suffix.lower() not in known:
+        raise DrawError(
+            f"expected a file name that ends in {', '.join(known[:-1])} or {known[-1]}, "
+            f"got {str(path)!r}"
+        )
+    return Path(path)
+
+
+def save_picture(image: Image.Image, path: str | os.PathLike[str]) -> Path:
+    """Write a picture without loss, as .png or .webp, whole or not at all."""
+    target = check_suffix(path, (".png", ".webp"))
+    with written_atomically(target) as temporary:
+        image.save(temporary, lossless=True, optimize=True)
+    return target

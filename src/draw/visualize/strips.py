@@ -1,0 +1,162 @@
+"""Drawings step by step with their windows (figures 7 and 10), new or of given images."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from draw.attention import Window
+from draw.model import Trajectory
+from draw.visualize.layout import (
+    GAP,
+    WIDE_GAP,
+    Images,
+    Key,
+    Label,
+    Pixels,
+    check_pairs,
+    enlarge,
+    evenly,
+    left_out,
+    save_picture,
+    scale_for,
+    sheet,
+    to_pixels,
+)
+from draw.visualize.windows import READ_COLOUR, WRITE_COLOUR, draw_box, window_box
+
+MAX_ROWS = 8
+"""Most drawings in a strip; of more, the first ones are shown and the picture says so."""
+SIGMA_KEY = Key(None, "line width: sigma")
+
+
+def generation_strip(
+    trajectory: Trajectory,
+    path: str | os.PathLike[str],
+    *,
+    write_size: int | None,
+    steps: int = 8,
+    title: str | None = None,
+) -> Path:
+    """Drawings step by step, a row each, with the write window of each step (figures 7 and 10).
+
+    Args:
+        trajectory: at most `MAX_ROWS` of its drawings are shown.
+        path: a .png or .webp file.
+        write_size: side N of the write window in filters; None leaves the rectangles out.
+        steps: steps to show at most, evenly apart, the first and the last among them.
+        title: a line of text on top.
+
+    Raises:
+        ValueError: if there are no drawings or no steps to show.
+    """
+    shown, total = min(_batch(trajectory), MAX_ROWS), _batch(trajectory)
+    chosen = evenly(len(trajectory.canvases), steps)
+    windows = None if write_size is None else trajectory.write_windows
+    ending = windows is not None
+    scale = scale_for(trajectory.canvases.shape, across=len(chosen) + ending)
+    rows = [step_tiles(trajectory, chosen, i, scale, write_size=write_size) for i in range(shown)]
+    labels, gaps, legend = _step_labels(chosen, 0), [GAP] * len(chosen), []
+    if ending:
+        for row, tile in zip(rows, _finals(trajectory, scale), strict=False):
+            row.append(tile)
+        labels.append(Label(len(chosen), len(chosen), "drawn"))
+        gaps.append(WIDE_GAP)
+        legend = [Key(WRITE_COLOUR, "write window"), SIGMA_KEY]
+    legend += left_out(total, shown)
+    return save_picture(sheet(rows, labels=labels, gaps=gaps, title=title, legend=legend), path)
+
+
+def reconstruction_strip(
+    images: Images,
+    trajectory: Trajectory,
+    path: str | os.PathLike[str],
+    *,
+    read_size: int | None,
+    write_size: int | None,
+    steps: int = 6,
+    title: str | None = None,
+) -> Path:
+    """Given images, how they are drawn with read and write windows, the result and its error.
+
+    The error is |image - drawn|: black where they agree.
+
+    Args:
+        images: what was to be drawn; at most `MAX_ROWS` are shown.
+        trajectory: how it was drawn.
+        path: a .png or .webp file.
+        read_size: side N of the read window in filters; None leaves its rectangles out.
+        write_size: side N of the write window in filters; None leaves its rectangles out.
+        steps: steps to show at most, evenly apart, the first and the last among them.
+        title: a line of text on top.
+
+    Raises:
+        ValueError: if images and drawings are not as many or not of one shape.
+    """
+    check_pairs(images, trajectory.canvases[-1])
+    shown = min(len(images), MAX_ROWS)
+    chosen = evenly(len(trajectory.canvases), steps)
+    scale = scale_for(images.shape, across=len(chosen) + 3)
+    originals = enlarge(to_pixels(images[:shown]), scale)
+    finals = _finals(trajectory, scale)
+    rows: list[list[Pixels]] = []
+    for i in range(shown):
+        drawn = step_tiles(trajectory, chosen, i, scale, read_size, write_size)
+        error = np.abs(originals[i].astype(np.int16) - finals[i]).astype(np.uint8)
+        rows.append([originals[i], *drawn, finals[i], error])
+    n = len(chosen)
+    labels = [Label(0, 0, "image"), *_step_labels(chosen, 1)]
+    labels += [Label(n + 1, n + 1, "drawn"), Label(n + 2, n + 2, "error")]
+    gaps = [GAP, WIDE_GAP, *[GAP] * (n - 1), WIDE_GAP, GAP]
+    legend = window_keys(trajectory, read_size, write_size)
+    legend += [SIGMA_KEY] * bool(legend) + left_out(len(images), shown)
+    return save_picture(sheet(rows, labels=labels, gaps=gaps, title=title, legend=legend), path)
+
+
+def step_tiles(
+    trajectory: Trajectory,
+    steps: Sequence[int],
+    i: int,
+    scale: int,
+    read_size: int | None = None,
+    write_size: int | None = None,
+) -> list[Pixels]:
+    """Drawing i at some steps (counted from 0), enlarged, with the windows whose size is given."""
+    *_, rows, columns = trajectory.canvases.shape
+    tiles = []
+    for t in steps:
+        tile = enlarge(to_pixels(trajectory.canvases[t, i].sigmoid()), scale)
+        for windows, size, colour in (
+            (trajectory.read_windows, read_size, READ_COLOUR),
+            (trajectory.write_windows, write_size, WRITE_COLOUR),
+        ):
+            if windows is not None and size is not None:
+                window = Window(*(part[t, i] for part in windows))
+                tile = draw_box(tile, window_box(window, size, rows, columns, scale), colour)
+        tiles.append(tile)
+    return tiles
+
+
+def window_keys(trajectory: Trajectory, read_size: int | None, write_size: int | None) -> list[Key]:
+    """The legend of the windows that are drawn."""
+    keys = []
+    if trajectory.read_windows is not None and read_size is not None:
+        keys.append(Key(READ_COLOUR, "read window"))
+    if trajectory.write_windows is not None and write_size is not None:
+        keys.append(Key(WRITE_COLOUR, "write window"))
+    return keys
+
+
+def _batch(trajectory: Trajectory) -> int:
+    if not trajectory.canvases.shape[1]:
+        raise ValueError("expected at least one drawing, got none")
+    return trajectory.canvases.shape[1]
+
+
+def _finals(trajectory: Trajectory, scale: int) -> Pixels:
+    return enlarge(to_pixels(trajectory.canvases[-1].sigmoid()), scale)
+
+
+def _step_labels(steps: Sequence[int], first: int) -> list[Label]:
+    return [Label(first + j, first + j, f"t = {t + 1}") for j, t in enumerate(steps)]

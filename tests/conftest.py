@@ -1,0 +1,117 @@
+"""What every test shares: shape checks over `draw`, reproducible chance, models with no zeros."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import hypothesis
+import jaxtyping
+import numpy as np
+import pytest
+import torch
+
+# Before the first import of `draw`: every shape written in a signature is checked at every call.
+jaxtyping.install_import_hook("draw", "beartype.beartype")
+
+from draw.config import DRAWConfig  # noqa: E402
+from draw.model import DRAW  # noqa: E402
+
+hypothesis.settings.register_profile("draw", derandomize=True, deadline=None, max_examples=60)
+hypothesis.settings.load_profile("draw")
+
+DEVELOPMENT_DATA = Path(__file__).parents[2] / "shared" / "data"
+"""Data sets as on the Hub, beside the checkout; tests that need one skip where it is missing."""
+
+Controls = tuple[float, float, float, float, float]
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Chance starts at the same place in every test, whichever tests run before it."""
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def development_data() -> Callable[..., Path]:
+    """A path under `shared/data`, or a skip: `development_data("mnist")`."""
+
+    def path(*parts: str) -> Path:
+        wanted = DEVELOPMENT_DATA.joinpath(*parts)
+        if not wanted.exists():
+            pytest.skip(f"needs the data set {'/'.join(parts)} in shared/data beside the checkout")
+        return wanted
+
+    return path
+
+
+@pytest.fixture
+def without_shape_checks() -> Iterator[None]:
+    """As users run it: the package's own errors, not jaxtyping's before them."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("the network was used")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+
+
+@pytest.fixture(scope="session")
+def random_model() -> Callable[..., DRAW]:
+    """Makes models, in float64, with every parameter random.
+
+    The initial state is zero at first, and a zero hides that it is ignored; so is no parameter
+    left at its start. `read_window` and `write_window` place a window: the biases of the affine
+    maps, whose weights are then small.
+    """
+
+    def make(
+        seed: int = 0,
+        *,
+        read_window: Controls | None = None,
+        write_window: Controls | None = None,
+        dtype: torch.dtype = torch.float64,
+        **config: object,
+    ) -> DRAW:
+        model = DRAW(DRAWConfig(**config))
+        random = torch.Generator().manual_seed(seed)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.copy_(0.4 * torch.randn(parameter.shape, generator=random))
+            for place, controls in (("read", read_window), ("write", write_window)):
+                if controls is not None:
+                    affine = getattr(model.attention, f"{place}_window")
+                    affine.weight.mul_(0.1)
+                    affine.bias.copy_(torch.tensor(controls))
+        return model.to(dtype)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def random_batch() -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
+    """Images in [0, 1], some of them 0 or 1 exactly, and noise, both as a model expects them."""
+
+    def make(model: DRAW, batch: int = 2, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+        config = model.config
+        random = torch.Generator().manual_seed(seed)
+        images = 1.4 * torch.rand(batch, *config.image_shape, generator=random) - 0.2
+        noise = torch.randn(config.glimpses, batch, config.latent_size, generator=random)
+        dtype = model.canvas_0.dtype
+        return images.clamp(0, 1).to(dtype), noise.to(dtype)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def numpy_parameters() -> Callable[[DRAW], dict[str, np.ndarray]]:
+    """A model's parameters as the oracle takes them."""
+
+    def convert(model: DRAW) -> dict[str, np.ndarray]:
+        return {name: value.double().numpy() for name, value in model.state_dict().items()}
+
+    return convert
