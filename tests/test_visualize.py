@@ -8,6 +8,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
 from draw.attention import Window, window_parameters
@@ -145,6 +146,13 @@ def test_a_window_off_the_image_is_drawn_on_the_border(centre, delta, edge):
     else:
         assert len(coloured(drawn[edge], READ_COLOUR)[0])
         assert (xs.max() < 4) if centre[0] < 0 else (ys.min() >= 28)
+
+
+def test_each_side_keeps_to_its_own_length():
+    far = window_box(window(1e6, 1e6, sigma=0.1), 3, 20, 30, scale=10)
+    assert far == pytest.approx((299.25, 199.25, 299.25, 199.25, 1.5))
+    near = window_box(window(-1e6, -1e6, sigma=0.1), 3, 20, 30, scale=10)
+    assert near == pytest.approx((0.75, 0.75, 0.75, 0.75, 1.5))
 
 
 # Pixels
@@ -513,6 +521,32 @@ def measured(step, kind, glimpses=4):
 def test_curves_of_any_run(tmp_path, metrics):
     path = training_curves(metrics, tmp_path / "curves.png", title="a run")
     assert picture(path).shape == (540, 1650, 3)
+
+
+def test_curves_are_drawn_against_training_images_seen(tmp_path, monkeypatch):
+    figures = []
+
+    def keep(figure, path, **options):
+        figures.append(figure)
+        path.write_bytes(b"")
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    # `images` of an evaluation is the size of the data set.
+    training_curves(
+        [{**measured(k, kind), "images": 7} for k in (1, 2) for kind in ("train", "validation")],
+        tmp_path / "a.png",
+    )
+    bound, parts, glimpses = figures[0].axes
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in bound.lines}
+    assert drawn["training"] == drawn["validation: 250.0"] == [[100, 500], [200, 250]]
+    assert [text.get_text() for text in parts.get_legend().get_texts()] == [
+        "reconstruction", "KL", "validation: 200.0", "validation: 50.0",
+    ]  # fmt: skip
+    assert [bar.get_height() for bar in glimpses.patches] == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
+    assert [text.get_text() for text in glimpses.get_legend().get_texts()] == [
+        "100 images", "200 images",
+    ]  # fmt: skip
+    assert all("nats" in axes.get_ylabel() for axes in figures[0].axes)
 
 
 def test_curves_leave_no_global_state_and_refuse_nothing_to_draw(tmp_path):

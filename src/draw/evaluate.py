@@ -136,7 +136,7 @@ def _evaluate_own(
     importance_samples: int,
     seed: int,
     on_progress: Callable[[int, str], None],
-) -> Float[np.ndarray, "m columns"]:
+) -> Float[np.ndarray, "m values"]:
     """One row an image: number, reconstruction, importance-weighted estimate, KL per glimpse."""
     device = model.canvas_0.device
     shape = model.config.glimpses, model.config.latent_size
@@ -144,12 +144,12 @@ def _evaluate_own(
     for start in range(0, len(own), batch_size):
         numbers = own[start : start + batch_size]
         x = evaluation_images(images, numbers, dynamic, seed).to(device)
-        samples = []
-        for k in range(max(1, importance_samples)):
-            noise = image_noise(seed, EVALUATION, numbers, shape, k)
-            samples.append(model(x, noise.to(device)))
-        first = samples[0]
-        estimate = importance_weighted_estimate(torch.stack([s.log_weight for s in samples]))
+        log_weights = []
+        for k in reversed(range(max(1, importance_samples))):
+            noise = image_noise(seed, EVALUATION, numbers.tolist(), shape, k)
+            first = model(x, noise.to(device))
+            log_weights.append(first.log_weight)
+        estimate = importance_weighted_estimate(torch.stack(log_weights))
         parts = [first.reconstruction[:, None], estimate[:, None], first.kl]
         values = torch.cat(parts, 1).double().cpu().numpy()
         rows.append(np.column_stack([numbers, values]))

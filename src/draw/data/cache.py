@@ -85,7 +85,7 @@ def read_record(entry: Path) -> Record | None:
     """What an entry holds; None if there is no entry. Raises `Damaged`."""
     try:
         text = (entry / "meta.json").read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         if entry.exists():
             raise Damaged("meta.json is missing") from None
         return None

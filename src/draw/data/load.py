@@ -173,6 +173,11 @@ def _intact(entry: Path, splits: tuple[str, ...]) -> cache.Record | None:
     except cache.Damaged as damage:
         cache.discard(entry, damage)
         return None
+    except OSError as error:
+        raise DataError(
+            f"expected to read decoded images in {entry}, got: {error.strerror}; make the folder "
+            "readable, or pass --data.cache-dir FOLDER with another place"
+        ) from error
 
 
 def _refuse_misnamed(config: DataConfig, prepared: Prepared) -> None:

@@ -35,6 +35,8 @@ MAX_DRAWINGS = 64
 """Most drawings in an animation; of more, the first ones are shown and the picture says so."""
 WIDTH = 480
 """Picture pixels to aim at for a row: small enough for a README."""
+GREY_PALETTE = 48
+"""Colours of a GIF of grey drawings: a third smaller than with 256, and hard to tell apart."""
 SUFFIXES = (".gif", ".webp", ".mp4")
 
 
@@ -79,6 +81,10 @@ def animate(
     if images is not None:
         check_pairs(images, trajectory.canvases[-1])
     frames = _frames(trajectory, images, read_size, write_size, columns)
+    if target.suffix.lower() == ".gif":
+        frames = _with_one_palette(
+            frames, GREY_PALETTE if trajectory.canvases.shape[2] == 1 else 256
+        )
     with written_atomically(target) as temporary:
         write = _write_mp4 if target.suffix.lower() == ".mp4" else _write_with_pillow
         write(frames, temporary, frames_per_second, hold_seconds)
@@ -154,19 +160,16 @@ def _write_with_pillow(
     # A GIF counts in hundredths of a second.
     each = 10 * round(100 / frames_per_second)
     durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold_seconds))]
-    if path.suffix.lower() == ".gif":
-        palette = _palette(frames)
-        frames = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     frames[0].save(
         path, save_all=True, append_images=frames[1:], duration=durations, loop=0, lossless=True
     )
 
 
-def _palette(frames: Sequence[Image.Image]) -> Image.Image:
-    """One palette for all frames, from at most 8 of them, without flicker between frames."""
+def _with_one_palette(frames: Sequence[Image.Image], count: int) -> list[Image.Image]:
+    """The frames in `count` colours, the same for all, chosen from 8 of them; no dithering."""
     some = [frames[round(k)] for k in np.linspace(0, len(frames) - 1, min(8, len(frames)))]
     montage = Image.fromarray(np.concatenate([np.asarray(frame) for frame in some]))
-    palette = montage.quantize(colors=256, method=Image.Quantize.MEDIANCUT)
+    palette = montage.quantize(colors=count, method=Image.Quantize.MEDIANCUT)
     colours = np.array(palette.getpalette(), np.int64).reshape(-1, 3)
     # Median cut averages, and Pillow looks colours up by their upper 6 bits: the page, the
     # extremes and the lines keep their exact colours if no other is as near as that.
@@ -174,7 +177,7 @@ def _palette(frames: Sequence[Image.Image]) -> Image.Image:
         apart = np.abs(colours - exact).max(1)
         colours[apart <= max(8, min(16, apart.min()))] = exact
     palette.putpalette(colours.flatten().tolist())
-    return palette
+    return [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
 
 
 def _write_mp4(

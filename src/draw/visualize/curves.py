@@ -108,10 +108,7 @@ def _draw_curves(
         low, high = visible.min(), visible.max()
         space = 0.06 * (high - low) or 1.0
         axes.set_ylim(low - space, high + space)
-        axes.legend(
-            frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0),
-            ncols=2, borderaxespad=0.2, columnspacing=1.2, handlelength=1.6,
-        )  # fmt: skip
+        _legend(axes)
     _tidy(axes)
     axes.set_xlabel("training images seen")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
@@ -135,10 +132,7 @@ def _draw_profiles(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
         else:
             axes.plot(t, profile, color=str(0.25 + 0.6 * age), label=label, linewidth=1.2)
     if chosen:
-        axes.legend(
-            frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0),
-            ncols=2, borderaxespad=0.2, columnspacing=1.2, handlelength=1.6,
-        )  # fmt: skip
+        _legend(axes)
     else:
         axes.text(0.5, 0.5, "no validation yet", transform=axes.transAxes, ha="center")
     _tidy(axes)
@@ -146,6 +140,16 @@ def _draw_profiles(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="glimpse t", ylabel="nats per image")
     axes.set_title("KL of each glimpse, validation", pad=TITLE_PAD)
+
+
+def _legend(axes: Any) -> None:
+    """Two lines of legend above the axes, the parts of each bound one above the other."""
+    entries = len(axes.get_legend_handles_labels()[0])
+    axes.legend(
+        frameon=False, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0),
+        ncols=max(2, math.ceil(entries / 2)), borderaxespad=0.2, columnspacing=1.2,
+        handlelength=1.6,
+    )  # fmt: skip
 
 
 def _tidy(axes: Any) -> None:

@@ -1,0 +1,81 @@
+"""Small runs for the tests of training, evaluation and the command line."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from draw.config import Config, DataConfig, DRAWConfig, TrainConfig
+from draw.data import ImageSet
+
+TINY_MODEL = DRAWConfig(
+    rows=6, columns=5, glimpses=3, hidden_size=8, latent_size=4, read_size=2, write_size=3
+)
+TINY = Config(
+    preset="tiny",
+    model=TINY_MODEL,
+    data=DataConfig(name="images", binarize="none"),
+    train=TrainConfig(
+        steps=12,
+        batch_size=4,
+        learning_rate=0.01,
+        warmup_steps=3,
+        log_every=2,
+        evaluate_every=6,
+        ema_decay=0.9,
+    ),
+)
+
+TINY_DIGITS = (
+    "--model.glimpses 2 --model.hidden-size 8 --model.latent-size 3 --model.read-size 2 "
+    "--model.write-size 2 --train.batch-size 8 --train.log-every 1 --train.evaluate-images 20 "
+    "--train.precision fp32"
+).split()
+"""Flags that make `draw train digits` a matter of a second."""
+
+
+def with_train(config: Config, **changes: object) -> Config:
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
+
+
+def image_set(
+    count: int, split: str = "train", *, seed: int = 0, binary: bool = False, channels: int = 1
+) -> ImageSet:
+    random = np.random.default_rng((seed, count))
+    images = random.integers(0, 256, (count, channels, 6, 5), dtype=np.uint8)
+    if binary:
+        images = np.where(images > 127, 255, 0).astype(np.uint8)
+    return ImageSet(
+        name="images",
+        split=split,
+        images=images,
+        labels=None,
+        source="made by a test",
+        fingerprint=f"{split} {seed} {count} {binary}",
+        binary=binary,
+    )
+
+
+def draw_command(
+    *arguments: str, cwd: Path, launcher: tuple[str, ...] = ("-m",), check: int | None = 0
+) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user does, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, *launcher, "draw", *arguments],
+        cwd=cwd,
+        env=one_thread(),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    if check is not None:
+        assert done.returncode == check, done.stdout + done.stderr
+    return done
+
+
+def one_thread() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}

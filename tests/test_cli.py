@@ -1,0 +1,300 @@
+"""The command line through its real entry point, on scikit-learn's digits."""
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from running import TINY_DIGITS, draw_command, one_thread
+
+from draw.checkpoint import checkpoints, load_tensors
+from draw.metrics import read_metrics
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cli")
+
+
+@pytest.fixture(scope="module")
+def flags(place: Path) -> list[str]:
+    return [*TINY_DIGITS, "--data.cache-dir", str(place / "cache")]
+
+
+@pytest.fixture(scope="module")
+def run(place: Path, flags: list[str]) -> Path:
+    """A finished run of six steps."""
+    draw_command(
+        "train", "digits", "--out", "run", "--json", "result.json", *flags,
+        "--train.steps", "6", "--train.evaluate-every", "3", cwd=place,
+    )  # fmt: skip
+    return place / "run"
+
+
+def test_help_teaches_and_is_quick_to_import(place: Path) -> None:
+    text = draw_command("--help", cwd=place).stdout
+    for word in ("train", "sample", "reconstruct", "animate", "evaluate", "info", "data", "nats"):
+        assert word in text
+    code = "import sys, draw.cli; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_help_of_a_preset_shows_its_values(place: Path) -> None:
+    text = " ".join(draw_command("train", "mnist", "--help", cwd=place).stdout.split())
+    assert re.search(r"--model\.glimpses INT [^(]*\(default:[│ ]*64\)", text)
+    assert "80.97" in text
+
+
+def test_training_leaves_everything_it_promises(run: Path) -> None:
+    for name in ("samples.png", "generation.png", "reconstructions.png", "curves.png"):
+        with Image.open(run / name) as picture:
+            assert min(picture.size) > 100, name
+    with Image.open(run / "generation.gif") as animation:
+        assert animation.n_frames >= 2
+    kinds = [line["kind"] for line in read_metrics(run / "metrics.jsonl")]
+    assert kinds.count("validation") == 2
+    assert kinds[-1] == "test"
+    assert list((run / "tensorboard").rglob("events.*"))
+    result = json.loads((run.parent / "result.json").read_text())
+    assert result["test"]["images"] == 179
+    assert result["test"]["bound"] == read_metrics(run / "metrics.jsonl")[-1]["bound"]
+
+
+def test_a_pipe_gets_plain_lines(place: Path, flags: list[str]) -> None:
+    done = draw_command("train", "digits", "--out", "plain", *flags, "--train.steps", "2", cwd=place)
+    assert "\x1b" not in done.stdout + done.stderr
+    assert re.search(
+        r"train 2/2 .* images/s .* left .* bound [\d.]+ = reconstruction [\d.]+ \+ KL [\d.]+ nats",
+        done.stderr,
+    )
+    assert re.search(r"test bound [\d.]+ \+- [\d.]+ nats", done.stdout)
+
+
+def test_a_terminal_gets_a_live_bar(run: Path) -> None:
+    parent, child = pty.openpty()
+    done = subprocess.Popen(
+        [sys.executable, "-m", "draw", "evaluate", str(run)],
+        stdout=subprocess.DEVNULL,
+        stderr=child,
+        env={**one_thread(), "TERM": "xterm-256color"},
+    )
+    os.close(child)
+    seen = b""
+    while True:
+        try:
+            part = os.read(parent, 4096)
+        except OSError:
+            break
+        if not part:
+            break
+        seen += part
+    os.close(parent)
+    assert done.wait() == 0
+    assert b"\x1b[" in seen
+    assert b"179/179" in seen
+
+
+def test_the_same_seed_gives_the_same_picture(run: Path, place: Path) -> None:
+    for out, seed in (("a.png", "5"), ("b.png", "5"), ("c.png", "6")):
+        draw_command("sample", str(run), "--n", "4", "--seed", seed, "--out", out, cwd=place)
+    a, b, c = ((place / name).read_bytes() for name in ("a.png", "b.png", "c.png"))
+    assert a == b
+    assert a != c
+
+
+def test_verbs_write_pictures_and_json(run: Path, place: Path) -> None:
+    command = ["sample", str(run), "--n", "9", "--nearest", "--out", "s.png", "--json", "s.json"]
+    assert draw_command(*command, cwd=place).stdout.split() == ["s.png"]
+    assert len(json.loads((place / "s.json").read_text())["nearest"]["numbers"]) == 3
+
+    done = draw_command(
+        "animate", str(run), "--n", "2", "--out", "a.webp", "--json", "-", cwd=place
+    )
+    windows = json.loads(done.stdout)["write_windows"]
+    assert windows.keys() == {"g_x", "g_y", "delta", "sigma", "gamma"}
+    assert len(windows["sigma"]) == 2
+    assert len(windows["sigma"][0]) == 2
+
+    draw_command("reconstruct", str(run), "--n", "3", "--json", "r.json", cwd=place)
+    images = json.loads((place / "r.json").read_text())["images"]
+    assert [image["number"] for image in images] == [0, 89, 178]
+    for image in images:
+        assert image["bound"] == pytest.approx(image["reconstruction"] + sum(image["kl"]))
+
+    values = json.loads(draw_command("info", str(run), "--json", "-", cwd=place).stdout.split("┘")[1])
+    assert values["model"]["glimpses"] == 2
+    assert values["step"] in (3, 6)
+    for name in ("s.png", "a.webp", "reconstructions.png"):
+        Image.open(place / name).verify()
+
+
+def test_evaluate_does_not_depend_on_the_batch_size(run: Path, place: Path) -> None:
+    results = []
+    for size in ("7", "179"):
+        draw_command(
+            "evaluate", str(run), "--batch-size", size, "--importance-samples", "3",
+            "--json", f"{size}.json", cwd=place,
+        )  # fmt: skip
+        results.append(json.loads((place / f"{size}.json").read_text()))
+    assert results[0]["images"] == results[1]["images"] == 179
+    for name in ("bound", "bound_standard_error", "importance_weighted"):
+        assert results[0][name] == pytest.approx(results[1][name], rel=1e-6)
+
+
+def test_data_verbs(place: Path) -> None:
+    cache = ["--cache-dir", str(place / "cache")]
+    draw_command("data", "list", *cache, "--json", "list.json", cwd=place)
+    names = [entry["name"] for entry in json.loads((place / "list.json").read_text())]
+    assert {"mnist", "binarized_mnist", "digits", "fashion-mnist", "omniglot", "images"} <= {*names}
+    for verb in ("prepare", "check"):
+        done = draw_command(
+            "data", verb, "digits", "--data.cache-dir", str(place / "cache"), cwd=place
+        )
+        assert "179" in done.stdout
+    assert "0 test images are also in the training images" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "nonsense"], r"expected a preset \(digits, mnist.*got 'nonsense'"),
+        (["train", "images"], r"--data\.path FOLDER"),
+        (["train", "--resume", "nowhere"], "expected a run folder"),
+        (["train", "digits", "--out", "run"], r"run exists already.*--resume run"),
+        (["train", "--resume", "run"], r"has all of its 6 steps.*--train\.steps 12"),
+        (["train", "--resume", "run", "--model.glimpses", "5"], r"model\.glimpses is 2 in run"),
+        (["sample", "nowhere"], "there is no folder nowhere"),
+        (["sample", "run", "--n", "0"], "number of images of at least 1, got 0"),
+        (["sample", "run", "--seed", "-1"], "--seed of at least 0, got -1"),
+        (["sample", "run", "--out", "x.bmp"], r"\.png"),
+        (["animate", "run", "--out", "x.avi"], r"\.gif.*\.mp4"),
+        (["evaluate", "run", "--batch-size", "0"], "--batch-size of at least 1"),
+        (["evaluate", "run", "--data.path", "nowhere"], "nowhere"),
+        (["data", "check", "binarized_mnist"], r"--data\.path FOLDER"),
+    ],
+    ids=" ".join,
+)
+def test_mistakes_are_told_in_one_message(
+    run: Path, place: Path, arguments: list[str], message: str
+) -> None:
+    done = draw_command(*arguments, cwd=place, check=1)
+    assert re.search(message, done.stderr, re.DOTALL), done.stderr
+    assert done.stderr.splitlines()[-1].strip()
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "digits", "--model.glimpse", "3"], "--model.glimpses"),
+        (["train", "digits", "--model.glimpses", "0"], "expected model.glimpses"),
+        (["frobnicate"], "frobnicate"),
+    ],
+    ids=" ".join,
+)
+def test_unknown_words_and_values_are_named(
+    place: Path, arguments: list[str], message: str
+) -> None:
+    done = draw_command(*arguments, cwd=place, check=2)
+    assert message in done.stdout + done.stderr
+
+
+def test_own_pictures_train_and_their_shape_has_to_be_chosen(place: Path, flags: list[str]) -> None:
+    folder = place / "pictures"
+    folder.mkdir()
+    for i in range(12):
+        Image.new("RGB", (20 + i, 16), (20 * i, 255 - 20 * i, 90)).save(folder / f"{i}.png")
+    small = ["--data.path", "pictures", *flags]
+    done = draw_command("train", "images", *small, cwd=place, check=1)
+    assert "--data.size 32 --data.mode colour" in done.stderr
+    draw_command(
+        "train", "images", *small, "--data.size", "12", "10", "--data.mode", "colour",
+        "--train.steps", "3", cwd=place,
+    )  # fmt: skip
+    model = json.loads((place / "runs" / "images" / "run.json").read_text())["config"]["model"]
+    assert (model["rows"], model["columns"], model["channels"]) == (12, 10, 3)
+    assert (place / "runs" / "images" / "samples.png").exists()
+
+
+def started(place: Path, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "draw", *arguments],
+        cwd=place,
+        env=one_thread(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for_checkpoint(run: Path, process: subprocess.Popen[str], least: int) -> None:
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline and process.poll() is None:
+        found = checkpoints(run)
+        if found and int(found[-1].stem.removeprefix("step-")) >= least:
+            return
+        time.sleep(0.01)
+    raise AssertionError(process.communicate())
+
+
+@pytest.mark.slow
+def test_killed_and_interrupted_runs_end_with_the_same_bits(place: Path, flags: list[str]) -> None:
+    every_step = [*flags, "--train.steps", "80", "--train.checkpoint-minutes", "1e-9"]
+    draw_command("train", "digits", "--out", "straight", *every_step, cwd=place)
+
+    process = started(place, "train", "digits", "--out", "broken", *every_step)
+    wait_for_checkpoint(place / "broken", process, 10)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+    process = started(place, "train", "--resume", "broken")
+    wait_for_checkpoint(place / "broken", process, 30)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130, errors
+    assert "Go on with: draw train --resume broken" in errors
+
+    draw_command("train", "--resume", "broken", cwd=place)
+    finals = [load_tensors(checkpoints(place / run)[-1])[0] for run in ("straight", "broken")]
+    assert finals[0].keys() == finals[1].keys()
+    for name, value in finals[0].items():
+        assert torch.equal(value, finals[1][name]), name
+    tests = [read_metrics(place / run / "metrics.jsonl")[-1] for run in ("straight", "broken")]
+    assert tests[0] == tests[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
+def test_two_processes_make_the_same_updates_as_one(
+    place: Path, flags: list[str], launcher: str
+) -> None:
+    short = [*flags, "--train.steps", "5", "--train.evaluate-every", "5"]
+    if not (place / "alone").exists():
+        draw_command("train", "digits", "--out", "alone", *short, cwd=place)
+    program = {
+        "torchrun": ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m"),
+        "accelerate": (
+            "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
+            "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+            "--main_process_port", "0", "-m",
+        ),
+    }[launcher]  # fmt: skip
+    draw_command("train", "digits", "--out", launcher, *short, cwd=place, launcher=program)
+    alone, both = (load_tensors(checkpoints(place / run)[-1])[0] for run in ("alone", launcher))
+    assert alone.keys() == both.keys()
+    for name, value in alone.items():
+        torch.testing.assert_close(both[name], value, rtol=1e-4, atol=1e-6, msg=name)
+    one, two = (read_metrics(place / run / "metrics.jsonl") for run in ("alone", launcher))
+    assert [line["kind"] for line in one] == [line["kind"] for line in two]
+    for first, second in zip(one, two, strict=True):
+        assert second["bound"] == pytest.approx(first["bound"], rel=1e-5)
+    assert one[-1]["images"] == two[-1]["images"] == 179

@@ -1,0 +1,343 @@
+"""Training: the schedule, the average, resuming bit by bit, and everything that can go wrong."""
+
+import dataclasses
+import json
+import math
+import resource
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from running import TINY, image_set, with_train
+
+from draw.checkpoint import checkpoints, load_model, load_tensors
+from draw.config import Config
+from draw.data.batches import batch_indices
+from draw.errors import DrawError, Interrupted
+from draw.metrics import read_metrics
+from draw.model import DRAW
+from draw.runs import resume, resumed_config, start
+from draw.train import Trainer, learning_rate_at
+
+TRAINING, VALIDATION = image_set(10), image_set(7, "validation", seed=1)
+
+
+def fresh(run: Path, config: Config = TINY) -> Trainer:
+    return start(config, run, TRAINING, VALIDATION)
+
+
+def again(run: Path, config: Config | None = None) -> Trainer:
+    return resume(resumed_config(run, config), run, TRAINING, VALIDATION)
+
+
+def stop_after(trainer: Trainer, step: int) -> None:
+    """As if Ctrl-C came during a step."""
+    one_step: Callable[[], bool] = trainer._one_step
+
+    def watched() -> bool:
+        trainer.stop_asked = trainer.step + 1 >= step
+        return one_step()
+
+    trainer._one_step = watched  # type: ignore[method-assign]
+
+
+def final_state(run: Path) -> dict[str, torch.Tensor]:
+    return load_tensors(checkpoints(run)[-1])[0]
+
+
+def without_times(line: dict[str, object]) -> dict[str, object]:
+    return {k: v for k, v in line.items() if k not in ("seconds", "images_per_second")}
+
+
+def test_learning_rate_rises_linearly_and_falls_along_half_a_cosine() -> None:
+    config = with_train(TINY, steps=110, warmup_steps=10, learning_rate=0.4).train
+    assert learning_rate_at(0, config) == pytest.approx(0.04)
+    assert learning_rate_at(9, config) == pytest.approx(0.4)
+    assert learning_rate_at(60, config) == pytest.approx(0.2)
+    assert learning_rate_at(110, config) == pytest.approx(0.0)
+
+
+def test_learning_rate_ends_where_it_is_told_to() -> None:
+    config = with_train(TINY, learning_rate=0.4, final_learning_rate=0.1).train
+    assert learning_rate_at(config.steps, config) == pytest.approx(0.1)
+
+
+def test_training_lowers_the_bound(tmp_path: Path) -> None:
+    config = with_train(TINY, steps=60, evaluate_every=30)
+    fresh(tmp_path / "run", config).fit()
+    bounds = [line["bound"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl")]
+    assert np.mean(bounds[-5:]) < bounds[0] - 0.5
+
+
+def test_metrics_are_means_over_the_steps_between_lines(tmp_path: Path) -> None:
+    fresh(tmp_path / "one", with_train(TINY, log_every=1)).fit()
+    fresh(tmp_path / "four", with_train(TINY, log_every=4)).fit()
+    each, grouped = (
+        [
+            line["bound"]
+            for line in read_metrics(tmp_path / run / "metrics.jsonl")
+            if line["kind"] == "train"
+        ]
+        for run in ("one", "four")
+    )
+    assert len(grouped) == 3
+    assert grouped == pytest.approx(np.reshape(each, (3, 4)).mean(1))
+
+
+def test_an_update_is_adam_on_the_clipped_gradient_of_the_mean_bound(tmp_path: Path) -> None:
+    config = with_train(TINY, steps=1, clip_norm=0.5, warmup_steps=0)
+    trainer = fresh(tmp_path / "run", config)
+    model = DRAW(config.model)
+    model.load_state_dict(trainer.bare_model.state_dict())
+    images, noise = trainer._batch()
+    trainer.fit()
+
+    adam = torch.optim.Adam(model.parameters(), lr=config.train.learning_rate)
+    model(images, noise).bound.mean().backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+    assert norm > 0.5
+    adam.step()
+    for name, value in trainer.bare_model.state_dict().items():
+        torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-5, atol=1e-7)
+
+
+def test_the_average_starts_unbiased_and_lags_behind_the_weights(tmp_path: Path) -> None:
+    trainer = fresh(tmp_path / "run", with_train(TINY, steps=3))
+    history = []
+    one_step = trainer._one_step
+
+    def watched() -> bool:
+        stop = one_step()
+        history.append(trainer.bare_model.canvas_0.detach().clone())
+        return stop
+
+    trainer._one_step = watched  # type: ignore[method-assign]
+    trainer.fit()
+    expected = history[0]
+    for n, weights in enumerate(history[1:], 1):
+        decay = min(TINY.train.ema_decay, (1 + n) / (10 + n))
+        expected = decay * expected + (1 - decay) * weights
+    torch.testing.assert_close(trainer.average.module.canvas_0, expected)
+
+
+def test_best_weights_are_those_with_the_lowest_validation_bound(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    fresh(run, with_train(TINY, learning_rate=0.5, final_learning_rate=0.5, evaluate_every=1, warmup_steps=0, ema_decay=0.0)).fit()
+    bounds = {
+        line["step"]: line["bound"]
+        for line in read_metrics(run / "metrics.jsonl")
+        if line["kind"] == "validation"
+    }
+    state = load_model(str(run)).state
+    assert state["step"] == min(bounds, key=bounds.__getitem__)
+    assert state["validation_bound"] == min(bounds.values())
+    assert state["step"] != max(bounds)
+
+
+def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None:
+    fresh(tmp_path / "straight").fit()
+    run = tmp_path / "interrupted"
+    for step in (5, 8, None):
+        trainer = fresh(run) if step == 5 else again(run)
+        if step is None:
+            trainer.fit()
+        else:
+            stop_after(trainer, step)
+            with pytest.raises(Interrupted, match=f"stopped at step {step}.*--resume {run}"):
+                trainer.fit()
+    straight, resumed = final_state(tmp_path / "straight"), final_state(run)
+    assert straight.keys() == resumed.keys()
+    assert any(name.startswith("optimizer") for name in straight)
+    for name, value in straight.items():
+        assert torch.equal(value, resumed[name]), name
+    lines = [
+        [without_times(line) for line in read_metrics(folder / "metrics.jsonl")]
+        for folder in (tmp_path / "straight", run)
+    ]
+    assert lines[0] == lines[1]
+
+
+def test_two_runs_with_one_seed_are_equal_and_with_another_are_not(tmp_path: Path) -> None:
+    for run, seed in (("a", 0), ("b", 0), ("c", 1)):
+        fresh(tmp_path / run, with_train(TINY, seed=seed)).fit()
+    a, b, c = (final_state(tmp_path / run)["model.canvas_0"] for run in "abc")
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+
+
+def test_noise_is_fresh_for_every_step_of_training_and_every_glimpse(tmp_path: Path) -> None:
+    trainer = fresh(tmp_path / "run")
+    _, first = trainer._batch()
+    trainer.step = 1
+    _, second = trainer._batch()
+    assert not torch.equal(first, second)
+    assert not torch.equal(first[0], first[1])
+
+
+def test_dynamic_binarization_draws_grey_pixels_anew_each_time(tmp_path: Path) -> None:
+    config = Config("tiny", TINY.model, dataclasses.replace(TINY.data, binarize="dynamic"))
+    trainer = start(config, tmp_path / "run", TRAINING, VALIDATION)
+    trainer.config = with_train(config, batch_size=TRAINING.count)
+    batches = []
+    for epoch in range(300):
+        trainer.step = epoch
+        order = np.argsort(batch_indices(0, epoch, TRAINING.count, TRAINING.count))
+        batches.append(trainer._batch()[0][order])
+    drawn = torch.stack(batches)
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    grey = torch.from_numpy(TRAINING.images).float() / 255
+    assert (drawn.mean(0) - grey).abs().max() < 5 * 0.5 / math.sqrt(300)
+
+
+def test_static_images_pass_dynamic_binarization_unchanged(tmp_path: Path) -> None:
+    config = Config("tiny", TINY.model, dataclasses.replace(TINY.data, binarize="dynamic"))
+    binary = image_set(10, binary=True)
+    trainer = start(config, tmp_path / "run", binary, VALIDATION)
+    assert not trainer.dynamic
+    images, _ = trainer._batch()
+    indices = batch_indices(0, 0, config.train.batch_size, 10)
+    assert torch.equal(images, torch.from_numpy(binary.images[indices]).float() / 255)
+
+
+def test_the_canvas_starts_at_the_mean_image(tmp_path: Path) -> None:
+    trainer = fresh(tmp_path / "run")
+    mean = torch.from_numpy(TRAINING.images / 255).mean(0)
+    torch.testing.assert_close(trainer.bare_model.canvas_0.sigmoid().double(), mean)
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trainer = fresh(run, with_train(TINY, checkpoint_minutes=1e-9))
+    one_step = trainer._one_step
+
+    def poisoned() -> bool:
+        if trainer.step == 4:
+            with torch.no_grad():
+                trainer.bare_model.mu.bias[0] = math.inf
+        return one_step()
+
+    trainer._one_step = poisoned  # type: ignore[method-assign]
+    with pytest.raises(DrawError, match=r"no longer finite at step 4 .*--train\.learning-rate"):
+        trainer.fit()
+    tensors, state = load_tensors(checkpoints(run)[-1])
+    assert state["step"] == 4
+    assert all(value.isfinite().all() for value in tensors.values())
+    calmer = with_train(TINY, learning_rate=0.001)
+    again(run, with_train(calmer, checkpoint_minutes=1e-9)).fit()
+    assert load_tensors(checkpoints(run)[-1])[1]["step"] == TINY.train.steps
+
+
+def test_an_existing_folder_is_never_overwritten(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "precious.txt").write_text("mine")
+    with pytest.raises(DrawError, match=r"exists already .*--resume .*--out"):
+        fresh(run)
+    assert [path.name for path in run.iterdir()] == ["precious.txt"]
+
+
+def test_a_full_disk_keeps_what_there_was(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trainer = fresh(run, with_train(TINY, checkpoint_minutes=1e-9, evaluate_every=100, steps=6))
+    trainer.save()
+    before = {path: path.read_bytes() for path in run.rglob("*.safetensors")}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
+    try:
+        with pytest.raises(DrawError, match="could not write .*untouched"):
+            trainer.fit()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path: path.read_bytes() for path in run.rglob("*.safetensors")} == before
+    assert not list(run.rglob("*.writing*"))
+    again(run, with_train(TINY, checkpoint_minutes=1e-9, evaluate_every=100, steps=6)).fit()
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [("model", "glimpses", 4), ("data", "binarize", "dynamic"), ("train", "seed", 3)],
+)
+def test_a_config_that_does_not_fit_the_checkpoint_is_refused(
+    tmp_path: Path, section: str, field: str, value: object
+) -> None:
+    fresh(tmp_path / "run").fit()
+    part = dataclasses.replace(getattr(TINY, section), **{field: value})
+    changed = dataclasses.replace(TINY, **{section: part})
+    with pytest.raises(DrawError, match=f"{section}.{field} is .* got {value!r}"):
+        resumed_config(tmp_path / "run", changed)
+
+
+def test_other_images_than_before_are_refused(tmp_path: Path) -> None:
+    trainer = fresh(tmp_path / "run")
+    stop_after(trainer, 2)
+    with pytest.raises(Interrupted):
+        trainer.fit()
+    with pytest.raises(DrawError, match=r"not those that .*--data\.path"):
+        resume(TINY, tmp_path / "run", image_set(11), VALIDATION)
+
+
+def test_a_finished_run_asks_for_more_steps(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trainer = fresh(run)
+    trainer.fit()
+    trainer._log("test", bound=1.0)
+    with pytest.raises(DrawError, match=r"all of its 12 steps.*--train\.steps 24"):
+        again(run)
+    longer = again(run, with_train(TINY, steps=14))
+    longer.fit()
+    assert longer.step == 14
+
+
+def test_images_of_another_shape_are_refused_with_the_flags_to_pass(tmp_path: Path) -> None:
+    with pytest.raises(
+        DrawError, match=r"expected images of 6x5x1 .*got 6x5x3 .*--data\.size 6 5 --data\.mode grey"
+    ):
+        start(TINY, tmp_path / "run", image_set(10, channels=3), VALIDATION)
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
+    config = with_train(TINY, checkpoint_minutes=1e-9, keep_checkpoints=3)
+    fresh(tmp_path / "run", config).fit()
+    names = [path.stem for path in checkpoints(tmp_path / "run")]
+    assert names == [f"step-{step:08d}" for step in (10, 11, 12)]
+
+
+def test_metrics_cut_short_by_a_crash_are_made_again(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trainer = fresh(run)
+    stop_after(trainer, 4)
+    with pytest.raises(Interrupted):
+        trainer.fit()
+    with open(run / "metrics.jsonl", "a") as file:
+        file.write(json.dumps({"kind": "train", "step": 6, "bound": 1.0}) + '\n{"kind": "tra')
+    again(run).fit()
+    steps = [
+        line["step"] for line in read_metrics(run / "metrics.jsonl") if line["kind"] == "train"
+    ]
+    assert steps == [2, 4, 6, 8, 10, 12]
+
+
+def test_ctrl_c_is_left_as_it_was_found(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    fresh(tmp_path / "run").fit()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_samples_are_drawn_at_each_evaluation(tmp_path: Path) -> None:
+    fresh(tmp_path / "run").fit()
+    names = sorted(path.name for path in (tmp_path / "run" / "samples").iterdir())
+    assert names == ["step-00000006.png", "step-00000012.png"]
+
+
+def test_batches_hold_every_image_once_in_each_epoch() -> None:
+    for size in (3, 7, 25):
+        steps = math.ceil(40 / size)
+        seen = np.concatenate([batch_indices(0, step, size, 10) for step in range(steps)])
+        for epoch in range(4):
+            assert sorted(seen[10 * epoch : 10 * epoch + 10]) == list(range(10))
+    first, second = batch_indices(0, 0, 10, 10), batch_indices(0, 1, 10, 10)
+    assert not np.array_equal(first, second)
