@@ -30,10 +30,10 @@ TINY = Config(
 )
 
 TINY_DIGITS = (
-    "--model.glimpses 2 --model.hidden-size 8 --model.latent-size 3 --model.read-size 2 "
-    "--model.write-size 2 --train.batch-size 8 --train.log-every 1 --train.evaluate-images 20 "
-    "--train.precision fp32"
-).split()
+    *("--model.glimpses", "2", "--model.hidden-size", "8", "--model.latent-size", "3"),
+    *("--model.read-size", "2", "--model.write-size", "2", "--train.batch-size", "8"),
+    *("--train.log-every", "1", "--train.evaluate-images", "20", "--train.precision", "fp32"),
+)
 """Flags that make `draw train digits` a matter of a second."""
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from running import TINY, TINY_MODEL
 from safetensors.torch import save_file
 
 from draw.checkpoint import (
@@ -27,6 +26,7 @@ from draw.config import DataConfig
 from draw.errors import DrawError
 from draw.files import read_json, write_json, written_atomically
 from draw.model import DRAW
+from running import TINY, TINY_MODEL
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(7)}
 
@@ -62,7 +62,7 @@ def test_a_changed_byte_anywhere_is_noticed(tmp_path: Path, place: str) -> None:
     }[place]
     content[where] ^= 1
     path.write_bytes(content)
-    with pytest.raises(DamagedCheckpointError, match="x.safetensors"):
+    with pytest.raises(DamagedCheckpointError, match=r"x\.safetensors"):
         load_tensors(path)
 
 
@@ -144,8 +144,7 @@ def test_an_exported_folder_is_one_that_from_pretrained_reads(tmp_path: Path) ->
     for other in (loaded.model, DRAW.from_pretrained(tmp_path)):
         assert other.config == TINY_MODEL
         assert all(
-            torch.equal(a, b)
-            for a, b in zip(other.parameters(), model.parameters(), strict=True)
+            torch.equal(a, b) for a, b in zip(other.parameters(), model.parameters(), strict=True)
         )
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
-from running import TINY_DIGITS, draw_command, one_thread
 
 from draw.checkpoint import checkpoints, load_tensors
 from draw.metrics import read_metrics
+from running import TINY_DIGITS, draw_command, one_thread
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,9 @@ def test_training_leaves_everything_it_promises(run: Path) -> None:
 
 
 def test_a_pipe_gets_plain_lines(place: Path, flags: list[str]) -> None:
-    done = draw_command("train", "digits", "--out", "plain", *flags, "--train.steps", "2", cwd=place)
+    done = draw_command(
+        "train", "digits", "--out", "plain", *flags, "--train.steps", "2", cwd=place
+    )
     assert "\x1b" not in done.stdout + done.stderr
     assert re.search(
         r"train 2/2 .* images/s .* left .* bound [\d.]+ = reconstruction [\d.]+ \+ KL [\d.]+ nats",
@@ -129,7 +131,9 @@ def test_verbs_write_pictures_and_json(run: Path, place: Path) -> None:
     for image in images:
         assert image["bound"] == pytest.approx(image["reconstruction"] + sum(image["kl"]))
 
-    values = json.loads(draw_command("info", str(run), "--json", "-", cwd=place).stdout.split("┘")[1])
+    values = json.loads(
+        draw_command("info", str(run), "--json", "-", cwd=place).stdout.split("┘")[1]
+    )
     assert values["model"]["glimpses"] == 2
     assert values["step"] in (3, 6)
     for name in ("s.png", "a.webp", "reconstructions.png"):

@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 import torch
-from running import TINY_MODEL, image_set
 
 from draw.errors import DrawError
 from draw.evaluate import evaluate, evaluation_images
 from draw.model import DRAW
 from draw.noise import EVALUATION, image_noise
+from running import TINY_MODEL, image_set
 
 
 @pytest.fixture
@@ -57,10 +57,7 @@ def test_the_importance_weighted_estimate_is_the_log_mean_of_the_weights(model: 
     x = torch.from_numpy(images).float() / 255
     with torch.no_grad():
         weights = torch.stack(
-            [
-                model(x, image_noise(0, EVALUATION, range(5), shape, k)).log_weight
-                for k in range(7)
-            ]
+            [model(x, image_noise(0, EVALUATION, range(5), shape, k)).log_weight for k in range(7)]
         ).double()
     expected = -weights.exp().mean(0).log()
     assert result.importance_weighted == pytest.approx(expected.mean().item(), rel=1e-6)
@@ -107,7 +104,10 @@ def test_images_that_do_not_fit_are_named(model: DRAW, images: np.ndarray) -> No
 def test_progress_reaches_the_end(model: DRAW) -> None:
     seen: list[tuple[int, str]] = []
     result = evaluate(
-        model, image_set(11).images, batch_size=4, on_progress=lambda n, text: seen.append((n, text))
+        model,
+        image_set(11).images,
+        batch_size=4,
+        on_progress=lambda n, text: seen.append((n, text)),
     )
     assert [done for done, _ in seen] == [4, 8, 11]
     assert seen[-1][1] == f"bound {result.bound:.2f} nats"

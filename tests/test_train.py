@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from running import TINY, image_set, with_train
 
 from draw.checkpoint import checkpoints, load_model, load_tensors
 from draw.config import Config
@@ -21,6 +20,7 @@ from draw.metrics import read_metrics
 from draw.model import DRAW
 from draw.runs import resume, resumed_config, start
 from draw.train import Trainer, learning_rate_at
+from running import TINY, image_set, with_train
 
 TRAINING, VALIDATION = image_set(10), image_set(7, "validation", seed=1)
 
@@ -125,7 +125,17 @@ def test_the_average_starts_unbiased_and_lags_behind_the_weights(tmp_path: Path)
 
 def test_best_weights_are_those_with_the_lowest_validation_bound(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    fresh(run, with_train(TINY, learning_rate=0.5, final_learning_rate=0.5, evaluate_every=1, warmup_steps=0, ema_decay=0.0)).fit()
+    fresh(
+        run,
+        with_train(
+            TINY,
+            learning_rate=0.5,
+            final_learning_rate=0.5,
+            evaluate_every=1,
+            warmup_steps=0,
+            ema_decay=0.0,
+        ),
+    ).fit()
     bounds = {
         line["step"]: line["bound"]
         for line in read_metrics(run / "metrics.jsonl")
@@ -247,7 +257,7 @@ def test_a_full_disk_keeps_what_there_was(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
     try:
-        with pytest.raises(DrawError, match="could not write .*untouched"):
+        with pytest.raises(DrawError, match=r"could not write .*untouched"):
             trainer.fit()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -293,7 +303,8 @@ def test_a_finished_run_asks_for_more_steps(tmp_path: Path) -> None:
 
 def test_images_of_another_shape_are_refused_with_the_flags_to_pass(tmp_path: Path) -> None:
     with pytest.raises(
-        DrawError, match=r"expected images of 6x5x1 .*got 6x5x3 .*--data\.size 6 5 --data\.mode grey"
+        DrawError,
+        match=r"expected images of 6x5x1 .*got 6x5x3 .*--data\.size 6 5 --data\.mode grey",
     ):
         start(TINY, tmp_path / "run", image_set(10, channels=3), VALIDATION)
     assert not (tmp_path / "run").exists()

@@ -25,6 +25,9 @@ MAX_LOG = 20.0
 """Bound on log sigma^2, log delta~ and log gamma. Far outside any window that can matter (a sigma
 of 5e-5 pixels is one pixel, one of 2e4 pixels the whole image), and nothing overflows within it."""
 
+MAX_CENTRE = 1e4
+"""Bound on g~_X and g~_Y: a window so many times the image's size away from it."""
+
 
 class Window(NamedTuple):
     """Where a window is and how it looks; each field has the shape of the batch.
@@ -52,14 +55,12 @@ def window_parameters(
         columns: width of the image in pixels, A.
         size: side N of the window in filters.
 
-    Differs from the paper: the three logarithms are held within +-`MAX_LOG`, so that no input
-    overflows; and for N = 1, where eq 24 divides by zero, the stride is that of N = 2 (it has no
-    effect on a single filter).
+    Differs from the paper: the three logarithms are held within +-`MAX_LOG` and the centre within
+    +-`MAX_CENTRE`, so that no input overflows; and for N = 1, where eq 24 divides by zero, the
+    stride is that of N = 2 (it has no effect on a single filter).
     """
-    g_x, g_y, log_sigma2, log_delta, log_gamma = controls.unbind(-1)
-    log_sigma2, log_delta, log_gamma = (
-        logarithm.clamp(-MAX_LOG, MAX_LOG) for logarithm in (log_sigma2, log_delta, log_gamma)
-    )
+    g_x, g_y = controls[..., :2].clamp(-MAX_CENTRE, MAX_CENTRE).unbind(-1)
+    log_sigma2, log_delta, log_gamma = controls[..., 2:].clamp(-MAX_LOG, MAX_LOG).unbind(-1)
     return Window(
         g_x=(columns + 1) / 2 * (g_x + 1),  # (22)
         g_y=(rows + 1) / 2 * (g_y + 1),  # (23)

@@ -7,19 +7,21 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-SUITABLE_SIZE = "a whole number of at least 1"
-
 
 def _require(holds: bool, name: str, expected: str, got: object) -> None:
     if not holds:
         raise ValueError(f"expected {name} to be {expected}, got {got!r}")
 
 
-def _require_whole(section: str, config: object, *names: str) -> None:
+def _is_whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _require_whole(section: str, config: object, *names: str, least: int = 1) -> None:
     for name in names:
         value = getattr(config, name)
-        whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-        _require(whole, f"{section}.{name}", SUITABLE_SIZE, value)
+        expected = f"a whole number of at least {least}"
+        _require(_is_whole(value, least), f"{section}.{name}", expected, value)
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,10 @@ class DRAWConfig:
             "model", self, "rows", "columns", "glimpses", "hidden_size", "latent_size",
             "read_size", "write_size",
         )  # fmt: skip
-        _require(self.channels in (1, 3), "model.channels", "1 (grey) or 3 (colour)", self.channels)
+        _require(
+            _is_whole(self.channels, 1) and self.channels in (1, 3),
+            "model.channels", "1 (grey) or 3 (colour)", self.channels,
+        )  # fmt: skip
         _require(
             self.attention in ("gaussian", "none"),
             "model.attention", "'gaussian' or 'none'", self.attention,
@@ -91,9 +96,9 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         if self.size is not None:
-            sides = all(isinstance(n, int) and n >= 1 for n in self.size)
+            sides = isinstance(self.size, tuple) and all(_is_whole(side, 1) for side in self.size)
             _require(
-                len(self.size) in (1, 2) and sides,
+                sides and len(self.size) in (1, 2),
                 "data.size", "one or two whole numbers of at least 1 (rows, columns)", self.size,
             )  # fmt: skip
         _require(
@@ -153,9 +158,7 @@ class TrainConfig:
         )
         if self.evaluate_images is not None:
             _require_whole("train", self, "evaluate_images")
-        for name in ("warmup_steps", "seed"):
-            value = getattr(self, name)
-            _require(value >= 0, f"train.{name}", "a whole number of at least 0", value)
+        _require_whole("train", self, "warmup_steps", "seed", least=0)
         for name in ("learning_rate", "clip_norm", "checkpoint_minutes"):
             value = getattr(self, name)
             _require(0 < value < float("inf"), f"train.{name}", "a number above 0", value)

@@ -41,7 +41,7 @@ class Evaluation:
 
 def evaluation_images(
     images: UInt8[np.ndarray, "n channels rows columns"],
-    numbers: Int[np.ndarray, "batch"],
+    numbers: Int[np.ndarray, " batch"],
     dynamic: bool,
     seed: int,
 ) -> Float[Tensor, "batch channels rows columns"]:
@@ -130,7 +130,7 @@ def evaluate(
 def _evaluate_own(
     model: DRAW,
     images: UInt8[np.ndarray, "n channels rows columns"],
-    own: Int[np.ndarray, "m"],
+    own: Int[np.ndarray, " m"],
     dynamic: bool,
     batch_size: int,
     importance_samples: int,
@@ -160,6 +160,6 @@ def _evaluate_own(
     return np.concatenate(rows) if rows else np.empty((0, width))
 
 
-def _standard_error(values: Float[np.ndarray, "n"]) -> float:
+def _standard_error(values: Float[np.ndarray, " n"]) -> float:
     """Standard error of the mean; 0 for a single value, which has no spread to show."""
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from draw.attention import GaussianAttention, NoAttention, Window
 from draw.config import DRAWConfig
+from draw.errors import DrawError
 from draw.layers import Affine, LSTMCell
 from draw.noise import GENERATION, image_noise
 from draw.objective import kl_divergence, log_weight, reconstruction_loss
@@ -38,13 +39,13 @@ class DRAWOutput(NamedTuple):
 
     canvas: Float[Tensor, "batch channels rows columns"]
     """c_T, in logits."""
-    reconstruction: Float[Tensor, "batch"]
+    reconstruction: Float[Tensor, " batch"]
     """L^x (eq 9)."""
     kl: Float[Tensor, "batch glimpses"]
     """KL of each step; its sum is L^z (eqs 10-11)."""
-    bound: Float[Tensor, "batch"]
+    bound: Float[Tensor, " batch"]
     """L^x + L^z, an upper bound on -log p(x) (eq 12)."""
-    log_weight: Float[Tensor, "batch"]
+    log_weight: Float[Tensor, " batch"]
     """log p(x, z) / q(z | x), for the importance-weighted estimate."""
 
 
@@ -240,10 +241,10 @@ class DRAW(
             ValueError: if n is below 1, or if the noise has another shape.
         """
         if n < 1:
-            raise ValueError(f"expected a number of images of at least 1, got {n}")
+            raise DrawError(f"expected a number of images of at least 1, got {n}")
         if noise is None:
             noise = self.noise_for(n, seed)
-        self._check_noise_shape(noise, n)
+        self._check_noise(noise, n)
         state, canvases, windows = self.initial_state(n), [], []
         canvas, h_dec, c_dec = state.canvas, state.h_dec, state.c_dec
         for z in noise:  # (13)
@@ -275,10 +276,14 @@ class DRAW(
         shape = self.config.glimpses, self.config.latent_size
         return image_noise(seed, GENERATION, range(n), shape).to(self.canvas_0)
 
-    def _check_noise_shape(self, noise: Tensor, batch: int) -> None:
+    def _check_noise(self, noise: Tensor, batch: int) -> None:
         expected = self.config.glimpses, batch, self.config.latent_size
+        if noise.dtype != self.canvas_0.dtype:
+            raise DrawError(
+                f"expected noise of {self.canvas_0.dtype} (the model's), got {noise.dtype}"
+            )
         if noise.shape != expected:
-            raise ValueError(
+            raise DrawError(
                 f"expected noise of shape {expected} (glimpses, batch, latent), "
                 f"got {tuple(noise.shape)}"
             )
@@ -286,19 +291,19 @@ class DRAW(
     def _checked_noise(self, images: Tensor, noise: Tensor | None) -> Tensor:
         expected = self.config.image_shape
         if images.ndim != 4 or images.shape[1:] != expected:
-            raise ValueError(
+            raise DrawError(
                 f"expected images of shape [batch, {', '.join(map(str, expected))}] "
                 f"(channels, rows, columns: the model's), got {list(images.shape)}"
             )
-        if not images.is_floating_point():
-            raise ValueError(
-                f"expected float images in [0, 1], got {images.dtype}; "
-                "divide 8-bit images by 255 first"
+        if images.dtype != self.canvas_0.dtype:
+            raise DrawError(
+                f"expected images in [0, 1] of {self.canvas_0.dtype} (the model's), got "
+                f"{images.dtype}; convert them with .to(), and divide 8-bit images by 255 first"
             )
         if noise is None:
             return torch.randn(
                 self.config.glimpses, len(images), self.config.latent_size,
                 dtype=images.dtype, device=images.device,
             )  # fmt: skip
-        self._check_noise_shape(noise, len(images))
+        self._check_noise(noise, len(images))
         return noise

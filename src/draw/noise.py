@@ -11,6 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from draw.errors import DrawError
+
 TRAINING, EVALUATION, GENERATION, ORDER, BINARIZE_TRAINING, BINARIZE_EVALUATION = range(6)
 """Purposes: each has a stream of its own."""
 
@@ -18,8 +20,10 @@ TRAINING, EVALUATION, GENERATION, ORDER, BINARIZE_TRAINING, BINARIZE_EVALUATION 
 def generator(seed: int, purpose: int, *counters: int) -> np.random.Generator:
     """The random generator of one purpose at one counter."""
     if seed < 0:
-        raise ValueError(f"expected a seed of at least 0, got {seed}")
-    return np.random.default_rng((seed, purpose, *counters))
+        raise DrawError(f"expected a seed of at least 0, got {seed}")
+    # A fixed width for each counter: NumPy would take (1, 0) and (1,) for the same key.
+    words = [word for counter in counters for word in (counter & 0xFFFFFFFF, counter >> 32)]
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose, *words)))
 
 
 def image_noise(

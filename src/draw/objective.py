@@ -11,7 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 def reconstruction_loss(
     canvas: Float[Tensor, "batch channels rows columns"],
     images: Float[Tensor, "batch channels rows columns"],
-) -> Float[Tensor, "batch"]:
+) -> Float[Tensor, " batch"]:
     """L^x = -log D(x | c_T), D independent Bernoullis with means sigmoid(c_T) (eq 9), in nats.
 
     For pixels that are not 0 or 1 this is a cross-entropy, not a likelihood: never call it bits
@@ -28,11 +28,11 @@ def kl_divergence(
 
 
 def log_weight(
-    reconstruction: Float[Tensor, "batch"],
+    reconstruction: Float[Tensor, " batch"],
     mu: Float[Tensor, "glimpses batch latent"],
     log_sigma: Float[Tensor, "glimpses batch latent"],
     noise: Float[Tensor, "glimpses batch latent"],
-) -> Float[Tensor, "batch"]:
+) -> Float[Tensor, " batch"]:
     """Log-ratio log p(x, z) / q(z | x) of one sample z = mu + sigma noise, in nats.
 
     Its expectation over the noise is minus the bound of eq 12.
@@ -44,7 +44,7 @@ def log_weight(
 
 def importance_weighted_estimate(
     log_weights: Float[Tensor, "samples batch"],
-) -> Float[Tensor, "batch"]:
+) -> Float[Tensor, " batch"]:
     """-log (1/K sum_k p(x, z_k) / q(z_k | x)) in nats (Burda et al. 2015).
 
     In expectation an upper bound on -log p(x) that falls towards it as the samples K grow; with

@@ -96,8 +96,8 @@ def nearest_in_training(
     samples: Float[Tensor, "samples channels rows columns"], training: ImageSet
 ) -> tuple[
     UInt8[Tensor, "samples channels rows columns"],
-    Int64[Tensor, "samples"],
-    Float[Tensor, "samples"],
+    Int64[Tensor, " samples"],
+    Float[Tensor, " samples"],
 ]:
     """The training image nearest to each sample in L2, its number, and its distance."""
     images = torch.from_numpy(np.array(training.images))
@@ -105,6 +105,6 @@ def nearest_in_training(
     return images[numbers], numbers, distances
 
 
-def spread(count: int, n: int) -> Int[np.ndarray, "m"]:
+def spread(count: int, n: int) -> Int[np.ndarray, " m"]:
     """Numbers of up to n images, evenly over a data set that may be sorted by class."""
     return np.linspace(0, count - 1, min(n, count)).round().astype(np.int64)

@@ -8,7 +8,7 @@ from torch import Tensor
 from draw.noise import ORDER, generator
 
 
-def batch_indices(seed: int, step: int, batch_size: int, count: int) -> Int[np.ndarray, "batch"]:
+def batch_indices(seed: int, step: int, batch_size: int, count: int) -> Int[np.ndarray, " batch"]:
     """Numbers of the images of one training step, a function of its arguments alone.
 
     The epochs' permutations are laid end to end and cut into batches, so that every image comes

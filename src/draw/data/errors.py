@@ -1,7 +1,9 @@
 """The one exception of this package."""
 
+from draw.errors import DrawError
 
-class DataError(ValueError):
+
+class DataError(DrawError):
     """Images cannot be had as asked: says what was expected, what came and what to do about it."""
 
 

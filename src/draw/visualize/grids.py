@@ -85,7 +85,7 @@ def last_column(images: Images, columns: int | None = None) -> Neighbours:
 def nearest_images(
     samples: Float[Tensor, "samples channels rows columns"],
     training: UInt8[Tensor, "images ..."],
-) -> tuple[Int64[Tensor, "samples"], Float[Tensor, "samples"]]:
+) -> tuple[Int64[Tensor, " samples"], Float[Tensor, " samples"]]:
     """The training image nearest to each sample in L2, and how far it is.
 
     Exact: the differences themselves are squared, in float64, a few training images at a time; of
