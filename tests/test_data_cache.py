@@ -244,6 +244,7 @@ def test_the_first_of_two_builders_wins(tmp_path: Path) -> None:
     with building(entry) as slow:
         with building(entry) as fast:
             (fast / "meta.json").write_text("fast")
+            assert not entry.exists()
         (slow / "meta.json").write_text("slow")
     assert (entry / "meta.json").read_text() == "fast"
     assert [path.name for path in entry.parent.iterdir()] == ["key"]

@@ -126,6 +126,12 @@ def test_no_classes_where_one_picture_has_none_or_all_the_same(folder: Path, nam
     assert load_images(config(folder), "train", progress=False).labels is None
 
 
+def test_classes_are_those_of_all_splits_or_none(folder: Path) -> None:
+    for name in ("train/a/0.png", "train/b/1.png", "val/a/2.png", "test/3.png"):
+        save(folder / name)
+    assert load_images(config(folder), "train", progress=False).labels is None
+
+
 def test_a_class_called_test_does_not_make_splits(folder: Path) -> None:
     for number in range(10):
         save(folder / ("test", "plain")[number % 2] / f"{number}.png", number)
@@ -207,6 +213,7 @@ def test_sizes_are_compared_the_right_way_up(folder: Path) -> None:
     [
         (["L", "1", "LA"], 1),
         (["L", "L", "RGB"], 3),
+        (["RGB", "L", "L"], 3),
         (["RGB", "RGBA", "CMYK"], 3),
         (["I;16"] * 3, 1),
     ],

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
+import datasets
 import huggingface_hub
 import numpy as np
 import pyarrow as pa
@@ -74,6 +75,21 @@ def test_shards_splits_and_columns(folder: Path, config: DataConfig, column, lab
     assert splits.test.labels.tolist() == [0, 2]
     assert splits.train.source == f"{folder}; splits as stored"
     assert capfd.readouterr() == ("", "")
+
+
+def test_no_bars_of_the_library(folder: Path, config: DataConfig, monkeypatch) -> None:
+    write(folder, "train-00000-of-00001", [png(shade) for shade in range(3)])
+    disabled = []
+    original = datasets.load_dataset_builder
+
+    def load_dataset_builder(*args: object, **options: object) -> object:
+        disabled.append(datasets.are_progress_bars_disabled())
+        return original(*args, **options)
+
+    monkeypatch.setattr(datasets, "load_dataset_builder", load_dataset_builder)
+    load_splits(config, progress=False)
+    assert disabled == [True]
+    assert not datasets.are_progress_bars_disabled()
 
 
 def test_without_labels_and_without_validation(folder: Path, config: DataConfig) -> None:
@@ -173,6 +189,8 @@ def test_digits(tmp_path: Path, no_network: None) -> None:
     border[2:-2, 2:-2] = False
     assert (images[:, 0, border] == 0).all()
     assert (images.max(axis=(1, 2, 3)) == 255).all()
+    assert images[:, 0, 2].any()
+    assert images[:, 0, :, 2].any()
     assert 0.4 < (images == 0).mean() < 0.8
     assert set(splits.test.labels.tolist()) == set(range(10))
     small = load_images(

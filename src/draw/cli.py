@@ -308,7 +308,7 @@ def evaluate(
     data: OmitArgPrefixes[DataOptions],
     importance_samples: int = 0,
     batch_size: int = 250,
-    precision: Literal["fp32", "bf16"] = "fp32",
+    precision: Literal["auto", "fp32", "bf16"] = "fp32",
 ) -> None:
     """Measure the bound in nats on every image of a split, each exactly once.
 

@@ -137,8 +137,9 @@ class TrainConfig:
     """Longest gradient (L2 norm over all parameters); longer ones are scaled to it."""
     ema_decay: float = 0.999
     """Decay of the running average of the weights, which is evaluated and exported."""
-    precision: Literal["fp32", "bf16"] = "fp32"
-    """bf16 rounds the operands of matrix products; weights, states and canvas stay fp32."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """bf16 rounds the operands of matrix products; weights, states and canvas stay fp32. auto takes
+    bf16 where the processor multiplies it in hardware."""
     seed: int = 0
     """Decides the initial weights, the order of the images and all noise."""
     evaluate_every: int = 1000
@@ -172,8 +173,8 @@ class TrainConfig:
             0 <= self.ema_decay < 1, "train.ema_decay", "at least 0 and below 1", self.ema_decay
         )
         _require(
-            self.precision in ("fp32", "bf16"),
-            "train.precision", "'fp32' or 'bf16'", self.precision,
+            self.precision in ("auto", "fp32", "bf16"),
+            "train.precision", "'auto', 'fp32' or 'bf16'", self.precision,
         )  # fmt: skip
 
 

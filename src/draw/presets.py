@@ -17,7 +17,7 @@ def digits() -> Config:
         data=DataConfig(name="digits"),
         train=TrainConfig(
             steps=1500, batch_size=64, learning_rate=3e-3, warmup_steps=100, clip_norm=100.0,
-            ema_decay=0.99, precision="bf16", evaluate_every=500,
+            ema_decay=0.99, evaluate_every=500,
         ),
     )  # fmt: skip
 
@@ -33,7 +33,7 @@ def mnist() -> Config:
         data=DataConfig(name="mnist", binarize="dynamic"),
         train=TrainConfig(
             steps=120_000, batch_size=128, learning_rate=2e-3, warmup_steps=1000, clip_norm=100.0,
-            ema_decay=0.9995, precision="bf16", evaluate_every=2000,
+            ema_decay=0.9995, evaluate_every=2000,
         ),
     )  # fmt: skip
 
@@ -49,7 +49,7 @@ def mnist_no_attention() -> Config:
         data=DataConfig(name="mnist", binarize="dynamic"),
         train=TrainConfig(
             steps=120_000, batch_size=128, learning_rate=1e-3, warmup_steps=1000, clip_norm=100.0,
-            ema_decay=0.9995, precision="bf16", evaluate_every=2000,
+            ema_decay=0.9995, evaluate_every=2000,
         ),
     )  # fmt: skip
 
@@ -65,7 +65,7 @@ def mnist_small() -> Config:
         data=DataConfig(name="mnist", binarize="dynamic"),
         train=TrainConfig(
             steps=10_000, batch_size=128, learning_rate=2e-3, warmup_steps=500, clip_norm=100.0,
-            ema_decay=0.999, precision="bf16", evaluate_every=1000, evaluate_images=2000,
+            ema_decay=0.999, evaluate_every=1000, evaluate_images=2000,
         ),
     )  # fmt: skip
 
@@ -81,7 +81,7 @@ def images() -> Config:
         data=DataConfig(name="images", fit="crop"),
         train=TrainConfig(
             steps=10_000, batch_size=64, learning_rate=1e-3, warmup_steps=500, clip_norm=100.0,
-            ema_decay=0.999, precision="bf16", evaluate_every=500,
+            ema_decay=0.999, evaluate_every=500,
         ),
     )  # fmt: skip
 

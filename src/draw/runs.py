@@ -165,11 +165,12 @@ def _describe_start(trainer: Trainer) -> str:
         binarization = "pixels are drawn as 0 or 1 anew at each use (dynamic)"
     else:
         binarization = "grey values: nats are a cross-entropy, no likelihood"
+    precision = {"no": "fp32"}.get(trainer.accelerator.mixed_precision, "bf16")
     parameters = sum(p.numel() for p in trainer.bare_model.parameters())
     return (
         f"{config.preset}: {images.count:,} images of {_times(images.image_shape)} from "
         f"{images.source}; {binarization}\n{parameters:,} parameters, {config.model.glimpses} "
-        f"glimpses; {trainer.accelerator.device}, {config.train.precision}, "
+        f"glimpses; {trainer.accelerator.device}, {precision}, "
         f"{trainer.accelerator.num_processes} process(es); run folder {trainer.run}"
     )
 

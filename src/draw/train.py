@@ -67,12 +67,26 @@ def _average_weights(decay: float) -> Callable[[Tensors, Tensors, Tensor | int],
     return update
 
 
+def hardware_precision() -> str:
+    """bf16 where the processor has instructions for its products, else fp32."""
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    capable = torch.cpu.get_capabilities()
+    return "bf16" if capable.get("avx512_bf16") or capable.get("amx_bf16") else "fp32"
+
+
 def make_accelerator(precision: str, tensorboard: Path | None = None) -> Accelerator:
     """Accelerate on the GPU if there is one, else on the CPU.
+
+    Args:
+        precision: "fp32", "bf16", or "auto" for `hardware_precision`.
+        tensorboard: folder for TensorBoard, if curves are to be written.
 
     Raises:
         DrawError: if Accelerate did not join the processes that a launcher started.
     """
+    if precision == "auto":
+        precision = hardware_precision()
     accelerator = Accelerator(
         cpu=not torch.accelerator.is_available(),
         mixed_precision="bf16" if precision == "bf16" else "no",

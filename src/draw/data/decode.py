@@ -128,8 +128,8 @@ def _reason(error: Exception, data: Path | bytes | UInt8[np.ndarray, "rows colum
             return str(error)
         case Image.DecompressionBombError() | Image.DecompressionBombWarning():
             return (
-                f"has more than {MAX_PIXELS:,} pixels, too many to decode safely; scale it down or "
-                "take it out"
+                f"has more than {min(MAX_PIXELS, Image.MAX_IMAGE_PIXELS or MAX_PIXELS):,} pixels, "
+                "too many to decode safely; scale it down or take it out"
             )
         case FileNotFoundError():
             return "does not exist, or is a link to nothing; take it out"
