@@ -26,6 +26,7 @@ TINY = Config(
         log_every=2,
         evaluate_every=6,
         ema_decay=0.9,
+        precision="fp32",
     ),
 )
 

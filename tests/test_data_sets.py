@@ -193,9 +193,7 @@ def test_digits(tmp_path: Path, no_network: None) -> None:
     assert images[:, 0, :, 2].any()
     assert 0.4 < (images == 0).mean() < 0.8
     assert set(splits.test.labels.tolist()) == set(range(10))
-    small = load_images(
-        DataConfig("digits", size=(14,), fit="stretch", cache_dir=str(tmp_path)), "test"
-    )
+    small = load_images(DataConfig("digits", size=(14,), cache_dir=str(tmp_path)), "test")
     assert small.image_shape == (1, 14, 14)
 
 

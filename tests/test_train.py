@@ -19,7 +19,7 @@ from draw.errors import DrawError, Interrupted
 from draw.metrics import read_metrics
 from draw.model import DRAW
 from draw.runs import resume, resumed_config, start
-from draw.train import Trainer, learning_rate_at
+from draw.train import Trainer, hardware_precision, learning_rate_at
 from running import TINY, image_set, with_train
 
 TRAINING, VALIDATION = image_set(10), image_set(7, "validation", seed=1)
@@ -188,7 +188,7 @@ def test_noise_is_fresh_for_every_step_of_training_and_every_glimpse(tmp_path: P
 
 
 def test_dynamic_binarization_draws_grey_pixels_anew_each_time(tmp_path: Path) -> None:
-    config = Config("tiny", TINY.model, dataclasses.replace(TINY.data, binarize="dynamic"))
+    config = dataclasses.replace(TINY, data=dataclasses.replace(TINY.data, binarize="dynamic"))
     trainer = start(config, tmp_path / "run", TRAINING, VALIDATION)
     trainer.config = with_train(config, batch_size=TRAINING.count)
     batches = []
@@ -203,7 +203,7 @@ def test_dynamic_binarization_draws_grey_pixels_anew_each_time(tmp_path: Path) -
 
 
 def test_static_images_pass_dynamic_binarization_unchanged(tmp_path: Path) -> None:
-    config = Config("tiny", TINY.model, dataclasses.replace(TINY.data, binarize="dynamic"))
+    config = dataclasses.replace(TINY, data=dataclasses.replace(TINY.data, binarize="dynamic"))
     binary = image_set(10, binary=True)
     trainer = start(config, tmp_path / "run", binary, VALIDATION)
     assert not trainer.dynamic
@@ -342,6 +342,29 @@ def test_samples_are_drawn_at_each_evaluation(tmp_path: Path) -> None:
     fresh(tmp_path / "run").fit()
     names = sorted(path.name for path in (tmp_path / "run" / "samples").iterdir())
     assert names == ["step-00000006.png", "step-00000012.png"]
+
+
+@pytest.mark.parametrize("capable", [True, False])
+def test_auto_is_bf16_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, capable: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": capable})
+    assert hardware_precision() == ("bf16" if capable else "fp32")
+
+
+def test_training_in_bf16_keeps_weights_and_states_in_fp32(tmp_path: Path) -> None:
+    trainer = fresh(tmp_path / "run", with_train(TINY, precision="bf16", steps=40))
+    output = trainer.model(*trainer._batch())
+    assert {part.dtype for part in output} == {torch.float32}
+    trainer.fit()
+    assert all(value.dtype == torch.float32 for value in trainer.bare_model.parameters())
+    fresh(tmp_path / "exact", with_train(TINY, precision="fp32", steps=40)).fit()
+    rounded, exact = (
+        read_metrics(tmp_path / run / "metrics.jsonl")[-1]["bound"] for run in ("run", "exact")
+    )
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, rel=0.01)
 
 
 def test_batches_hold_every_image_once_in_each_epoch() -> None:

@@ -104,16 +104,17 @@ def _train(arguments: list[str]) -> None:
         return
     if name not in PRESETS:
         raise DrawError(f"expected a preset ({', '.join(PRESETS)}), got {name!r}")
-    preset = PRESETS[name]()
-    config, options = _parse_config(f"draw train {name}", preset, rest)
+    config, options = _parse_config(f"draw train {name}", PRESETS[name](), rest)
+    run = options.out or Path("runs") / name
+    from draw.data import load_splits
+    from draw.runs import finish, refuse_existing, start
+
+    refuse_existing(run)
     if config.data.name == "images":
         config = dataclasses.replace(config, data=_settle_images(config.data))
     config = config.with_model_following_data()
-    from draw.data import load_splits
-    from draw.runs import finish, start
-
     splits = load_splits(config.data)
-    trainer = start(config, options.out or Path("runs") / name, splits.train, splits.validation)
+    trainer = start(config, run, splits.train, splits.validation)
     _write_result(options.json, finish(trainer, splits.test))
 
 

@@ -32,17 +32,26 @@ FREE_ON_RESUME = frozenset(
 of a checkpoint mean."""
 
 
-def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -> Trainer:
-    """A new run in a folder of its own.
+def refuse_existing(run: Path) -> None:
+    """Make sure that a run folder is new.
 
     Raises:
-        DrawError: if the folder holds something already, or the images do not fit the model.
+        DrawError: if the folder holds something already.
     """
     if run.exists() and (not run.is_dir() or any(run.iterdir())):
         raise DrawError(
             f"{run} exists already and is left as it is; go on with it by draw train --resume "
             f"{run}, or name another folder with --out"
         )
+
+
+def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -> Trainer:
+    """A new run in a folder of its own.
+
+    Raises:
+        DrawError: if the folder holds something already, or the images do not fit the model.
+    """
+    refuse_existing(run)
     for images in (training, validation):
         check_shape(config, images)
     trainer = Trainer(config, run, training, validation)

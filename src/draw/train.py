@@ -19,6 +19,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from jaxtyping import Float
 from torch import Tensor
@@ -87,6 +88,7 @@ def make_accelerator(precision: str, tensorboard: Path | None = None) -> Acceler
     """
     if precision == "auto":
         precision = hardware_precision()
+    AcceleratorState._reset_state()  # or a second run in this process could not have its own
     accelerator = Accelerator(
         cpu=not torch.accelerator.is_available(),
         mixed_precision="bf16" if precision == "bf16" else "no",

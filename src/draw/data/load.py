@@ -147,11 +147,11 @@ def request_of(source: Source, conversion: Conversion) -> str:
 
 
 def conversion_of(config: DataConfig) -> Conversion:
-    """What a configuration has done to pictures; a known set's Hub pictures have defaults."""
+    """What a configuration has done to pictures; a known set's own source has defaults."""
     asked = Conversion(config.rows_and_columns, config.mode, config.fit)
-    known = known_set(config.name)
-    if config.path is not None or known.hub is None:
+    if config.path is not None:
         return asked
+    known = known_set(config.name)
     return Conversion(
         asked.size or known.size, asked.mode or known.mode, asked.fit or known.fit, known.invert
     )

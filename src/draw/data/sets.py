@@ -19,13 +19,13 @@ class KnownSet:
     image_shape: tuple[int, int, int] | None = None
     """Channels, rows and columns of an image as loaded by default."""
     size: tuple[int, int] | None = None
-    """Rows and columns to bring the Hub's pictures to, where --data.size is not given."""
+    """Rows and columns to bring its source's pictures to, where --data.size is not given."""
     mode: Literal["grey", "colour"] | None = None
-    """What to turn the Hub's pictures into, where --data.mode is not given."""
+    """What to turn its source's pictures into, where --data.mode is not given."""
     fit: Literal["crop", "pad", "stretch"] | None = None
-    """How the Hub's pictures get their size, where --data.fit is not given."""
+    """How its source's pictures get their size, where --data.fit is not given."""
     invert: bool = False
-    """The Hub's pictures are dark strokes on white: turn them into white on black."""
+    """Its source's pictures are dark strokes on white: turn them into white on black."""
     remedy: str = ""
     """What to do where it is asked for without a path and has no source of its own."""
 
@@ -51,6 +51,7 @@ KNOWN_SETS: dict[str, KnownSet] = {
         "BSD 3-Clause (scikit-learn), CC BY 4.0 (UCI)",
         sizes=(1_439, 179, 179),
         image_shape=(1, 28, 28),
+        fit="pad",
     ),
     "fashion-mnist": KnownSet(
         "pictures of clothes, grey",

@@ -1,0 +1,36 @@
+"""Presets: Table 3 as the paper has it, and every preset whole and known to the command line."""
+
+import typing
+
+import pytest
+
+from draw import cli
+from draw.config import Config
+from draw.presets import PRESETS
+
+
+def test_mnist_is_the_papers_row_of_table_3() -> None:
+    model = PRESETS["mnist"]().model
+    assert (model.glimpses, model.hidden_size, model.latent_size) == (64, 256, 100)
+    assert (model.read_size, model.write_size, model.attention) == (2, 5, "gaussian")
+    assert model.image_shape == (1, 28, 28)
+
+
+def test_mnist_no_attention_differs_in_attention_alone() -> None:
+    without, attending = PRESETS["mnist-no-attention"]().model, PRESETS["mnist"]().model
+    assert without.attention == "none"
+    for name in ("glimpses", "hidden_size", "latent_size"):
+        assert getattr(without, name) == getattr(attending, name)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_whole(name: str) -> None:
+    config = PRESETS[name]()
+    assert config.preset == name
+    assert PRESETS[name].__doc__
+    assert Config.from_dict(config.to_dict()) == config
+
+
+def test_the_command_line_knows_every_preset() -> None:
+    preset = typing.get_type_hints(cli.train)["preset"]
+    assert set(typing.get_args(preset)) == set(PRESETS)
