@@ -11,13 +11,13 @@ def digits() -> Config:
     return Config(
         preset="digits",
         model=DRAWConfig(
-            rows=28, columns=28, channels=1, glimpses=10, hidden_size=128, latent_size=20,
-            attention="gaussian", read_size=5, write_size=5,
+            rows=28, columns=28, channels=1, glimpses=12, hidden_size=128, latent_size=20,
+            attention="gaussian", read_size=8, write_size=8,
         ),
-        data=DataConfig(name="digits"),
+        data=DataConfig(name="digits", binarize="dynamic"),
         train=TrainConfig(
-            steps=1500, batch_size=64, learning_rate=3e-3, warmup_steps=100, clip_norm=100.0,
-            ema_decay=0.99, evaluate_every=500,
+            steps=2000, batch_size=64, learning_rate=3e-3, warmup_steps=100, clip_norm=100.0,
+            ema_decay=0.995, evaluate_every=400,
         ),
     )  # fmt: skip
 

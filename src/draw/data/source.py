@@ -146,12 +146,13 @@ def fetch(name: str) -> Path:
 
     patterns = ["*.parquet", "README.md", *(f"*{suffix}" for suffix in sorted(SUFFIXES))]
     logger.info("fetching %s from the Hugging Face Hub", name)
+    silence: Exception | None = None
     try:
-        return Path(
-            snapshot_download(
-                name, repo_type="dataset", allow_patterns=patterns, etag_timeout=SECONDS_TO_ANSWER
-            )
+        silence = _silence(name)
+        folder = snapshot_download(
+            name, repo_type="dataset", allow_patterns=patterns, local_files_only=silence is not None
         )
+        return Path(folder)
     except GatedRepoError as error:
         raise DataError(
             f"{name} is on the Hugging Face Hub, but access must be asked for: do so on its page "
@@ -163,15 +164,31 @@ def fetch(name: str) -> Path:
             "neither; check the spelling, or run `hf auth login` if it is private"
         ) from error
     except Exception as error:  # of the HTTP client underneath, or of a full disk
-        raise DataError(_unreachable(name, error)) from error
+        what = "fetching it from the Hugging Face Hub failed"
+        if silence is not None:
+            what = "the Hugging Face Hub could not be reached"
+        reason = str(silence or error).partition("\n")[0] or type(silence or error).__name__
+        raise DataError(
+            f"{name} is not prepared on this computer, and {what} ({reason}). Choose one:\n"
+            "  --data.path FOLDER with your own copy of it (its parquet files, or pictures)\n"
+            "  --data.name digits, which needs no network\n"
+            "  `draw data prepare` once while online; from then on no network is needed"
+        ) from error
 
 
-def _unreachable(name: str, error: Exception) -> str:
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    return (
-        f"{name} is not prepared on this computer, and the Hugging Face Hub could not be reached "
-        f"({reason}). Choose one:\n"
-        "  --data.path FOLDER with your own copy of it (its parquet files, or pictures)\n"
-        "  --data.name digits, which needs no network\n"
-        "  `draw data prepare` once while online; from then on no network is needed"
-    )
+def _silence(name: str) -> Exception | None:
+    """Why the Hub does not answer, found out within seconds; None if it does.
+
+    Raises:
+        RepositoryNotFoundError: it answers that it has no such set.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    try:
+        HfApi().dataset_info(name, timeout=SECONDS_TO_ANSWER)
+    except RepositoryNotFoundError:  # and GatedRepoError, which is one
+        raise
+    except Exception as error:  # no network, no answer, an answer that is no sense
+        return error
+    return None
