@@ -234,18 +234,27 @@ def test_offline_and_not_prepared(tmp_path: Path, offline: None) -> None:
         assert choice in message
 
 
-def fake_hub(monkeypatch: pytest.MonkeyPatch, folder: Path | Exception) -> list[str]:
+def fake_hub(
+    monkeypatch: pytest.MonkeyPatch, folder: Path | Exception, silence: Exception | None = None
+) -> list[str]:
     """A Hub whose every data set is the folder; returns the names that are asked for."""
     asked = []
 
+    def dataset_info(_: object, name: str, *, timeout: float) -> None:
+        assert 1 <= timeout <= 10  # the library's default is for ever
+        if silence is not None:
+            raise silence
+
     def snapshot_download(name: str, **options: object) -> str:
         assert options["repo_type"] == "dataset"
+        assert options["local_files_only"] == (silence is not None)
         asked.append(name)
         if isinstance(folder, Exception):
             raise folder
         return str(folder)
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    monkeypatch.setattr(huggingface_hub.HfApi, "dataset_info", dataset_info)
     return asked
 
 
@@ -272,6 +281,18 @@ def test_a_hub_name_is_fetched_once(tmp_path, folder, monkeypatch, name, path, h
     assert second.train.source == first.train.source
 
 
+def test_offline_the_hubs_own_cache_will_do(tmp_path, folder, monkeypatch) -> None:
+    write(folder, "train-00000-of-00001", [png(shade) for shade in range(10)])
+    fake_hub(monkeypatch, folder, TimeoutError("timed out"))
+    assert load_images(hub_config(tmp_path), "train", progress=False).count == 8
+
+
+def test_a_download_that_fails(tmp_path, monkeypatch) -> None:
+    fake_hub(monkeypatch, OSError(28, "No space left on device"))
+    with pytest.raises(DataError, match=r"fetching it .* failed \(.*No space left on device\)"):
+        load_splits(hub_config(tmp_path), progress=False)
+
+
 def test_omniglot_becomes_white_on_black_28x28(tmp_path, folder, monkeypatch) -> None:
     page = Pillow.new("1", (105, 105), 1)
     page.paste(0, (45, 0, 60, 105))  # a vertical stroke
@@ -296,10 +317,11 @@ def test_omniglot_becomes_white_on_black_28x28(tmp_path, folder, monkeypatch) ->
     ],
 )
 def test_what_the_hub_refuses(tmp_path: Path, monkeypatch, kind, message: str) -> None:
-    response = SimpleNamespace(headers={}, request=None)
-    fake_hub(monkeypatch, kind("no", response=response))
-    with pytest.raises(DataError, match=message):
-        load_splits(hub_config(tmp_path, "images", "a/b"), progress=False)
+    refusal = kind("no", response=SimpleNamespace(headers={}, request=None))
+    for silence in (None, refusal):  # refused when fetching, or at once
+        fake_hub(monkeypatch, refusal, silence)
+        with pytest.raises(DataError, match=message):
+            load_splits(hub_config(tmp_path, "images", "a/b"), progress=False)
 
 
 def test_binarized_mnist_needs_a_path(no_network: None) -> None:

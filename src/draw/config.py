@@ -145,7 +145,7 @@ class TrainConfig:
     evaluate_every: int = 1000
     """Steps between evaluations on validation images, each with a grid of samples."""
     evaluate_images: int | None = None
-    """Validation images for each of these evaluations; by default all."""
+    """Validation images for each of these evaluations, evenly from all; by default all."""
     log_every: int = 20
     """Steps between lines of metrics.jsonl; each is the mean over the steps since the last."""
     checkpoint_minutes: float = 2.0

@@ -33,10 +33,15 @@ def written_atomically(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def to_json(value: Any) -> str:
+    """JSON for people to read, paths as text; numbers that are not finite are refused."""
+    return json.dumps(value, indent=2, allow_nan=False, default=os.fspath)
+
+
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file atomically; numbers that are not finite are refused."""
+    """Write a JSON file atomically, paths as text; numbers that are not finite are refused."""
     with written_atomically(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
+        temporary.write_text(to_json(value) + "\n")
 
 
 def read_json(path: Path) -> Any:

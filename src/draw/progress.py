@@ -1,8 +1,9 @@
 """Progress of long work: a live bar in a terminal, plain lines now and then anywhere else."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +18,8 @@ from rich.progress import (
 from rich.text import Text
 
 SECONDS_BETWEEN_LINES = 10.0
+
+Item = TypeVar("Item")
 
 Update = Callable[[int, str], None]
 """update(how many are done, what to show beside it)."""
@@ -35,22 +38,24 @@ class _Rate(ProgressColumn):
 @contextmanager
 def progress(
     what: str,
-    total: int,
+    total: int | None,
     *,
     done: int = 0,
     unit: str = "images",
     units_per_item: int = 1,
     enabled: bool = True,
+    brief: bool = False,
 ) -> Iterator[Update]:
     """Show on standard error how far some work is: rate, time left, and a text of the caller's.
 
     Args:
         what: a word or two for the work.
-        total: the count at the end.
+        total: the count at the end; None if it is not known.
         done: the count at the start, for work that is resumed.
         unit: what the rate counts.
         units_per_item: how many units one count stands for.
         enabled: False shows nothing, as on all but one of several processes.
+        brief: leave nothing behind when all is done.
     """
     console = Console(stderr=True)
     if not enabled:
@@ -64,27 +69,48 @@ def progress(
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
             TextColumn("{task.fields[text]}"),
         )
-        with Progress(*columns, console=console) as bars:
+        with Progress(*columns, console=console, transient=brief) as bars:
             task = bars.add_task(what, total=total, completed=done, text="")
             yield lambda done, text: bars.update(task, completed=done, text=text)
     else:
-        yield _plain_lines(console, what, total, done, unit, units_per_item)
+        last = None if brief else total
+        yield _plain_lines(console, what, total, done, last, unit, units_per_item)
+
+
+def track(
+    items: Iterable[Item], what: str, *, total: int | None = None, enabled: bool = True
+) -> Iterator[Item]:
+    """Yield the items, and show how many are done; see `progress`."""
+    with progress(what, total, enabled=enabled, brief=True) as update:
+        for done, item in enumerate(items, 1):
+            yield item
+            update(done, "")
 
 
 def _plain_lines(
-    console: Console, what: str, total: int, start: int, unit: str, units_per_item: int
+    console: Console,
+    what: str,
+    total: int | None,
+    start: int,
+    last: int | None,
+    unit: str,
+    units_per_item: int,
 ) -> Update:
-    began = last = time.monotonic()
+    began = said = time.monotonic()
 
     def update(done: int, text: str) -> None:
-        nonlocal last
+        nonlocal said
         now = time.monotonic()
-        if now - last < SECONDS_BETWEEN_LINES and done < total:
+        if now - said < SECONDS_BETWEEN_LINES and done != last:
             return
-        last = now
+        said = now
         speed = (done - start) / max(now - began, 1e-9)
-        left = time.strftime("%H:%M:%S", time.gmtime((total - done) / speed)) if speed else "?"
-        line = f"{what} {done}/{total}  {speed * units_per_item:.0f} {unit}/s  {left} left  {text}"
+        rate = f"{speed * units_per_item:.0f} {unit}/s"
+        if total is None:
+            line = f"{what} {done}  {rate}  {text}"
+        else:
+            left = time.strftime("%H:%M:%S", time.gmtime((total - done) / speed)) if speed else "?"
+            line = f"{what} {done}/{total}  {rate}  {left} left  {text}"
         console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
 
     return update

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from jaxtyping import Float, Int, Int64, UInt8
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from draw.checkpoint import METRICS_FILE, load_model
 from draw.data import ImageSet
+from draw.data.batches import spread
 from draw.evaluate import Evaluation, evaluate, evaluation_images
 from draw.metrics import read_metrics
 from draw.model import DRAW
@@ -103,8 +104,3 @@ def nearest_in_training(
     images = torch.from_numpy(np.array(training.images))
     numbers, distances = nearest_images(samples, images)
     return images[numbers], numbers, distances
-
-
-def spread(count: int, n: int) -> Int[np.ndarray, " m"]:
-    """Numbers of up to n images, evenly over a data set that may be sorted by class."""
-    return np.linspace(0, count - 1, min(n, count)).round().astype(np.int64)

@@ -36,7 +36,7 @@ from draw.checkpoint import (
 )
 from draw.config import Config, TrainConfig
 from draw.data import ImageSet
-from draw.data.batches import batch_indices, binarize, to_unit_interval
+from draw.data.batches import batch_indices, binarize, spread, to_unit_interval
 from draw.errors import DrawError, Interrupted
 from draw.evaluate import Evaluation, evaluate
 from draw.metrics import append_metrics
@@ -149,9 +149,10 @@ class Trainer:
     def start_from_data(self) -> None:
         """Start the canvas at the mean of the training images, so that learning begins with shape.
 
-        `# ours:` the paper learns c_0 and does not say where it starts.
+        # ours: the paper learns c_0 and does not say where it starts.
         """
-        mean = self.training.images[:10_000].mean(0, dtype=np.float64) / 255
+        some = spread(self.training.count, 10_000)
+        mean = self.training.images[some].mean(0, dtype=np.float64) / 255
         canvas_0 = torch.from_numpy(mean.clip(0.01, 0.99)).logit()
         with torch.no_grad():
             self.bare_model.canvas_0.copy_(canvas_0)
@@ -273,7 +274,7 @@ class Trainer:
         with self.accelerator.autocast():
             result = evaluate(
                 model,
-                self.validation.images[:limit],
+                self.validation.images[spread(self.validation.count, limit)],
                 dynamic=self.config.data.binarize == "dynamic" and not self.validation.binary,
                 accelerator=self.accelerator,
                 on_progress=lambda done, text: update(self.step, f"validation: {text}"),

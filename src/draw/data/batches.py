@@ -41,3 +41,8 @@ def binarize(
         uniform: random numbers in [0, 1).
     """
     return (uniform < images).float()
+
+
+def spread(count: int, n: int) -> Int[np.ndarray, " m"]:
+    """Numbers of up to n images, evenly over a data set that may be sorted by class."""
+    return np.linspace(0, count - 1, min(n, count)).round().astype(np.int64)

@@ -12,10 +12,10 @@ from jaxtyping import Int
 from draw.data import cache
 from draw.data.decode import Conversion, Picture, decode
 from draw.data.errors import DataError
-from draw.data.progress import track
 from draw.data.source import Source
 from draw.data.splits import SPLITS, assign_splits
 from draw.data.survey import Survey, refuse_bad, settle, survey
+from draw.progress import track
 
 logger = logging.getLogger("draw")
 
@@ -83,7 +83,7 @@ def _write_images(
             _write_header(file, (count, *_image_shape(settled)))
         to_decode = _with_targets(source, assigned)
         total = sum(targets.size for targets in assigned.values())
-        for target, picture in track(to_decode, "decoding", total=total, show=progress):
+        for target, picture in track(to_decode, "decoding", total=total, enabled=progress):
             if target < 0:
                 continue
             try:

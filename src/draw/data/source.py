@@ -18,7 +18,7 @@ from draw.data.sets import known_set
 
 logger = logging.getLogger("draw")
 
-SECONDS_TO_ANSWER = 10.0
+SECONDS_TO_ANSWER = 5.0
 
 
 @runtime_checkable
@@ -172,7 +172,8 @@ def fetch(name: str) -> Path:
             f"{name} is not prepared on this computer, and {what} ({reason}). Choose one:\n"
             "  --data.path FOLDER with your own copy of it (its parquet files, or pictures)\n"
             "  --data.name digits, which needs no network\n"
-            "  `draw data prepare` once while online; from then on no network is needed"
+            "  `draw data prepare` with the same options, once while online; then it needs no "
+            "network any more"
         ) from error
 
 

@@ -8,8 +8,8 @@ from jaxtyping import Int64
 
 from draw.data.decode import Conversion, read_header
 from draw.data.errors import DataError, listing
-from draw.data.progress import track
 from draw.data.source import Source
+from draw.progress import track
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def survey(source: Source, *, progress: bool = True) -> Survey:
     grey = True
     for split, pictures in source.splits().items():
         of_split = []
-        for picture in track(pictures, f"looking through {split}", show=progress):
+        for picture in track(pictures, f"looking through {split}", enabled=progress):
             of_split.append(picture.label)
             try:
                 header = read_header(picture)

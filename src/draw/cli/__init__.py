@@ -1,0 +1,74 @@
+"""The command line: verbs only. Heavy imports are inside them, so that --help is quick.
+
+This package alone imports tyro.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+
+import tyro
+
+from draw.cli.datasets import data_check, data_list, data_prepare
+from draw.cli.measuring import evaluate, info
+from draw.cli.showing import animate, reconstruct, sample
+from draw.cli.training import run_train, train
+from draw.errors import DrawError, Interrupted
+
+DESCRIPTION = """DRAW (Gregor et al. 2015): train a network that draws images step by step.
+
+  draw train digits              two minutes, no network needed
+  draw sample runs/digits        new images, as a grid
+  draw animate runs/digits       the canvas growing, as a GIF
+  draw train images --data.path FOLDER --data.size 32 --data.mode colour
+
+MODEL is a run folder (runs/digits), an exported folder, or owner/name on the Hub. All losses are in
+nats per image. The same seed gives the same picture."""
+
+VERBS: dict[str, Callable[..., None]] = {
+    "train": train,
+    "sample": sample,
+    "reconstruct": reconstruct,
+    "animate": animate,
+    "evaluate": evaluate,
+    "info": info,
+}
+DATA_VERBS: dict[str, Callable[..., None]] = {
+    "list": data_list,
+    "prepare": data_prepare,
+    "check": data_check,
+}
+
+
+def data() -> None:
+    """List, prepare or check data sets: draw data list | prepare | check."""
+
+
+def _dispatch(arguments: list[str]) -> None:
+    match arguments:
+        case ["train", first, *_] if first not in ("-h", "--help"):
+            run_train(arguments[1:])
+        case ["data", *rest]:
+            tyro.extras.subcommand_cli_from_dict(
+                DATA_VERBS, prog="draw data", description=data.__doc__, args=rest
+            )
+        case _:
+            tyro.extras.subcommand_cli_from_dict(
+                {**VERBS, "data": data}, prog="draw", description=DESCRIPTION, args=arguments
+            )
+
+
+def main() -> None:
+    """Run one command; a mistake or mishap is told on standard error, with exit status 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("draw").setLevel(logging.INFO)
+    try:
+        _dispatch(sys.argv[1:])
+    except Interrupted as stopped:
+        print(stopped, file=sys.stderr)
+        sys.exit(130)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (DrawError, OSError) as error:
+        print(f"draw: {error}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,89 @@
+"""draw evaluate and info: numbers from a model."""
+
+import dataclasses
+from typing import Any, Literal
+
+from tyro.conf import OmitArgPrefixes
+
+from draw.cli.options import (
+    DataOptions,
+    ModelOptions,
+    at_least,
+    images_for,
+    load,
+    write_result,
+)
+
+
+def evaluate(
+    options: OmitArgPrefixes[ModelOptions],
+    data: OmitArgPrefixes[DataOptions],
+    importance_samples: int = 0,
+    batch_size: int = 250,
+    precision: Literal["auto", "fp32", "bf16"] = "fp32",
+) -> None:
+    """Measure the bound in nats on every image of a split, each exactly once.
+
+    Args:
+        options: which model.
+        data: which images.
+        importance_samples: K samples per image for the importance-weighted estimate of -log p(x),
+            which takes K times as long; 0 leaves it out.
+        batch_size: images at a time; changes speed and memory, not the result.
+        precision: of the matrix products.
+    """
+    from draw.report import evaluate_with_progress
+    from draw.tables import print_evaluation
+    from draw.train import make_accelerator
+
+    at_least(("--importance-samples", importance_samples, 0), ("--batch-size", batch_size, 1))
+    accelerator = make_accelerator(precision)
+    loaded = load(options)
+    images, dynamic = images_for(loaded, data)
+    result = evaluate_with_progress(
+        loaded.model.to(accelerator.device),
+        images,
+        accelerator,
+        dynamic=dynamic,
+        batch_size=batch_size,
+        importance_samples=importance_samples,
+        seed=options.seed,
+    )
+    if not accelerator.is_main_process:
+        return
+    values = {
+        "model": loaded.source,
+        "weights": loaded.state,
+        "data": images.source,
+        "split": data.split,
+        "binarization": "static" if images.binary else "dynamic" if dynamic else "none",
+        "precision": precision,
+        "seed": options.seed,
+        **dataclasses.asdict(result),
+    }
+    print_evaluation(f"{loaded.source}\n{data.split} images of {images.source}", result)
+    write_result(options.json, values)
+
+
+def info(options: OmitArgPrefixes[ModelOptions]) -> None:
+    """Say what a model is: shape, parameters, data, training, and how far it got.
+
+    Args:
+        options: which model.
+    """
+    from draw.tables import print_values
+
+    loaded = load(options)
+    values: dict[str, Any] = {
+        "source": loaded.source,
+        "parameters": sum(p.numel() for p in loaded.model.parameters()),
+        "device": str(loaded.model.canvas_0.device),
+        **{name: v for name, v in loaded.state.items() if isinstance(v, int | float)},
+        "model": dataclasses.asdict(loaded.model.config),
+    }
+    if loaded.data is not None:
+        values["data"] = dataclasses.asdict(loaded.data)
+    if loaded.config is not None:
+        values["train"] = dataclasses.asdict(loaded.config.train)
+    print_values(values)
+    write_result(options.json, values)

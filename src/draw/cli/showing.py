@@ -1,0 +1,121 @@
+"""draw sample, reconstruct and animate: pictures from a model."""
+
+from pathlib import Path
+from typing import Any
+
+from tyro.conf import OmitArgPrefixes
+
+from draw.cli.options import DataOptions, ModelOptions, done, images_for, load
+
+
+def sample(
+    options: OmitArgPrefixes[ModelOptions],
+    n: int = 64,
+    out: Path = Path("samples.png"),
+    nearest: bool = False,
+) -> None:
+    """Draw new images, as a grid (figure 6).
+
+    Args:
+        options: which model.
+        n: how many.
+        out: picture to write (.png or .webp).
+        nearest: show the nearest training images (L2) beside the last column.
+    """
+    from draw.report import nearest_in_training
+    from draw.visualize import last_column, sample_grid
+
+    loaded = load(options)
+    images = loaded.model.generate(n, seed=options.seed).images[-1].cpu()
+    result = {"model": loaded.source, "seed": options.seed, "images": n, "picture": str(out)}
+    neighbours = None
+    if nearest:
+        training = images_for(loaded, DataOptions("train"))[0]
+        neighbours, numbers, distances = nearest_in_training(last_column(images), training)
+        result["nearest"] = {"numbers": numbers.tolist(), "distances": distances.tolist()}
+    sample_grid(images, out, neighbours=neighbours)
+    done(out, options.json, result)
+
+
+def reconstruct(
+    options: OmitArgPrefixes[ModelOptions],
+    data: OmitArgPrefixes[DataOptions],
+    n: int = 6,
+    out: Path = Path("reconstructions.png"),
+) -> None:
+    """Draw given images anew, with the read window (green) and the write window (red).
+
+    Args:
+        options: which model.
+        data: which images.
+        n: how many images, evenly from the split.
+        out: .png or .webp for steps side by side; .gif or .mp4 for an animation.
+    """
+    from draw.data.batches import spread
+    from draw.evaluate import evaluation_images
+    from draw.visualize import animate as animation
+    from draw.visualize import reconstruction_strip
+
+    loaded = load(options)
+    images, dynamic = images_for(loaded, data)
+    numbers = spread(images.count, n)
+    x = evaluation_images(images.images, numbers, dynamic, options.seed)
+    x = x.to(loaded.model.canvas_0.device)
+    noise = loaded.model.noise_for(len(x), options.seed)
+    output = loaded.model(x, noise)
+    trajectory = loaded.model.reconstruct(x, noise)
+    read_size, write_size = loaded.model.config.window_sizes
+    if out.suffix.lower() in (".gif", ".mp4"):
+        animation(trajectory, out, write_size=write_size, read_size=read_size, images=x)
+    else:
+        reconstruction_strip(x, trajectory, out, read_size=read_size, write_size=write_size)
+    losses = zip(
+        numbers.tolist(),
+        output.bound.tolist(),
+        output.reconstruction.tolist(),
+        output.kl.tolist(),
+        strict=True,
+    )
+    result = {
+        "model": loaded.source,
+        "split": data.split,
+        "seed": options.seed,
+        "picture": str(out),
+        "images": [
+            {"number": number, "bound": bound, "reconstruction": reconstruction, "kl": kl}
+            for number, bound, reconstruction, kl in losses
+        ],
+    }
+    done(out, options.json, result)
+
+
+def animate(
+    options: OmitArgPrefixes[ModelOptions], n: int = 16, out: Path = Path("generation.gif")
+) -> None:
+    """Show images being drawn step by step, with the write window (figures 7 and 10).
+
+    Args:
+        options: which model; its JSON has the windows of every step, in pixels counted from 1.
+        n: how many images.
+        out: .gif, .webp or .mp4 for an animation; .png for steps side by side.
+    """
+    from draw.visualize import animate as animation
+    from draw.visualize import generation_strip
+
+    loaded = load(options)
+    trajectory = loaded.model.generate(n, seed=options.seed)
+    write_size = loaded.model.config.window_sizes[1]
+    if out.suffix.lower() == ".png":
+        generation_strip(trajectory, out, write_size=write_size)
+    else:
+        animation(trajectory, out, write_size=write_size)
+    result: dict[str, Any] = {
+        "model": loaded.source,
+        "seed": options.seed,
+        "images": n,
+        "picture": str(out),
+    }
+    if trajectory.write_windows is not None:
+        windows = trajectory.write_windows._asdict().items()
+        result["write_windows"] = {name: value.mT.tolist() for name, value in windows}
+    done(out, options.json, result)

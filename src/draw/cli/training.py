@@ -1,0 +1,137 @@
+"""draw train, with a preset or going on with a run."""
+
+import dataclasses
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional
+
+from draw.cli.options import RunOptions, write_result
+from draw.config import Config, DataConfig, DRAWConfig, TrainConfig
+from draw.errors import DrawError
+from draw.presets import PRESETS
+
+
+def train(
+    preset: Positional[Literal["digits", "mnist", "mnist-no-attention", "mnist-small", "images"]],
+    options: OmitArgPrefixes[RunOptions],
+    resume: Path | None = None,
+) -> None:
+    """Train a model: draw train PRESET [overrides], or draw train --resume RUN [overrides].
+
+    Every field of the config can be overridden; `draw train PRESET --help` lists them with the
+    preset's values. Ctrl-C saves, and says how to go on. At the end the test bound is printed, and
+    samples.png, generation.gif, reconstructions.png and curves.png are in the run folder.
+
+    Examples:
+    draw train mnist-small --data.path FOLDER-OF-PARQUET-FILES
+
+    draw train mnist --model.glimpses 32 --train.learning-rate 3e-4 --out runs/mnist-32
+
+    draw train images --data.path PICTURES --data.size 32 --data.mode colour
+
+    torchrun --nproc-per-node 2 -m draw train mnist
+
+    Args:
+        preset: digits (2 minutes, no network), mnist and mnist-no-attention (the paper's),
+            mnist-small (half an hour on 2 cores), images (your own pictures).
+        options: where the run and its result go.
+        resume: go on with a run folder, or from one of its checkpoint files.
+    """
+
+
+def run_train(arguments: list[str]) -> None:
+    """What `train` stands for: its defaults depend on the preset, or on the run to go on with."""
+    name, rest = arguments[0], arguments[1:]
+    if name.startswith("-"):
+        _resume(arguments)
+        return
+    if name not in PRESETS:
+        raise DrawError(f"expected a preset ({', '.join(PRESETS)}), got {name!r}")
+    config, options = _parse_config(f"draw train {name}", PRESETS[name](), rest)
+    run = options.out or Path("runs") / name
+    from draw.data import load_splits
+    from draw.runs import finish, refuse_existing, start
+
+    refuse_existing(run)
+    if config.data.name == "images":
+        config = dataclasses.replace(config, data=_settle_images(config.data))
+    config = config.with_model_following_data()
+    splits = load_splits(config.data)
+    trainer = start(config, run, splits.train, splits.validation)
+    write_result(options.json, finish(trainer, splits.test))
+
+
+def _resume(arguments: list[str]) -> None:
+    @dataclasses.dataclass
+    class Resume:
+        resume: Path
+
+    where, rest = tyro.cli(
+        Resume, prog="draw train", args=arguments, return_unknown_args=True, add_help=False
+    )
+    from draw.data import load_splits
+    from draw.runs import finish, resume, resumed_config, run_of
+
+    run = run_of(where.resume)
+    before = resumed_config(run)
+    after, options = _parse_config(f"draw train --resume {where.resume}", before, rest)
+    if options.out is not None:
+        raise DrawError(f"expected no --out with --resume: the run goes on in {run}")
+    config = resumed_config(run, after)
+    splits = load_splits(config.data)
+    trainer = resume(config, where.resume, splits.train, splits.validation)
+    write_result(options.json, finish(trainer, splits.test))
+
+
+def _parse_config(
+    program: str, defaults: Config, arguments: list[str]
+) -> tuple[Config, RunOptions]:
+    """A config with the fields that the command line overrides."""
+
+    def command(
+        model: DRAWConfig = defaults.model,
+        data: DataConfig = defaults.data,
+        train: TrainConfig = defaults.train,
+        options: OmitArgPrefixes[RunOptions] = RunOptions(),  # noqa: B008
+    ) -> tuple[Config, RunOptions]:
+        return Config(defaults.preset, model, data, train), options
+
+    preset = PRESETS.get(defaults.preset)
+    description = None if preset is None else preset.__doc__
+    return tyro.cli(command, prog=program, description=description, args=arguments)
+
+
+def _settle_images(config: DataConfig) -> DataConfig:
+    """Ask for the size and mode of somebody's own pictures, or say which flags choose them."""
+    from draw.data import suggest
+
+    if config.path is None:
+        raise DrawError("expected a folder of pictures; pass --data.path FOLDER")
+    if config.size is not None and config.mode is not None:
+        return config
+    found = suggest(config.path)
+    sizes = ", ".join(f"{rows}x{columns} ({count})" for rows, columns, count in found.sizes[:3])
+    summary = f"{config.path}: {found.count} pictures, {found.mode}, rows x columns {sizes}"
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise DrawError(
+            f"expected --data.size and --data.mode, which decide the shape of the model; "
+            f"{summary}. For example: --data.size 32 --data.mode {found.mode}"
+        )
+    from rich.console import Console
+    from rich.prompt import IntPrompt, Prompt
+
+    console = Console(stderr=True)
+    console.print(summary, highlight=False)
+    size = config.size or (
+        IntPrompt.ask("Side of the images in pixels (--data.size)", default=32, console=console),
+    )
+    mode: Any = config.mode or Prompt.ask(
+        "grey or colour (--data.mode)",
+        choices=["grey", "colour"],
+        default=found.mode,
+        console=console,
+    )
+    return dataclasses.replace(config, size=size, mode=mode)
