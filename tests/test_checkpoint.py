@@ -103,6 +103,14 @@ def test_a_failure_while_writing_leaves_the_old_file_and_nothing_else(tmp_path: 
     assert os.listdir(tmp_path) == ["x.json"]
 
 
+def test_a_file_is_replaced_not_written_over(tmp_path: Path) -> None:
+    path, same_file = tmp_path / "x.json", tmp_path / "link"
+    write_json(path, [1])
+    same_file.hardlink_to(path)
+    write_json(path, [2])
+    assert (read_json(path), read_json(same_file)) == ([2], [1])
+
+
 def test_run_files_round_trip(tmp_path: Path) -> None:
     write_run_file(tmp_path, TINY, {})
     assert read_run_file(tmp_path) == TINY

@@ -228,6 +228,37 @@ def test_own_pictures_train_and_their_shape_has_to_be_chosen(place: Path, flags:
     assert (place / "runs" / "images" / "samples.png").exists()
 
 
+def test_somebody_at_a_terminal_is_asked_for_size_and_mode(place: Path, flags: list[str]) -> None:
+    folder = place / "asked"
+    folder.mkdir()
+    for i in range(10):
+        Image.new("L", (9, 9), 25 * i).save(folder / f"{i}.png")
+    command = "-m draw train images --data.path asked --out answered --train.steps 1"
+    parent, child = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, *command.split(), *flags],
+        cwd=place,
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        env={**one_thread(), "TERM": "dumb"},
+    )
+    os.close(child)
+    seen, answers = "", [(r"--data\.size\)[^:]*: $", b"8\n"), (r"--data\.mode\)[^:]*: $", b"\n")]
+    while True:
+        try:
+            seen += os.read(parent, 4096).decode(errors="replace")
+        except OSError:
+            break
+        if answers and re.search(answers[0][0], seen):
+            os.write(parent, answers.pop(0)[1])
+            seen = ""
+    os.close(parent)
+    assert process.wait() == 0, seen
+    config = json.loads((place / "answered" / "run.json").read_text())["config"]
+    assert (config["data"]["size"], config["data"]["mode"]) == ([8], "grey")
+
+
 def started(place: Path, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", "draw", *arguments],
@@ -274,6 +305,16 @@ def test_killed_and_interrupted_runs_end_with_the_same_bits(place: Path, flags: 
         assert torch.equal(value, finals[1][name]), name
     tests = [read_metrics(place / run / "metrics.jsonl")[-1] for run in ("straight", "broken")]
     assert tests[0] == tests[1]
+
+
+@pytest.mark.slow
+def test_a_batch_that_processes_cannot_share_is_refused(place: Path, flags: list[str]) -> None:
+    program = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m")
+    done = draw_command(
+        "train", "digits", "--out", "odd", *flags, "--train.batch-size", "7", cwd=place,
+        launcher=program, check=1,
+    )  # fmt: skip
+    assert "multiple of the 2 processes, got 7; pass --train.batch-size 8" in done.stderr
 
 
 @pytest.mark.slow

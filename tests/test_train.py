@@ -170,6 +170,17 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None
     assert lines[0] == lines[1]
 
 
+def test_a_run_can_go_on_from_an_earlier_checkpoint(tmp_path: Path) -> None:
+    config = with_train(TINY, checkpoint_minutes=1e-9, keep_checkpoints=20)
+    run = tmp_path / "run"
+    fresh(run, config).fit()
+    straight = final_state(run)
+    checkpoints(run)[-1].write_bytes(b"damaged")
+    resume(config, checkpoints(run)[5], TRAINING, VALIDATION).fit()
+    assert [path.stem for path in checkpoints(run)][-1] == "step-00000012"
+    assert all(torch.equal(value, final_state(run)[name]) for name, value in straight.items())
+
+
 def test_two_runs_with_one_seed_are_equal_and_with_another_are_not(tmp_path: Path) -> None:
     for run, seed in (("a", 0), ("b", 0), ("c", 1)):
         fresh(tmp_path / run, with_train(TINY, seed=seed)).fit()

@@ -151,7 +151,7 @@ def _evaluate_own(
             log_weights.append(first.log_weight)
         estimate = importance_weighted_estimate(torch.stack(log_weights))
         parts = [first.reconstruction[:, None], estimate[:, None], first.kl]
-        values = torch.cat(parts, 1).double().cpu().numpy()
+        values = torch.cat(parts, 1).cpu().double().numpy()
         rows.append(np.column_stack([numbers, values]))
         total += float(first.bound.sum())
         done = start + len(numbers)
