@@ -30,11 +30,12 @@ types: .venv/ready
 # torch comes first and by its exact version, so that pip takes a build that is at hand; what else
 # is pinned is in constraints.txt.
 .venv/ready: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "draw needs Python 3.11 or newer, got " + sys.version)'
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	touch $@
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "draw needs Python 3.11 or newer, got " + sys.version)'
+	@echo "setting up .venv: a minute or two, the first time only"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
 
 clean:
 	rm -rf .venv

@@ -131,9 +131,9 @@ def test_verbs_write_pictures_and_json(run: Path, place: Path) -> None:
     for image in images:
         assert image["bound"] == pytest.approx(image["reconstruction"] + sum(image["kl"]))
 
-    values = json.loads(
-        draw_command("info", str(run), "--json", "-", cwd=place).stdout.split("┘")[1]
-    )
+    done = draw_command("info", str(run), "--json", "-", cwd=place)
+    values = json.loads(done.stdout)
+    assert "glimpses" in done.stderr
     assert values["model"]["glimpses"] == 2
     assert values["step"] in (3, 6)
     for name in ("s.png", "a.webp", "reconstructions.png"):

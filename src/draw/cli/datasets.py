@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from draw.cli.options import write_result
+from draw.cli.options import words_apart_from, write_result
 from draw.config import DataConfig
 from draw.errors import DrawError
 
@@ -26,7 +26,8 @@ def data_list(
     from draw.tables import print_data_sets
 
     listed = describe(cache_dir)
-    print_data_sets(listed)
+    with words_apart_from(json):
+        print_data_sets(listed)
     write_result(json, [dataclasses.asdict(one) for one in listed])
 
 
@@ -70,5 +71,6 @@ def data_check(
 def _report(report: "Report", json_file: str | None) -> None:
     from draw.tables import print_data_report
 
-    print_data_report(report)
+    with words_apart_from(json_file):
+        print_data_report(report)
     write_result(json_file, dataclasses.asdict(report))

@@ -11,6 +11,7 @@ from draw.cli.options import (
     at_least,
     images_for,
     load,
+    words_apart_from,
     write_result,
 )
 
@@ -61,7 +62,8 @@ def evaluate(
         "seed": options.seed,
         **dataclasses.asdict(result),
     }
-    print_evaluation(f"{loaded.source}\n{data.split} images of {images.source}", result)
+    with words_apart_from(options.json):
+        print_evaluation(f"{loaded.source}\n{data.split} images of {images.source}", result)
     write_result(options.json, values)
 
 
@@ -85,5 +87,6 @@ def info(options: OmitArgPrefixes[ModelOptions]) -> None:
         values["data"] = dataclasses.asdict(loaded.data)
     if loaded.config is not None:
         values["train"] = dataclasses.asdict(loaded.config.train)
-    print_values(values)
+    with words_apart_from(options.json):
+        print_values(values)
     write_result(options.json, values)

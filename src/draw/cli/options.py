@@ -1,6 +1,9 @@
 """What the verbs share: their options, finding model and images, and giving results."""
 
 import dataclasses
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -90,9 +93,16 @@ def at_least(*checks: tuple[str, int, int]) -> None:
             raise DrawError(f"expected {name} of at least {least}, got {value}")
 
 
+@contextmanager
+def words_apart_from(json_file: str | None) -> Iterator[None]:
+    """Send what is meant for people to standard error where standard output gets JSON."""
+    with redirect_stdout(sys.stderr) if json_file == "-" else nullcontext():
+        yield
+
+
 def done(out: Path, json_file: str | None, result: dict[str, Any]) -> None:
     """Name the picture that was made, and write the result if it was asked for."""
-    if json_file != "-":
+    with words_apart_from(json_file):
         print(out)
     write_result(json_file, result)
 

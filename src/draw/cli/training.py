@@ -8,7 +8,7 @@ from typing import Any, Literal
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional
 
-from draw.cli.options import RunOptions, write_result
+from draw.cli.options import RunOptions, words_apart_from, write_result
 from draw.config import Config, DataConfig, DRAWConfig, TrainConfig
 from draw.errors import DrawError
 from draw.presets import PRESETS
@@ -61,7 +61,9 @@ def run_train(arguments: list[str]) -> None:
     config = config.with_model_following_data()
     splits = load_splits(config.data)
     trainer = start(config, run, splits.train, splits.validation)
-    write_result(options.json, finish(trainer, splits.test))
+    with words_apart_from(options.json):
+        result = finish(trainer, splits.test)
+    write_result(options.json, result)
 
 
 def _resume(arguments: list[str]) -> None:
@@ -83,7 +85,9 @@ def _resume(arguments: list[str]) -> None:
     config = resumed_config(run, after)
     splits = load_splits(config.data)
     trainer = resume(config, where.resume, splits.train, splits.validation)
-    write_result(options.json, finish(trainer, splits.test))
+    with words_apart_from(options.json):
+        result = finish(trainer, splits.test)
+    write_result(options.json, result)
 
 
 def _parse_config(
