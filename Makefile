@@ -27,8 +27,8 @@ lint: .venv/ready
 types: .venv/ready
 	$(BIN)/mypy
 
-# torch comes first and by its exact version, so that pip takes a build that is at hand; what else
-# is pinned is in constraints.txt.
+# torch comes first and by its exact version, so that nothing else brings another build of it; all
+# pinned versions are in constraints.txt.
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "draw needs Python 3.11 or newer, got " + sys.version)'
 	@echo "setting up .venv: a minute or two, the first time only"

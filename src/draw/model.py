@@ -117,8 +117,7 @@ class DRAW(
         """Start the weights where learning is fast; the paper does not say where they start.
 
         # ours: a forget-gate bias of 1 lets gradients reach back through all steps from the first
-        # update on; a posterior near the prior keeps the noise of the first codes from drowning
-        # what they say.
+        # update on; a posterior near the prior (KL close to 0) lets codes become useful one by one.
         """
         with torch.no_grad():
             for lstm in (self.lstm_enc, self.lstm_dec):

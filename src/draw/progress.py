@@ -97,13 +97,15 @@ def _plain_lines(
     units_per_item: int,
 ) -> Update:
     began = said = time.monotonic()
+    said_last = False
 
     def update(done: int, text: str) -> None:
-        nonlocal said
+        nonlocal said, said_last
         now = time.monotonic()
-        if now - said < SECONDS_BETWEEN_LINES and done != last:
+        at_last = done == last and not said_last
+        if now - said < SECONDS_BETWEEN_LINES and not at_last:
             return
-        said = now
+        said, said_last = now, said_last or at_last
         speed = (done - start) / max(now - began, 1e-9)
         rate = f"{speed * units_per_item:.0f} {unit}/s"
         if total is None:
