@@ -195,14 +195,34 @@ def test_a_model_that_is_nowhere_lists_the_choices(name: str) -> None:
 
 
 def test_a_hub_that_cannot_be_reached_is_told_from_a_missing_folder(
-    no_network: None, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError("no route")
 
-    monkeypatch.setattr("draw.checkpoint.DRAW.from_pretrained", refuse)
-    with pytest.raises(DrawError, match="cannot be reached"):
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", refuse)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(DrawError, match=r"could not be reached \(no route\)\. Pass a run folder"):
         load_model("somebody/something")
+
+
+def test_a_model_on_the_hub_comes_with_its_data(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    model = DRAW(TINY_MODEL)
+    export_model(tmp_path, model, model.state_dict(), TINY.data, {"step": 5})
+    asked = []
+
+    def snapshot_download(name: str, **options: object) -> str:
+        asked.append((name, options["repo_type"], options["local_files_only"]))
+        return str(tmp_path)
+
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", lambda *_, **__: None)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    loaded = load_model("somebody/something")
+    assert asked == [("somebody/something", "model", False)]
+    assert (loaded.source, loaded.data) == ("somebody/something", TINY.data)
+    assert torch.equal(loaded.model.mu.weight, model.mu.weight)
 
 
 def test_prefixes_keep_tensors_apart() -> None:

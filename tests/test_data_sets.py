@@ -228,7 +228,7 @@ def test_offline_and_not_prepared(tmp_path: Path, offline: None) -> None:
         load_splits(hub_config(tmp_path), progress=False)
     assert time.monotonic() - started < 10
     message = str(error.value)
-    assert message.startswith("ylecun/mnist is not prepared on this computer")
+    assert message.startswith("ylecun/mnist is not on this computer")
     assert "could not be reached" in message
     for choice in ("--data.path FOLDER", "--data.name digits", "`draw data prepare`"):
         assert choice in message

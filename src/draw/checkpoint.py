@@ -10,6 +10,7 @@ over everything in it, so that it is whole or recognisably damaged. A run folder
                                             as `DRAW.from_pretrained` reads them
 """
 
+import dataclasses
 import hashlib
 import json
 import re
@@ -18,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from draw import hub
 from draw.config import Config, DataConfig, DRAWConfig, from_dict
 from draw.errors import DrawError
 from draw.files import read_json, write_json, written_atomically
@@ -222,11 +223,5 @@ def _load_from_hub(name: str) -> LoadedModel:
     choices = "pass a run folder (runs/NAME), an exported folder, or owner/name on the Hub"
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.split("/")[0] in (".", "..", "runs"):
         raise DrawError(f"there is no folder {name}; {choices}")
-    try:
-        model = DRAW.from_pretrained(name)
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError) as error:
-        raise DrawError(
-            f"there is no folder {name}, and the Hub has no such model or cannot be reached "
-            f"({type(error).__name__}); {choices}"
-        ) from error
-    return LoadedModel(model, name, None, None, {})
+    folder = hub.fetch(name, "model", ("config.json", "model.safetensors"), choices.capitalize())
+    return dataclasses.replace(_load_exported(folder), source=name)

@@ -1,6 +1,5 @@
 """Where images come from: a folder, the Hugging Face Hub, or this computer's own digits."""
 
-import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from draw import hub
 from draw.config import DataConfig
 from draw.data.decode import SUFFIXES, Picture
 from draw.data.digits import Digits
@@ -15,10 +15,7 @@ from draw.data.errors import DataError
 from draw.data.folder import PictureFolder, find_files
 from draw.data.parquet import ParquetFolder, is_shard
 from draw.data.sets import known_set
-
-logger = logging.getLogger("draw")
-
-SECONDS_TO_ANSWER = 5.0
+from draw.errors import DrawError
 
 
 @runtime_checkable
@@ -138,58 +135,17 @@ def fetch(name: str) -> Path:
     """Downloads a data set's parquet files or pictures from the Hub.
 
     Raises:
-        DataError: the Hub cannot be reached and the set was not fetched before, there is no such
-            set, or access to it must be asked for.
+        DataError: as `draw.hub.fetch`.
     """
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-
     patterns = ["*.parquet", "README.md", *(f"*{suffix}" for suffix in sorted(SUFFIXES))]
-    logger.info("fetching %s from the Hugging Face Hub", name)
-    silence: Exception | None = None
+    choices = (
+        "Choose one:\n"
+        "  --data.path FOLDER with your own copy of it (its parquet files, or pictures)\n"
+        "  --data.name digits, which needs no network\n"
+        "  `draw data prepare` with the same options, once while online; then it needs no "
+        "network any more"
+    )
     try:
-        silence = _silence(name)
-        folder = snapshot_download(
-            name, repo_type="dataset", allow_patterns=patterns, local_files_only=silence is not None
-        )
-        return Path(folder)
-    except GatedRepoError as error:
-        raise DataError(
-            f"{name} is on the Hugging Face Hub, but access must be asked for: do so on its page "
-            "there, then run `hf auth login`"
-        ) from error
-    except RepositoryNotFoundError as error:
-        raise DataError(
-            f"expected a data set on the Hugging Face Hub (or a folder here) named {name}, found "
-            "neither; check the spelling, or run `hf auth login` if it is private"
-        ) from error
-    except Exception as error:  # of the HTTP client underneath, or of a full disk
-        what = "fetching it from the Hugging Face Hub failed"
-        if silence is not None:
-            what = "the Hugging Face Hub could not be reached"
-        reason = str(silence or error).partition("\n")[0] or type(silence or error).__name__
-        raise DataError(
-            f"{name} is not prepared on this computer, and {what} ({reason}). Choose one:\n"
-            "  --data.path FOLDER with your own copy of it (its parquet files, or pictures)\n"
-            "  --data.name digits, which needs no network\n"
-            "  `draw data prepare` with the same options, once while online; then it needs no "
-            "network any more"
-        ) from error
-
-
-def _silence(name: str) -> Exception | None:
-    """Why the Hub does not answer, found out within seconds; None if it does.
-
-    Raises:
-        RepositoryNotFoundError: it answers that it has no such set.
-    """
-    from huggingface_hub import HfApi
-    from huggingface_hub.errors import RepositoryNotFoundError
-
-    try:
-        HfApi().dataset_info(name, timeout=SECONDS_TO_ANSWER)
-    except RepositoryNotFoundError:  # and GatedRepoError, which is one
-        raise
-    except Exception as error:  # no network, no answer, an answer that is no sense
-        return error
-    return None
+        return hub.fetch(name, "dataset", patterns, choices)
+    except DrawError as error:
+        raise DataError(str(error)) from error
