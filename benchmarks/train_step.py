@@ -10,7 +10,6 @@ matrix, and each weight gradient once for the whole sequence.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
 import tyro
@@ -25,7 +24,7 @@ from draw.presets import mnist
 
 def training_step(
     bound: Callable[..., Tensor], model: torch.nn.Module, bf16: bool, *inputs: Tensor
-) -> Any:
+) -> Callable[[], None]:
     """A function that makes one update of a model."""
     adam = torch.optim.Adam(model.parameters(), 1e-4, fused=True)
 

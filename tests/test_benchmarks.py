@@ -2,13 +2,11 @@
 
 import pytest
 import torch
+
 from benchmarks.eager import EagerDRAW
 from benchmarks.measure import seconds_each
-
 from draw.config import DRAWConfig
 from draw.model import DRAW
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
