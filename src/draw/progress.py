@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TypeVar
 
 from rich.console import Console
@@ -111,7 +112,7 @@ def _plain_lines(
         if total is None:
             line = f"{what} {done}  {rate}  {text}"
         else:
-            left = time.strftime("%H:%M:%S", time.gmtime((total - done) / speed)) if speed else "?"
+            left = str(timedelta(seconds=round((total - done) / speed))) if speed else "?"
             line = f"{what} {done}/{total}  {rate}  {left} left  {text}"
         console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
 

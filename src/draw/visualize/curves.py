@@ -126,7 +126,8 @@ def _draw_profiles(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
     for k, (images, profile) in enumerate(chosen):
         age = (len(chosen) - 1 - k) / PROFILES
         t = np.arange(1, len(profile) + 1)
-        label = f"{EngFormatter(places=0, sep='')(images)} images" if math.isfinite(images) else "?"
+        rounded = EngFormatter(sep="")(float(f"{images:.3g}"))
+        label = f"{rounded} images" if math.isfinite(images) else "?"
         if k == len(chosen) - 1:
             axes.bar(t, profile, width=0.8, color=KL, alpha=0.35, label=label)
         else:
