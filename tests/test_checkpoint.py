@@ -93,6 +93,14 @@ def test_a_run_without_checkpoints_says_so(tmp_path: Path) -> None:
         load_checkpoint(tmp_path)
 
 
+def test_what_was_loaded_does_not_change_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    save_tensors(path, TENSORS, {})
+    tensors, _ = load_tensors(path)
+    path.write_bytes(bytes(path.stat().st_size))
+    assert torch.equal(tensors["a"], TENSORS["a"])
+
+
 def test_a_failure_while_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     write_json(path, [1])

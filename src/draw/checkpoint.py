@@ -73,7 +73,8 @@ def load_tensors(
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            # Copies: what comes from safetensors is a map of the file, which may yet change.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
         raise DamagedCheckpointError(f"{path} cannot be read: {error}") from error
     if "sha256" not in metadata:
