@@ -183,6 +183,8 @@ def test_data_verbs(place: Path) -> None:
         (["evaluate", "run", "--batch-size", "0"], "--batch-size of at least 1"),
         (["evaluate", "run", "--data.path", "nowhere"], "nowhere"),
         (["data", "check", "binarized_mnist"], r"--data\.path FOLDER"),
+        (["data", "check", "mnist", "--data.name", "digits"], "one data set, got mnist and digits"),
+        (["data", "prepare"], r"--data\.path"),
     ],
     ids=" ".join,
 )

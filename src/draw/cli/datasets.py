@@ -31,39 +31,46 @@ def data_list(
     write_result(json, [dataclasses.asdict(one) for one in listed])
 
 
-def data_prepare(
-    name: Positional[str] = "images",
-    data: Annotated[DataConfig, arg(name="data")] = DataConfig(),  # noqa: B008
-    json: Annotated[str | None, arg(metavar="FILE")] = None,
-) -> None:
+@dataclasses.dataclass(frozen=True)
+class DataSetOptions:
+    """Which data set, and how its images are made to fit."""
+
+    name: Annotated[Positional[str | None], arg(metavar="NAME")] = None
+    """A data set that draw data list names; without one, your own images at --data.path."""
+    data: DataConfig = dataclasses.field(default_factory=lambda: DataConfig(name="images"))
+    json: Annotated[str | None, arg(metavar="FILE")] = None
+    """Also write the report as JSON to this file (- for standard output)."""
+
+    def config(self) -> DataConfig:
+        """The images that are asked for."""
+        if self.name is None:
+            return self.data
+        if self.data.name not in ("images", self.name):
+            raise DrawError(f"expected one data set, got {self.name} and {self.data.name}")
+        return dataclasses.replace(self.data, name=self.name)
+
+
+def data_prepare(options: Annotated[DataSetOptions, arg(name="")]) -> None:
     """Fetch and decode a data set now, so that training starts at once and needs no network.
 
     Args:
-        name: a data set that draw data list names, or images with --data.path for your own.
-        data: how the images are made to fit.
-        json: also write the report as JSON to this file (- for standard output).
+        options: which data set.
     """
     from draw.data import prepare
 
-    _report(prepare(dataclasses.replace(data, name=name)), json)
+    _report(prepare(options.config()), options.json)
 
 
-def data_check(
-    name: Positional[str] = "images",
-    data: Annotated[DataConfig, arg(name="data")] = DataConfig(),  # noqa: B008
-    json: Annotated[str | None, arg(metavar="FILE")] = None,
-) -> None:
+def data_check(options: Annotated[DataSetOptions, arg(name="")]) -> None:
     """Verify a data set: checksums, sizes, modes, splits, test images that are also in training.
 
     Args:
-        name: a data set that draw data list names, or images with --data.path for your own.
-        data: how the images are made to fit.
-        json: also write the report as JSON to this file (- for standard output).
+        options: which data set.
     """
     from draw.data import check
 
-    report = check(dataclasses.replace(data, name=name))
-    _report(report, json)
+    report = check(options.config())
+    _report(report, options.json)
     if report.problems:
         raise DrawError("; ".join(report.problems))
 

@@ -1,9 +1,9 @@
 """draw evaluate and info: numbers from a model."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from tyro.conf import OmitArgPrefixes
+from tyro.conf import arg
 
 from draw.cli.options import (
     DataOptions,
@@ -17,8 +17,8 @@ from draw.cli.options import (
 
 
 def evaluate(
-    options: OmitArgPrefixes[ModelOptions],
-    data: OmitArgPrefixes[DataOptions],
+    options: Annotated[ModelOptions, arg(name="")],
+    data: Annotated[DataOptions, arg(name="")],
     importance_samples: int = 0,
     batch_size: int = 250,
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
@@ -28,8 +28,7 @@ def evaluate(
     Args:
         options: which model.
         data: which images.
-        importance_samples: K samples per image for the importance-weighted estimate of -log p(x),
-            which takes K times as long; 0 leaves it out.
+        importance_samples: K of the importance-weighted estimate; takes K times as long.
         batch_size: images at a time; changes speed and memory, not the result.
         precision: of the matrix products.
     """
@@ -67,7 +66,7 @@ def evaluate(
     write_result(options.json, values)
 
 
-def info(options: OmitArgPrefixes[ModelOptions]) -> None:
+def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
     """Say what a model is: shape, parameters, data, training, and how far it got.
 
     Args:

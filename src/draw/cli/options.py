@@ -23,7 +23,7 @@ Split = Literal["train", "validation", "test"]
 class ModelOptions:
     """Which model, and what every verb that uses one can do."""
 
-    model: Positional[str]
+    model: Annotated[Positional[str], arg(metavar="MODEL")]
     """Run folder, exported folder, or owner/name on the Hub."""
     weights: Literal["best", "last"] = "best"
     """Of a run: those with the lowest validation bound, or the last ones."""

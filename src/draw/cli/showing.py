@@ -1,15 +1,15 @@
 """draw sample, reconstruct and animate: pictures from a model."""
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from tyro.conf import OmitArgPrefixes
+from tyro.conf import arg
 
 from draw.cli.options import DataOptions, ModelOptions, done, images_for, load
 
 
 def sample(
-    options: OmitArgPrefixes[ModelOptions],
+    options: Annotated[ModelOptions, arg(name="")],
     n: int = 64,
     out: Path = Path("samples.png"),
     nearest: bool = False,
@@ -38,8 +38,8 @@ def sample(
 
 
 def reconstruct(
-    options: OmitArgPrefixes[ModelOptions],
-    data: OmitArgPrefixes[DataOptions],
+    options: Annotated[ModelOptions, arg(name="")],
+    data: Annotated[DataOptions, arg(name="")],
     n: int = 6,
     out: Path = Path("reconstructions.png"),
 ) -> None:
@@ -90,7 +90,7 @@ def reconstruct(
 
 
 def animate(
-    options: OmitArgPrefixes[ModelOptions], n: int = 16, out: Path = Path("generation.gif")
+    options: Annotated[ModelOptions, arg(name="")], n: int = 16, out: Path = Path("generation.gif")
 ) -> None:
     """Show images being drawn step by step, with the write window (figures 7 and 10).
 

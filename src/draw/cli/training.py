@@ -3,10 +3,10 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
-from tyro.conf import OmitArgPrefixes, Positional
+from tyro.conf import Positional, arg
 
 from draw.cli.options import RunOptions, words_apart_from, write_result
 from draw.config import Config, DataConfig, DRAWConfig, TrainConfig
@@ -16,7 +16,7 @@ from draw.presets import PRESETS
 
 def train(
     preset: Positional[Literal["digits", "mnist", "mnist-no-attention", "mnist-small", "images"]],
-    options: OmitArgPrefixes[RunOptions],
+    options: Annotated[RunOptions, arg(name="")],
     resume: Path | None = None,
 ) -> None:
     """Train a model: draw train PRESET [overrides], or draw train --resume RUN [overrides].
@@ -99,7 +99,7 @@ def _parse_config(
         model: DRAWConfig = defaults.model,
         data: DataConfig = defaults.data,
         train: TrainConfig = defaults.train,
-        options: OmitArgPrefixes[RunOptions] = RunOptions(),  # noqa: B008
+        options: Annotated[RunOptions, arg(name="")] = RunOptions(),  # noqa: B008
     ) -> tuple[Config, RunOptions]:
         return Config(defaults.preset, model, data, train), options
 
