@@ -127,8 +127,8 @@ class GaussianAttention(nn.Module):
     """Reading and writing through Gaussian windows that the decoder places (eqs 19-29).
 
     Reading and writing have affine maps of their own, `read_window` and `write_window`. All of it
-    is computed in full precision also under autocast: with 8 bits of mantissa a window would sit
-    up to a tenth of a pixel from where it should.
+    is computed in full precision also under autocast, which would round the centre of a window by
+    some hundredths of a pixel.
 
     Args:
         hidden_size: size of h_dec.
