@@ -13,6 +13,8 @@ import torch
 jaxtyping.install_import_hook("draw", "beartype.beartype")
 
 from draw.config import DRAWConfig  # noqa: E402
+from draw.kernels.build import library  # noqa: E402
+from draw.kernels.errors import KernelUnavailableError  # noqa: E402
 from draw.model import DRAW  # noqa: E402
 
 hypothesis.settings.register_profile("draw", derandomize=True, deadline=None, max_examples=60)
@@ -60,9 +62,20 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.getaddrinfo", refuse)
 
 
+@pytest.fixture(scope="session", params=["reference", "fused"])
+def kernel(request: pytest.FixtureRequest) -> str:
+    """Each implementation of the unroll in turn."""
+    if request.param == "fused":
+        try:
+            library()
+        except KernelUnavailableError as error:
+            pytest.skip(f"the fused kernel cannot run here: {error}")
+    return request.param
+
+
 @pytest.fixture(scope="session")
-def random_model() -> Callable[..., DRAW]:
-    """Makes models, in float64, with every parameter random.
+def random_model(kernel: str) -> Callable[..., DRAW]:
+    """Makes models, in float64, with every parameter random, that run either kernel.
 
     The initial state is zero at first, and a zero hides that it is ignored; so is no parameter
     left at its start. `read_window` and `write_window` place a window: the biases of the affine
@@ -77,7 +90,7 @@ def random_model() -> Callable[..., DRAW]:
         dtype: torch.dtype = torch.float64,
         **config: object,
     ) -> DRAW:
-        model = DRAW(DRAWConfig(**config))
+        model = DRAW(DRAWConfig(**{"kernel": kernel, **config}))
         random = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for parameter in model.parameters():

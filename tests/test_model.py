@@ -10,6 +10,7 @@ from torch.func import functional_call
 
 import draw.model
 import oracle
+from draw.attention import Window
 from draw.config import DRAWConfig
 from draw.model import DRAW
 
@@ -66,7 +67,7 @@ def close(ours: torch.Tensor, papers: object) -> None:
     np.testing.assert_allclose(ours.detach().numpy(), np.array(papers), rtol=1e-9, atol=1e-10)
 
 
-def close_windows(ours: draw.model.Window | None, papers: list[oracle.Window | None]) -> None:
+def close_windows(ours: Window | None, papers: list[oracle.Window | None]) -> None:
     """A window of each step, for one image."""
     if ours is None:
         assert papers == [None] * len(papers)
@@ -79,7 +80,7 @@ def close_windows(ours: draw.model.Window | None, papers: list[oracle.Window | N
         close(ours.delta, [w.delta for w in papers])
 
 
-def image_of(window: draw.model.Window | None, n: int) -> draw.model.Window | None:
+def image_of(window: Window | None, n: int) -> Window | None:
     return None if window is None else type(window)(*(field[..., n] for field in window))
 
 

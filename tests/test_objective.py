@@ -13,7 +13,7 @@ import oracle
 from draw.objective import (
     importance_weighted_estimate,
     kl_divergence,
-    log_weight,
+    log_prior_over_posterior,
     reconstruction_loss,
 )
 
@@ -86,24 +86,19 @@ def test_kl_is_least_and_zero_at_the_prior():
 # The importance weight
 
 
-def test_log_weight_is_minus_the_reconstruction_where_the_posterior_is_the_prior():
+def test_prior_and_posterior_weigh_the_same_where_they_are_the_same():
     noise, zeros = torch.randn(3, 2, 4), torch.zeros(3, 2, 4)
-    reconstruction = torch.tensor([5.0, 7.0])
-    torch.testing.assert_close(
-        log_weight(reconstruction, zeros, zeros, noise), -reconstruction, rtol=1e-5, atol=1e-5
-    )
+    ratio = log_prior_over_posterior(zeros, zeros, noise)
+    torch.testing.assert_close(ratio, torch.zeros(2), rtol=1e-5, atol=1e-5)
 
 
-def test_log_weight_in_the_mean_is_minus_reconstruction_and_kl():
+def test_log_prior_over_posterior_is_in_the_mean_minus_the_kl():
     """The mean of 40,000 samples lies within 4 standard errors of the analytic KL."""
     samples, steps, latent = 40_000, 3, 2
     mu = torch.randn(steps, 1, latent, dtype=torch.float64)
     log_sigma = 0.5 * torch.randn(steps, 1, latent, dtype=torch.float64)
     noise = torch.randn(steps, samples, latent, dtype=torch.float64)
-    weights = log_weight(
-        torch.zeros(samples, dtype=torch.float64),
-        mu.expand_as(noise), log_sigma.expand_as(noise), noise,
-    )  # fmt: skip
+    weights = log_prior_over_posterior(mu.expand_as(noise), log_sigma.expand_as(noise), noise)
     expected = -kl_divergence(mu, log_sigma).sum()
     standard_error = weights.std() / math.sqrt(samples)
     assert expected < -1

@@ -84,6 +84,11 @@ class TestTrap2KLConstant:
         torch.testing.assert_close(kl, torch.full((64, 2), latent / 2))
 
 
+watches_the_loop = pytest.mark.parametrize("kernel", ["reference"], indirect=True)
+"""The test looks into the loop; the fused kernel is compared with it in test_kernels.py."""
+
+
+@watches_the_loop
 class TestTrap3SharedNoise:
     """All steps see one noise tensor: the code of the first step tells those of the others, and the
     "bound" falls below what any model can reach; samples look alike from step to step."""
@@ -203,6 +208,7 @@ class TestTrap7WhatTheEncoderSeesAndWhatIsLearned:
     """The encoder does not know what is still to be drawn; reading and writing are tied together;
     or every drawing has to start from black and from a blank mind."""
 
+    @watches_the_loop
     @pytest.mark.parametrize("attention", ["gaussian", "none"])
     def test_encoder_sees_image_and_error(self, attention, random_model, random_batch):
         """A window that sees all: N = the side, a stride and a sigma that fall on each pixel."""

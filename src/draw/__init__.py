@@ -5,11 +5,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from draw.attention import GaussianAttention, NoAttention, Window
     from draw.config import Config, DataConfig, DRAWConfig, TrainConfig
-    from draw.model import DRAW, DRAWOutput, Trajectory
+    from draw.model import DRAW
+    from draw.outputs import DRAWOutput, Trajectory
     from draw.presets import PRESETS
 
 _MODULE_OF = {
-    "DRAW": "model", "DRAWOutput": "model", "Trajectory": "model",
+    "DRAW": "model", "DRAWOutput": "outputs", "Trajectory": "outputs",
     "DRAWConfig": "config", "Config": "config", "DataConfig": "config", "TrainConfig": "config",
     "GaussianAttention": "attention", "NoAttention": "attention", "Window": "attention",
     "PRESETS": "presets",

@@ -46,6 +46,9 @@ class DRAWConfig:
     """Side N of the read window in filters; unused without attention."""
     write_size: int = 5
     """Side N of the write window in filters; unused without attention."""
+    kernel: Literal["auto", "reference", "fused"] = "auto"
+    """How the steps are computed: 'reference' is the readable loop, 'fused' the fast one, which
+    must be able to run; 'auto' takes the fast one where it can and says so where it cannot."""
 
     def __post_init__(self) -> None:
         _require_whole(
@@ -59,6 +62,10 @@ class DRAWConfig:
         _require(
             self.attention in ("gaussian", "none"),
             "model.attention", "'gaussian' or 'none'", self.attention,
+        )  # fmt: skip
+        _require(
+            self.kernel in ("auto", "reference", "fused"),
+            "model.kernel", "'auto', 'reference' or 'fused'", self.kernel,
         )  # fmt: skip
 
     @property

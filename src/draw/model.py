@@ -1,73 +1,18 @@
 """DRAW as a plain loop under autograd: eqs 1-8 and 13-16, the executable specification."""
 
-from typing import NamedTuple
-
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from draw.attention import GaussianAttention, NoAttention, Window
+from draw.attention import GaussianAttention, NoAttention
 from draw.config import DRAWConfig
 from draw.errors import DrawError
+from draw.kernels import choice, fused
 from draw.layers import Affine, LSTMCell
 from draw.noise import GENERATION, image_noise
-from draw.objective import kl_divergence, log_weight, reconstruction_loss
-
-
-class State(NamedTuple):
-    """What one step hands to the next; `canvas` is c_t of the paper, in logits."""
-
-    canvas: Float[Tensor, "batch channels rows columns"]
-    h_enc: Float[Tensor, "batch hidden"]
-    c_enc: Float[Tensor, "batch hidden"]
-    h_dec: Float[Tensor, "batch hidden"]
-    c_dec: Float[Tensor, "batch hidden"]
-
-
-class Step(NamedTuple):
-    """One glimpse: the posterior of its code, and the windows (None without attention)."""
-
-    mu: Float[Tensor, "batch latent"]
-    log_sigma: Float[Tensor, "batch latent"]
-    read_window: Window | None
-    write_window: Window | None
-
-
-class DRAWOutput(NamedTuple):
-    """What `DRAW.forward` returns; losses in nats per image."""
-
-    canvas: Float[Tensor, "batch channels rows columns"]
-    """c_T, in logits."""
-    reconstruction: Float[Tensor, " batch"]
-    """L^x (eq 9)."""
-    kl: Float[Tensor, "batch glimpses"]
-    """KL of each step; its sum is L^z (eqs 10-11)."""
-    bound: Float[Tensor, " batch"]
-    """L^x + L^z, an upper bound on -log p(x) (eq 12)."""
-    log_weight: Float[Tensor, " batch"]
-    """log p(x, z) / q(z | x), for the importance-weighted estimate."""
-
-
-class Trajectory(NamedTuple):
-    """A drawing step by step; windows are None without attention, read windows in generation."""
-
-    canvases: Float[Tensor, "glimpses batch channels rows columns"]
-    """c_1 .. c_T, in logits."""
-    write_windows: Window | None
-    """Each field [glimpses, batch], in pixels counted from 1."""
-    read_windows: Window | None
-    """Each field [glimpses, batch], in pixels counted from 1."""
-
-    @property
-    def images(self) -> Float[Tensor, "glimpses batch channels rows columns"]:
-        """sigmoid(c_t): the means of D, which the paper shows."""
-        return self.canvases.sigmoid()
-
-
-def _stack_windows(windows: list[Window | None]) -> Window | None:
-    present = [window for window in windows if window is not None]
-    return Window(*map(torch.stack, zip(*present, strict=True))) if present else None
+from draw.objective import kl_divergence, log_prior_over_posterior, reconstruction_loss
+from draw.outputs import DRAWOutput, State, Step, Trajectory, Unrolled, stack_windows
 
 
 class DRAW(
@@ -94,6 +39,7 @@ class DRAW(
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()
         self.config = config
+        self._kernel = choice.choose(config.kernel)
         hidden, latent = config.hidden_size, config.latent_size
         self.attention: GaussianAttention | NoAttention
         if config.attention == "gaussian":
@@ -124,6 +70,12 @@ class DRAW(
                 lstm.bias_ih[self.config.hidden_size : 2 * self.config.hidden_size] += 1
             for affine in (self.mu, self.log_sigma):
                 affine.weight *= 0.1
+
+    @property
+    def kernel(self) -> choice.Kernel:
+        """The implementation of the unroll that runs, and why: `DRAWConfig.kernel`, resolved."""
+        weights = self.canvas_0
+        return choice.for_numbers(self._kernel, self.config.kernel, weights.device, weights.dtype)
 
     def initial_state(self, batch: int) -> State:
         """The learned start of every drawing, for a batch of images."""
@@ -173,21 +125,33 @@ class DRAW(
             ValueError: if the images or the noise are not as the model expects them.
         """
         noise = self._checked_noise(images, noise)
+        if self.kernel.name == "fused":
+            canvas, kl, log_ratio = fused.unroll(self.config, self, images, noise)
+        else:
+            canvas, kl, log_ratio = self.unroll(images, noise)
+        reconstruction = reconstruction_loss(canvas, images)  # (9)
+        return DRAWOutput(
+            canvas=canvas,
+            reconstruction=reconstruction,
+            kl=kl,
+            bound=reconstruction + kl.sum(-1),  # (11-12)
+            log_weight=log_ratio - reconstruction,
+        )
+
+    def unroll(
+        self,
+        images: Float[Tensor, "batch channels rows columns"],
+        noise: Float[Tensor, "glimpses batch latent"],
+    ) -> Unrolled:
+        """All steps, one after another: what the fused kernel must agree with (eqs 1-8, 10)."""
         state, steps = self.initial_state(len(images)), []
         for noise_t in noise:
             state, step = self.step(images, noise_t, state)
             steps.append(step)
         mu = torch.stack([step.mu for step in steps])
         log_sigma = torch.stack([step.log_sigma for step in steps])
-        reconstruction = reconstruction_loss(state.canvas, images)  # (9)
-        kl = kl_divergence(mu, log_sigma).mT  # (10-11)
-        return DRAWOutput(
-            canvas=state.canvas,
-            reconstruction=reconstruction,
-            kl=kl,
-            bound=reconstruction + kl.sum(-1),  # (12)
-            log_weight=log_weight(reconstruction, mu, log_sigma, noise),
-        )
+        kl = kl_divergence(mu, log_sigma).mT  # (10)
+        return Unrolled(state.canvas, kl, log_prior_over_posterior(mu, log_sigma, noise))
 
     @torch.no_grad()
     def reconstruct(
@@ -210,6 +174,8 @@ class DRAW(
         if noise is None:
             noise = self.noise_for(len(images), seed)
         noise = self._checked_noise(images, noise)
+        if self.kernel.name == "fused":
+            return fused.trajectory(self.config, self, images, noise)
         state, canvases, steps = self.initial_state(len(images)), [], []
         for noise_t in noise:
             state, step = self.step(images, noise_t, state)
@@ -217,8 +183,8 @@ class DRAW(
             steps.append(step)
         return Trajectory(
             torch.stack(canvases),
-            write_windows=_stack_windows([step.write_window for step in steps]),
-            read_windows=_stack_windows([step.read_window for step in steps]),
+            write_windows=stack_windows([step.write_window for step in steps]),
+            read_windows=stack_windows([step.read_window for step in steps]),
         )
 
     @torch.no_grad()
@@ -244,6 +210,8 @@ class DRAW(
         if noise is None:
             noise = self.noise_for(n, seed)
         self._check_noise(noise, n)
+        if self.kernel.name == "fused":
+            return fused.trajectory(self.config, self, None, noise)
         state, canvases, windows = self.initial_state(n), [], []
         canvas, h_dec, c_dec = state.canvas, state.h_dec, state.c_dec
         for z in noise:  # (13)
@@ -252,7 +220,7 @@ class DRAW(
             canvas = canvas + written  # (15)
             canvases.append(canvas)
             windows.append(window)
-        return Trajectory(torch.stack(canvases), _stack_windows(windows), read_windows=None)
+        return Trajectory(torch.stack(canvases), stack_windows(windows), read_windows=None)
 
     @classmethod
     def _load_as_safetensor(  # type: ignore[override]

@@ -27,19 +27,18 @@ def kl_divergence(
     return (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1).sum(-1) / 2
 
 
-def log_weight(
-    reconstruction: Float[Tensor, " batch"],
+def log_prior_over_posterior(
     mu: Float[Tensor, "glimpses batch latent"],
     log_sigma: Float[Tensor, "glimpses batch latent"],
     noise: Float[Tensor, "glimpses batch latent"],
 ) -> Float[Tensor, " batch"]:
-    """Log-ratio log p(x, z) / q(z | x) of one sample z = mu + sigma noise, in nats.
+    """Log-ratio log p(z) / q(z | x) of one sample z = mu + sigma noise, in nats.
 
-    Its expectation over the noise is minus the bound of eq 12.
+    Less the reconstruction loss it is log p(x, z) / q(z | x), the weight of that sample; its
+    expectation over the noise is minus the bound of eq 12.
     """
     z = mu + log_sigma.exp() * noise
-    log_prior_over_posterior = (noise.square() - z.square()) / 2 + log_sigma
-    return log_prior_over_posterior.sum((0, 2)) - reconstruction
+    return ((noise.square() - z.square()) / 2 + log_sigma).sum((0, 2))
 
 
 def importance_weighted_estimate(

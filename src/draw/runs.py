@@ -78,7 +78,7 @@ def resumed_config(run: Path, after: Config | None = None) -> Config:
     changes = [
         f"{section}.{name} is {old!r} in {run}, got {new!r}"
         for section, free in (
-            ("model", frozenset[str]()),
+            ("model", frozenset({"kernel"})),
             ("data", frozenset({"path", "cache_dir"})),
             ("train", FREE_ON_RESUME),
         )
@@ -180,7 +180,8 @@ def _describe_start(trainer: Trainer) -> str:
         f"{config.preset}: {images.count:,} images of {_times(images.image_shape)} from "
         f"{images.source}; {binarization}\n{parameters:,} parameters, {config.model.glimpses} "
         f"glimpses; {trainer.accelerator.device}, {precision}, "
-        f"{trainer.accelerator.num_processes} process(es); run folder {trainer.run}"
+        f"{trainer.accelerator.num_processes} process(es); run folder {trainer.run}\n"
+        f"kernel: {trainer.bare_model.kernel}"
     )
 
 

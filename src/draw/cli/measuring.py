@@ -79,6 +79,7 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
         "source": loaded.source,
         "parameters": sum(p.numel() for p in loaded.model.parameters()),
         "device": str(loaded.model.canvas_0.device),
+        "kernel": str(loaded.model.kernel),
         **{name: v for name, v in loaded.state.items() if isinstance(v, int | float)},
         "model": dataclasses.asdict(loaded.model.config),
     }

@@ -12,7 +12,7 @@ from PIL import Image
 from draw.attention import Window
 from draw.errors import DrawError
 from draw.files import written_atomically
-from draw.model import Trajectory
+from draw.outputs import Trajectory
 from draw.visualize.layout import (
     GAP,
     WIDE_GAP,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from draw.attention import Window
-from draw.model import Trajectory
+from draw.outputs import Trajectory
 from draw.visualize.layout import (
     GAP,
     WIDE_GAP,

@@ -1,0 +1,80 @@
+"""Which implementation of the unroll a model uses, and why."""
+
+import logging
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import torch
+
+from draw.kernels.build import library
+from draw.kernels.errors import KernelUnavailableError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """An implementation of the unroll."""
+
+    name: Literal["reference", "fused"]
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.reason})"
+
+
+def choose(asked: Literal["auto", "reference", "fused"]) -> Kernel:
+    """Resolve `DRAWConfig.kernel` for the CPU of this machine; compiles at the first use ever.
+
+    Raises:
+        KernelUnavailableError: if 'fused' is asked for and cannot run.
+    """
+    if asked == "reference":
+        return Kernel("reference", "as asked")
+    try:
+        library()
+    except KernelUnavailableError as error:
+        if asked == "fused":
+            raise KernelUnavailableError(
+                f"the fused kernel cannot run: {error}. Or pass --model.kernel reference"
+            ) from error
+        _say_once(f"the fast kernel cannot run, the reference is several times slower: {error}")
+        return Kernel("reference", f"the fused one cannot run: {error}")
+    return Kernel("fused", "as asked" if asked == "fused" else "compiled for this processor")
+
+
+def for_numbers(kernel: Kernel, asked: str, device: torch.device, dtype: torch.dtype) -> Kernel:
+    """The implementation for numbers of a type on a device: the fused one is for CPUs.
+
+    Raises:
+        KernelUnavailableError: if 'fused' is asked for and cannot take these numbers.
+    """
+    if kernel.name == "reference":
+        return kernel
+    reason = _obstacle(device.type, dtype)
+    if reason is None:
+        return kernel
+    if asked == "fused":
+        raise KernelUnavailableError(f"{reason}; pass --model.kernel auto or reference")
+    return Kernel("reference", reason)
+
+
+def multiplies_bf16(device: str) -> bool:
+    """Whether autocast asks for products of bfloat16."""
+    return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
+
+
+def _obstacle(device: str, dtype: torch.dtype) -> str | None:
+    if device not in ("cpu", "meta"):
+        return f"the fused kernel runs on CPUs, the model is on {device}"
+    if dtype not in (torch.float32, torch.float64):
+        return f"the fused kernel computes in float32 or float64, the model is in {dtype}"
+    if torch.is_autocast_enabled(device) and not multiplies_bf16(device):
+        return f"the fused kernel multiplies bfloat16, not {torch.get_autocast_dtype(device)}"
+    return None
+
+
+@cache
+def _say_once(message: str) -> None:
+    log.warning(message)

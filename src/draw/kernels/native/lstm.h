@@ -1,0 +1,97 @@
+// The LSTM cell between two matrix products, and its gradient.
+//
+// Gates of 16 units lie together, [i f g o] x 16 units, so that one block of 64 columns of a
+// product holds everything that these units need while it is still in the cache.
+#pragma once
+
+#include "gemm.h"
+
+namespace draw {
+
+// Row of a torch LSTM weight (gate order i, f, g, o) that column n of the packed product holds.
+struct GateColumn {
+  int64_t hidden;
+  int64_t operator()(int64_t n) const {
+    const int64_t unit = n / BLOCK * LANES + n % LANES, gate = n % BLOCK / LANES;
+    return unit < hidden ? gate * hidden + unit : -1;
+  }
+};
+
+// One block of units for `rows` images: from the product's 64 columns to the new state.
+//
+// bias: [64]; more: null, or what to add to the product, [rows][stride_more]; c: the cell, updated
+// in place; h: the new output as operand, gates and c_saved: what the gradient needs, or null.
+template <class Op, class R = Real<Op>>
+inline void lstm_block(int64_t rows, const R *from_product, const R *bias, const R *more,
+                       int64_t stride_more, R *c, int64_t stride_c, Op *h, int64_t stride_h,
+                       Op *gates, int64_t stride_gates, Op *c_saved) {
+  Vec<R> b[4];
+  for (int gate = 0; gate < 4; gate++) b[gate] = load(bias + gate * LANES);
+  for (int64_t row = 0; row < rows; row++) {
+    Vec<R> v[4];
+    for (int gate = 0; gate < 4; gate++) {
+      v[gate] = load(from_product + row * BLOCK + gate * LANES) + b[gate];
+      if (more) v[gate] += load(more + row * stride_more + gate * LANES);
+    }
+    const Vec<R> i = sigmoid(v[0]), f = sigmoid(v[1]), g = tanh(v[2]), o = sigmoid(v[3]);
+    const Vec<R> cell = f * load(c + row * stride_c) + i * g;
+    store(c + row * stride_c, cell);
+    store(h + row * stride_h, Vec<R>(o * tanh(cell)));
+    if (gates) {
+      Op *saved = gates + row * stride_gates;
+      store(saved, i);
+      store(saved + LANES, f);
+      store(saved + 2 * LANES, g);
+      store(saved + 3 * LANES, o);
+      store(c_saved + row * stride_c, cell);
+    }
+  }
+}
+
+template <class R> struct GateSlopes {
+  Vec<R> gate[4];
+};
+
+// One row of a block of units, backwards. dc: gradient of the cell, updated in place.
+template <class Op, class R = Real<Op>>
+inline GateSlopes<R> lstm_row_backward(const Op *gates, const Op *c, const Op *c_before,
+                                       const R *dh, R *dc) {
+  const Vec<R> i = load(gates), f = load(gates + LANES), g = load(gates + 2 * LANES),
+               o = load(gates + 3 * LANES);
+  const Vec<R> out = tanh(load(c)), slope = load(dh);
+  const Vec<R> dcell = load(dc) + slope * o * (1 - out * out);
+  store(dc, Vec<R>(dcell * f));
+  return {{dcell * g * i * (1 - i), dcell * load(c_before) * f * (1 - f), dcell * i * (1 - g * g),
+           slope * out * o * (1 - o)}};
+}
+
+// One block of units for `rows` images (an even number), backwards.
+//
+// dgates: [rows][stride_dgates] as operand of the next product; panel: the same numbers as right
+// operand of the weights' gradient, from row `k` of a packed block on; dsum: null, or where to add
+// them, [rows][stride_dgates].
+template <class Op, class R = Real<Op>>
+inline void lstm_block_backward(int64_t rows, const Op *gates, int64_t stride_gates, const Op *c,
+                                const Op *c_before, int64_t stride_c, const R *dh,
+                                int64_t stride_dh, R *dc, Op *dgates, int64_t stride_dgates,
+                                Op *panel, int64_t k, R *dsum) {
+  for (int64_t row = 0; row < rows; row += 2) {
+    GateSlopes<R> pair[2];
+    for (int64_t p = 0; p < 2; p++) {
+      const int64_t at = row + p;
+      pair[p] = lstm_row_backward(gates + at * stride_gates, c + at * stride_c,
+                                  c_before + at * stride_c, dh + at * stride_dh, dc + at * stride_c);
+      for (int gate = 0; gate < 4; gate++) {
+        store(dgates + at * stride_dgates + gate * LANES, pair[p].gate[gate]);
+        if (dsum) {
+          R *total = dsum + at * stride_dgates + gate * LANES;
+          store(total, Vec<R>(load(total) + pair[p].gate[gate]));
+        }
+      }
+    }
+    for (int gate = 0; gate < 4; gate++)
+      store_rows(panel, BLOCK, k + row, gate * LANES, pair[0].gate[gate], pair[1].gate[gate]);
+  }
+}
+
+}  // namespace draw

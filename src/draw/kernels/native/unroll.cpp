@@ -1,0 +1,55 @@
+// The fast unroll of DRAW: what Python calls (draw/kernels/native.py), in plain C.
+#include <cstddef>
+
+#include "backward.h"
+
+namespace {
+
+using draw::Call;
+
+// Whichever of Forward and Backward, in the type that the caller's numbers have.
+template <template <class> class Pass> int64_t with_type(int type, Call *call, bool measure) {
+  const auto go = [&](auto pass) -> int64_t {
+    const int64_t bytes = pass.reserve(measure ? nullptr : call->scratch);
+    if (!measure) pass.run();
+    return bytes;
+  };
+  const int64_t threads = omp_get_max_threads();
+  if (type == 0) return go(Pass<double>(*call, threads));
+  if (type == 1) return go(Pass<float>(*call, threads));
+  return go(Pass<draw::Bf16>(*call, threads));
+}
+
+}  // namespace
+
+extern "C" {
+
+// Functions of torch that multiply matrices; null where torch has none for this processor.
+void draw_products(draw::GemmFloat of_floats, draw::GemmBf16 of_bf16, draw::GemmRelease release) {
+  draw::products = {of_floats, of_bf16, release};
+}
+
+// Bytes that `saved` must have. type: 0 double, 1 float, 2 float with bfloat16 products.
+int64_t draw_saved_bytes(int type, const draw::Shape *shape) {
+  draw::Arena count{nullptr};
+  const auto measure = [&](auto saved, const auto &layout) {
+    saved.reserve(count, layout, true);
+    return count.used;
+  };
+  if (type == 0) return measure(draw::Saved<double>{}, draw::Layout<double>(*shape));
+  if (type == 1) return measure(draw::Saved<float>{}, draw::Layout<float>(*shape));
+  return measure(draw::Saved<draw::Bf16>{}, draw::Layout<draw::Bf16>(*shape));
+}
+
+// Bytes that `scratch` must have for a call whose other fields are set.
+int64_t draw_scratch_bytes(int type, Call *call, int backward) {
+  return backward ? with_type<draw::Backward>(type, call, true)
+                  : with_type<draw::Forward>(type, call, true);
+}
+
+void draw_forward(int type, Call *call) { with_type<draw::Forward>(type, call, false); }
+void draw_backward(int type, Call *call) { with_type<draw::Backward>(type, call, false); }
+
+// For a check that both sides of the call agree on its form.
+int64_t draw_call_bytes() { return sizeof(Call); }
+}
