@@ -6,12 +6,13 @@ BIN := .venv/bin
 DEMO := demo
 DEMO_FLAGS :=
 
-.PHONY: demo test lint types clean help
+.PHONY: demo test lint types bench clean help
 
 help:
 	@echo "make demo   train a small model on handwritten digits (2 minutes) and draw pictures into $(DEMO)/"
 	@echo "make test   run the tests"
 	@echo "make lint   ruff;  make types   mypy"
+	@echo "make bench  speed and memory against plain PyTorch (10 minutes), into benchmarks/results/"
 
 demo: .venv/ready
 	@if [ -e "$(DEMO)" ]; then echo "$(DEMO) exists already: rename or remove it, or make demo DEMO=another"; exit 1; fi
@@ -26,6 +27,9 @@ lint: .venv/ready
 
 types: .venv/ready
 	$(BIN)/mypy
+
+bench: .venv/ready
+	$(BIN)/python -m benchmarks
 
 # torch comes first and by its exact version, so that nothing else brings another build of it; all
 # pinned versions are in constraints.txt.

@@ -1,1 +1,1 @@
-"""One file per question; `python -m benchmarks.train_step` and the like. Results are ratios."""
+"""One file per question: `python -m benchmarks.train_step`; all: `python -m benchmarks`."""

@@ -1,7 +1,7 @@
-"""The loop that most people would write: DRAW with attention in eager PyTorch, for comparison.
+"""The loop that most people would write: DRAW in eager PyTorch, for comparison.
 
-It computes the same bound as `draw.model` from the same parameters (tests/test_benchmarks.py), with
-nothing done for speed and nothing for precision.
+It computes the same bound and the same drawings as `draw.model` from the same parameters
+(tests/test_benchmarks.py), with nothing done for speed and nothing for precision.
 """
 
 import torch
@@ -17,15 +17,21 @@ class EagerDRAW(nn.Module):
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()
         self.config = config
-        hidden, latent, channels = config.hidden_size, config.latent_size, config.channels
-        self.attention = nn.ModuleDict(
-            {
-                "read_window": nn.Linear(hidden, 5),
-                "write_window": nn.Linear(hidden, 5),
-                "write_content": nn.Linear(hidden, channels * config.write_size**2),
-            }
-        )
-        self.lstm_enc = nn.LSTMCell(2 * channels * config.read_size**2 + hidden, hidden)
+        hidden, latent = config.hidden_size, config.latent_size
+        if config.attention == "gaussian":
+            seen = 2 * config.channels * config.read_size**2
+            self.attention = nn.ModuleDict(
+                {
+                    "read_window": nn.Linear(hidden, 5),
+                    "write_window": nn.Linear(hidden, 5),
+                    "write_content": nn.Linear(hidden, config.channels * config.write_size**2),
+                }
+            )
+        else:
+            pixels = config.channels * config.rows * config.columns
+            seen = 2 * pixels
+            self.attention = nn.ModuleDict({"write_content": nn.Linear(hidden, pixels)})
+        self.lstm_enc = nn.LSTMCell(seen + hidden, hidden)
         self.lstm_dec = nn.LSTMCell(latent, hidden)
         self.mu = nn.Linear(hidden, latent)
         self.log_sigma = nn.Linear(hidden, latent)
@@ -35,30 +41,75 @@ class EagerDRAW(nn.Module):
 
     def forward(self, x: Tensor, noise: Tensor) -> Tensor:
         """The bound of each image, in nats."""
-        batch, config = len(x), self.config
-        canvas = self.canvas_0.expand_as(x)
-        h_enc, c_enc, h_dec, c_dec = (
-            getattr(self, name).expand(batch, -1)
-            for name in ("h_enc_0", "c_enc_0", "h_dec_0", "c_dec_0")
-        )
-        kl = torch.zeros(batch, device=x.device)
+        state = self.start(len(x))
+        kl = torch.zeros(len(x), device=x.device)
         for eps in noise:
-            x_hat = x - torch.sigmoid(canvas)
-            F_y, F_x, gamma = self.filters("read_window", h_dec, config.read_size)
-            both = torch.cat([x, x_hat], 1)
-            r = gamma[:, None, None, None] * (F_y[:, None] @ both @ F_x[:, None].mT)
-            h_enc, c_enc = self.lstm_enc(torch.cat([r.flatten(1), h_dec], 1), (h_enc, c_enc))
-            mu, log_sigma = self.mu(h_enc), self.log_sigma(h_enc)
-            z = mu + torch.exp(log_sigma) * eps
-            h_dec, c_dec = self.lstm_dec(z, (h_dec, c_dec))
-            F_y, F_x, gamma = self.filters("write_window", h_dec, config.write_size)
-            w = self.attention["write_content"](h_dec)
-            w = w.view(batch, config.channels, config.write_size, config.write_size)
-            written = F_y[:, None].mT @ w @ F_x[:, None]
-            canvas = canvas + written / gamma[:, None, None, None]
-            kl = kl + 0.5 * (mu**2 + torch.exp(2 * log_sigma) - 2 * log_sigma - 1).sum(1)
+            kl_t, *state = self.step(x, eps, *state)
+            kl = kl + kl_t
+        canvas = state[0]
         loss = binary_cross_entropy_with_logits(canvas, x, reduction="none").flatten(1).sum(1)
         return loss + kl
+
+    def start(self, batch: int) -> list[Tensor]:
+        """Canvas, h_enc, c_enc, h_dec and c_dec before the first step."""
+        names = ("canvas_0", "h_enc_0", "c_enc_0", "h_dec_0", "c_dec_0")
+        return [getattr(self, name).expand(batch, *getattr(self, name).shape) for name in names]
+
+    def step(
+        self,
+        x: Tensor,
+        eps: Tensor,
+        canvas: Tensor,
+        h_enc: Tensor,
+        c_enc: Tensor,
+        h_dec: Tensor,
+        c_dec: Tensor,
+    ) -> tuple[Tensor, ...]:
+        """The KL of one step, and what `start` gives for the next."""
+        x_hat = x - torch.sigmoid(canvas)
+        r = self.read(x, x_hat, h_dec)
+        h_enc, c_enc = self.lstm_enc(torch.cat([r, h_dec], 1), (h_enc, c_enc))
+        mu, log_sigma = self.mu(h_enc), self.log_sigma(h_enc)
+        z = mu + torch.exp(log_sigma) * eps
+        canvas, h_dec, c_dec = self.draw(z, canvas, h_dec, c_dec)
+        kl = 0.5 * (mu**2 + torch.exp(2 * log_sigma) - 2 * log_sigma - 1).sum(1)
+        return kl, canvas, h_enc, c_enc, h_dec, c_dec
+
+    def draw(
+        self, z: Tensor, canvas: Tensor, h_dec: Tensor, c_dec: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The decoder's half of a step: the next canvas, h_dec and c_dec."""
+        h_dec, c_dec = self.lstm_dec(z, (h_dec, c_dec))
+        return canvas + self.write(h_dec), h_dec, c_dec
+
+    @torch.no_grad()
+    def generate(self, noise: Tensor) -> Tensor:
+        """The canvas after every step of drawing new images, [glimpses, batch, ...], in logits."""
+        canvas, _, _, h_dec, c_dec = self.start(noise.shape[1])
+        canvases = []
+        for z in noise:
+            canvas, h_dec, c_dec = self.draw(z, canvas, h_dec, c_dec)
+            canvases.append(canvas)
+        return torch.stack(canvases)
+
+    def read(self, x: Tensor, x_hat: Tensor, h_dec: Tensor) -> Tensor:
+        """What the encoder sees of the image and of the error image."""
+        both = torch.cat([x, x_hat], 1)
+        if self.config.attention == "none":
+            return both.flatten(1)
+        F_y, F_x, gamma = self.filters("read_window", h_dec, self.config.read_size)
+        r = gamma[:, None, None, None] * (F_y[:, None] @ both @ F_x[:, None].mT)
+        return r.flatten(1)
+
+    def write(self, h_dec: Tensor) -> Tensor:
+        """What the decoder adds to the canvas."""
+        batch, config = len(h_dec), self.config
+        w = self.attention["write_content"](h_dec)
+        if config.attention == "none":
+            return w.view(batch, *config.image_shape)
+        F_y, F_x, gamma = self.filters("write_window", h_dec, config.write_size)
+        w = w.view(batch, config.channels, config.write_size, config.write_size)
+        return (F_y[:, None].mT @ w @ F_x[:, None]) / gamma[:, None, None, None]
 
     def filters(self, window: str, h_dec: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """F_Y, F_X and gamma of a window."""

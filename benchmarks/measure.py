@@ -4,15 +4,20 @@ import json
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import date
+from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
+
+from benchmarks.command import command_line
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -33,48 +38,107 @@ def seconds_each(
     return times
 
 
+def medians_of(times: Mapping[str, list[float]]) -> dict[str, float]:
+    """The median of each way's rounds."""
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
+
+
+def shares_of_floor(
+    medians: Mapping[str, float], floors: Mapping[str, str]
+) -> dict[str, float | None]:
+    """How much of each way's time its floor takes alone; None where the floor was not timed."""
+    return {
+        name: medians[floor] / medians[name] if floor in medians else None
+        for name, floor in floors.items()
+    }
+
+
 def report(
-    question: str, times: Mapping[str, list[float]], images: int, base: str, **facts: object
+    question: str,
+    times: Mapping[str, list[float]],
+    images: int,
+    *,
+    base: str = "eager fp32",
+    floors: Mapping[str, str] | None = None,
+    **facts: object,
 ) -> Path:
     """Print images per second and ratios to a base way, and write them to `results/`.
+
+    The spread is from the fastest round to the slowest, as a share of the median.
 
     Args:
         question: what was measured; names the file.
         times: seconds of each round, by way.
         images: how many images one round handles.
-        base: the way that the ratios compare with.
+        base: the way that the ratios compare with; the first one where this was not timed.
+        floors: the name of the floor that a way is held against, by way.
         facts: what else belongs to the result, such as the model's shape.
     """
-    medians = {name: statistics.median(seconds) for name, seconds in times.items()}
-    table = Table("way", "images/s", f"times {base}", title=question)
+    medians = medians_of(times)
+    base = base if base in medians else next(iter(medians))
+    ratios = {name: medians[base] / median for name, median in medians.items()}
+    shares = shares_of_floor(medians, floors or {})
+    headings = ["way", "seconds", "spread", "images/s", f"times {base}"]
+    table = Table(*headings, *(["share of floor"] if shares else []), title=question)
     for name, median in medians.items():
-        table.add_row(name, f"{images / median:.0f}", f"{medians[base] / median:.2f}")
+        cells = [
+            name,
+            f"{median:.4f}",
+            f"{(max(times[name]) - min(times[name])) / median:.0%}",
+            f"{images / median:.0f}",
+            f"{ratios[name]:.2f}",
+        ]
+        share = shares.get(name)
+        table.add_row(*cells, *([] if share is None else [f"{share:.0%}"]))
     Console().print(table)
+    return write_result(
+        question,
+        **facts,
+        base=base,
+        images_per_second={name: images / median for name, median in medians.items()},
+        times_of_base=ratios,
+        share_of_floor=shares,
+        median_seconds=medians,
+        seconds=dict(times),
+    )
+
+
+def write_result(question: str, **facts: object) -> Path:
+    """Write `results/<question>_<hardware>_<date>.json`, with commit and versions; say where.
+
+    A later result of the same day gets a number: none is overwritten.
+    """
+    today = date.today().isoformat()
     hardware = f"{processor()}, {torch.get_num_threads()} threads"
     result = {
         "question": question,
-        "date": date.today().isoformat(),
+        "command": command_line(),
+        "date": today,
         "commit": commit(),
         "hardware": hardware,
-        "torch": torch.__version__,
+        "versions": versions(),
         **facts,
-        "images_per_second": {name: images / median for name, median in medians.items()},
-        "seconds": dict(times),
     }
     slug = "".join(c if c.isalnum() else "-" for c in hardware.lower())
-    path = RESULTS / f"{question}_{slug}_{date.today().isoformat()}.json"
-    path.parent.mkdir(exist_ok=True)
+    RESULTS.mkdir(exist_ok=True)
+    stem = f"{question}_{slug}_{today}"
+    names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+    path = next(path for name in names if not (path := RESULTS / f"{name}.json").exists())
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(path)
     return path
 
 
 def processor() -> str:
-    """The GPU if there is one, else the CPU, by name."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
+    """The CPU, by name; every benchmark runs on it."""
     name: Any = torch.cpu.get_capabilities().get("cpu_name")
     return str(name or platform.processor() or platform.machine())
+
+
+def versions() -> dict[str, str]:
+    """Of Python, torch and, where it takes part, JAX."""
+    packages = ["torch", *(["jax", "jaxlib"] if "jax" in sys.modules else [])]
+    return {"python": platform.python_version(), **{name: version(name) for name in packages}}
 
 
 def commit() -> str:

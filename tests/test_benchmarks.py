@@ -1,28 +1,206 @@
-"""What the benchmarks compare with computes the same bound."""
+"""What the benchmarks compare computes the same, and every benchmark runs."""
+
+import json
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import __main__ as all_benchmarks
+from benchmarks import (
+    evaluate,
+    first_step,
+    generate,
+    growth,
+    measure,
+    memory,
+    train_step,
+)
+from benchmarks.comparison import Comparison
 from benchmarks.eager import EagerDRAW
-from benchmarks.measure import seconds_each
+from benchmarks.ways import ROWS, RowName, Shape, inputs, matrix_products, timed_step
 from draw.config import DRAWConfig
 from draw.model import DRAW
 
+TINY = Shape(batch=2, glimpses=2, hidden_size=8)
+KINDS = pytest.mark.parametrize(
+    ("channels", "attention"), [(1, "gaussian"), (3, "gaussian"), (1, "none"), (3, "none")]
+)
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_eager_loop_computes_the_same_bound(channels: int) -> None:
-    config = DRAWConfig(rows=9, columns=7, channels=channels, glimpses=4, hidden_size=16)
+
+def tiny_config(channels: int, attention: str) -> DRAWConfig:
+    return DRAWConfig(
+        rows=9, columns=7, channels=channels, glimpses=4, hidden_size=16, attention=attention
+    )
+
+
+def random_weights(config: DRAWConfig) -> dict[str, torch.Tensor]:
+    weights = DRAW(config).state_dict()
+    return {name: value + 0.1 * torch.randn_like(value) for name, value in weights.items()}
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where results go in a test."""
+    monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")
+    return tmp_path / "results"
+
+
+def only_result(results: Path) -> dict[str, Any]:
+    (path,) = results.iterdir()
+    return json.loads(path.read_text())
+
+
+@KINDS
+def test_the_eager_loop_computes_the_same_bound(channels: int, attention: str) -> None:
+    config = tiny_config(channels, attention)
     reference, eager = DRAW(config), EagerDRAW(config)
-    with torch.no_grad():
-        for parameter in reference.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    eager.load_state_dict(reference.state_dict())
+    weights = random_weights(config)
+    reference.load_state_dict(weights)
+    eager.load_state_dict(weights)
     x, noise = torch.rand(5, *config.image_shape), torch.randn(4, 5, config.latent_size)
     torch.testing.assert_close(eager(x, noise), reference(x, noise).bound, rtol=1e-4, atol=1e-3)
 
 
+@KINDS
+def test_the_eager_loop_draws_the_same(channels: int, attention: str) -> None:
+    config = tiny_config(channels, attention)
+    reference, eager = DRAW(config), EagerDRAW(config)
+    weights = random_weights(config)
+    reference.load_state_dict(weights)
+    eager.load_state_dict(weights)
+    noise = torch.randn(4, 5, config.latent_size)
+    expected = reference.generate(5, noise=noise).canvases
+    torch.testing.assert_close(eager.generate(noise), expected, rtol=1e-4, atol=1e-4)
+
+
+@KINDS
+def test_lax_scan_computes_the_same_bound(channels: int, attention: str) -> None:
+    pytest.importorskip("jax", reason="needs JAX: pip install jax")
+    from benchmarks import lax_scan
+
+    config = tiny_config(channels, attention)
+    eager = EagerDRAW(config)
+    eager.load_state_dict(random_weights(config))
+    x, noise = inputs(config, batch=5)
+    parameters = lax_scan.to_jax(eager.state_dict())
+    bound = lax_scan.bound(parameters, x.numpy(), noise.numpy(), config, "fp32")
+    expected = eager(x, noise).detach()
+    torch.testing.assert_close(torch.tensor(bound.tolist()), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_lax_scan_makes_training_steps(results: Path) -> None:
+    pytest.importorskip("jax", reason="needs JAX: pip install jax")
+    train_step.main(TINY, ways=("jax",), rounds=1)
+    assert "jax" in only_result(results)["versions"]
+
+
+def test_without_jax_its_step_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jax", None)
+    monkeypatch.delitem(sys.modules, "benchmarks.lax_scan", raising=False)
+    with pytest.raises(ImportError, match="pip install jax"):
+        timed_step("jax", "fp32", TINY.config, TINY.batch)
+
+
 def test_ways_are_timed_in_turn() -> None:
     calls = []
-    times = seconds_each({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 3, 1)
+    ways = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
+    times = measure.seconds_each(ways, 3, 1)
     assert "".join(calls) == "ab" + "ababab"
     assert {name: len(seconds) for name, seconds in times.items()} == {"a": 3, "b": 3}
+
+
+def test_a_share_is_that_of_the_floor_in_the_same_precision() -> None:
+    medians = {"fused fp32": 4.0, "fused bf16": 2.0, "floor fp32": 3.0}
+    floors = {"fused fp32": "floor fp32", "fused bf16": "floor bf16"}
+    assert measure.shares_of_floor(medians, floors) == {"fused fp32": 0.75, "fused bf16": None}
+
+
+def test_no_result_is_overwritten(results: Path) -> None:
+    first, second = measure.write_result("q", answer=1), measure.write_result("q", answer=2)
+    assert (first.parent, second.name) == (results, f"{first.stem}-2.json")
+    assert [json.loads(path.read_text())["answer"] for path in (first, second)] == [1, 2]
+
+
+def test_the_name_of_a_shape_says_what_differs_from_its_row() -> None:
+    assert Shape().name == "mnist"
+    assert Shape("svhn", batch=16, hidden_size=8).name == "svhn-batch-16-hidden-size-8"
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_the_floor_has_the_products_of_a_training_step(row: RowName) -> None:
+    """All but the small batched ones of the filterbanks; and those with x once only."""
+    config, batch = Shape(row, glimpses=3, hidden_size=8).config, 2
+    step, floor = timed_step("eager", "fp32", config, batch), matrix_products(config, batch, "fp32")
+    with FlopCounterMode(display=False) as of_step:
+        step()
+    with FlopCounterMode(display=False) as of_floor:
+        floor()
+    counted = of_step.get_flop_counts()["Global"]
+    expected = of_step.get_total_flops() - counted.get(torch.ops.aten.bmm, 0)
+    if config.attention == "none":
+        with_x = 2 * batch * config.rows * config.columns * 4 * config.hidden_size
+        expected -= (3 * config.glimpses - 2) * with_x
+    assert of_floor.get_total_flops() == expected
+
+
+@pytest.mark.parametrize("row", ["mnist", "mnist-no-attention"])
+def test_train_step(row: RowName, results: Path) -> None:
+    shape = Shape(row, batch=2, glimpses=2, hidden_size=8)
+    train_step.main(shape, ways=("eager", "reference", "floor"), rounds=1)
+    result = only_result(results)
+    assert result["base"] == "eager fp32"
+    assert result["times_of_base"]["eager fp32"] == 1
+    assert result["share_of_floor"].keys() == result["seconds"].keys()
+    assert result["model"]["glimpses"] == 2
+
+
+@pytest.mark.parametrize("benchmark", [generate, evaluate])
+def test_without_gradient(benchmark: Any, results: Path) -> None:
+    benchmark.main(Comparison(TINY, ways=("eager", "reference"), rounds=1))
+    ways = {f"{way} {p}" for way in ("eager", "reference") for p in ("fp32", "bf16")}
+    assert only_result(results)["images_per_second"].keys() == ways
+
+
+def test_growth(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "ROW", TINY)
+    growth.main((1, 2, 3), (), (8,), ways=("reference", "floor"), rounds=1)
+    lines = only_result(results)["growth"]
+    assert [line["value"] for line in lines["glimpses"]] == [1, 2, 3]
+    timed = [sorted(line["median_seconds"]) for line in lines["glimpses"]]
+    assert timed == [["floor", "reference"]] * 2 + [["floor"]]
+    assert lines["batch"] == []
+
+
+def test_memory(results: Path) -> None:
+    memory.main(batches=(8,), ways=("eager",), precisions=("fp32",))
+    canvases = 64 * 8 * 28 * 28 * 4
+    assert only_result(results)["bytes_added"]["eager fp32"]["8"] > canvases
+
+
+def test_first_step(results: Path) -> None:
+    first_step.main(TINY, ways=("reference",), rounds=1)
+    for stages in only_result(results)["seconds"].values():
+        parts = [stages[stage] for stage in first_step.STAGES[:-1]]
+        assert stages["until the first update"] == pytest.approx(sum(parts))
+
+
+def test_all_benchmarks_exist() -> None:
+    for command in all_benchmarks.SECTIONS.values():
+        assert find_spec(f"benchmarks.{command.split()[0]}")
+
+
+def test_all_benchmarks_run_in_turn(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    sections = {"good": "train_step --help", "bad": "train_step --no-such-option"}
+    monkeypatch.setattr(all_benchmarks, "SECTIONS", sections)
+    with pytest.raises(SystemExit, match="failed: bad"):
+        all_benchmarks.main()
+    output = capfd.readouterr().out
+    assert "python -m benchmarks.train_step" in output
+    assert "seconds in all" in output

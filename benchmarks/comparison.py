@@ -1,0 +1,37 @@
+"""The ways of computing one model, side by side: what `evaluate` and `generate` share."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from torch import nn
+
+from benchmarks.measure import report, seconds_each
+from benchmarks.ways import BOTH, ROWS, USUAL_WAYS, Precision, Shape, Way, build
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Which ways of computing which model are compared."""
+
+    shape: Shape = field(default_factory=Shape)
+    """The model."""
+    ways: tuple[Way, ...] = USUAL_WAYS
+    """Which to compare; the ratios are to eager fp32, or else to the first."""
+    precisions: tuple[Precision, ...] = BOTH
+    """Of the matrix products."""
+    rounds: int | None = None
+    """Times that each is measured; by default what the row can do in a minute or so."""
+
+    def run(
+        self, question: str, make: Callable[[nn.Module, Precision], Callable[[], object]]
+    ) -> Path:
+        """Time what `make` makes of every way, and write the result."""
+        timed = {
+            f"{way} {precision}": make(build(way, self.shape.config), precision)
+            for precision in self.precisions
+            for way in self.ways
+        }
+        times = seconds_each(timed, self.rounds or ROWS[self.shape.row].rounds)
+        name = f"{question}-{self.shape.name}"
+        return report(name, times, self.shape.batch, **self.shape.facts)

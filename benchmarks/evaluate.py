@@ -1,0 +1,27 @@
+"""How fast is the bound of images without its gradient, as in evaluation?
+
+    python -m benchmarks.evaluate                                  # 128 images, the MNIST row
+    python -m benchmarks.evaluate --row cifar --ways eager fused
+
+`DRAW(config)(images, noise).bound` under torch.no_grad. eager is benchmarks/eager.py; reference and
+fused are draw's own kernels. Ways take turns, and the medians of the rounds are compared.
+"""
+
+from functools import partial
+
+import torch
+
+from benchmarks.command import run
+from benchmarks.comparison import Comparison
+from benchmarks.ways import bound, inputs
+
+
+@torch.no_grad()
+def main(comparison: Comparison) -> None:
+    """Time the bound."""
+    x, noise = inputs(comparison.shape.config, comparison.shape.batch)
+    comparison.run("evaluate", lambda *model: partial(bound, *model, x, noise))
+
+
+if __name__ == "__main__":
+    run(main)

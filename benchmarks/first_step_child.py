@@ -1,0 +1,32 @@
+"""One training step in this fresh process, for `benchmarks.first_step`, which starts it.
+
+    python -m benchmarks.first_step_child fused bf16 '{"row": "mnist"}'
+
+It prints the time of day, in seconds, at which each stage was over, as JSON; so that nothing but
+the step is timed, this file imports nothing else.
+"""
+
+import json
+import sys
+import time
+
+from benchmarks.ways import Precision, Shape, Way, bound, build, inputs, optimizer, update
+
+
+def main(way: Way, precision: Precision, shape: Shape) -> None:
+    stamps = {"imports": time.time()}
+    x, noise = inputs(shape.config, shape.batch)
+    model = build(way, shape.config)
+    adam = optimizer(model)
+    stamps["model"] = time.time()
+    losses = bound(model, precision, x, noise)
+    stamps["first call"] = time.time()
+    update(model, adam, losses)
+    stamps["first update"] = time.time()
+    update(model, adam, bound(model, precision, x, noise))
+    stamps["second step"] = time.time()
+    print(json.dumps(stamps))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], Shape(**json.loads(sys.argv[3])))

@@ -1,0 +1,96 @@
+"""How much memory does a training step need, on top of the model?
+
+    python -m benchmarks.memory                            # the MNIST row, batches 32, 128, 512
+    python -m benchmarks.memory --row cifar --batches 64 --ways eager fused
+
+Each number comes from a process of its own. It builds the model, the optimizer and the images and
+makes one step with two images, so that libraries and Adam's averages are there; and notes its
+resident memory (VmRSS). It makes a step with the whole batch, so that whatever a way compiles for
+it is compiled, resets the peak that the system keeps for it (writing 5 to /proc/self/clear_refs),
+makes another such step, and reads the peak (VmHWM). The difference is what a step adds: everything
+kept for the backward pass, gradients and workspace, without weights, images and noise. Needs Linux.
+"""
+
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.command import run
+from benchmarks.measure import write_result
+from benchmarks.ways import (
+    BOTH,
+    USUAL_WAYS,
+    Precision,
+    RowName,
+    Shape,
+    Way,
+    build,
+    inputs,
+    training_step,
+)
+
+MIB = 2**20
+
+
+def resident(field: str) -> int:
+    """VmRSS, or its peak VmHWM, of this process in bytes."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    value = next(line for line in lines if line.startswith(f"{field}:")).split()[1]
+    return 1024 * int(value)
+
+
+def added_by_step(way: Way, precision: Precision, shape: Shape) -> int:
+    """Bytes that one training step adds to this process at its peak."""
+    config = shape.config
+    step = training_step(build(way, config), precision)
+    step(*inputs(config, batch=2))
+    x, noise = inputs(config, shape.batch)
+    before = resident("VmRSS")
+    step(x, noise)
+    Path("/proc/self/clear_refs").write_text("5")
+    step(x, noise)
+    return resident("VmHWM") - before
+
+
+def in_fresh_process(way: Way, precision: Precision, shape: Shape) -> int:
+    """The same, in a process of its own."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as process:
+        return process.submit(added_by_step, way, precision, shape).result()
+
+
+def main(
+    row: RowName = "mnist",
+    batches: tuple[int, ...] = (32, 128, 512),
+    ways: tuple[Way, ...] = USUAL_WAYS,
+    precisions: tuple[Precision, ...] = BOTH,
+) -> None:
+    """Measure the memory of a training step.
+
+    Args:
+        row: The model.
+        batches: Images at a time.
+        ways: Which to compare; the shares are of the first way in the first precision.
+        precisions: Of the matrix products.
+    """
+    names = {f"{way} {precision}": (way, precision) for precision in precisions for way in ways}
+    added = {
+        name: {batch: in_fresh_process(*which, Shape(row=row, batch=batch)) for batch in batches}
+        for name, which in names.items()
+    }
+    base = next(iter(added))
+    title = f"MiB added by a training step, {row} (share of {base})"
+    table = Table("way", *(f"batch {batch}" for batch in batches), title=title)
+    for name, by_batch in added.items():
+        cells = [f"{n / MIB:.0f} ({n / added[base][batch]:.0%})" for batch, n in by_batch.items()]
+        table.add_row(name, *cells)
+    Console().print(table)
+    facts = Shape(row=row).facts
+    write_result(f"memory-{row}", row=row, model=facts["model"], base=base, bytes_added=added)
+
+
+if __name__ == "__main__":
+    run(main)

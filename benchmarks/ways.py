@@ -1,0 +1,221 @@
+"""What the benchmarks compare: rows of Table 3, and several ways of computing the same model."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.eager import EagerDRAW
+from draw.config import DRAWConfig
+from draw.model import DRAW
+from draw.presets import mnist, mnist_no_attention, mnist_small
+
+Way = Literal["eager", "reference", "fused", "compile", "compile-loop"]
+"""A model: benchmarks/eager.py, draw's own kernels, or the eager one with a single glimpse or the
+whole loop under torch.compile."""
+StepWay = Literal[Way, "jax", "floor"]
+"""A training step: by a model, by lax.scan in JAX, or its matrix products alone."""
+Precision = Literal["fp32", "bf16"]
+RowName = Literal["mnist", "mnist-no-attention", "mnist-small", "svhn", "cifar"]
+
+BOTH: tuple[Precision, ...] = ("fp32", "bf16")
+USUAL_WAYS: tuple[Way, ...] = ("eager", "reference", "fused")
+
+
+class Row(NamedTuple):
+    """A model, and the number of rounds that measure it in a minute or so."""
+
+    model: DRAWConfig
+    rounds: int
+
+
+SVHN = DRAWConfig(
+    rows=54, columns=54, channels=3, glimpses=32, hidden_size=800, latent_size=100,
+    read_size=12, write_size=12,
+)  # fmt: skip
+CIFAR = DRAWConfig(
+    rows=32, columns=32, channels=3, glimpses=64, hidden_size=400, latent_size=200,
+    read_size=5, write_size=5,
+)  # fmt: skip
+
+ROWS: dict[RowName, Row] = {
+    "mnist": Row(mnist().model, rounds=7),
+    "mnist-no-attention": Row(mnist_no_attention().model, rounds=5),
+    "mnist-small": Row(mnist_small().model, rounds=7),
+    "svhn": Row(SVHN, rounds=3),
+    "cifar": Row(CIFAR, rounds=3),
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Which model, and how many images at a time."""
+
+    row: RowName = "mnist"
+    """A row of Table 3; mnist-no-attention is Table 2's, mnist-small the preset."""
+    batch: int = 128
+    """Images at a time."""
+    glimpses: int | None = None
+    """T, instead of the row's."""
+    hidden_size: int | None = None
+    """Units of each LSTM, instead of the row's."""
+    read_size: int | None = None
+    """Side of the read window, instead of the row's."""
+    write_size: int | None = None
+    """Side of the write window, instead of the row's."""
+
+    @property
+    def changes(self) -> dict[str, int]:
+        """The model's numbers that are not the row's."""
+        names = ("glimpses", "hidden_size", "read_size", "write_size")
+        given = {name: getattr(self, name) for name in names}
+        return {name: value for name, value in given.items() if value is not None}
+
+    @property
+    def config(self) -> DRAWConfig:
+        """The model."""
+        return replace(ROWS[self.row].model, **self.changes)
+
+    @property
+    def name(self) -> str:
+        """The row and whatever differs from it, for the name of a result."""
+        batch = {} if self.batch == Shape.batch else {"batch": self.batch}
+        numbers = {**batch, **self.changes}.items()
+        return "-".join([self.row, *(f"{name.replace('_', '-')}-{n}" for name, n in numbers)])
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What a result says of it."""
+        model = {key: value for key, value in asdict(self.config).items() if key != "kernel"}
+        return {"row": self.row, "batch": self.batch, "model": model}
+
+
+def inputs(config: DRAWConfig, batch: int) -> tuple[Tensor, Tensor]:
+    """Images of black and white pixels, as many of them white as in MNIST, and noise."""
+    chance = torch.Generator().manual_seed(0)
+    x = torch.bernoulli(torch.full((batch, *config.image_shape), 0.13), generator=chance)
+    noise = torch.randn(config.glimpses, batch, config.latent_size, generator=chance)
+    return x, noise
+
+
+def starting_weights(config: DRAWConfig) -> dict[str, Tensor]:
+    """The weights that every way begins with: `DRAW`'s own."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return DRAW(replace(config, kernel="reference")).state_dict()
+
+
+def build(way: Way, config: DRAWConfig) -> nn.Module:
+    """A model of its own for a way, with the starting weights."""
+    if way in ("reference", "fused"):
+        model: nn.Module = DRAW(replace(config, kernel=way))
+    else:
+        model = EagerDRAW(config)
+    model.load_state_dict(starting_weights(config))
+    if way == "compile":
+        model.step = torch.compile(model.step)
+        model.draw = torch.compile(model.draw)
+    return torch.compile(model) if way == "compile-loop" else model
+
+
+def products_in(precision: Precision) -> AbstractContextManager[object]:
+    """Autocast, which rounds the operands of matrix products, for bf16; nothing for fp32."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+
+
+def bound(model: nn.Module, precision: Precision, x: Tensor, noise: Tensor) -> Tensor:
+    """The bound of each image, in nats, by any of the ways."""
+    with products_in(precision):
+        result = model(x, noise)
+    return result if isinstance(result, Tensor) else result.bound
+
+
+def generate(model: nn.Module, precision: Precision, noise: Tensor) -> Tensor:
+    """The canvases of new images after every step, by any of the ways."""
+    with products_in(precision):
+        if isinstance(model, DRAW):
+            return model.generate(noise.shape[1], noise=noise).canvases
+        return model.generate(noise)
+
+
+def optimizer(model: nn.Module) -> torch.optim.Optimizer:
+    """Adam, as in training."""
+    return torch.optim.Adam(model.parameters(), 1e-4, fused=True)
+
+
+def update(model: nn.Module, adam: torch.optim.Optimizer, losses: Tensor) -> None:
+    """Gradient, clipping and Adam."""
+    losses.mean().backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 100.0)
+    adam.step()
+    adam.zero_grad()
+
+
+def training_step(model: nn.Module, precision: Precision) -> Callable[[Tensor, Tensor], None]:
+    """A function of images and noise that makes one update of a model."""
+    adam = optimizer(model)
+    return lambda x, noise: update(model, adam, bound(model, precision, x, noise))
+
+
+def timed_step(
+    way: StepWay, precision: Precision, config: DRAWConfig, batch: int
+) -> Callable[[], object]:
+    """A training step of a given model and batch, ready to be timed."""
+    if way == "floor":
+        return matrix_products(config, batch, precision)
+    x, noise = inputs(config, batch)
+    if way == "jax":
+        from benchmarks.lax_scan import training_step as jax_step
+
+        return jax_step(starting_weights(config), config, precision, x, noise)
+    return partial(training_step(build(way, config), precision), x, noise)
+
+
+def matrix_products(config: DRAWConfig, batch: int, precision: Precision) -> Callable[[], None]:
+    """The floor: the matrix products of one training step alone, whose results go nowhere.
+
+    They are batched as well as the recurrence allows: for each matrix one product a glimpse
+    forward and one backward, and its gradient once for the whole sequence. Without attention the
+    image is the same at every glimpse, so that its share of the encoder is one product forward and
+    one for the gradient; the error image's share is one a glimpse.
+    """
+    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    h, z, channels = config.hidden_size, config.latent_size, config.channels
+    pixels = channels * config.rows * config.columns
+    if config.attention == "gaussian":
+        seen, written = 2 * channels * config.read_size**2, channels * config.write_size**2 + 10
+        once = []
+    else:
+        seen, written = pixels, pixels
+        once = [(pixels, 4 * h)]
+    shapes = [(seen + 2 * h, 4 * h), (h, 2 * z), (z + h, 4 * h), (h, written)]
+
+    def random(*shape: int) -> Tensor:
+        return torch.randn(shape, dtype=dtype)
+
+    def arguments_and_gradients(shapes: list[tuple[int, int]], n: int) -> list[tuple[Tensor, ...]]:
+        return [(random(n, inputs), random(n, outputs)) for inputs, outputs in shapes]
+
+    weights = [random(*shape) for shape in shapes]
+    weights_once = [random(*shape) for shape in once]
+    glimpse = arguments_and_gradients(shapes, batch)
+    sequence = arguments_and_gradients(shapes, config.glimpses * batch)
+    image = arguments_and_gradients(once, batch)
+
+    def products() -> None:
+        for (argument, _), weight in zip(image, weights_once, strict=True):
+            argument @ weight
+        for _ in range(config.glimpses):
+            for (argument, _), weight in zip(glimpse, weights, strict=True):
+                argument @ weight
+        for _ in range(config.glimpses):
+            for (_, gradient), weight in zip(glimpse, weights, strict=True):
+                gradient @ weight.T
+        for argument, gradient in sequence + image:
+            argument.T @ gradient
+
+    return products
