@@ -18,8 +18,9 @@ from PIL import Image
 from draw.config import DataConfig
 from draw.data import DataError, check, describe, load_images, load_splits, prepare
 from draw.data import build as build_module
-from draw.data.cache import building, default_root
+from draw.data.cache import building
 from draw.data.load import find_or_build
+from draw.files import cache_folder
 
 
 @pytest.fixture
@@ -80,7 +81,10 @@ def test_decoded_once_then_mapped(config: DataConfig, decoded: list[str]) -> Non
 
 def test_without_a_cache_dir_it_is_below_home(monkeypatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_root() == tmp_path / ".cache" / "draw"
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_folder() == tmp_path / ".cache" / "draw"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "elsewhere"))
+    assert cache_folder() == tmp_path / "elsewhere" / "draw"
 
 
 def test_originals_are_not_read_again(config: DataConfig, monkeypatch) -> None:

@@ -10,6 +10,12 @@ from typing import Any
 from draw.errors import DrawError
 
 
+def cache_folder() -> Path:
+    """Where things are kept that can be made again: $XDG_CACHE_HOME/draw, or ~/.cache/draw."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "draw"
+
+
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; renamed to `path` at the end, removed on any failure.

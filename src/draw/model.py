@@ -14,6 +14,14 @@ from draw.noise import GENERATION, image_noise
 from draw.objective import kl_divergence, log_prior_over_posterior, reconstruction_loss
 from draw.outputs import DRAWOutput, State, Step, Trajectory, Unrolled, stack_windows
 
+_KNOWN_PARTS = {
+    "attention": (GaussianAttention, NoAttention),
+    "lstm_enc": (LSTMCell,),
+    "lstm_dec": (LSTMCell,),
+    "mu": (Affine,),
+    "log_sigma": (Affine,),
+}
+
 
 class DRAW(
     nn.Module,
@@ -75,7 +83,19 @@ class DRAW(
     def kernel(self) -> choice.Kernel:
         """The implementation of the unroll that runs, and why: `DRAWConfig.kernel`, resolved."""
         weights = self.canvas_0
-        return choice.for_numbers(self._kernel, self.config.kernel, weights.device, weights.dtype)
+        return choice.for_model(
+            self._kernel, self.config.kernel, self._changed(), weights.device, weights.dtype
+        )
+
+    def _changed(self) -> str | None:
+        """What a subclass or a user replaced, which the fused kernel would not know of."""
+        for method in ("step", "initial_state", "unroll"):
+            if getattr(type(self), method) is not getattr(DRAW, method):
+                return method
+        for part, known in _KNOWN_PARTS.items():
+            if type(getattr(self, part)) not in known:
+                return part
+        return None
 
     def initial_state(self, batch: int) -> State:
         """The learned start of every drawing, for a batch of images."""

@@ -70,11 +70,6 @@ class Record:
     """The most common rows and columns of the originals, and how many had them."""
 
 
-def default_root() -> Path:
-    """Where decoded images are kept if no other folder is asked for."""
-    return Path.home() / ".cache" / "draw"
-
-
 def entry_key(fingerprint: str, conversion: Conversion) -> str:
     """The name of an entry: a hash of the originals' content and what is done to them."""
     parts = json.dumps([FORMAT, fingerprint, dataclasses.asdict(conversion)])

@@ -15,6 +15,7 @@ from draw.data.errors import DataError
 from draw.data.sets import known_set
 from draw.data.source import Source, open_source
 from draw.data.splits import SPLITS
+from draw.files import cache_folder
 
 logger = logging.getLogger("draw")
 
@@ -159,7 +160,7 @@ def conversion_of(config: DataConfig) -> Conversion:
 
 def cache_root(config: DataConfig) -> Path:
     """The folder of all decoded images."""
-    return Path(config.cache_dir).expanduser() if config.cache_dir else cache.default_root()
+    return Path(config.cache_dir).expanduser() if config.cache_dir else cache_folder()
 
 
 def _intact(entry: Path, splits: tuple[str, ...]) -> cache.Record | None:

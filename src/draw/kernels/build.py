@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from draw.files import cache_folder
 from draw.kernels.errors import KernelUnavailableError
 
 FLAGS = (
@@ -26,12 +27,6 @@ _CPUBLAS = "_ZN2at6native7cpublas"
 _BUILDING = threading.Lock()
 
 log = logging.getLogger(__name__)
-
-
-def cache_folder() -> Path:
-    """Where compiled kernels are kept: $XDG_CACHE_HOME/draw/kernels, or ~/.cache/draw/kernels."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "draw" / "kernels"
 
 
 def library() -> ctypes.CDLL:
@@ -46,7 +41,7 @@ def library() -> ctypes.CDLL:
 
 @cache
 def _library() -> ctypes.CDLL:
-    path = _compiled()
+    path = compiled(sources())
     try:
         loaded = ctypes.CDLL(str(path))
     except OSError as error:
@@ -55,9 +50,21 @@ def _library() -> ctypes.CDLL:
     return loaded
 
 
-def _compiled() -> Path:
+def sources() -> dict[str, bytes]:
+    """The C++ files, by name."""
     native = resources.files("draw.kernels") / "native"
-    sources = {part.name: part.read_bytes() for part in native.iterdir() if part.is_file()}
+    return {part.name: part.read_bytes() for part in native.iterdir() if part.is_file()}
+
+
+def compiled(files: dict[str, bytes]) -> Path:
+    """The shared library made of some files by the first compiler that can.
+
+    Args:
+        files: C++ files by name; the one to compile is unroll.cpp.
+
+    Raises:
+        KernelUnavailableError: if there is no compiler, or none succeeds.
+    """
     compilers = [path for name in COMPILERS if (path := shutil.which(name))]
     if not compilers:
         raise KernelUnavailableError(
@@ -67,43 +74,64 @@ def _compiled() -> Path:
     failures = []
     for compiler in compilers:
         try:
-            return _compile(compiler, sources)
+            return _compiled_by(compiler, files)
         except (subprocess.SubprocessError, OSError) as error:
             failures.append(f"{compiler}: {_first_error(error)}")
     raise KernelUnavailableError("; ".join(failures))
 
 
-def _compile(compiler: str, sources: dict[str, bytes]) -> Path:
+def _compiled_by(compiler: str, files: dict[str, bytes]) -> Path:
     """The library made by one compiler, from the cache where it is there."""
-    target = cache_folder() / f"unroll-{_fingerprint(compiler, sources)}.so"
-    if target.is_file():
-        return target
-    message = f"draw: compiling the fast kernel with {compiler}, once (about half a minute)"
-    print(message, file=sys.stderr, flush=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        for name, text in sources.items():
-            (Path(folder) / name).write_bytes(text)
-        made = Path(folder) / target.name
-        command = [compiler, *FLAGS, "unroll.cpp", "-o", str(made)]
-        subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
-        made.replace(target)  # at once, also if several processes compile
-    return target
+    name = f"unroll-{_fingerprint(compiler, files)}.so"
+    folder = cache_folder() / "kernels"
+    if (folder / name).is_file():
+        return folder / name
+    print(
+        f"draw: compiling the fast kernel with {compiler}, once (about 20 seconds)",
+        file=sys.stderr,
+        flush=True,
+    )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return _compile(compiler, files, folder, name)
+    except PermissionError as error:
+        log.warning(
+            "cannot keep the compiled kernel in %s (%s); it will be compiled again next time",
+            folder,
+            error.strerror,
+        )
+        return _compile(compiler, files, Path(_private_folder().name), name)
 
 
-def _fingerprint(compiler: str, sources: dict[str, bytes]) -> str:
+def _compile(compiler: str, files: dict[str, bytes], folder: Path, name: str) -> Path:
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        for file, text in files.items():
+            (Path(scratch) / file).write_bytes(text)
+        command = [compiler, *FLAGS, "unroll.cpp", "-o", name]
+        subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=True)
+        # at once, so that processes that compile side by side do not disturb each other
+        return (Path(scratch) / name).replace(folder / name)
+
+
+@cache
+def _private_folder() -> "tempfile.TemporaryDirectory[str]":
+    """A folder of this process, for machines where the cache cannot be written."""
+    return tempfile.TemporaryDirectory(prefix="draw-kernels-")
+
+
+def _fingerprint(compiler: str, files: dict[str, bytes]) -> str:
     """What the result depends on: sources, flags, the compiler, and the processor's features."""
     command = [compiler, "-march=native", "-dM", "-E", "-x", "c++", os.devnull]
     macros = subprocess.run(command, capture_output=True, check=True).stdout
-    digest = hashlib.sha256(repr((FLAGS, sorted(sources.items()))).encode())
+    digest = hashlib.sha256(repr((FLAGS, sorted(files.items()))).encode())
     digest.update(macros)
     return digest.hexdigest()[:16]
 
 
 def _first_error(error: Exception) -> str:
-    text = getattr(error, "stderr", None) or str(error)
-    lines = [line for line in str(text).splitlines() if "error" in line.lower()]
-    return (lines or str(text).splitlines() or ["failed"])[0][:300]
+    text = str(getattr(error, "stderr", None) or error)
+    lines = [line for line in text.splitlines() if "error" in line.lower()]
+    return (lines or text.splitlines() or ["failed"])[0][:300]
 
 
 def _hand_over_products(loaded: ctypes.CDLL) -> None:
@@ -115,18 +143,17 @@ def _hand_over_products(loaded: ctypes.CDLL) -> None:
     suffix = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
     of_torch = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / f"libtorch_cpu.{suffix}"))
     capable = torch.cpu.get_capabilities()
-    bf16 = bool(capable.get("avx512_bf16") or capable.get("amx_bf16"))
+    multiplies_bf16 = bool(capable.get("avx512_bf16") or capable.get("amx_bf16"))
 
-    def address(symbol: str, usable: bool = True) -> ctypes.c_void_p:
+    def address(symbol: str) -> ctypes.c_void_p:
         try:
-            function = of_torch[_CPUBLAS + symbol]
+            return ctypes.cast(of_torch[_CPUBLAS + symbol], ctypes.c_void_p)
         except AttributeError:
+            log.warning("this build of torch has no %s; the fast kernel will be slow", symbol)
             return ctypes.c_void_p(None)
-        return ctypes.cast(function, ctypes.c_void_p) if usable else ctypes.c_void_p(None)
 
-    floats = address("6brgemmEllllllbPKfS3_Pfb")
-    halves = address("6brgemmEllllllbPKN3c108BFloat16ES5_Pfb", usable=bf16)
-    release = address("14brgemm_releaseEb")
-    if not floats or not halves:
-        log.info("torch's products for fp32: %s, bf16: %s", bool(floats), bool(halves))
-    loaded.draw_products(floats, halves, release)
+    loaded.draw_products(
+        address("6brgemmEllllllbPKfS3_Pfb"),
+        address("6brgemmEllllllbPKN3c108BFloat16ES5_Pfb") if multiplies_bf16 else None,
+        address("14brgemm_releaseEb"),
+    )

@@ -44,19 +44,28 @@ def choose(asked: Literal["auto", "reference", "fused"]) -> Kernel:
     return Kernel("fused", "as asked" if asked == "fused" else "compiled for this processor")
 
 
-def for_numbers(kernel: Kernel, asked: str, device: torch.device, dtype: torch.dtype) -> Kernel:
-    """The implementation for numbers of a type on a device: the fused one is for CPUs.
+def for_model(
+    kernel: Kernel, asked: str, changed: str | None, device: torch.device, dtype: torch.dtype
+) -> Kernel:
+    """The implementation for a model as it is now: the fused one knows only the paper's.
+
+    Args:
+        kernel: what `choose` returned.
+        asked: `DRAWConfig.kernel`.
+        changed: a part of the model that is not draw's own.
+        device: where the model is.
+        dtype: of its weights.
 
     Raises:
-        KernelUnavailableError: if 'fused' is asked for and cannot take these numbers.
+        KernelUnavailableError: if 'fused' is asked for and cannot take this model.
     """
     if kernel.name == "reference":
         return kernel
-    reason = _obstacle(device.type, dtype)
+    reason = _obstacle(changed, device.type, dtype)
     if reason is None:
         return kernel
     if asked == "fused":
-        raise KernelUnavailableError(f"{reason}; pass --model.kernel auto or reference")
+        raise KernelUnavailableError(f"{reason}; choose the kernel 'auto' or 'reference'")
     return Kernel("reference", reason)
 
 
@@ -65,7 +74,9 @@ def multiplies_bf16(device: str) -> bool:
     return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
 
 
-def _obstacle(device: str, dtype: torch.dtype) -> str | None:
+def _obstacle(changed: str | None, device: str, dtype: torch.dtype) -> str | None:
+    if changed is not None:
+        return f"the fused kernel is for DRAW as it is, this model has its own {changed}"
     if device not in ("cpu", "meta"):
         return f"the fused kernel runs on CPUs, the model is on {device}"
     if dtype not in (torch.float32, torch.float64):

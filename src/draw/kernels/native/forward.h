@@ -327,6 +327,11 @@ template <class Op> struct Forward {
   }
 
   void finish(Slice slice) {
+    for (int64_t b = image_of(slice); saved.whole && b < image_of(slice) + rows_of(slice); b++) {
+      Op *row = saved.row(l, l.n.glimpses, b);  // no step follows that would look and sample
+      std::memset(static_cast<void *>(row + l.r_at), 0, l.seen * sizeof(Op));
+      std::memset(static_cast<void *>(row + l.z_at), 0, l.latent * sizeof(Op));
+    }
     for (int64_t block = slice.first; block < slice.first + slice.count; block++)
       export_canvas(static_cast<R *>(call.canvas), block);
   }

@@ -51,10 +51,17 @@ struct Arena {
   char *base;
   int64_t used = 0;
   template <class T> T *take(int64_t count) {
-    used = round_up(used, 64);
+    skip(round_up(used, 64) - used);
     T *at = base ? reinterpret_cast<T *>(base + used) : nullptr;
-    used += count * sizeof(T) + 128;  // a vector may be read past the end
+    used += count * sizeof(T);
+    skip(128);  // a vector may be read past the end
     return at;
+  }
+
+ private:
+  void skip(int64_t bytes) {
+    if (base) std::memset(base + used, 0, bytes);
+    used += bytes;
   }
 };
 
