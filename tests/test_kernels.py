@@ -335,27 +335,29 @@ def test_an_infinite_variance_is_not_hidden(case) -> None:
     assert not fused(images, noise).bound.isfinite().any()
 
 
-def test_training_ends_where_the_reference_ends() -> None:
-    """300 steps on the embedded digits, fused in bf16 and the reference in fp32."""
-    bounds = {}
+def test_training_goes_where_the_reference_goes() -> None:
+    """80 steps on the embedded digits from one seed; docs/performance.md has a whole run."""
     data = load_splits(DataConfig(name="digits"), progress=False)
     images, test = (to_unit_interval(part.images.copy()) for part in (data.train, data.test))
-    for kernel, bf16 in (("fused", True), ("reference", False)):
+    bounds: dict[tuple[str, bool], list[float]] = {}
+    for kernel, bf16 in (("reference", False), ("fused", False), ("fused", True)):
         torch.manual_seed(0)
         model = DRAW(dataclasses.replace(digits().model, glimpses=4, kernel=kernel))
-        adam = torch.optim.Adam(model.parameters(), 3e-3)
+        adam = torch.optim.Adam(model.parameters(), 1e-3)
         chance = torch.Generator().manual_seed(1)
-        for _ in range(300):
-            batch = images[torch.randint(len(images), (32,), generator=chance)]
-            noise = torch.randn(4, 32, model.config.latent_size, generator=chance)
+        for step in range(81):
+            batch = images[torch.randint(len(images), (64,), generator=chance)]
+            noise = torch.randn(4, 64, model.config.latent_size, generator=chance)
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 loss = model(batch, noise).bound.mean()
             loss.backward()
             adam.step()
             adam.zero_grad()
-        noise = torch.randn(4, len(test), model.config.latent_size, generator=chance)
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            bounds[kernel] = float(model(test, noise).bound.mean())
-    untrained = float(DRAW(model.config)(test).bound.mean().detach())
-    assert bounds["reference"] < untrained - 20
-    assert abs(bounds["fused"] - bounds["reference"]) < 0.5, bounds
+            if step % 80 == 0:
+                noise = torch.randn(4, len(test), model.config.latent_size, generator=chance)
+                bound = model(test, noise).bound.mean().item()
+                bounds.setdefault((kernel, bf16), []).append(bound)
+    first, last = bounds["reference", False]
+    assert last < first - 200
+    assert abs(bounds["fused", False][1] - last) < 0.05
+    assert abs(bounds["fused", True][1] - last) < 0.5
