@@ -120,7 +120,7 @@ FUSED = Kernel("fused", "compiled")
 @pytest.mark.parametrize(
     ("changed", "device", "dtype", "says"),
     [
-        (None, "cuda", torch.float32, "runs on CPUs, the model is on cuda"),
+        (None, "mps", torch.float32, "runs on CPUs, the model is on mps"),
         (None, "cpu", torch.float16, r"float32 or float64, the model is in torch\.float16"),
         ("step", "cpu", torch.float32, "this model has its own step"),
     ],
@@ -132,6 +132,13 @@ def test_what_the_fused_kernel_cannot_take(changed, device, dtype, says) -> None
     with pytest.raises(KernelUnavailableError, match=says):
         for_model(FUSED, "fused", *arguments)
     assert for_model(FUSED, "auto", None, torch.device("cpu"), torch.float32) == FUSED
+
+
+def test_on_a_gpu_it_is_a_graph_if_asked_for() -> None:
+    gpu = None, torch.device("cuda"), torch.float32
+    assert for_model(FUSED, "fused", *gpu).name == "graph"
+    assert for_model(FUSED, "auto", *gpu).name == "reference"
+    assert for_model(Kernel("reference", "as asked"), "reference", *gpu).reason == "as asked"
 
 
 def test_autocast_to_other_numbers_takes_the_reference() -> None:

@@ -9,6 +9,7 @@ from draw.attention import GaussianAttention, NoAttention
 from draw.config import DRAWConfig
 from draw.errors import DrawError
 from draw.kernels import choice, fused
+from draw.kernels.graphs import Graphs
 from draw.layers import Affine, LSTMCell
 from draw.noise import GENERATION, image_noise
 from draw.objective import kl_divergence, log_prior_over_posterior, reconstruction_loss
@@ -48,6 +49,7 @@ class DRAW(
         super().__init__()
         self.config = config
         self._kernel = choice.choose(config.kernel)
+        self._graphs = Graphs()
         hidden, latent = config.hidden_size, config.latent_size
         self.attention: GaussianAttention | NoAttention
         if config.attention == "gaussian":
@@ -145,10 +147,13 @@ class DRAW(
             ValueError: if the images or the noise are not as the model expects them.
         """
         noise = self._checked_noise(images, noise)
-        if self.kernel.name == "fused":
-            canvas, kl, log_ratio = fused.unroll(self.config, self, images, noise)
-        else:
-            canvas, kl, log_ratio = self.unroll(images, noise)
+        match self.kernel.name:
+            case "fused":
+                canvas, kl, log_ratio = fused.unroll(self.config, self, images, noise)
+            case "graph":
+                canvas, kl, log_ratio = self._graphs.unroll(self, images, noise)
+            case "reference":
+                canvas, kl, log_ratio = self.unroll(images, noise)
         reconstruction = reconstruction_loss(canvas, images)  # (9)
         return DRAWOutput(
             canvas=canvas,

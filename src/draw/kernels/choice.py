@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 class Kernel:
     """An implementation of the unroll."""
 
-    name: Literal["reference", "fused"]
+    name: Literal["reference", "fused", "graph"]
+    """The readable loop, the compiled operator, or the loop as a CUDA graph."""
     reason: str
 
     def __str__(self) -> str:
@@ -35,7 +36,7 @@ def choose(asked: Literal["auto", "reference", "fused"]) -> Kernel:
     try:
         library()
     except KernelUnavailableError as error:
-        if asked == "fused":
+        if asked == "fused" and not torch.cuda.is_available():
             raise KernelUnavailableError(
                 f"the fused kernel cannot run: {error}. Or pass --model.kernel reference"
             ) from error
@@ -47,7 +48,7 @@ def choose(asked: Literal["auto", "reference", "fused"]) -> Kernel:
 def for_model(
     kernel: Kernel, asked: str, changed: str | None, device: torch.device, dtype: torch.dtype
 ) -> Kernel:
-    """The implementation for a model as it is now: the fused one knows only the paper's.
+    """The implementation for a model as it is now: the compiled one knows only the paper's.
 
     Args:
         kernel: what `choose` returned.
@@ -59,6 +60,10 @@ def for_model(
     Raises:
         KernelUnavailableError: if 'fused' is asked for and cannot take this model.
     """
+    if asked == "reference":
+        return kernel
+    if device.type == "cuda":
+        return _on_a_gpu(asked)
     if kernel.name == "reference":
         return kernel
     reason = _obstacle(changed, device.type, dtype)
@@ -67,6 +72,12 @@ def for_model(
     if asked == "fused":
         raise KernelUnavailableError(f"{reason}; choose the kernel 'auto' or 'reference'")
     return Kernel("reference", reason)
+
+
+def _on_a_gpu(asked: str) -> Kernel:
+    if asked == "fused":
+        return Kernel("graph", "the loop captured as a CUDA graph, as asked")
+    return Kernel("reference", "on a GPU; 'fused' captures it as a CUDA graph, not measured yet")
 
 
 def multiplies_bf16(device: str) -> bool:

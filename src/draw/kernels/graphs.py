@@ -1,0 +1,62 @@
+"""The loop on a GPU, captured as a CUDA graph: one launch instead of thousands.
+
+Forward and backward of `DRAW.unroll` are captured at the first training step with a batch of some
+shape and replayed at all later ones. A replay overwrites the outputs of the one before, so a second
+forward pass must wait for the backward pass of the first; that is why the kernel 'auto' does not
+choose it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from draw.outputs import Unrolled
+
+
+class _Loop(nn.Module):
+    """A model whose forward is the loop; its outputs are a tuple, as graphs want them."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
+        return tuple(self.model.unroll(images, noise))  # type: ignore[operator]
+
+
+class Graphs:
+    """The graphs of one model, by the shapes and types of what it is given."""
+
+    def __init__(self) -> None:
+        self._captured: dict[Any, Callable[..., Any]] = {}
+
+    def __reduce__(self) -> tuple[type["Graphs"], tuple[()]]:
+        """A copy of a model starts without graphs: they belong to the original's weights."""
+        return Graphs, ()
+
+    def unroll(self, model: nn.Module, images: Tensor, noise: Tensor) -> Unrolled:
+        """`model.unroll(images, noise)`, replayed from a graph where gradients are wanted.
+
+        Args:
+            model: a DRAW on a GPU.
+            images: [batch, channels, rows, columns].
+            noise: [glimpses, batch, latent].
+        """
+        if not torch.is_grad_enabled():
+            return Unrolled(*model.unroll(images, noise))  # type: ignore[operator]
+        device = images.device.type
+        bf16, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
+        needs = images.requires_grad, noise.requires_grad
+        key = images.shape, images.dtype, *needs, bf16, dtype
+        if key not in self._captured:
+            samples = tuple(
+                given.detach().clone().requires_grad_(need)
+                for given, need in zip((images, noise), needs, strict=True)
+            )
+            with torch.autocast(device, dtype, enabled=bf16, cache_enabled=False):
+                self._captured[key] = torch.cuda.make_graphed_callables(
+                    _Loop(model), samples, allow_unused_input=True
+                )
+        return Unrolled(*self._captured[key](images, noise))

@@ -1,0 +1,75 @@
+"""The loop as a CUDA graph: on a GPU if there is one, and its bookkeeping anywhere."""
+
+import copy
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from draw.model import DRAW
+from running import TINY_MODEL
+
+
+def batch(size: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
+    return torch.rand(size, 1, 6, 5, device=device), torch.randn(3, size, 4, device=device)
+
+
+@pytest.fixture
+def captures(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
+    """Shapes of what is captured; the capture itself leaves the loop as it is."""
+    shapes: list[torch.Size] = []
+
+    def capture(loop: Callable[..., object], samples: tuple[Tensor, ...], **_: object) -> object:
+        shapes.append(samples[0].shape)
+        return loop
+
+    monkeypatch.setattr(torch.cuda, "make_graphed_callables", capture)
+    return shapes
+
+
+def test_each_shape_is_captured_once(captures) -> None:
+    model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
+    for size in (2, 3, 2, 3):
+        images, noise = batch(size)
+        expected = model.unroll(images, noise)
+        for ours, theirs in zip(model._graphs.unroll(model, images, noise), expected, strict=True):
+            assert torch.equal(ours, theirs)
+    assert [shape[0] for shape in captures] == [2, 3]
+    other = copy.deepcopy(model)
+    other._graphs.unroll(other, *batch(2))
+    assert len(captures) == 3, "a copy has graphs of its own"
+
+
+def test_without_gradients_nothing_is_captured(captures) -> None:
+    model = DRAW(TINY_MODEL)
+    with torch.no_grad():
+        model._graphs.unroll(model, *batch(2))
+    assert captures == []
+
+
+def test_each_kind_of_numbers_is_captured_by_itself(captures) -> None:
+    model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
+    for bf16 in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            model._graphs.unroll(model, *batch(2))
+    assert len(captures) == 2
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("bf16", [False, True])
+def test_on_a_gpu_it_is_the_loop(bf16: bool) -> None:
+    torch.manual_seed(0)
+    graph = DRAW(dataclasses.replace(TINY_MODEL, kernel="fused")).cuda()
+    loop = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference")).cuda()
+    loop.load_state_dict(graph.state_dict())
+    assert graph.kernel.name == "graph"
+    for _ in range(3):
+        images, noise = batch(4, "cuda")
+        for model in (graph, loop):
+            model.zero_grad()
+            with torch.autocast("cuda", torch.bfloat16, enabled=bf16):
+                model(images, noise).bound.sum().backward()
+        for ours, theirs in zip(graph.parameters(), loop.parameters(), strict=True):
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-2, atol=1e-2)
