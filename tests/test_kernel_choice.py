@@ -26,10 +26,10 @@ STAND_IN = {"unroll.cpp": b'extern "C" int answer() { return 42; }'}
 def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
     """A cache folder in which nothing was compiled yet, and a process that has loaded nothing."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    build._library.cache_clear()
+    build._outcome.cache_clear()
     choice._say_once.cache_clear()
     yield tmp_path / "draw" / "kernels"
-    build._library.cache_clear()
+    build._outcome.cache_clear()
 
 
 @pytest.fixture

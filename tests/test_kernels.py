@@ -4,7 +4,7 @@ import dataclasses
 import math
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from draw.config import DataConfig
 from draw.data import load_splits
 from draw.data.batches import to_unit_interval
 from draw.kernels import buffers, operators
+from draw.kernels.build import hand_over_products, library
 from draw.kernels.fused import parameters_of
 from draw.kernels.native import shape_of
 from draw.model import DRAW
@@ -133,6 +134,25 @@ def test_fused_is_the_reference(name: str, kind: str, case) -> None:
         assert found[part].isfinite().all(), part
         limit = max(TOLERANCE[kind], 2 * error(part, rounded, expected))
         assert error(part, found, expected) <= limit, part
+
+
+@pytest.fixture
+def without_products_of_torch() -> Iterator[None]:
+    """As with a build of torch that exports none, or on a processor that multiplies no bf16."""
+    library().draw_products(None, None, None)
+    yield
+    hand_over_products(library())
+
+
+@pytest.mark.usefixtures("without_products_of_torch")
+@pytest.mark.parametrize("kind", ["float32", "bf16"])
+@pytest.mark.parametrize("name", ["odd sides", "no attention"])
+def test_plain_loops_stand_in_for_the_products_of_torch(name: str, kind: str, case) -> None:
+    fused, reference, *inputs = case(name)
+    expected = outputs_and_gradients("float64", reference, *inputs)
+    found = outputs_and_gradients(kind, fused, *inputs)
+    for part in expected:
+        assert error(part, found, expected) <= TOLERANCE[kind], part
 
 
 @pytest.mark.parametrize("kind", TOLERANCE)

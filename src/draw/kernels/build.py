@@ -4,6 +4,7 @@ import ctypes
 import hashlib
 import logging
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -19,8 +20,8 @@ from draw.files import cache_folder
 from draw.kernels.errors import KernelUnavailableError
 
 FLAGS = (
-    "-std=gnu++17", "-O3", "-march=native", "-mprefer-vector-width=512", "-fopenmp", "-fPIC",
-    "-shared",
+    "-std=gnu++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared",
+    *(["-mprefer-vector-width=512"] if platform.machine() in ("x86_64", "AMD64") else []),
 )  # fmt: skip
 COMPILERS = ("g++", "clang++", "c++")
 _CPUBLAS = "_ZN2at6native7cpublas"
@@ -36,17 +37,23 @@ def library() -> ctypes.CDLL:
         KernelUnavailableError: if there is no compiler, or it fails, or the result does not load.
     """
     with _BUILDING:
-        return _library()
+        outcome = _outcome()
+    if isinstance(outcome, KernelUnavailableError):
+        raise KernelUnavailableError(str(outcome))
+    return outcome
 
 
 @cache
-def _library() -> ctypes.CDLL:
-    path = compiled(sources())
+def _outcome() -> ctypes.CDLL | KernelUnavailableError:
+    """What came of compiling and loading; neither is tried a second time in a process."""
     try:
+        path = compiled(sources())
         loaded = ctypes.CDLL(str(path))
+    except KernelUnavailableError as error:
+        return error
     except OSError as error:
-        raise KernelUnavailableError(f"{path} does not load ({error}); remove it") from error
-    _hand_over_products(loaded)
+        return KernelUnavailableError(f"{path} does not load ({error}); remove it")
+    hand_over_products(loaded)
     return loaded
 
 
@@ -134,7 +141,7 @@ def _first_error(error: Exception) -> str:
     return (lines or text.splitlines() or ["failed"])[0][:300]
 
 
-def _hand_over_products(loaded: ctypes.CDLL) -> None:
+def hand_over_products(loaded: ctypes.CDLL) -> None:
     """Give the library torch's own matrix products, which choose AMX or AVX-512 at run time.
 
     They are oneDNN's micro-kernels behind functions that torch's generated code calls; where a
