@@ -321,10 +321,11 @@ def test_a_batch_that_processes_cannot_share_is_refused(place: Path, flags: list
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
+@pytest.mark.parametrize("kernel", ["fused"], indirect=True)
 def test_two_processes_make_the_same_updates_as_one(
-    place: Path, flags: list[str], launcher: str
+    place: Path, flags: list[str], launcher: str, kernel: str
 ) -> None:
-    short = [*flags, "--train.steps", "5", "--train.evaluate-every", "5"]
+    short = [*flags, "--train.steps", "5", "--train.evaluate-every", "5", "--model.kernel", kernel]
     if not (place / "alone").exists():
         draw_command("train", "digits", "--out", "alone", *short, cwd=place)
     program = {

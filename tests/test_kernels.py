@@ -123,10 +123,7 @@ def error(name: str, found: dict[str, Tensor], expected: dict[str, Tensor]) -> f
     return float(difference / (torch.linalg.vector_norm(expected[name], p) + 1e-3))
 
 
-@pytest.mark.parametrize("kind", TOLERANCE)
-@pytest.mark.parametrize("name", CASES)
-def test_fused_is_the_reference(name: str, kind: str, case) -> None:
-    fused, reference, *inputs = case(name)
+def compare(kind: str, fused: DRAW, reference: DRAW, *inputs: Tensor) -> None:
     expected = outputs_and_gradients("float64", reference, *inputs)
     found = outputs_and_gradients(kind, fused, *inputs)
     rounded = outputs_and_gradients("bf16", reference, *inputs) if kind == "bf16" else expected
@@ -134,6 +131,12 @@ def test_fused_is_the_reference(name: str, kind: str, case) -> None:
         assert found[part].isfinite().all(), part
         limit = max(TOLERANCE[kind], 2 * error(part, rounded, expected))
         assert error(part, found, expected) <= limit, part
+
+
+@pytest.mark.parametrize("kind", TOLERANCE)
+@pytest.mark.parametrize("name", CASES)
+def test_fused_is_the_reference(name: str, kind: str, case) -> None:
+    compare(kind, *case(name))
 
 
 @pytest.fixture
@@ -148,11 +151,7 @@ def without_products_of_torch() -> Iterator[None]:
 @pytest.mark.parametrize("kind", ["float32", "bf16"])
 @pytest.mark.parametrize("name", ["odd sides", "no attention"])
 def test_plain_loops_stand_in_for_the_products_of_torch(name: str, kind: str, case) -> None:
-    fused, reference, *inputs = case(name)
-    expected = outputs_and_gradients("float64", reference, *inputs)
-    found = outputs_and_gradients(kind, fused, *inputs)
-    for part in expected:
-        assert error(part, found, expected) <= TOLERANCE[kind], part
+    compare(kind, *case(name))
 
 
 @pytest.mark.parametrize("kind", TOLERANCE)
