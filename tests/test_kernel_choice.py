@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +90,27 @@ def test_a_cache_that_cannot_be_written_is_said_and_does_without(
     assert "it will be compiled again next time" in caplog.text
     build._private_folder().cleanup()
     build._private_folder.cache_clear()
+
+
+class LibraryWithWrongProducts:
+    """Stands in for a processor on which torch's products and the plain loops differ."""
+
+    def __init__(self, error: float) -> None:
+        self.given: list[tuple[object, ...]] = []
+        self.draw_products = lambda *functions: self.given.append(functions)
+
+        def draw_products_error(kind: int) -> float:
+            return error if kind == 1 else 0.0
+
+        self.draw_products_error = draw_products_error
+
+
+@pytest.mark.parametrize(("error", "kept"), [(1e-5, True), (0.1, False), (math.nan, False)])
+def test_products_of_torch_are_checked_before_they_are_used(error, kept, caplog) -> None:
+    library = LibraryWithWrongProducts(error)
+    build.hand_over_products(library)
+    assert (library.given[-1] == (None, None, None)) == (not kept)
+    assert ("plain loops stand in" in caplog.text) == (not kept)
 
 
 # Choosing

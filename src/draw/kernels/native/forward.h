@@ -4,8 +4,6 @@
 
 #include <omp.h>
 
-#include <vector>
-
 #include "layout.h"
 
 namespace draw {

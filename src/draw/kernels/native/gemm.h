@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <vector>
 
 #include "vec.h"
 
@@ -46,14 +47,8 @@ inline float number(Bf16 x) {
 
 // C[M, N] (+)= A[M, K] B[K, N] for one block of columns; B's rows are N apart, in groups of PAIR.
 template <class Op>
-inline void gemm(int64_t M, int64_t N, int64_t K, const Op *A, int64_t lda, const Op *B,
-                 Real<Op> *C, int64_t ldc, bool add) {
-  if constexpr (std::is_same_v<Op, float>) {
-    if (products.of_floats) return products.of_floats(M, N, K, lda, N, ldc, add, A, B, C, false);
-  }
-  if constexpr (std::is_same_v<Op, Bf16>) {
-    if (products.of_bf16) return products.of_bf16(M, N, K, lda, N, ldc, add, A, B, C, true);
-  }
+inline void plain_gemm(int64_t M, int64_t N, int64_t K, const Op *A, int64_t lda, const Op *B,
+                       Real<Op> *C, int64_t ldc, bool add) {
   for (int64_t m = 0; m < M; m++) {
     Real<Op> *row = C + m * ldc;
     if (!add) std::fill(row, row + N, Real<Op>(0));
@@ -63,6 +58,49 @@ inline void gemm(int64_t M, int64_t N, int64_t K, const Op *A, int64_t lda, cons
       for (int64_t n = 0; n < N; n++) row[n] += a * number(b[n * PAIR<Op>]);
     }
   }
+}
+template <class Op>
+inline void gemm(int64_t M, int64_t N, int64_t K, const Op *A, int64_t lda, const Op *B,
+                 Real<Op> *C, int64_t ldc, bool add) {
+  if constexpr (std::is_same_v<Op, float>) {
+    if (products.of_floats) return products.of_floats(M, N, K, lda, N, ldc, add, A, B, C, false);
+  }
+  if constexpr (std::is_same_v<Op, Bf16>) {
+    if (products.of_bf16) return products.of_bf16(M, N, K, lda, N, ldc, add, A, B, C, true);
+  }
+  plain_gemm(M, N, K, A, lda, B, C, ldc, add);
+}
+
+// The largest difference between torch's products and the plain loops, over odd and even shapes.
+template <class Op> inline double products_error() {
+  double worst = 0;
+  const int64_t shapes[][3] = {{64, 64, 516}, {33, 36, 70}, {16, 8, 2}, {100, 48, 512}};
+  for (const auto &[M, N, K] : shapes) {
+    const int64_t lda = K + 6, ldc = N + 3;
+    std::vector<Op> A(M * lda), B(K * N);
+    std::vector<float> ours(M * ldc, 0.5f), theirs(M * ldc, 0.5f);
+    uint32_t chance = 1;
+    for (std::vector<Op> *matrix : {&A, &B})
+      for (Op &element : *matrix) {
+        chance = chance * 1664525u + 1013904223u;
+        const float value = float(int32_t(chance)) / 2147483648.0f;
+        if constexpr (PAIR<Op> == 2) {
+          std::memcpy(&element, reinterpret_cast<const char *>(&value) + 2, 2);
+        } else {
+          element = value;
+        }
+      }
+    for (const bool add : {false, true}) {
+      gemm(M, N, K, A.data(), lda, B.data(), theirs.data(), ldc, add);
+      plain_gemm(M, N, K, A.data(), lda, B.data(), ours.data(), ldc, add);
+      for (int64_t i = 0; i < M * ldc; i++) {
+        const double difference = std::abs(double(ours[i]) - theirs[i]);
+        worst = difference <= worst ? worst : difference;  // NaN counts as worst
+      }
+    }
+  }
+  if (products.release) products.release(true);
+  return worst;
 }
 
 constexpr int64_t BLOCK = 64;  // columns of a packed block: an LSTM's four gates of 16 units

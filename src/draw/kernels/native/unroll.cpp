@@ -29,6 +29,11 @@ void draw_products(draw::GemmFloat of_floats, draw::GemmBf16 of_bf16, draw::Gemm
   draw::products = {of_floats, of_bf16, release};
 }
 
+// The largest error of those functions on small matrices of numbers in [-1, 1].
+double draw_products_error(int bf16) {
+  return bf16 ? draw::products_error<draw::Bf16>() : draw::products_error<float>();
+}
+
 // Bytes that `saved` must have. type: 0 double, 1 float, 2 float with bfloat16 products.
 int64_t draw_saved_bytes(int type, const draw::Shape *shape) {
   draw::Arena count{nullptr};
