@@ -1,5 +1,6 @@
 """Which kernel runs, who says so, and what happens where the fused one cannot be made."""
 
+import ctypes
 import dataclasses
 import logging
 import math
@@ -92,7 +93,7 @@ def test_a_cache_that_cannot_be_written_is_said_and_does_without(
     build._private_folder.cache_clear()
 
 
-class LibraryWithWrongProducts:
+class LibraryWithWrongProducts(ctypes.CDLL):
     """Stands in for a processor on which torch's products and the plain loops differ."""
 
     def __init__(self, error: float) -> None:
