@@ -59,13 +59,13 @@ def mnist_small() -> Config:
     return Config(
         preset="mnist-small",
         model=DRAWConfig(
-            rows=28, columns=28, channels=1, glimpses=12, hidden_size=256, latent_size=100,
+            rows=28, columns=28, channels=1, glimpses=20, hidden_size=256, latent_size=100,
             attention="gaussian", read_size=12, write_size=12,
         ),
         data=DataConfig(name="mnist", binarize="dynamic"),
         train=TrainConfig(
-            steps=10_400, batch_size=128, learning_rate=3e-3, warmup_steps=500, clip_norm=100.0,
-            ema_decay=0.999, evaluate_every=1300, evaluate_images=2000,
+            steps=20_500, batch_size=128, learning_rate=3e-3, warmup_steps=500, clip_norm=100.0,
+            ema_decay=0.999, evaluate_every=2050, evaluate_images=2000,
         ),
     )  # fmt: skip
 
