@@ -3,39 +3,9 @@
 #pragma once
 
 #include "forward.h"
+#include "gradients.h"
 
 namespace draw {
-
-constexpr int64_t CHUNK = 512;  // rows (steps x images) of one product of the weights' gradient
-
-// Weights packed for dx = dy B.
-template <class Op> struct BackwardWeights {
-  using R = Real<Op>;
-  Packed<Op> of[PRODUCTS];
-
-  void reserve(Arena &arena, const Layout<Op> &l) {
-    for (const Which which : l.EACH)
-      if (l.has(which)) {
-        const int64_t columns = l.depth(which);
-        of[which] = {arena.take<Op>(l.columns(which) * columns), l.columns(which), columns};
-      }
-  }
-  // To be called by all threads of a parallel region.
-  void pack(const Layout<Op> &l, R *const *parameters) {
-    for (const Which which : l.EACH) {
-      if (!l.has(which)) continue;
-      const Packed<Op> &to = of[which];
-#pragma omp for schedule(static)
-      for (int64_t j = 0; j < to.blocks(); j++)
-        std::memset(static_cast<void *>(to.block(j)), 0, to.K * to.width(j) * sizeof(Op));
-#pragma omp for schedule(static)
-      for (int64_t group = 0; group < to.K / LANES; group++)
-        l.weights(which, parameters, [&](int64_t first, int64_t length, auto row) {
-          pack_rows(to, group, first, length, row);
-        });
-    }
-  }
-};
 
 // What one thread needs for one step of its images.
 template <class Op> struct BackwardSpace {
@@ -63,7 +33,7 @@ template <class Op> struct Backward {
   Layout<Op> l;
   const Call &call;
   int64_t threads, chunk;      // steps in a chunk
-  BackwardWeights<Op> weights;
+  BackwardWeights<Layout<Op>> weights;
   Saved<Op> saved;
   R *bias[PRODUCTS];
   R *zeros;
@@ -76,9 +46,7 @@ template <class Op> struct Backward {
   Op *dgates_total;            // and as operand
   Op *transposed;              // activations of a chunk, [width, (chunk + 1) * batch]
   Op *x_transposed;            // [seen, batch]
-  Packed<Op> panels[PRODUCTS];     // gradients of a chunk's products as right operands
-  Packed<R> dweights[PRODUCTS];    // [depth, columns]
-  R *dbias[PRODUCTS];
+  WeightGradients<Layout<Op>> slopes;  // its panels hold a chunk of steps
   std::vector<BackwardSpace<Op>> space;
 
   Backward(const Call &call, int64_t threads)
@@ -104,15 +72,10 @@ template <class Op> struct Backward {
       dgates_total = arena.take<Op>(b * l.gates);
       x_transposed = arena.take<Op>(l.seen * b);
     }
-    for (const Which which : l.EACH) {
-      bias[which] = arena.take<R>(l.columns(which));
-      dbias[which] = arena.take<R>(l.columns(which));
-      if (!l.has(which)) continue;
-      const int64_t steps = which == X ? 1 : which == OUT ? chunk + 1 : chunk;
-      panels[which] = {arena.take<Op>(steps * b * l.columns(which)), steps * b, l.columns(which)};
-      dweights[which] = {arena.take<R>(l.depth(which) * l.columns(which)), l.depth(which),
-                         l.columns(which)};
-    }
+    for (const Which which : l.EACH) bias[which] = arena.take<R>(l.columns(which));
+    slopes.reserve(arena, l, [&](Which which) {
+      return b * (which == X ? 1 : which == OUT ? chunk + 1 : chunk);
+    });
     const int64_t rows = slice_blocks(l.blocks, threads) * LANES;
     for (auto &own : space) own.reserve(arena, l, rows);
     return arena.used;
@@ -128,12 +91,7 @@ template <class Op> struct Backward {
 
   void run() {
     std::fill(zeros, zeros + std::max(l.pixels, l.n.latent), R(0));
-    for (const Which which : l.EACH) {
-      std::fill(bias[which], bias[which] + l.columns(which), R(0));
-      l.biases(which, parameters(), [&](int64_t column, R *first, R *second) {
-        bias[which][column] = *first + (second ? *second : R(0));
-      });
-    }
+    for (const Which which : l.EACH) gather_biases(l, which, parameters(), bias[which]);
     const int64_t step = slice_blocks(l.blocks, threads);
 #pragma omp parallel num_threads(threads)
     {
@@ -222,7 +180,7 @@ template <class Op> struct Backward {
         write_backward(own.outputs + CONTROLS, l.writing, own.outputs + 2 * CONTROLS,
                        reinterpret_cast<Vec<R> *>(slope), own.slopes + 2 * CONTROLS,
                        own.slopes + CONTROLS, own.writing);
-        lanes_to_gradient(OUT, own.slopes, to, k + b - image_of(slice));
+        slopes.from_lanes(OUT, own.slopes, to, k + b - image_of(slice));
       } else {
         for (int64_t i = 0; i < LANES; i += 2)
           for (int64_t p = 0; p < l.outputs; p += LANES) {
@@ -231,7 +189,7 @@ template <class Op> struct Backward {
                                        std::max<int64_t>(0, l.pixels - p));
             store(to + i * l.outputs + p, a);
             store(to + (i + 1) * l.outputs + p, c);
-            store_in_panel(OUT, k + b - image_of(slice) + i, p, a, c);
+            slopes.store_in_panel(OUT, k + b - image_of(slice) + i, p, a, c);
           }
       }
     }
@@ -246,7 +204,7 @@ template <class Op> struct Backward {
       const int64_t b = block * LANES;
       std::fill(own.slopes, own.slopes + l.outputs, Vec<R>{});
       std::copy(dread + block * CONTROLS, dread + (block + 1) * CONTROLS, own.slopes);
-      lanes_to_gradient(OUT, own.slopes, own.doutputs + (b - image_of(slice)) * l.outputs, b);
+      slopes.from_lanes(OUT, own.slopes, own.doutputs + (b - image_of(slice)) * l.outputs, b);
     }
     product(rows_of(slice), own.doutputs, l.outputs, weights.of[OUT],
             drow_of(image_of(slice)) + l.h_dec_at, l.width, true);
@@ -263,7 +221,7 @@ template <class Op> struct Backward {
                           before + l.batch * l.hidden + j * LANES, before + j * LANES, l.hidden,
                           drow_of(b) + (decoder ? l.h_dec_at : 0) + j * LANES, l.width,
                           dcell[decoder] + b * l.hidden + j * LANES, own.dgates + j * BLOCK,
-                          l.gates, panels[which].block(j), k,
+                          l.gates, slopes.panels[which].block(j), k,
                           total ? dgates_sum + b * l.gates + j * BLOCK : nullptr);
   }
 
@@ -295,7 +253,7 @@ template <class Op> struct Backward {
     for (int64_t i = 0; i < rows_of(slice); i += 2)
       for (int64_t j = 0; j < l.posterior; j += LANES) {
         const Op *from = own.dposterior + i * l.posterior + j;
-        store_in_panel(POST, k + i, j, load(from), load(from + l.posterior));
+        slopes.store_in_panel(POST, k + i, j, load(from), load(from + l.posterior));
       }
     product(rows_of(slice), own.dposterior, l.posterior, weights.of[POST], drow_of(b0), l.width,
             true);
@@ -332,24 +290,6 @@ template <class Op> struct Backward {
     for (int64_t j = 0; j < count; j++) lanes[j] += bias[OUT][j];
   }
 
-  void store_in_panel(Which which, int64_t k, int64_t column, Vec<R> first, Vec<R> second) {
-    const Packed<Op> &to = panels[which];
-    const int64_t j = column / BLOCK;
-    store_rows(to.block(j), to.width(j), k, column % BLOCK, first, second);
-  }
-
-  // From one image per lane to rows of an operand, and to rows [k, k + 16) of the panels.
-  void lanes_to_gradient(Which which, const Vec<R> *lanes, Op *rows, int64_t k) {
-    const int64_t columns = l.columns(which);
-    for (int64_t j = 0; j < columns; j += LANES) {
-      Vec<R> tile[LANES];
-      std::copy(lanes + j, lanes + j + LANES, tile);
-      transpose(tile);
-      for (int64_t i = 0; i < LANES; i++) store(rows + i * columns + j, tile[i]);
-      for (int64_t i = 0; i < LANES; i += 2) store_in_panel(which, k + i, j, tile[i], tile[i + 1]);
-    }
-  }
-
   // Adds the chunk's part to every weight's gradient. To be called by all threads.
   void weight_gradients(int64_t begin, int64_t end) {
     const int64_t rows = (chunk + 1) * l.batch, steps = end - begin;
@@ -362,59 +302,20 @@ template <class Op> struct Backward {
       }
     int64_t last[PRODUCTS], tasks = 0;
     for (const Which which : l.EACH)
-      last[which] = tasks += which == X ? 0 : panels[which].blocks();
+      last[which] = tasks += which == X ? 0 : slopes.panels[which].blocks();
 #pragma omp for schedule(dynamic)
     for (int64_t task = 0; task < tasks; task++) {
       Which which = ENC;
       while (task >= last[which]) which = Which(which + 1);
-      const int64_t j = panels[which].blocks() - (last[which] - task);
+      const int64_t j = slopes.panels[which].blocks() - (last[which] - task);
       // POST and OUT come after the cells: their operands are h of the next slot. h_dec_0 makes the
       // read window of the first step.
       const bool start = which == OUT && begin == 0 && l.gaussian;
       const int64_t slot = start ? 0 : which == POST || which == OUT;
       const int64_t count = start ? steps + 1 : steps;
       const int64_t k = which == OUT ? slot * l.batch : 0;
-      accumulate(which, j, transposed + l.operand_at(which) * rows + slot * l.batch, rows, k,
+      slopes.accumulate(which, j, transposed + l.operand_at(which) * rows + slot * l.batch, rows, k,
                  count * l.batch, end < l.n.glimpses);
-    }
-  }
-
-  // The product of operands [depth, rows] and rows [k, k + count) of a panel, and its column sums.
-  void accumulate(Which which, int64_t j, const Op *operand, int64_t stride, int64_t k,
-                  int64_t count, bool add) {
-    const Packed<Op> &from = panels[which];
-    const Packed<R> &to = dweights[which];
-    const Op *panel = from.block(j) + k * from.width(j);
-    gemm(to.K, to.width(j), count, operand, stride, panel, to.block(j), to.width(j), add);
-    R *sums = dbias[which] + j * BLOCK;
-    if (!add) std::fill(sums, sums + to.width(j), R(0));
-    add_columns(panel, to.width(j), count, sums);
-  }
-
-  static void add_columns(const Op *panel, int64_t width, int64_t rows, R *sums) {
-    for (int64_t column = 0; column < width; column += LANES) {
-      Vec<R> total = load(sums + column);
-      for (int64_t k = 0; k < rows; k += 2) {
-        if constexpr (PAIR<Op> == 2) {
-          const Word pairs = load_raw<Word>(panel + k * width + 2 * column);
-          const Word first = pairs << 16, second = pairs & 0xffff0000u;
-          total += load_raw<Vec<R>>(&first) + load_raw<Vec<R>>(&second);
-        } else {
-          total += load(panel + k * width + column) + load(panel + (k + 1) * width + column);
-        }
-      }
-      store(sums + column, total);
-    }
-  }
-
-  // 16 rows of `count` numbers to columns [0, 16) of `to`.
-  void transpose_operand(const Op *from, int64_t stride, int64_t count, Op *to, int64_t to_stride) {
-    for (int64_t j = 0; j < count; j += LANES) {
-      Vec<R> tile[LANES];
-      for (int64_t i = 0; i < LANES; i++) tile[i] = load_part(from + i * stride + j, count - j);
-      transpose(tile);
-      for (int64_t i = 0; i < std::min<int64_t>(LANES, count - j); i++)
-        store(to + (j + i) * to_stride, tile[i]);
     }
   }
 
@@ -429,7 +330,7 @@ template <class Op> struct Backward {
           const Vec<R> first = load(dgates_sum + at), second = load(dgates_sum + at + l.gates);
           store(dgates_total + at, first);
           store(dgates_total + at + l.gates, second);
-          store_in_panel(X, b + i, j, first, second);
+          slopes.store_in_panel(X, b + i, j, first, second);
         }
       const Rows<R> images = image_rows(static_cast<R *>(call.images), l.pixels, b, l.n.batch);
       for (int64_t p = 0; p < l.pixels; p += LANES) {
@@ -440,8 +341,8 @@ template <class Op> struct Backward {
       }
     }
 #pragma omp for schedule(dynamic)
-    for (int64_t j = 0; j < panels[X].blocks(); j++)
-      accumulate(X, j, x_transposed, l.batch, 0, l.batch, false);
+    for (int64_t j = 0; j < slopes.panels[X].blocks(); j++)
+      slopes.accumulate(X, j, x_transposed, l.batch, 0, l.batch, false);
     if (!dx) return;
 #pragma omp for schedule(static)
     for (int64_t first = 0; first < l.blocks; first += step) {
@@ -459,21 +360,9 @@ template <class Op> struct Backward {
         dx[image * l.pixels + p] += drow_of(image)[l.r_at + p];
   }
 
-  // Gradients in the order of torch's parameters. To be called by all threads.
+  // To be called by all threads.
   void give_out() {
-    for (const Which which : l.EACH) {
-      if (!l.has(which)) continue;
-#pragma omp for schedule(static) nowait
-      for (int64_t group = 0; group < l.columns(which) / LANES; group++)
-        l.weights(which, gradients(), [&](int64_t first, int64_t length, auto row) {
-          unpack_columns(dweights[which], group, first, length, row);
-        });
-#pragma omp single nowait
-      l.biases(which, gradients(), [&](int64_t column, R *first, R *second) {
-        *first = dbias[which][column];
-        if (second) *second = *first;
-      });
-    }
+    slopes.give_out(l, gradients());
     if (!dx) return;
 #pragma omp for schedule(static)
     for (int64_t block = 0; block < l.blocks; block++) {

@@ -4,48 +4,9 @@
 
 #include <omp.h>
 
-#include "layout.h"
+#include "weights.h"
 
 namespace draw {
-
-// Weights packed for y = x B, and their biases by column of the product.
-template <class Op> struct ForwardWeights {
-  using R = Real<Op>;
-  Packed<Op> of[PRODUCTS];
-  R *bias[PRODUCTS];
-
-  void reserve(Arena &arena, const Layout<Op> &l) {
-    for (const Which which : l.EACH) {
-      const int64_t depth = l.depth(which), columns = l.columns(which);
-      if (!l.has(which)) continue;
-      of[which] = {arena.take<Op>(depth * columns), depth, columns};
-      bias[which] = arena.take<R>(columns);
-    }
-  }
-  // To be called by all threads of a parallel region.
-  void pack(const Layout<Op> &l, R *const *parameters) {
-    for (const Which which : l.EACH) {
-      if (!l.has(which)) continue;
-      const Packed<Op> &to = of[which];
-#pragma omp for schedule(static)
-      for (int64_t j = 0; j < to.blocks(); j++) {
-        std::memset(static_cast<void *>(to.block(j)), 0, to.K * to.width(j) * sizeof(Op));
-        for (int64_t group = j * BLOCK / LANES; group < (j * BLOCK + to.width(j)) / LANES; group++)
-          l.weights(which, parameters, [&](int64_t first, int64_t length, auto row) {
-            pack_columns(to, group, first, length, row);
-          });
-      }
-#pragma omp single nowait
-      {
-        std::fill(bias[which], bias[which] + to.N, R(0));
-        l.biases(which, parameters, [&](int64_t column, R *first, R *second) {
-          bias[which][column] = *first + (second ? *second : R(0));
-        });
-      }
-    }
-#pragma omp barrier
-  }
-};
 
 // What one thread needs for one step of its images.
 template <class Op> struct ForwardSpace {
@@ -70,7 +31,7 @@ template <class Op> struct Forward {
   Layout<Op> l;
   const Call &call;
   int64_t threads;
-  ForwardWeights<Op> weights;
+  ForwardWeights<Layout<Op>> weights;
   Saved<Op> saved;
   R *cell[2];      // the LSTMs' c, [batch, hidden]
   R *of_x;         // without attention: x's share of the encoder's gates, [batch, gates]

@@ -75,6 +75,7 @@ template <> struct SigmoidOf<Bf16> {
 enum Which { ENC, POST, DEC, OUT, X, PRODUCTS };
 
 template <class Op> struct Layout {
+  using Operand = Op;
   using R = Real<Op>;
   using S = typename SigmoidOf<Op>::type;
 
