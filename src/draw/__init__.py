@@ -4,13 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from draw.attention import GaussianAttention, NoAttention, Window
-    from draw.config import Config, DataConfig, DRAWConfig, TrainConfig
+    from draw.classifier import Classified, Classifier
+    from draw.config import ClassifierConfig, Config, DataConfig, DRAWConfig, TrainConfig
     from draw.model import DRAW
     from draw.outputs import DRAWOutput, Trajectory
     from draw.presets import PRESETS
 
 _MODULE_OF = {
     "DRAW": "model", "DRAWOutput": "outputs", "Trajectory": "outputs",
+    "Classifier": "classifier", "Classified": "classifier", "ClassifierConfig": "config",
     "DRAWConfig": "config", "Config": "config", "DataConfig": "config", "TrainConfig": "config",
     "GaussianAttention": "attention", "NoAttention": "attention", "Window": "attention",
     "PRESETS": "presets",
@@ -19,6 +21,9 @@ _MODULE_OF = {
 __all__ = [
     "DRAW",
     "PRESETS",
+    "Classified",
+    "Classifier",
+    "ClassifierConfig",
     "Config",
     "DRAWConfig",
     "DRAWOutput",

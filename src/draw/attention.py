@@ -123,6 +123,27 @@ def write_patch(
     return image / window.gamma[:, None, None, None]
 
 
+def start_window(affine: nn.Linear, rows: int, columns: int, size: int, share: float) -> None:
+    """Start a window in the middle of the image, with filters that overlap.
+
+    # ours: the paper does not say where the windows start. With delta~ = sigma = 1 the filters
+    # miss most of the image and learning stalls for tens of thousands of images; here they
+    # spread over a share of its longer side, each half as wide (sigma) as they lie apart.
+
+    Args:
+        affine: makes the window's controls; its bias is set.
+        rows: height of the images in pixels.
+        columns: width of the images in pixels.
+        size: side N of the window in filters.
+        share: of the image's longer side, between the outermost filters.
+    """
+    delta = share * (max(rows, columns) - 1) / max(size - 1, 1)
+    with torch.no_grad():
+        affine.bias.copy_(
+            torch.tensor([0.0, 0.0, 2 * math.log(max(delta, 1.0) / 2), math.log(share), 0.0])
+        )
+
+
 class GaussianAttention(nn.Module):
     """Reading and writing through Gaussian windows that the decoder places (eqs 19-29).
 
@@ -156,21 +177,8 @@ class GaussianAttention(nn.Module):
         self.read_window = nn.Linear(hidden_size, 5)
         self.write_window = nn.Linear(hidden_size, 5)
         self.write_content = nn.Linear(hidden_size, channels * write_size**2)
-        self._start_window(self.read_window, read_size, share=1.0)
-        self._start_window(self.write_window, write_size, share=0.5)
-
-    def _start_window(self, affine: nn.Linear, size: int, share: float) -> None:
-        """Start a window in the middle of the image, with filters that overlap.
-
-        # ours: the paper does not say where the windows start. With delta~ = sigma = 1 the filters
-        # miss most of the image and learning stalls for tens of thousands of images; here they
-        # spread over a share of its longer side, each half as wide (sigma) as they lie apart.
-        """
-        delta = share * (max(self.rows, self.columns) - 1) / max(size - 1, 1)
-        with torch.no_grad():
-            affine.bias.copy_(
-                torch.tensor([0.0, 0.0, 2 * math.log(max(delta, 1.0) / 2), math.log(share), 0.0])
-            )
+        start_window(self.read_window, rows, columns, read_size, share=1.0)
+        start_window(self.write_window, rows, columns, write_size, share=0.5)
 
     def read(
         self,

@@ -82,6 +82,39 @@ class DRAWConfig:
 
 
 @dataclass(frozen=True)
+class ClassifierConfig:
+    """The shape of a recurrent attention classifier. Defaults are section 4.1's for 100x100."""
+
+    rows: int = 100
+    """Height of the images in pixels, the paper's B."""
+    columns: int = 100
+    """Width of the images in pixels, the paper's A."""
+    channels: int = 1
+    """1 for grey, 3 for colour."""
+    glimpses: int = 8
+    """How often it looks before it answers."""
+    hidden_size: int = 256
+    """Units of the LSTM."""
+    read_size: int = 12
+    """Side N of the window in filters."""
+    classes: int = 10
+    """How many answers there are."""
+
+    def __post_init__(self) -> None:
+        _require_whole("model", self, "rows", "columns", "glimpses", "hidden_size", "read_size")
+        _require_whole("model", self, "classes", least=2)
+        _require(
+            _is_whole(self.channels, 1) and self.channels in (1, 3),
+            "model.channels", "1 (grey) or 3 (colour)", self.channels,
+        )  # fmt: skip
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, rows, columns of one image."""
+        return self.channels, self.rows, self.columns
+
+
+@dataclass(frozen=True)
 class DataConfig:
     """Which images, and how they are made to fit the model."""
 

@@ -1,0 +1,98 @@
+"""The recurrent attention classifier of section 4.1: an LSTM that looks where it wants to."""
+
+from typing import NamedTuple
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from draw.attention import Window, read_patch, start_window, window_parameters
+from draw.config import ClassifierConfig
+from draw.errors import DrawError
+from draw.layers import Affine, LSTMCell
+
+
+class Classified(NamedTuple):
+    """What `Classifier.forward` returns."""
+
+    logits: Float[Tensor, "batch classes"]
+    """Of the softmax after the last glimpse."""
+    logits_by_glimpse: Float[Tensor, "glimpses batch classes"]
+    """The same affine map after every glimpse: what the network would have said by then."""
+    windows: Window
+    """Where it looked; each field [glimpses, batch], in pixels counted from 1."""
+
+
+class Classifier(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="draw",
+    tags=["draw", "attention", "image-classification"],
+    license="mit",
+):
+    """An LSTM that reads one patch of the image a step and names the class after the last one.
+
+    >>> import torch
+    >>> from draw import Classifier, ClassifierConfig
+    >>> model = Classifier(ClassifierConfig(rows=60, columns=60, glimpses=4))
+    >>> model(torch.rand(2, 1, 60, 60)).logits.shape
+    torch.Size([2, 10])
+    """
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden, size = config.hidden_size, config.read_size
+        self.read_window = nn.Linear(hidden, 5)
+        self.lstm = LSTMCell(config.channels * size**2, hidden)
+        self.logits = Affine(hidden, config.classes)
+        self.h_0 = nn.Parameter(torch.zeros(hidden))
+        self.c_0 = nn.Parameter(torch.zeros(hidden))
+        start_window(self.read_window, config.rows, config.columns, size, share=1.0)
+        with torch.no_grad():  # ours: as in DRAW, gradients reach back through all glimpses
+            self.lstm.bias_ih[hidden : 2 * hidden] += 1
+
+    def forward(self, images: Float[Tensor, "batch channels rows columns"]) -> Classified:
+        """Look T times, then answer.
+
+        Args:
+            images: float, [batch, channels, rows, columns], in [0, 1].
+
+        Raises:
+            DrawError: if the images are not as the model expects them.
+        """
+        self._check(images)
+        batch = len(images)
+        h, c = self.h_0.expand(batch, -1), self.c_0.expand(batch, -1)
+        answers, windows = [], []
+        for _ in range(self.config.glimpses):
+            r, window = self._read(images, h)  # (27), placed by its own previous output
+            h, c = self.lstm(r, (h, c))
+            answers.append(self.logits(h))
+            windows.append(window)
+        return Classified(
+            answers[-1],
+            torch.stack(answers),
+            Window(*map(torch.stack, zip(*windows, strict=True))),
+        )
+
+    def _read(
+        self, images: Float[Tensor, "batch channels rows columns"], h: Float[Tensor, "batch hidden"]
+    ) -> tuple[Float[Tensor, "batch features"], Window]:
+        """A patch of the image, through a window in full precision (see `GaussianAttention`)."""
+        config = self.config
+        with torch.autocast(h.device.type, enabled=False):
+            controls = self.read_window(h)  # (21)
+            window = window_parameters(controls, config.rows, config.columns, config.read_size)
+            patch = read_patch(images, window, config.read_size)
+        return patch.flatten(1), window
+
+    def _check(self, images: Tensor) -> None:
+        expected = self.config.image_shape
+        if images.ndim != 4 or images.shape[1:] != expected or images.dtype != self.h_0.dtype:
+            raise DrawError(
+                f"expected images of {self.h_0.dtype} and shape [batch, "
+                f"{', '.join(map(str, expected))}] (channels, rows, columns: the model's), got "
+                f"{images.dtype} and {list(images.shape)}"
+            )
