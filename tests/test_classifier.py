@@ -11,26 +11,29 @@ import oracle
 from draw.classifier import Classifier
 from draw.config import ClassifierConfig
 from draw.errors import DrawError
+from draw.kernels.glimpses import look, look_backward
+from draw.kernels.native import GLIMPSES_PARAMETERS, shape_of_classifier
 
 SMALL = ClassifierConfig(
     rows=9, columns=7, channels=1, glimpses=3, hidden_size=6, read_size=3, classes=4
 )
 
 
-def random_classifier(config: ClassifierConfig = SMALL) -> Classifier:
+def random_classifier(kernel: str, config: ClassifierConfig = SMALL) -> Classifier:
     """In float64, with every parameter random."""
-    model = Classifier(config).double()
+    model = Classifier(dataclasses.replace(config, kernel=kernel)).double()
     random = torch.Generator().manual_seed(0)
+    size = 0.4 * min(1.0, 6 / config.hidden_size) ** 0.5  # or wide networks amplify any rounding
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter.copy_(0.4 * torch.randn(parameter.shape, generator=random))
+            parameter.copy_(size * torch.randn(parameter.shape, generator=random))
     return model
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_it_is_section_4_1_in_plain_loops(channels: int) -> None:
+def test_it_is_section_4_1_in_plain_loops(channels: int, kernel: str) -> None:
     config = dataclasses.replace(SMALL, channels=channels)
-    model = random_classifier(config)
+    model = random_classifier(kernel, config)
     images = torch.rand(2, channels, 9, 7, dtype=torch.float64)
     with torch.no_grad():
         found = model(images)
@@ -49,8 +52,8 @@ def test_it_is_section_4_1_in_plain_loops(channels: int) -> None:
         np.testing.assert_allclose(found.logits[n], answer, rtol=1e-9)
 
 
-def test_gradients_are_those_of_differences() -> None:
-    model = random_classifier(dataclasses.replace(SMALL, rows=4, columns=5, hidden_size=3))
+def test_gradients_are_those_of_differences(kernel: str) -> None:
+    model = random_classifier(kernel, dataclasses.replace(SMALL, rows=4, columns=5, hidden_size=3))
     images = torch.rand(2, 1, 4, 5, dtype=torch.float64, requires_grad=True)
     parameters = dict(model.named_parameters())
 
@@ -61,8 +64,8 @@ def test_gradients_are_those_of_differences() -> None:
     assert torch.autograd.gradcheck(logits, (images, *parameters.values()))
 
 
-def test_all_parameters_learn() -> None:
-    model = Classifier(SMALL)
+def test_all_parameters_learn(kernel: str) -> None:
+    model = Classifier(dataclasses.replace(SMALL, kernel=kernel))
     model(torch.rand(5, 1, 9, 7)).logits.square().sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
@@ -80,7 +83,7 @@ def test_the_first_window_covers_the_image() -> None:
 
 
 def test_the_window_stays_in_full_precision_under_autocast() -> None:
-    model = Classifier(SMALL)
+    model = Classifier(dataclasses.replace(SMALL, kernel="reference"))
     images = torch.rand(2, 1, 9, 7)
     with torch.autocast("cpu", torch.bfloat16):
         found = model(images)
@@ -106,3 +109,70 @@ def test_a_saved_classifier_is_the_same(tmp_path: Path) -> None:
     model.save_pretrained(tmp_path)
     images = torch.rand(2, 1, 9, 7)
     assert torch.equal(Classifier.from_pretrained(tmp_path)(images).logits, model(images).logits)
+
+
+# The fused kernel
+
+only_fused = pytest.mark.parametrize("kernel", ["fused"], indirect=True)
+CASES = {
+    "the paper's": (ClassifierConfig(), 5),
+    "odd": (dataclasses.replace(SMALL, hidden_size=21), 18),
+    "colour": (dataclasses.replace(SMALL, channels=3, rows=4, columns=11), 3),
+    "one of each": (dataclasses.replace(SMALL, glimpses=1, read_size=1, hidden_size=1), 1),
+}
+
+
+def gradients(model: Classifier, images: torch.Tensor) -> dict[str, torch.Tensor]:
+    images = images.clone().requires_grad_()
+    answers = model(images).logits_by_glimpse
+    chance = torch.Generator().manual_seed(2)
+    weights = torch.randn(answers.shape, generator=chance).to(answers)
+    inputs = {"images": images, **dict(model.named_parameters())}
+    found = torch.autograd.grad((answers * weights).sum(), list(inputs.values()))
+    return {"answers": answers.detach(), **dict(zip(inputs, found, strict=True))}
+
+
+@only_fused
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("dtype", "bf16", "tolerance"),
+    [(torch.float64, False, 1e-11), (torch.float32, False, 5e-5), (torch.float32, True, 0.05)],
+)
+def test_fused_is_the_reference(case: str, dtype, bf16, tolerance, kernel: str) -> None:
+    config, batch = CASES[case]
+    reference, fused = random_classifier("reference", config), random_classifier("fused", config)
+    assert (reference.kernel.name, fused.kernel.name) == ("reference", "fused")
+    images = torch.rand(batch, *config.image_shape, dtype=torch.float64)
+    expected = gradients(reference, images)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        found = gradients(fused.to(dtype), images.to(dtype))
+    for name, value in expected.items():
+        error = (found[name].double() - value).norm() / (value.norm() + 1e-3)
+        assert error < tolerance, (name, float(error))
+
+
+@only_fused
+@pytest.mark.parametrize("bf16", [False, True])
+def test_torch_finds_the_operators_sound(bf16: bool, kernel: str) -> None:
+    model = Classifier(SMALL)
+    parameters = [dict(model.named_parameters())[name] for name in GLIMPSES_PARAMETERS]
+    images, shape = torch.rand(3, 1, 9, 7), shape_of_classifier(SMALL)
+    torch.library.opcheck(look, (images, parameters, shape, bf16))
+    free = [parameter.detach() for parameter in parameters]
+    h, _, kept = look(images, free, shape, bf16)
+    torch.library.opcheck(look_backward, (h, images, kept, free, shape, bf16, True))
+
+
+class Blind(Classifier):
+    """One idea changed, as a user would."""
+
+    def look(self, images):
+        return super().look(torch.zeros_like(images))
+
+
+@only_fused
+def test_a_changed_classifier_is_what_runs(kernel: str) -> None:
+    blind = Blind(SMALL)
+    assert "its own look" in blind.kernel.reason
+    a, b = (blind(torch.rand(1, 1, 9, 7)).logits for _ in range(2))
+    assert torch.equal(a, b)

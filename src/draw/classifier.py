@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from draw.attention import Window, read_patch, start_window, window_parameters
 from draw.config import ClassifierConfig
 from draw.errors import DrawError
+from draw.kernels import choice
+from draw.kernels.glimpses import glimpses
 from draw.layers import Affine, LSTMCell
 
 
@@ -43,6 +45,7 @@ class Classifier(
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
+        self._kernel = choice.choose(config.kernel)
         hidden, size = config.hidden_size, config.read_size
         self.read_window = nn.Linear(hidden, 5)
         self.lstm = LSTMCell(config.channels * size**2, hidden)
@@ -63,30 +66,54 @@ class Classifier(
             DrawError: if the images are not as the model expects them.
         """
         self._check(images)
+        if self.kernel.name == "fused":
+            h, controls = glimpses(self.config, self, images)
+            windows = self._window(controls)
+        else:
+            h, windows = self.look(images)
+        answers = self.logits(h)
+        return Classified(answers[-1], answers, windows)
+
+    def look(
+        self, images: Float[Tensor, "batch channels rows columns"]
+    ) -> tuple[Float[Tensor, "glimpses batch hidden"], Window]:
+        """The LSTM's outputs and the windows of all glimpses, one after another."""
         batch = len(images)
         h, c = self.h_0.expand(batch, -1), self.c_0.expand(batch, -1)
-        answers, windows = [], []
+        outputs, windows = [], []
         for _ in range(self.config.glimpses):
             r, window = self._read(images, h)  # (27), placed by its own previous output
             h, c = self.lstm(r, (h, c))
-            answers.append(self.logits(h))
+            outputs.append(h)
             windows.append(window)
-        return Classified(
-            answers[-1],
-            torch.stack(answers),
-            Window(*map(torch.stack, zip(*windows, strict=True))),
+        return torch.stack(outputs), Window(*map(torch.stack, zip(*windows, strict=True)))
+
+    @property
+    def kernel(self) -> choice.Kernel:
+        """The implementation of the glimpses that runs, and why."""
+        changed = None if type(self).look is Classifier.look else "look"
+        if type(self.lstm) is not LSTMCell:
+            changed = "lstm"
+        weights = self.h_0
+        kernel = choice.for_model(
+            self._kernel, self.config.kernel, changed, weights.device, weights.dtype
         )
+        if kernel.name == "graph":
+            return choice.Kernel("reference", "the classifier has no graph")
+        return kernel
 
     def _read(
         self, images: Float[Tensor, "batch channels rows columns"], h: Float[Tensor, "batch hidden"]
     ) -> tuple[Float[Tensor, "batch features"], Window]:
         """A patch of the image, through a window in full precision (see `GaussianAttention`)."""
-        config = self.config
         with torch.autocast(h.device.type, enabled=False):
-            controls = self.read_window(h)  # (21)
-            window = window_parameters(controls, config.rows, config.columns, config.read_size)
-            patch = read_patch(images, window, config.read_size)
+            window = self._window(self.read_window(h))  # (21)
+            patch = read_patch(images, window, self.config.read_size)
         return patch.flatten(1), window
+
+    def _window(self, controls: Float[Tensor, "*batch 5"]) -> Window:
+        config = self.config
+        return window_parameters(controls, config.rows, config.columns, config.read_size)
 
     def _check(self, images: Tensor) -> None:
         expected = self.config.image_shape

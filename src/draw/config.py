@@ -99,6 +99,8 @@ class ClassifierConfig:
     """Side N of the window in filters."""
     classes: int = 10
     """How many answers there are."""
+    kernel: Literal["auto", "reference", "fused"] = "auto"
+    """How the glimpses are computed, as in `DRAWConfig`."""
 
     def __post_init__(self) -> None:
         _require_whole("model", self, "rows", "columns", "glimpses", "hidden_size", "read_size")
@@ -106,6 +108,10 @@ class ClassifierConfig:
         _require(
             _is_whole(self.channels, 1) and self.channels in (1, 3),
             "model.channels", "1 (grey) or 3 (colour)", self.channels,
+        )  # fmt: skip
+        _require(
+            self.kernel in ("auto", "reference", "fused"),
+            "model.kernel", "'auto', 'reference' or 'fused'", self.kernel,
         )  # fmt: skip
 
     @property

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from draw.config import DRAWConfig
+from draw.config import ClassifierConfig, DRAWConfig
 from draw.kernels import buffers
 from draw.kernels.build import library
 from draw.kernels.errors import KernelUnavailableError
@@ -25,6 +25,13 @@ PARAMETERS = (
 attention."""
 
 
+GLIMPSES_PARAMETERS = (
+    "h_0", "c_0", "lstm.weight_ih", "lstm.weight_hh", "lstm.bias_ih", "lstm.bias_hh",
+    "read_window.weight", "read_window.bias",
+)  # fmt: skip
+"""Names of a classifier's parameters in the order of native/glimpses.h."""
+
+
 class _Shape(ctypes.Structure):
     _fields_ = [
         (name, ctypes.c_int64)
@@ -35,21 +42,43 @@ class _Shape(ctypes.Structure):
     ]  # fmt: skip
 
 
+def _pointers(*names: str) -> list[tuple[str, type[ctypes.c_void_p]]]:
+    return [(name, ctypes.c_void_p) for name in names]
+
+
 class _Call(ctypes.Structure):
     _fields_ = [
         ("shape", _Shape),
         ("parameters", ctypes.c_void_p * len(PARAMETERS)),
-        *(
-            (name, ctypes.c_void_p)
-            for name in (
-                "images", "noise", "canvas", "canvases", "read_controls", "write_controls", "kl",
-                "log_ratio", "saved", "scratch", "dcanvas", "dkl", "dlog_ratio",
-            )
+        *_pointers(
+            "images", "noise", "canvas", "canvases", "read_controls", "write_controls", "kl",
+            "log_ratio", "saved", "scratch", "dcanvas", "dkl", "dlog_ratio",
         ),
         ("gradients", ctypes.c_void_p * len(PARAMETERS)),
-        ("dimages", ctypes.c_void_p),
-        ("dnoise", ctypes.c_void_p),
+        *_pointers("dimages", "dnoise"),
     ]  # fmt: skip
+
+
+class _GlimpsesCall(ctypes.Structure):
+    _fields_ = [
+        ("shape", _Shape),
+        ("parameters", ctypes.c_void_p * len(GLIMPSES_PARAMETERS)),
+        *_pointers("images", "h", "controls", "saved", "scratch", "dh"),
+        ("gradients", ctypes.c_void_p * len(GLIMPSES_PARAMETERS)),
+        *_pointers("dimages"),
+    ]
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A pair of compiled functions, forward and backward, and what they are called with."""
+
+    name: str
+    call: type[ctypes.Structure]
+
+
+UNROLL = Pass("draw", _Call)
+GLIMPSES = Pass("glimpses", _GlimpsesCall)
 
 
 @dataclass(frozen=True)
@@ -75,14 +104,24 @@ def shape_of(config: DRAWConfig) -> list[int]:
     ]  # fmt: skip
 
 
-def make_call(shape: Sequence[int], batch: int, **tensors: Tensor | Sequence[Tensor]) -> _Call:
-    """A call whose tensors are given by the names of native/layout.h.
+def shape_of_classifier(config: ClassifierConfig) -> list[int]:
+    """A classifier's shape as an operator takes it."""
+    return [
+        config.glimpses, config.channels, config.rows, config.columns, config.hidden_size, 0,
+        config.read_size, 0, True,
+    ]  # fmt: skip
+
+
+def make_call(
+    which: Pass, shape: Sequence[int], batch: int, **tensors: Tensor | Sequence[Tensor]
+) -> ctypes.Structure:
+    """A call whose tensors are given by the names of the C++ structure.
 
     The caller keeps them alive, and has made them contiguous.
     """
-    call = _Call()
+    call = which.call()
     glimpses, *rest = shape
-    call.shape = _Shape(glimpses, batch, *rest)
+    setattr(call, "shape", _Shape(glimpses, batch, *rest))  # noqa: B010  (mypy sees no fields)
     for name, value in tensors.items():
         if isinstance(value, Tensor):
             setattr(call, name, value.data_ptr())
@@ -91,22 +130,23 @@ def make_call(shape: Sequence[int], batch: int, **tensors: Tensor | Sequence[Ten
     return call
 
 
-def saved_bytes(kind: Kind, shape: Sequence[int], batch: int) -> int:
+def saved_bytes(which: Pass, kind: Kind, shape: Sequence[int], batch: int) -> int:
     """Size of what a forward pass keeps for the backward pass."""
-    function = library().draw_saved_bytes
+    function = getattr(library(), f"{which.name}_saved_bytes")
     function.restype = ctypes.c_int64
     glimpses, *rest = map(int, shape)
     return int(function(kind.code, ctypes.byref(_Shape(glimpses, int(batch), *rest))))
 
 
-def run(kind: Kind, call: _Call, *, backward: bool) -> None:
+def run(which: Pass, kind: Kind, call: ctypes.Structure, *, backward: bool) -> None:
     """Make a call, with scratch memory of its own."""
     native = library()
-    native.draw_scratch_bytes.restype = ctypes.c_int64
-    native.draw_call_bytes.restype = ctypes.c_int64
-    if native.draw_call_bytes() != ctypes.sizeof(_Call):
+    call_bytes = getattr(native, f"{which.name}_call_bytes")
+    scratch_bytes = getattr(native, f"{which.name}_scratch_bytes")
+    call_bytes.restype = scratch_bytes.restype = ctypes.c_int64
+    if call_bytes() != ctypes.sizeof(which.call):
         raise KernelUnavailableError("the compiled kernel has another form of call; rebuild it")
-    size = native.draw_scratch_bytes(kind.code, ctypes.byref(call), int(backward))
-    scratch = buffers.take(size)
-    call.scratch = scratch.data_ptr()
-    (native.draw_backward if backward else native.draw_forward)(kind.code, ctypes.byref(call))
+    scratch = buffers.take(scratch_bytes(kind.code, ctypes.byref(call), int(backward)))
+    setattr(call, "scratch", scratch.data_ptr())  # noqa: B010
+    direction = "backward" if backward else "forward"
+    getattr(native, f"{which.name}_{direction}")(kind.code, ctypes.byref(call))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from draw.kernels import buffers
-from draw.kernels.native import Kind, make_call, run, saved_bytes
+from draw.kernels.native import UNROLL, Kind, make_call, run, saved_bytes
 
 CONTROLS = 5
 """Numbers that place a window: g~_X, g~_Y, log sigma^2, log delta~, log gamma (eq 21)."""
@@ -40,15 +40,19 @@ def unroll(
         The canvas c_T in logits [batch, channels, rows, columns]; the KL in nats
         [batch, glimpses] (eq 10); log p(z) / q(z | x) in nats [batch]; what was kept.
     """
-    images, noise, *parameters = _contiguous(images, noise, *parameters)
+    images, noise, *parameters = contiguous(images, noise, *parameters)
     kind, batch = Kind(images.dtype, bf16), len(images)
     canvas, kl, log_ratio = _outputs(images, shape)
-    kept = buffers.take(saved_bytes(kind, shape, batch)) if keep else images.new_empty(0).byte()
+    kept = (
+        buffers.take(saved_bytes(UNROLL, kind, shape, batch))
+        if keep
+        else images.new_empty(0).byte()
+    )
     call = make_call(
-        shape, batch, parameters=parameters, images=images, noise=noise, canvas=canvas, kl=kl,
-        log_ratio=log_ratio, saved=kept,
+        UNROLL, shape, batch, parameters=parameters, images=images, noise=noise, canvas=canvas,
+        kl=kl, log_ratio=log_ratio, saved=kept,
     )  # fmt: skip
-    run(kind, call, backward=False)
+    run(UNROLL, kind, call, backward=False)
     return canvas, kl, log_ratio, kept
 
 
@@ -61,7 +65,7 @@ def _(
     bf16: bool,
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    size = saved_bytes(Kind(images.dtype, bf16), shape, len(images)) if keep else 0
+    size = saved_bytes(UNROLL, Kind(images.dtype, bf16), shape, len(images)) if keep else 0
     return *_outputs(images, shape), images.new_empty(size, dtype=torch.uint8)
 
 
@@ -84,16 +88,16 @@ def unroll_backward(
     Returns:
         The gradients of images and noise (empty where not asked for), then those of the parameters.
     """
-    dcanvas, dkl, dlog_ratio, images, noise, *parameters = _contiguous(
+    dcanvas, dkl, dlog_ratio, images, noise, *parameters = contiguous(
         dcanvas, dkl, dlog_ratio, images, noise, *parameters
     )
     dimages, dnoise, *gradients = _gradients(images, noise, parameters, for_images, for_noise)
     call = make_call(
-        shape, len(images), parameters=parameters, images=images, noise=noise, saved=kept,
+        UNROLL, shape, len(images), parameters=parameters, images=images, noise=noise, saved=kept,
         dcanvas=dcanvas, dkl=dkl, dlog_ratio=dlog_ratio, gradients=gradients, dimages=dimages,
         dnoise=dnoise,
     )  # fmt: skip
-    run(Kind(images.dtype, bf16), call, backward=True)
+    run(UNROLL, Kind(images.dtype, bf16), call, backward=True)
     return [dimages, dnoise, *gradients]
 
 
@@ -158,17 +162,17 @@ def trajectory(
         and write windows [glimpses, batch, 5]; empty where there are none.
     """
     given = [] if images is None else [images]
-    noise, *rest = _contiguous(noise, *given, *parameters)
+    noise, *rest = contiguous(noise, *given, *parameters)
     given, parameters = rest[: len(given)], rest[len(given) :]
     batch = noise.shape[1]
     canvases, read_controls, write_controls = _steps(noise, shape, reads=bool(given))
     canvas, kl, log_ratio = _outputs(canvases[0], shape)
     call = make_call(
-        shape, batch, parameters=parameters, noise=noise, canvas=canvas, canvases=canvases, kl=kl,
-        log_ratio=log_ratio, read_controls=read_controls, write_controls=write_controls,
+        UNROLL, shape, batch, parameters=parameters, noise=noise, canvas=canvas, canvases=canvases,
+        kl=kl, log_ratio=log_ratio, read_controls=read_controls, write_controls=write_controls,
         **({"images": given[0]} if given else {}),
     )  # fmt: skip
-    run(Kind(noise.dtype, bf16), call, backward=False)
+    run(UNROLL, Kind(noise.dtype, bf16), call, backward=False)
     return canvases, read_controls, write_controls
 
 
@@ -183,7 +187,8 @@ def _(
     return _steps(noise, shape, reads=images is not None)
 
 
-def _contiguous(*tensors: Tensor) -> list[Tensor]:
+def contiguous(*tensors: Tensor) -> list[Tensor]:
+    """Tensors as the compiled functions read them."""
     return [tensor.contiguous() for tensor in tensors]
 
 

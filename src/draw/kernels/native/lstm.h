@@ -21,10 +21,11 @@ struct GateColumn {
 //
 // bias: [64]; more: null, or what to add to the product, [rows][stride_more]; c: the cell, updated
 // in place; h: the new output as operand, gates and c_saved: what the gradient needs, or null.
-template <class Op, class R = Real<Op>>
-inline void lstm_block(int64_t rows, const R *from_product, const R *bias, const R *more,
-                       int64_t stride_more, R *c, int64_t stride_c, Op *h, int64_t stride_h,
+template <class Op>
+inline void lstm_block(int64_t rows, const Real<Op> *from_product, const Real<Op> *bias, const Real<Op> *more,
+                       int64_t stride_more, Real<Op> *c, int64_t stride_c, Op *h, int64_t stride_h,
                        Op *gates, int64_t stride_gates, Op *c_saved) {
+  using R = Real<Op>;
   Vec<R> b[4];
   for (int gate = 0; gate < 4; gate++) b[gate] = load(bias + gate * LANES);
   for (int64_t row = 0; row < rows; row++) {
@@ -53,9 +54,10 @@ template <class R> struct GateSlopes {
 };
 
 // One row of a block of units, backwards. dc: gradient of the cell, updated in place.
-template <class Op, class R = Real<Op>>
-inline GateSlopes<R> lstm_row_backward(const Op *gates, const Op *c, const Op *c_before,
-                                       const R *dh, R *dc) {
+template <class Op>
+inline GateSlopes<Real<Op>> lstm_row_backward(const Op *gates, const Op *c, const Op *c_before,
+                                       const Real<Op> *dh, Real<Op> *dc) {
+  using R = Real<Op>;
   const Vec<R> i = load(gates), f = load(gates + LANES), g = load(gates + 2 * LANES),
                o = load(gates + 3 * LANES);
   const Vec<R> out = tanh(load(c)), slope = load(dh);
@@ -70,11 +72,12 @@ inline GateSlopes<R> lstm_row_backward(const Op *gates, const Op *c, const Op *c
 // dgates: [rows][stride_dgates] as operand of the next product; panel: the same numbers as right
 // operand of the weights' gradient, from row `k` of a packed block on; dsum: null, or where to add
 // them, [rows][stride_dgates].
-template <class Op, class R = Real<Op>>
+template <class Op>
 inline void lstm_block_backward(int64_t rows, const Op *gates, int64_t stride_gates, const Op *c,
-                                const Op *c_before, int64_t stride_c, const R *dh,
-                                int64_t stride_dh, R *dc, Op *dgates, int64_t stride_dgates,
-                                Op *panel, int64_t k, R *dsum) {
+                                const Op *c_before, int64_t stride_c, const Real<Op> *dh,
+                                int64_t stride_dh, Real<Op> *dc, Op *dgates, int64_t stride_dgates,
+                                Op *panel, int64_t k, Real<Op> *dsum) {
+  using R = Real<Op>;
   for (int64_t row = 0; row < rows; row += 2) {
     GateSlopes<R> pair[2];
     for (int64_t p = 0; p < 2; p++) {

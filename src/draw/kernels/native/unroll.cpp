@@ -1,14 +1,16 @@
-// The fast unroll of DRAW: what Python calls (draw/kernels/native.py), in plain C.
-#include <cstddef>
-
+// The fast unrolls of DRAW and of the classifier: what Python calls (draw/kernels/native.py), in
+// plain C.
 #include "backward.h"
+#include "glimpses.h"
 
 namespace {
 
 using draw::Call;
+using draw::GlimpsesCall;
 
-// Whichever of Forward and Backward, in the type that the caller's numbers have.
-template <template <class> class Pass> int64_t with_type(int type, Call *call, bool measure) {
+// Whichever pass, in the type that the caller's numbers have.
+template <template <class> class Pass, class Call>
+int64_t with_type(int type, Call *call, bool measure) {
   const auto go = [&](auto pass) -> int64_t {
     const int64_t bytes = pass.reserve(measure ? nullptr : call->scratch);
     if (!measure) pass.run();
@@ -55,6 +57,29 @@ int64_t draw_scratch_bytes(int type, Call *call, int backward) {
 void draw_forward(int type, Call *call) { with_type<draw::Forward>(type, call, false); }
 void draw_backward(int type, Call *call) { with_type<draw::Backward>(type, call, false); }
 
-// For a check that both sides of the call agree on its form.
+int64_t glimpses_saved_bytes(int type, const draw::Shape *shape) {
+  draw::Arena count{nullptr};
+  const auto measure = [&](auto saved, const auto &layout) {
+    saved.reserve(count, layout);
+    return count.used;
+  };
+  using draw::Bf16, draw::GlimpsesLayout, draw::SavedGlimpses;
+  if (type == 0) return measure(SavedGlimpses<double>{}, GlimpsesLayout<double>(*shape));
+  if (type == 1) return measure(SavedGlimpses<float>{}, GlimpsesLayout<float>(*shape));
+  return measure(SavedGlimpses<Bf16>{}, GlimpsesLayout<Bf16>(*shape));
+}
+int64_t glimpses_scratch_bytes(int type, GlimpsesCall *call, int backward) {
+  return backward ? with_type<draw::GlimpsesBackward>(type, call, true)
+                  : with_type<draw::GlimpsesForward>(type, call, true);
+}
+void glimpses_forward(int type, GlimpsesCall *call) {
+  with_type<draw::GlimpsesForward>(type, call, false);
+}
+void glimpses_backward(int type, GlimpsesCall *call) {
+  with_type<draw::GlimpsesBackward>(type, call, false);
+}
+
+// For a check that both sides of the calls agree on their form.
 int64_t draw_call_bytes() { return sizeof(Call); }
+int64_t glimpses_call_bytes() { return sizeof(GlimpsesCall); }
 }

@@ -219,6 +219,42 @@ inline void read_backward(const Vec<R> *controls, const Grid &grid, Vec<R> *x, V
   controls_backward(controls, window, grid, 1, space, dcontrols);
 }
 
+// r = gamma F_y x F_x^T for every channel (eq 27, of one image).
+template <class R>
+inline void look(const Vec<R> *controls, const Grid &grid, Vec<R> *x, Vec<R> *r,
+                 WindowSpace<R> &space) {
+  const Window<R> window = place<R>(controls, grid);
+  both_filterbanks(window, grid, space);
+  const int64_t N = grid.N, S = grid.columns, area = grid.rows * S;
+  for (int64_t a = 0; a < N * S; a++) space.dF_x[a] = window.gamma * space.F_x[a];
+  const View<R> F_y = view<R>(space.F_y, grid.rows), half = view<R>(space.half, S);
+  for (int64_t c = 0; c < grid.channels; c++) {
+    lanes_product(N, S, grid.rows, F_y, view<R>(x + c * area, S), half, false);
+    lanes_product(N, N, S, half, flipped<R>(space.dF_x, S), view<R>(r + c * N * N, N), false);
+  }
+}
+
+// Gradients of `look`; dr is scaled in place, dx is added to where it is wanted.
+template <class R>
+inline void look_backward(const Vec<R> *controls, const Grid &grid, Vec<R> *x, Vec<R> *dr,
+                          Vec<R> *dcontrols, Vec<R> *dx, WindowSpace<R> &space) {
+  const Window<R> window = place<R>(controls, grid);
+  both_filterbanks(window, grid, space);
+  const int64_t N = grid.N, B = grid.rows, S = grid.columns, area = B * S;
+  const View<R> half = view<R>(space.half, S);
+  for (int64_t c = 0; c < grid.channels; c++) {
+    Vec<R> *image = x + c * area, *slope = dr + c * N * N;
+    for (int64_t a = 0; a < N * N; a++) slope[a] *= window.gamma;
+    lanes_product(N, S, B, view<R>(space.F_y, B), view<R>(image, S), half, false);
+    lanes_product(N, S, N, flipped<R>(slope, N), half, view<R>(space.dF_x, S), c > 0);
+    lanes_product(N, S, N, view<R>(slope, N), view<R>(space.F_x, S), half, false);
+    lanes_product(N, B, S, half, flipped<R>(image, S), view<R>(space.dF_y, B), c > 0);
+    if (dx)
+      lanes_product(B, S, N, flipped<R>(space.F_y, B), half, view<R>(dx + c * area, S), true);
+  }
+  controls_backward(controls, window, grid, 1, space, dcontrols);
+}
+
 // canvas += (1/gamma) F_y^T w F_x for every channel (eq 29).
 template <class R>
 inline void write(const Vec<R> *controls, const Grid &grid, Vec<R> *w, Vec<R> *canvas,

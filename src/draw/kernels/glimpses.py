@@ -1,0 +1,150 @@
+"""The classifier's glimpses as an operator of torch: `draw::glimpses` and its gradient.
+
+What they compute is the loop of `Classifier.forward`, up to the LSTM's outputs.
+"""
+
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from draw.config import ClassifierConfig
+from draw.kernels import buffers
+from draw.kernels.choice import multiplies_bf16
+from draw.kernels.native import (
+    GLIMPSES,
+    GLIMPSES_PARAMETERS,
+    Kind,
+    make_call,
+    run,
+    saved_bytes,
+    shape_of_classifier,
+)
+from draw.kernels.operators import CONTROLS, contiguous
+
+
+def glimpses(
+    config: ClassifierConfig,
+    model: nn.Module,
+    images: Float[Tensor, "batch channels rows columns"],
+) -> tuple[Float[Tensor, "glimpses batch hidden"], Float[Tensor, "glimpses batch 5"]]:
+    """The LSTM's outputs and the window's controls (no gradient), of all glimpses.
+
+    Args:
+        config: the classifier's.
+        model: the classifier; its numbers are float32 or float64, on the CPU.
+        images: in [0, 1].
+    """
+    parameters = [attrgetter(name)(model) for name in GLIMPSES_PARAMETERS]
+    bf16 = multiplies_bf16(images.device.type)
+    h, controls, _ = look(images, parameters, shape_of_classifier(config), bf16)
+    return h, controls
+
+
+@torch.library.custom_op("draw::glimpses", mutates_args=(), device_types="cpu")
+def look(
+    images: Tensor, parameters: Sequence[Tensor], shape: Sequence[int], bf16: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """All glimpses of a classifier.
+
+    Args:
+        images: [batch, channels, rows, columns], float32 or float64 as everything here.
+        parameters: in the order of `native.GLIMPSES_PARAMETERS`.
+        shape: `native.shape_of_classifier` of the model's config.
+        bf16: round the operands of matrix products to bfloat16.
+
+    Returns:
+        Outputs of the LSTM [glimpses, batch, hidden]; controls of the window [glimpses, batch, 5];
+        what the gradient needs.
+    """
+    images, *parameters = contiguous(images, *parameters)
+    kind, batch = Kind(images.dtype, bf16), len(images)
+    h, controls = _outputs(images, shape)
+    kept = buffers.take(saved_bytes(GLIMPSES, kind, shape, batch))
+    call = make_call(
+        GLIMPSES, shape, batch, parameters=parameters, images=images, h=h, controls=controls,
+        saved=kept,
+    )  # fmt: skip
+    run(GLIMPSES, kind, call, backward=False)
+    return h, controls, kept
+
+
+@look.register_fake
+def _(
+    images: Tensor, parameters: Sequence[Tensor], shape: Sequence[int], bf16: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    size = saved_bytes(GLIMPSES, Kind(images.dtype, bf16), shape, len(images))
+    return *_outputs(images, shape), images.new_empty(size, dtype=torch.uint8)
+
+
+@torch.library.custom_op("draw::glimpses_backward", mutates_args=(), device_types="cpu")
+def look_backward(
+    dh: Tensor,
+    images: Tensor,
+    kept: Tensor,
+    parameters: Sequence[Tensor],
+    shape: Sequence[int],
+    bf16: bool,
+    for_images: bool,
+) -> list[Tensor]:
+    """Gradients of `look`, from that of the LSTM's outputs.
+
+    Returns:
+        The gradient of the images (empty where not asked for), then those of the parameters.
+    """
+    dh, images, *parameters = contiguous(dh, images, *parameters)
+    dimages, *gradients = _gradients(images, parameters, for_images)
+    call = make_call(
+        GLIMPSES, shape, len(images), parameters=parameters, images=images, saved=kept, dh=dh,
+        gradients=gradients, dimages=dimages,
+    )  # fmt: skip
+    run(GLIMPSES, Kind(images.dtype, bf16), call, backward=True)
+    return [dimages, *gradients]
+
+
+@look_backward.register_fake
+def _(
+    dh: Tensor,
+    images: Tensor,
+    kept: Tensor,
+    parameters: Sequence[Tensor],
+    shape: Sequence[int],
+    bf16: bool,
+    for_images: bool,
+) -> list[Tensor]:
+    return _gradients(images, parameters, for_images)
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    images, parameters, ctx.shape, ctx.bf16 = inputs
+    ctx.set_materialize_grads(False)  # or `kept` would get a gradient of its own size, all zeros
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(images, output[2], *parameters)
+
+
+def _backward(ctx: Any, dh: Tensor | None, *_: Tensor | None) -> Any:
+    images, kept, *parameters = ctx.saved_tensors
+    if dh is None:
+        return None, [None for _ in parameters], None, None
+    dimages, *gradients = torch.ops.draw.glimpses_backward(
+        dh, images, kept, parameters, ctx.shape, ctx.bf16, ctx.needs_input_grad[0]
+    )
+    return dimages if ctx.needs_input_grad[0] else None, gradients, None, None
+
+
+look.register_autograd(_backward, setup_context=_setup_context)
+
+
+def _outputs(images: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+    batch = images.shape[0]
+    return images.new_empty(shape[0], batch, shape[4]), images.new_empty(shape[0], batch, CONTROLS)
+
+
+def _gradients(images: Tensor, parameters: Sequence[Tensor], for_images: bool) -> list[Tensor]:
+    return [
+        images.new_empty(images.shape if for_images else 0),
+        *(images.new_empty(parameter.shape) for parameter in parameters),
+    ]
