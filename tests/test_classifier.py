@@ -136,7 +136,7 @@ def gradients(model: Classifier, images: torch.Tensor) -> dict[str, torch.Tensor
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize(
     ("dtype", "bf16", "tolerance"),
-    [(torch.float64, False, 1e-11), (torch.float32, False, 5e-5), (torch.float32, True, 0.05)],
+    [(torch.float64, False, 1e-11), (torch.float32, False, 5e-5), (torch.float32, True, 0.15)],
 )
 def test_fused_is_the_reference(case: str, dtype, bf16, tolerance, kernel: str) -> None:
     config, batch = CASES[case]
