@@ -12,6 +12,7 @@ whole or not at all, and returns its path.
 
 from draw.visualize.animation import animate
 from draw.visualize.curves import training_curves
+from draw.visualize.glimpses import glimpse_strip
 from draw.visualize.grids import last_column, nearest_images, reconstruction_grid, sample_grid
 from draw.visualize.strips import generation_strip, reconstruction_strip
 from draw.visualize.windows import Box, window_box
@@ -20,6 +21,7 @@ __all__ = [
     "Box",
     "animate",
     "generation_strip",
+    "glimpse_strip",
     "last_column",
     "nearest_images",
     "reconstruction_grid",
