@@ -9,7 +9,7 @@ DEMO_FLAGS :=
 .PHONY: demo test lint types bench clean help
 
 help:
-	@echo "make demo   train a small model on handwritten digits (2 minutes) and draw pictures into $(DEMO)/"
+	@echo "make demo   train a small model on handwritten digits (a minute) and draw pictures into $(DEMO)/"
 	@echo "make test   run the tests"
 	@echo "make lint   ruff;  make types   mypy"
 	@echo "make bench  speed and memory against plain PyTorch (10 minutes), into benchmarks/results/"

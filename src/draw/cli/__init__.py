@@ -17,7 +17,7 @@ from draw.errors import DrawError, Interrupted
 
 DESCRIPTION = """DRAW (Gregor et al. 2015): train a network that draws images step by step.
 
-  draw train digits              two minutes, no network needed
+  draw train digits              a minute, no network needed
   draw sample runs/digits        new images, as a grid
   draw animate runs/digits       the canvas growing, as a GIF
   draw train images --data.path FOLDER --data.size 32 --data.mode colour

@@ -35,7 +35,7 @@ def train(
     torchrun --nproc-per-node 2 -m draw train mnist
 
     Args:
-        preset: digits (2 minutes, no network), mnist and mnist-no-attention (the paper's),
+        preset: digits (a minute, no network), mnist and mnist-no-attention (the paper's),
             mnist-small (half an hour on 2 cores), images (your own pictures).
         options: where the run and its result go.
         resume: go on with a run folder, or from one of its checkpoint files.
