@@ -118,10 +118,10 @@ def _draw_curves(
 
 def _draw_bits(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
     """The bound a second time in bits per dimension, where the lines say how many there are."""
-    scales = [_number(m.get("bits_per_dimension")) / _number(m.get("bound")) for m in metrics]
-    known = [scale for scale in scales if math.isfinite(scale)]
-    if known:
-        both_ways = lambda nats: nats * known[0], lambda bits: bits / known[0]
+    measured = [(_number(m.get("bound")), _number(m.get("bits_per_dimension"))) for m in metrics]
+    scales = [bits / nats for nats, bits in measured if nats and math.isfinite(bits / nats)]
+    if scales:
+        both_ways = lambda nats: nats * scales[0], lambda bits: bits / scales[0]
         axes.secondary_yaxis("right", functions=both_ways).set(ylabel="bits per dimension")
 
 
