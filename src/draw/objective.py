@@ -45,8 +45,8 @@ def discretized_logistic_loss(
     Args:
         canvas: c_T, in logits.
         images: in [0, 1]; each pixel counts as the nearest of the 256 values v / 255.
-        log_scale: log s in units of the whole range of a pixel, one a pixel position or fewer that
-            broadcast. # ours: held within +-20, so that nothing overflows.
+        log_scale: log s in units of the whole range of a pixel, one a channel, or what else
+            broadcasts to an image. # ours: held within +-20, so that nothing overflows.
     """
     dtype = torch.promote_types(canvas.dtype, torch.float32)
     mean = canvas.to(dtype).sigmoid()
