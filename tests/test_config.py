@@ -29,6 +29,7 @@ WRONG = {  # by section and field
         ),
         "channels": (0, 2, 4, "3", None),
         "attention": ("Gaussian", "", None, 1),
+        "likelihood": ("Bernoulli", "discretized", "", None, 1),
         "kernel": ("fast", "", None, 1),
     },
     "data": {
@@ -57,7 +58,7 @@ RIGHT = {
     "model": {
         "rows": (1, 28), "columns": (1, 64), "channels": (1, 3), "glimpses": (1, 64),
         "read_size": (1, 100), "write_size": (1, 5), "attention": ("gaussian", "none"),
-        "kernel": ("auto", "reference", "fused"),
+        "likelihood": ("bernoulli", "logistic"), "kernel": ("auto", "reference", "fused"),
     },
     "data": {
         "size": (None, (28,), (28, 14)), "mode": (None, "grey", "colour"),

@@ -9,6 +9,7 @@ import torch
 from torch.func import functional_call
 
 import draw.model
+import draw.objective
 import oracle
 from draw.attention import Window
 from draw.config import DRAWConfig
@@ -163,7 +164,7 @@ def test_shapes_of_signatures_are_checked(model):
     with pytest.raises(jaxtyping.TypeCheckError):
         model.initial_state("two")
     with pytest.raises(jaxtyping.TypeCheckError):
-        draw.model.reconstruction_loss(torch.zeros(2, 1, 3, 3), torch.zeros(2, 1, 3, 4))
+        draw.objective.reconstruction_loss(torch.zeros(2, 1, 3, 3), torch.zeros(2, 1, 3, 4))
 
 
 # Gradients

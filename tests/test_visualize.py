@@ -549,6 +549,26 @@ def test_curves_are_drawn_against_training_images_seen(tmp_path, monkeypatch):
     assert all("nats" in axes.get_ylabel() for axes in figures[0].axes)
 
 
+def test_the_bound_has_an_axis_in_bits_where_the_lines_have_them(tmp_path, monkeypatch):
+    figures = []
+
+    def keep(figure, path):
+        figures.append(figure)
+        path.write_bytes(b"")
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    lines = [measured(k, "train") for k in (1, 2)]
+    with_bits = [{**line, "bits_per_dimension": line["bound"] / 100} for line in lines]
+    for metrics in (lines, [{**lines[0], "bound": 0.0}, *with_bits]):
+        training_curves(metrics, tmp_path / "a.png")
+    plain, exact = (figure.axes[0] for figure in figures)
+    assert not plain.child_axes
+    (bits,) = exact.child_axes
+    assert bits.get_ylabel() == "bits per dimension"
+    figures[1].draw_without_rendering()
+    assert bits.get_ylim() == pytest.approx([limit / 100 for limit in exact.get_ylim()])
+
+
 def test_curves_leave_no_global_state_and_refuse_nothing_to_draw(tmp_path):
     training_curves([measured(1, "train")], tmp_path / "curves.svg")
     assert "matplotlib.pyplot" not in sys.modules

@@ -46,6 +46,9 @@ class DRAWConfig:
     """Side N of the read window in filters; unused without attention."""
     write_size: int = 5
     """Side N of the write window in filters; unused without attention."""
+    likelihood: Literal["bernoulli", "logistic"] = "bernoulli"
+    """'bernoulli' is the paper's, for pixels of 0 and 1; of grey values its nats are a
+    cross-entropy. 'logistic', discretized, is a likelihood of 8-bit pixels: bits per dimension."""
     kernel: Literal["auto", "reference", "fused"] = "auto"
     """How the steps are computed: 'reference' is the readable loop, 'fused' the fast one, which
     must be able to run; 'auto' takes the fast one where it can and says so where it cannot."""
@@ -62,6 +65,10 @@ class DRAWConfig:
         _require(
             self.attention in ("gaussian", "none"),
             "model.attention", "'gaussian' or 'none'", self.attention,
+        )  # fmt: skip
+        _require(
+            self.likelihood in ("bernoulli", "logistic"),
+            "model.likelihood", "'bernoulli' or 'logistic'", self.likelihood,
         )  # fmt: skip
         _require(
             self.kernel in ("auto", "reference", "fused"),

@@ -1,7 +1,8 @@
 """The bound of eq 12 and the importance-weighted estimate over a whole data set, in nats."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from draw.data.batches import binarize, to_unit_interval
 from draw.errors import DrawError
+from draw.likelihood import in_bits
 from draw.model import DRAW
 from draw.noise import BINARIZE_EVALUATION, EVALUATION, generator, image_noise
 from draw.objective import importance_weighted_estimate
@@ -37,6 +39,14 @@ class Evaluation:
     importance_weighted: float | None
     """-log 1/K sum_k p(x, z_k) / q(z_k | x)."""
     importance_weighted_standard_error: float | None
+    bits_per_dimension: float | None
+    """The bound in bits for each number of an image; None for Bernoulli pixels."""
+    importance_weighted_bits_per_dimension: float | None
+    """The importance-weighted estimate in the same unit."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; what was not measured or has no meaning is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
 
 
 def evaluation_images(
@@ -113,7 +123,7 @@ def evaluate(
     )  # fmt: skip
     assert np.array_equal(np.sort(numbers), np.arange(len(images))), "each image exactly once"
     bound = reconstruction + kl.sum(1)
-    weighted = importance_samples > 0
+    weighted = float(estimate.mean()) if importance_samples > 0 else None
     return Evaluation(
         images=len(images),
         bound=float(bound.mean()),
@@ -122,8 +132,12 @@ def evaluate(
         kl=float(kl.sum(1).mean()),
         kl_per_glimpse=tuple(float(k) for k in kl.mean(0)),
         importance_samples=importance_samples,
-        importance_weighted=float(estimate.mean()) if weighted else None,
-        importance_weighted_standard_error=_standard_error(estimate) if weighted else None,
+        importance_weighted=weighted,
+        importance_weighted_standard_error=(
+            None if weighted is None else _standard_error(estimate)
+        ),
+        bits_per_dimension=in_bits(model.config, float(bound.mean())),
+        importance_weighted_bits_per_dimension=in_bits(model.config, weighted),
     )
 
 

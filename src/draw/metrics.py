@@ -2,7 +2,8 @@
 
 Every line has `kind` ("train", "validation" or "test"), `step` and `images_seen`. A line of
 training holds means over the steps since the line before it; a line of evaluation holds the fields
-of `draw.evaluate.Evaluation`. All losses are in nats per image.
+of `draw.evaluate.Evaluation`. All losses are in nats per image; with the logistic likelihood
+`bits_per_dimension` is the bound in that unit.
 """
 
 import json

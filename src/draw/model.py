@@ -6,13 +6,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from draw.attention import GaussianAttention, NoAttention
+from draw.checks import check_images, check_noise
 from draw.config import DRAWConfig
 from draw.errors import DrawError
 from draw.kernels import choice, fused
 from draw.kernels.graphs import Graphs
 from draw.layers import Affine, LSTMCell
+from draw.likelihood import make_likelihood
 from draw.noise import GENERATION, image_noise
-from draw.objective import kl_divergence, log_prior_over_posterior, reconstruction_loss
+from draw.objective import kl_divergence, log_prior_over_posterior
 from draw.outputs import DRAWOutput, State, Step, Trajectory, Unrolled, stack_windows
 
 _KNOWN_PARTS = {
@@ -67,6 +69,7 @@ class DRAW(
         self.c_enc_0 = nn.Parameter(torch.zeros(hidden))
         self.h_dec_0 = nn.Parameter(torch.zeros(hidden))
         self.c_dec_0 = nn.Parameter(torch.zeros(hidden))
+        self.likelihood = make_likelihood(config)
         self._start_weights()
 
     def _start_weights(self) -> None:
@@ -154,7 +157,7 @@ class DRAW(
                 canvas, kl, log_ratio = self._graphs.unroll(self, images, noise)
             case "reference":
                 canvas, kl, log_ratio = self.unroll(images, noise)
-        reconstruction = reconstruction_loss(canvas, images)  # (9)
+        reconstruction = self.likelihood(canvas, images)  # (9)
         return DRAWOutput(
             canvas=canvas,
             reconstruction=reconstruction,
@@ -234,7 +237,7 @@ class DRAW(
             raise DrawError(f"expected a number of images of at least 1, got {n}")
         if noise is None:
             noise = self.noise_for(n, seed)
-        self._check_noise(noise, n)
+        check_noise(self.config, self.canvas_0.dtype, noise, n)
         if self.kernel.name == "fused":
             return fused.trajectory(self.config, self, None, noise)
         state, canvases, windows = self.initial_state(n), [], []
@@ -268,34 +271,12 @@ class DRAW(
         shape = self.config.glimpses, self.config.latent_size
         return image_noise(seed, GENERATION, range(n), shape).to(self.canvas_0)
 
-    def _check_noise(self, noise: Tensor, batch: int) -> None:
-        expected = self.config.glimpses, batch, self.config.latent_size
-        if noise.dtype != self.canvas_0.dtype:
-            raise DrawError(
-                f"expected noise of {self.canvas_0.dtype} (the model's), got {noise.dtype}"
-            )
-        if noise.shape != expected:
-            raise DrawError(
-                f"expected noise of shape {expected} (glimpses, batch, latent), "
-                f"got {tuple(noise.shape)}"
-            )
-
     def _checked_noise(self, images: Tensor, noise: Tensor | None) -> Tensor:
-        expected = self.config.image_shape
-        if images.ndim != 4 or images.shape[1:] != expected:
-            raise DrawError(
-                f"expected images of shape [batch, {', '.join(map(str, expected))}] "
-                f"(channels, rows, columns: the model's), got {list(images.shape)}"
-            )
-        if images.dtype != self.canvas_0.dtype:
-            raise DrawError(
-                f"expected images in [0, 1] of {self.canvas_0.dtype} (the model's), got "
-                f"{images.dtype}; convert them with .to(), and divide 8-bit images by 255 first"
-            )
+        check_images(self.config, self.canvas_0.dtype, images)
         if noise is None:
             return torch.randn(
                 self.config.glimpses, len(images), self.config.latent_size,
                 dtype=images.dtype, device=images.device,
             )  # fmt: skip
-        self._check_noise(noise, len(images))
+        check_noise(self.config, self.canvas_0.dtype, noise, len(images))
         return noise

@@ -12,6 +12,7 @@ from draw.checkpoint import METRICS_FILE, load_model
 from draw.data import ImageSet
 from draw.data.batches import spread
 from draw.evaluate import Evaluation, evaluate, evaluation_images
+from draw.likelihood import meaning
 from draw.metrics import read_metrics
 from draw.model import DRAW
 from draw.progress import progress
@@ -89,7 +90,11 @@ def write_pictures(run: Path, training: ImageSet, test: ImageSet, dynamic: bool)
             read_size=read_size,
             write_size=write_size,
         ),
-        training_curves(read_metrics(run / METRICS_FILE), run / "curves.png"),
+        training_curves(
+            read_metrics(run / METRICS_FILE),
+            run / "curves.png",
+            title=meaning(model.config, binary=test.binary, dynamic=dynamic),
+        ),
     ]
 
 

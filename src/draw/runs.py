@@ -18,6 +18,7 @@ from draw.checkpoint import (
 from draw.config import Config
 from draw.data import ImageSet
 from draw.errors import DrawError
+from draw.likelihood import check_pixels, meaning
 from draw.metrics import forget_metrics_after, read_metrics
 from draw.report import evaluate_with_progress, write_pictures
 from draw.train import Trainer
@@ -49,11 +50,14 @@ def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -
     """A new run in a folder of its own.
 
     Raises:
-        DrawError: if the folder holds something already, or the images do not fit the model.
+        DrawError: if the folder holds something already, or the images do not fit the model or
+            its likelihood.
     """
     refuse_existing(run)
     for images in (training, validation):
         check_shape(config, images)
+    dynamic = config.data.binarize == "dynamic"
+    check_pixels(config.model, binary=training.binary, dynamic=dynamic, source=training.source)
     trainer = Trainer(config, run, training, validation)
     trainer.start_from_data()
     if trainer.main:
@@ -150,17 +154,19 @@ def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
     if not trainer.main:
         return None
     pictures = write_pictures(run, trainer.training, test, dynamic)
+    bits = result.bits_per_dimension
     print(
         f"\ntest bound {result.bound:.2f} +- {result.bound_standard_error:.2f} nats = "
         f"reconstruction {result.reconstruction:.2f} + KL {result.kl:.2f} ({result.images} images)"
-        f"\nweights of step {best.state['step']}, the best on validation images of "
+        + ("" if bits is None else f"\n= {bits:.4f} bits per dimension")
+        + f"\nweights of step {best.state['step']}, the best on validation images of "
         f"{trainer.step} steps in {trainer.seconds / 60:.1f} minutes\nlook at  "
         + "\n         ".join(str(path) for path in pictures)
     )
     return {
         "run": str(run),
         "best": best.state,
-        "test": dataclasses.asdict(result),
+        "test": result.to_dict(),
         "seconds": trainer.seconds,
         "pictures": [str(path) for path in pictures],
     }
@@ -168,17 +174,12 @@ def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
 
 def _describe_start(trainer: Trainer) -> str:
     images, config = trainer.training, trainer.config
-    if images.binary:
-        binarization = "pixels are 0 or 1 (static)"
-    elif trainer.dynamic:
-        binarization = "pixels are drawn as 0 or 1 anew at each use (dynamic)"
-    else:
-        binarization = "grey values: nats are a cross-entropy, no likelihood"
+    nats = meaning(config.model, binary=images.binary, dynamic=trainer.dynamic)
     precision = {"no": "fp32"}.get(trainer.accelerator.mixed_precision, "bf16")
     parameters = sum(p.numel() for p in trainer.bare_model.parameters())
     return (
         f"{config.preset}: {images.count:,} images of {_times(images.image_shape)} from "
-        f"{images.source}; {binarization}\n{parameters:,} parameters, {config.model.glimpses} "
+        f"{images.source}\n{nats}\n{parameters:,} parameters, {config.model.glimpses} "
         f"glimpses; {trainer.accelerator.device}, {precision}, "
         f"{trainer.accelerator.num_processes} process(es); run folder {trainer.run}\n"
         f"kernel: {trainer.bare_model.kernel}"

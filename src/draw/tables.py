@@ -21,6 +21,12 @@ def print_evaluation(title: str, result: Evaluation) -> None:
             f"importance-weighted, K = {result.importance_samples}",
             f"{result.importance_weighted:.3f} +- {result.importance_weighted_standard_error:.3f}",
         )
+    if result.bits_per_dimension is not None:
+        table.add_section()
+        table.add_row("bits per dimension, bound", f"{result.bits_per_dimension:.4f}")
+    if result.importance_weighted_bits_per_dimension is not None:
+        bits = f"{result.importance_weighted_bits_per_dimension:.4f}"
+        table.add_row("bits per dimension, importance-weighted", bits)
     table.add_row("KL per glimpse", " ".join(f"{kl:.2f}" for kl in result.kl_per_glimpse))
     table.add_row("images", f"{result.images:,}")
     Console().print(table)

@@ -5,7 +5,6 @@ interrupted and resumed ends with the same bits on the CPU, and two processes ma
 as one with the same global batch.
 """
 
-import dataclasses
 import math
 import os
 import signal
@@ -39,6 +38,7 @@ from draw.data import ImageSet
 from draw.data.batches import batch_indices, binarize, spread, to_unit_interval
 from draw.errors import DrawError, Interrupted
 from draw.evaluate import Evaluation, evaluate
+from draw.likelihood import in_bits
 from draw.metrics import append_metrics
 from draw.model import DRAW
 from draw.noise import BINARIZE_TRAINING, TRAINING, generator
@@ -258,10 +258,12 @@ class Trainer:
         means = {name: total / count for name, total in self.sums.items()}
         self.sums = {}
         rate = self.step * self.config.train.batch_size / max(self.seconds, 1e-9)
-        self.text = _describe(means["bound"], means["reconstruction"], means["kl"])
+        bits = in_bits(self.config.model, means["bound"])
+        self.text = _describe(means["bound"], means["reconstruction"], means["kl"], bits)
         self._log(
             "train",
             **means,
+            **({} if bits is None else {"bits_per_dimension": bits}),
             learning_rate=learning_rate_at(self.step - 1, self.config.train),
             seconds=round(self.seconds, 1),
             images_per_second=round(rate, 1),
@@ -279,7 +281,8 @@ class Trainer:
                 accelerator=self.accelerator,
                 on_progress=lambda done, text: update(self.step, f"validation: {text}"),
             )
-        self.text = _describe(result.bound, result.reconstruction, result.kl) + " (validation)"
+        parts = result.bound, result.reconstruction, result.kl, result.bits_per_dimension
+        self.text = _describe(*parts) + " (validation)"
         update(self.step, self.text)
         self.log_evaluation("validation", result)
         if not self.main or not math.isfinite(result.bound):
@@ -293,7 +296,7 @@ class Trainer:
 
     def log_evaluation(self, kind: str, result: Evaluation) -> None:
         """Add a line about an evaluation to metrics.jsonl and TensorBoard."""
-        self._log(kind, **{k: v for k, v in dataclasses.asdict(result).items() if v is not None})
+        self._log(kind, **result.to_dict())
 
     def _log(self, kind: str, **values: Any) -> None:
         if not self.main:
@@ -373,5 +376,6 @@ class Trainer:
                 signal.signal(number, handler)
 
 
-def _describe(bound: float, reconstruction: float, kl: float) -> str:
-    return f"bound {bound:.2f} = reconstruction {reconstruction:.2f} + KL {kl:.2f} nats"
+def _describe(bound: float, reconstruction: float, kl: float, bits: float | None) -> str:
+    nats = f"bound {bound:.2f} = reconstruction {reconstruction:.2f} + KL {kl:.2f} nats"
+    return nats if bits is None else f"{nats}, {bits:.3f} bits per dimension"

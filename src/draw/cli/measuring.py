@@ -25,6 +25,8 @@ def evaluate(
 ) -> None:
     """Measure the bound in nats on every image of a split, each exactly once.
 
+    For a model with the logistic likelihood of 8-bit pixels also in bits per dimension.
+
     Args:
         options: which model.
         data: which images.
@@ -32,6 +34,7 @@ def evaluate(
         batch_size: images at a time; changes speed and memory, not the result.
         precision: of the matrix products.
     """
+    from draw.likelihood import meaning
     from draw.report import evaluate_with_progress
     from draw.tables import print_evaluation
     from draw.train import make_accelerator
@@ -56,13 +59,15 @@ def evaluate(
         "weights": loaded.state,
         "data": images.source,
         "split": data.split,
+        "likelihood": loaded.model.config.likelihood,
         "binarization": "static" if images.binary else "dynamic" if dynamic else "none",
         "precision": precision,
         "seed": options.seed,
-        **dataclasses.asdict(result),
+        **result.to_dict(),
     }
+    nats = meaning(loaded.model.config, binary=images.binary, dynamic=dynamic)
     with words_apart_from(options.json):
-        print_evaluation(f"{loaded.source}\n{data.split} images of {images.source}", result)
+        print_evaluation(f"{loaded.source}\n{data.split} images of {images.source}\n{nats}", result)
     write_result(options.json, values)
 
 
@@ -72,16 +77,22 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
     Args:
         options: which model.
     """
+    from draw.likelihood import in_bits
     from draw.tables import print_values
 
     loaded = load(options)
+    config = loaded.model.config
+    bits = in_bits(config, loaded.state.get("validation_bound"))
     values: dict[str, Any] = {
         "source": loaded.source,
         "parameters": sum(p.numel() for p in loaded.model.parameters()),
         "device": str(loaded.model.canvas_0.device),
         "kernel": str(loaded.model.kernel),
+        "losses": "nats per image"
+        + (", and bits per dimension" if config.likelihood == "logistic" else ""),
         **{name: v for name, v in loaded.state.items() if isinstance(v, int | float)},
-        "model": dataclasses.asdict(loaded.model.config),
+        **({} if bits is None else {"validation_bits_per_dimension": bits}),
+        "model": dataclasses.asdict(config),
     }
     if loaded.data is not None:
         values["data"] = dataclasses.asdict(loaded.data)

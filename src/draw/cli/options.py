@@ -71,6 +71,7 @@ def load(options: ModelOptions) -> "LoadedModel":
 def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, bool]":
     """Images of the model's data set or of another, and whether to binarize them."""
     from draw.data import load_images
+    from draw.likelihood import check_pixels
 
     before = loaded.data or DataConfig()
     if loaded.data is None and options.name is None:
@@ -83,7 +84,9 @@ def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, 
     else:
         config = dataclasses.replace(before, name=options.name, path=options.path)
     images = load_images(config, options.split)
-    return images, config.binarize == "dynamic" and not images.binary
+    dynamic = config.binarize == "dynamic" and not images.binary
+    check_pixels(loaded.model.config, binary=images.binary, dynamic=dynamic, source=images.source)
+    return images, dynamic
 
 
 def at_least(*checks: tuple[str, int, int]) -> None:

@@ -29,6 +29,7 @@ def training_curves(
 ) -> Path:
     """The bound, its parts against images seen, and the KL per glimpse, all in nats per image.
 
+    Where the lines have bits per dimension, the bound has a second axis in that unit.
     Training is shown as it came (pale) and as a running mean; validation as points. The axes
     leave out the first moments of a longer run, where the bound falls from hundreds of nats.
 
@@ -54,6 +55,7 @@ def training_curves(
     _draw_curves(bound, metrics, {"bound": ""}, {"bound": TRAIN}, {"bound": VALIDATION})
     bound.set(ylabel="nats per image")
     bound.set_title("bound on -log p(x)", pad=TITLE_PAD)
+    _draw_bits(bound, metrics)
     colours = {"reconstruction": RECONSTRUCTION, "kl": KL}
     names = {"reconstruction": "reconstruction", "kl": "KL"}
     _draw_curves(parts, metrics, names, colours, colours)
@@ -112,6 +114,15 @@ def _draw_curves(
     _tidy(axes)
     axes.set_xlabel("training images seen")
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+
+
+def _draw_bits(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
+    """The bound a second time in bits per dimension, where the lines say how many there are."""
+    measured = [(_number(m.get("bound")), _number(m.get("bits_per_dimension"))) for m in metrics]
+    scales = [bits / nats for nats, bits in measured if nats and math.isfinite(bits / nats)]
+    if scales:
+        both_ways = lambda nats: nats * scales[0], lambda bits: bits / scales[0]
+        axes.secondary_yaxis("right", functions=both_ways).set(ylabel="bits per dimension")
 
 
 def _draw_profiles(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
