@@ -73,6 +73,7 @@ def glimpse_strip(
     names = names or [str(number) for number in range(classified.logits.shape[1])]
     scale = scale_for(images.shape, across=len(chosen) + 1)
     originals = enlarge(to_pixels(images[:shown]), scale)
+    height, width = images.shape[-2:]
     rows = []
     for i in range(shown):
         label = None if labels is None else int(labels[i])
@@ -80,7 +81,7 @@ def glimpse_strip(
         tiles = [np.concatenate([originals[i], _caption(under, originals[i].shape[1])])]
         for t in chosen:
             window = Window(*(part[t, i] for part in classified.windows))
-            box = window_box(window, read_size, *images.shape[-2:], scale)
+            box = window_box(window, read_size, height, width, scale)
             bars = _bars(classified.logits_by_glimpse[t, i], names, label, originals[i].shape[1])
             tiles.append(np.concatenate([draw_box(originals[i], box, READ_COLOUR), bars]))
         rows.append(tiles)
