@@ -52,13 +52,14 @@ def run_train(arguments: list[str]) -> None:
         raise DrawError(f"expected a preset ({', '.join(PRESETS)}), got {name!r}")
     config, options = _parse_config(f"draw train {name}", PRESETS[name](), rest)
     run = options.out or Path("runs") / name
-    from draw.data import load_splits
+    from draw.data import load_splits, view_of
     from draw.runs import finish, refuse_existing, start
 
     refuse_existing(run)
     if config.data.name == "images":
         config = dataclasses.replace(config, data=_settle_images(config.data))
-    config = config.with_model_following_data()
+    view = view_of(config.data)
+    config = config.with_model_following_data(view.image_shape if view else None)
     splits = load_splits(config.data)
     trainer = start(config, run, splits.train, splits.validation)
     with words_apart_from(options.json):
