@@ -15,7 +15,18 @@ from draw.presets import PRESETS
 
 
 def train(
-    preset: Positional[Literal["digits", "mnist", "mnist-no-attention", "mnist-small", "images"]],
+    preset: Positional[
+        Literal[
+            "digits",
+            "mnist",
+            "mnist-no-attention",
+            "mnist-small",
+            "two-digits",
+            "svhn",
+            "cifar10",
+            "images",
+        ]
+    ],
     options: Annotated[RunOptions, arg(name="")],
     resume: Path | None = None,
 ) -> None:
@@ -36,7 +47,8 @@ def train(
 
     Args:
         preset: digits (2 minutes, no network), mnist and mnist-no-attention (the paper's),
-            mnist-small (half an hour on 2 cores), images (your own pictures).
+            mnist-small (half an hour on 2 cores), two-digits (on one canvas, as in the paper),
+            svhn and cifar10 (the paper's, in colour), images (your own pictures).
         options: where the run and its result go.
         resume: go on with a run folder, or from one of its checkpoint files.
     """
