@@ -173,7 +173,7 @@ def test_bad_boxes_are_skipped_and_counted(config: DataConfig, caplog) -> None:
     assert "skipped 1 of 2 test pictures" in told[1]
     for _ in range(2):  # from the cache too
         source = load_images(skipping, "test", progress=False).source
-        assert "8 pictures without a box that can be used were skipped" in source
+        assert "8 without a box that can be used were skipped" in source
     with pytest.raises(DataError, match=r"--data\.bad-boxes skip"):
         load_splits(config, progress=False)
 
@@ -185,7 +185,7 @@ def test_boxes_beyond_the_edge_are_cut_off_and_counted(config: DataConfig, caplo
     write(folder, "test", [house([[0, 0, 60, 40]])])
     splits = load_splits(config, progress=False)
     assert splits.train.count + splits.validation.count == 4
-    assert "2 pictures have boxes beyond their edge" in splits.train.source
+    assert "2 with boxes beyond the edge of the picture were cut off there" in splits.train.source
     told = " ".join(record.getMessage() for record in caplog.records)
     assert "2 of 4 train pictures" in told
     assert "row 1" in told
@@ -254,4 +254,4 @@ def test_the_command_line_trains_on_house_numbers(config: DataConfig, tmp_path: 
     done = draw_command(*command, "--data.bad-boxes", "skip", cwd=tmp_path)
     assert "27 images of 27x27x3" in done.stdout
     assert "each is 27x27 of 32x32 at random places, made anew for every batch" in done.stdout
-    assert "1 pictures without a box that can be used were skipped" in done.stdout
+    assert "1 without a box that can be used were skipped" in done.stdout

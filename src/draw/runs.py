@@ -173,7 +173,7 @@ def _describe_start(trainer: Trainer) -> str:
     elif trainer.dynamic:
         binarization = "pixels are drawn as 0 or 1 anew at each use (dynamic)"
     else:
-        binarization = "grey values: nats are a cross-entropy, no likelihood"
+        binarization = "intensities: nats are a cross-entropy, no likelihood"
     precision = {"no": "fp32"}.get(trainer.accelerator.mixed_precision, "bf16")
     parameters = sum(p.numel() for p in trainer.bare_model.parameters())
     return (

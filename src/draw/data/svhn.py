@@ -92,8 +92,8 @@ class HouseNumbers:
         bad, beyond = sum(len(one.bad) for one in found), sum(len(one.beyond) for one in found)
         counts = {
             f"{whole:,} of {total:,} pictures come without boxes of digits and are whole": whole,
-            f"{bad:,} pictures without a box that can be used were skipped": bad,
-            f"{beyond:,} pictures have boxes beyond their edge, cut off there": beyond,
+            f"{bad:,} without a box that can be used were skipped": bad,
+            f"{beyond:,} with boxes beyond the edge of the picture were cut off there": beyond,
         }
         return (*self.pictures.remarks(), *(text for text, count in counts.items() if count))
 
