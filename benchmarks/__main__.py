@@ -23,6 +23,7 @@ SECTIONS = {
     "Training step, CIFAR-10": "train_step --row cifar",
     "Drawing new images, MNIST": "generate",
     "Bound without gradient, MNIST": "evaluate",
+    "Making batches": "data",
     "Growth of the training step": "growth",
     "Memory of the training step, MNIST": "memory",
     "First training step, MNIST": "first_step",

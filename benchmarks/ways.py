@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from benchmarks.eager import EagerDRAW
 from draw.config import DRAWConfig
 from draw.model import DRAW
-from draw.presets import mnist, mnist_no_attention, mnist_small
+from draw.presets import cifar10, mnist, mnist_no_attention, mnist_small, svhn
 
 Way = Literal["eager", "reference", "fused", "compile", "compile-loop"]
 """A model: benchmarks/eager.py, draw's own kernels, or the eager one with a single glimpse or the
@@ -33,21 +33,12 @@ class Row(NamedTuple):
     rounds: int
 
 
-SVHN = DRAWConfig(
-    rows=54, columns=54, channels=3, glimpses=32, hidden_size=800, latent_size=100,
-    read_size=12, write_size=12,
-)  # fmt: skip
-CIFAR = DRAWConfig(
-    rows=32, columns=32, channels=3, glimpses=64, hidden_size=400, latent_size=200,
-    read_size=5, write_size=5,
-)  # fmt: skip
-
 ROWS: dict[RowName, Row] = {
     "mnist": Row(mnist().model, rounds=7),
     "mnist-no-attention": Row(mnist_no_attention().model, rounds=5),
     "mnist-small": Row(mnist_small().model, rounds=7),
-    "svhn": Row(SVHN, rounds=3),
-    "cifar": Row(CIFAR, rounds=3),
+    "svhn": Row(svhn().model, rounds=3),
+    "cifar": Row(cifar10().model, rounds=3),
 }
 
 

@@ -12,6 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import __main__ as all_benchmarks
 from benchmarks import (
+    data,
     evaluate,
     first_step,
     generate,
@@ -164,6 +165,13 @@ def test_without_gradient(benchmark: Any, results: Path) -> None:
     benchmark.main(Comparison(TINY, ways=("eager", "reference"), rounds=1))
     ways = {f"{way} {p}" for way in ("eager", "reference") for p in ("fp32", "bf16")}
     assert only_result(results)["images_per_second"].keys() == ways
+
+
+def test_making_batches(results: Path) -> None:
+    data.main(batch=2, count=3, rounds=1)
+    result = only_result(results)
+    assert result["images_per_second"].keys() == data.WAYS.keys()
+    assert result["batch"] == 2
 
 
 def test_growth(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:

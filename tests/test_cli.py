@@ -230,6 +230,54 @@ def test_own_pictures_train_and_their_shape_has_to_be_chosen(place: Path, flags:
     assert (place / "runs" / "images" / "samples.png").exists()
 
 
+def test_two_digits_from_ones_own_pictures(place: Path, flags: list[str]) -> None:
+    folder = place / "strokes"
+    folder.mkdir()
+    for i in range(30):
+        Image.new("L", (9, 8), 5 * i + 100).save(folder / f"{i:02}.png")
+    done = draw_command(
+        "train", "two-digits", "--data.path", "strokes", *flags, "--train.steps", "3",
+        "--out", "two", "--json", "two.json", cwd=place,
+    )  # fmt: skip
+    assert "24 images of 60x60x1 from strokes" in done.stdout
+    assert "each is two images of 8x9 at random places of a black 60x60" in done.stdout
+    assert "validation and test: the same, made once and for all" in done.stdout
+    bound = json.loads((place / "two.json").read_text())["test"]["bound"]
+    draw_command("evaluate", "two", "--json", "again.json", cwd=place)
+    assert json.loads((place / "again.json").read_text())["bound"] == pytest.approx(bound, rel=1e-6)
+    draw_command("sample", "two", "--n", "4", "--nearest", "--out", "near.png", cwd=place)
+    draw_command("reconstruct", "two", "--split", "train", "--out", "train.png", cwd=place)
+    for name in ("near.png", "train.png"):
+        Image.open(place / name).verify()
+    done = draw_command(
+        "data",
+        "check",
+        "two-digits",
+        "--data.path",
+        "strokes",
+        "--data.cache-dir",
+        "cache",
+        cwd=place,
+    )
+    assert "a model sees two images of 8x9" in done.stdout
+    done = draw_command(
+        "train",
+        "two-digits",
+        "--data.path",
+        "strokes",
+        *flags,
+        "--data.size",
+        "61",
+        "--data.fit",
+        "pad",
+        "--out",
+        "large",
+        cwd=place,
+        check=1,
+    )
+    assert "at most 60x60 to lay on the canvas of two digits, got 61x61" in done.stderr
+
+
 def test_somebody_at_a_terminal_is_asked_for_size_and_mode(place: Path, flags: list[str]) -> None:
     folder = place / "asked"
     folder.mkdir()

@@ -37,6 +37,7 @@ WRONG = {  # by section and field
         "mode": ("gray", "", 1),
         "fit": ("scale", "", 1),
         "binarize": ("static", "", None, True),
+        "bad_boxes": ("drop", "", None, True),
     },
     "train": {
         **dict.fromkeys(
@@ -63,6 +64,7 @@ RIGHT = {
     "data": {
         "size": (None, (28,), (28, 14)), "mode": (None, "grey", "colour"),
         "fit": (None, "crop", "pad", "stretch"), "binarize": ("none", "dynamic"),
+        "bad_boxes": ("refuse", "skip"),
     },
     "train": {
         "warmup_steps": (0, 10), "seed": (0, 2**40), "ema_decay": (0.0, 0.9999),
@@ -156,6 +158,17 @@ def test_model_follows_data(data, expected):
         model, channels=expected[0], rows=expected[1], columns=expected[2]
     )
     assert followed.data == data
+
+
+def test_model_follows_what_is_seen_of_the_data():
+    model = DRAWConfig(rows=4, columns=5, channels=3, glimpses=2)
+    data = DataConfig(size=(8, 6), mode="grey")
+    followed = Config("mine", model, data).with_model_following_data(
+        lambda stored: (stored[0], stored[1] // 2, stored[2] // 2)
+    )
+    assert followed.model.image_shape == (1, 4, 3)
+    unchanged = Config("mine", model).with_model_following_data(lambda stored: (1, 1, 1))
+    assert unchanged.model == model
 
 
 def test_json_round_trip():

@@ -6,6 +6,7 @@ import pytest
 
 from draw import cli
 from draw.config import Config
+from draw.data import KNOWN_SETS, view_of
 from draw.presets import PRESETS
 
 
@@ -21,6 +22,26 @@ def test_mnist_no_attention_differs_in_attention_alone() -> None:
     assert without.attention == "none"
     for name in ("glimpses", "hidden_size", "latent_size"):
         assert getattr(without, name) == getattr(attending, name)
+
+
+def test_svhn_and_cifar10_are_the_papers_rows_of_table_3() -> None:
+    for name, shape, sizes in (
+        ("svhn", (3, 54, 54), (32, 800, 100, 12, 12)),
+        ("cifar10", (3, 32, 32), (64, 400, 200, 5, 5)),
+    ):
+        model = PRESETS[name]().model
+        assert model.image_shape == shape
+        found = model.glimpses, model.hidden_size, model.latent_size
+        assert (*found, model.read_size, model.write_size) == sizes
+
+
+@pytest.mark.parametrize("name", [name for name in PRESETS if name != "images"])
+def test_a_model_has_the_shape_of_its_data_set(name: str) -> None:
+    config = PRESETS[name]()
+    assert KNOWN_SETS[config.data.name].image_shape == config.model.image_shape
+    view = view_of(config.data)
+    followed = config.with_model_following_data(view.image_shape if view else None)
+    assert followed == config
 
 
 @pytest.mark.parametrize("name", PRESETS)

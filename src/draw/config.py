@@ -4,6 +4,7 @@
 """
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -144,6 +145,8 @@ class DataConfig:
     binarize: Literal["none", "dynamic"] = "none"
     """'dynamic' draws each pixel as 0 or 1, anew at each use, with its grey value as probability;
     images whose pixels are already 0 or 1 ("static") come through unchanged."""
+    bad_boxes: Literal["refuse", "skip"] = "refuse"
+    """Pictures of svhn whose boxes are missing or empty: an error, or left out and counted."""
     cache_dir: str | None = None
     """Folder of decoded images; by default ~/.cache/draw."""
 
@@ -164,6 +167,10 @@ class DataConfig:
         _require(
             self.binarize in ("none", "dynamic"),
             "data.binarize", "'none' or 'dynamic'", self.binarize,
+        )  # fmt: skip
+        _require(
+            self.bad_boxes in ("refuse", "skip"),
+            "data.bad_boxes", "'refuse' or 'skip'", self.bad_boxes,
         )  # fmt: skip
 
     @property
@@ -241,13 +248,21 @@ class Config:
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
-    def with_model_following_data(self) -> "Config":
-        """The same run with the model's image shape taken from data.size and data.mode if given."""
+    def with_model_following_data(
+        self, seen: Callable[[tuple[int, int, int]], tuple[int, int, int]] | None = None
+    ) -> "Config":
+        """The same run with the model's image shape taken from data.size and data.mode if given.
+
+        Args:
+            seen: the shape in which a model sees images of a stored shape (channels, rows,
+                columns); by default the same.
+        """
         changes: dict[str, Any] = {}
-        if self.data.rows_and_columns is not None:
-            changes["rows"], changes["columns"] = self.data.rows_and_columns
         if self.data.mode is not None:
             changes["channels"] = 1 if self.data.mode == "grey" else 3
+        if self.data.rows_and_columns is not None:
+            stored = (changes.get("channels", self.model.channels), *self.data.rows_and_columns)
+            _, changes["rows"], changes["columns"] = seen(stored) if seen else stored
         return dataclasses.replace(self, model=dataclasses.replace(self.model, **changes))
 
     def to_dict(self) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from draw.errors import DrawError
 
 TRAINING, EVALUATION, GENERATION, ORDER, BINARIZE_TRAINING, BINARIZE_EVALUATION = range(6)
+VIEW_TRAINING, VIEW_EVALUATION = 6, 7
 """Purposes: each has a stream of its own."""
 
 

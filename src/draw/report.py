@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from jaxtyping import Float, Int64, UInt8
@@ -48,7 +47,7 @@ def evaluate_with_progress(
     with bar as update, accelerator.autocast():
         return evaluate(
             model,
-            images.images,
+            images.fixed().images,
             dynamic=dynamic,
             batch_size=batch_size,
             importance_samples=importance_samples,
@@ -78,7 +77,7 @@ def write_pictures(run: Path, training: ImageSet, test: ImageSet, dynamic: bool)
     samples = drawings.images[-1]
     neighbours, _, _ = nearest_in_training(last_column(samples), training)
     some = model.generate(16, seed=0)
-    originals = evaluation_images(test.images, spread(test.count, 6), dynamic, seed=0)
+    originals = evaluation_images(test.fixed().images, spread(test.count, 6), dynamic, seed=0)
     return [
         sample_grid(samples, run / "samples.png", neighbours=neighbours),
         generation_strip(some, run / "generation.png", write_size=write_size),
@@ -105,7 +104,21 @@ def nearest_in_training(
     Int64[Tensor, " samples"],
     Float[Tensor, " samples"],
 ]:
-    """The training image nearest to each sample in L2, its number, and its distance."""
-    images = torch.from_numpy(np.array(training.images))
-    numbers, distances = nearest_images(samples, images)
-    return images[numbers], numbers, distances
+    """The training image nearest to each sample in L2, its number, and its distance.
+
+    Images are compared as evaluation sees them, some at a time; of those that a view makes, the
+    number is that of the stored image it started from.
+    """
+    points = samples.double()
+    found = torch.zeros(samples.shape, dtype=torch.uint8)
+    numbers = torch.zeros(len(samples), dtype=torch.int64)
+    distances = torch.full((len(samples),), torch.inf, dtype=points.dtype)
+    before = 0
+    for block, _ in training.blocks():
+        images = torch.from_numpy(block)
+        indices, apart = nearest_images(points, images)
+        nearer = apart < distances
+        found[nearer], distances[nearer] = images[indices[nearer]], apart[nearer]
+        numbers[nearer] = indices[nearer] + before
+        before += len(images)
+    return found, numbers, distances.to(samples.dtype)

@@ -145,7 +145,7 @@ def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
     trainer.fit()
     accelerator, run = trainer.accelerator, trainer.run
     accelerator.wait_for_everyone()
-    best = load_model(str(run))
+    best, test = load_model(str(run)), test.fixed()
     dynamic = trainer.config.data.binarize == "dynamic" and not test.binary
     model = best.model.to(accelerator.device)
     result = evaluate_with_progress(model, test, accelerator, dynamic=dynamic)
@@ -179,10 +179,23 @@ def _describe_start(trainer: Trainer) -> str:
     parameters = sum(p.numel() for p in trainer.bare_model.parameters())
     return (
         f"{config.preset}: {images.count:,} images of {_times(images.image_shape)} from "
-        f"{images.source}\n{nats}\n{parameters:,} parameters, {config.model.glimpses} "
-        f"glimpses; {trainer.accelerator.device}, {precision}, "
+        f"{images.source}\n{_describe_view(images)}{nats}\n"
+        f"{parameters:,} parameters, {config.model.glimpses} glimpses; "
+        f"{trainer.accelerator.device}, {precision}, "
         f"{trainer.accelerator.num_processes} process(es); run folder {trainer.run}\n"
         f"kernel: {trainer.bare_model.kernel}"
+    )
+
+
+def _describe_view(images: ImageSet) -> str:
+    """A line about what is made of the stored images; nothing where they are seen as they are."""
+    if images.view is None:
+        return ""
+    fixed, shape = images.view.fixed(), images.stored_shape
+    what = "the same" if fixed == images.view else fixed.description(shape)
+    return (
+        f"each is {images.view.description(shape)}, made anew for every batch; validation and "
+        f"test: {what}, made once and for all\n"
     )
 
 
@@ -198,15 +211,23 @@ def check_shape(config: Config, images: ImageSet) -> None:
         DrawError: if they do not fit, with the flags that would make them.
     """
     expected, got = config.model.image_shape, images.image_shape
-    if got != expected:
-        mode = "grey" if expected[0] == 1 else "colour"
-        size = " ".join(map(str, expected[1:] if expected[1] != expected[2] else expected[1:2]))
+    if got == expected:
+        return
+    mode = "grey" if expected[0] == 1 else "colour"
+    if images.view is not None:
         raise DrawError(
-            f"expected images of {_times(expected)} (the model's), got {_times(got)} from "
-            f"{images.source}; pass --data.size {size} --data.mode {mode} --data.fit crop to "
-            f"convert them, or --model.rows {got[1]} --model.columns {got[2]} --model.channels "
-            f"{got[0]} for another model"
+            f"expected images of {_times(expected)} (the model's), got {_times(got)}: "
+            f"{images.view.description(images.stored_shape)} from {images.source}; pass "
+            f"--model.rows {got[1]} --model.columns {got[2]}, and --model.channels {got[0]} or "
+            f"--data.mode {mode}"
         )
+    size = " ".join(map(str, expected[1:] if expected[1] != expected[2] else expected[1:2]))
+    raise DrawError(
+        f"expected images of {_times(expected)} (the model's), got {_times(got)} from "
+        f"{images.source}; pass --data.size {size} --data.mode {mode} --data.fit crop to "
+        f"convert them, or --model.rows {got[1]} --model.columns {got[2]} --model.channels "
+        f"{got[0]} for another model"
+    )
 
 
 def _times(shape: tuple[int, int, int]) -> str:

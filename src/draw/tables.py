@@ -74,6 +74,8 @@ def print_data_report(report: Report) -> None:
         f"{rows}x{columns}, {'grey' if channels == 1 else 'colour'}; originals: {modes}; {sizes}",
         f"{report.size_in_bytes / 2**20:.1f} MiB in {report.folder}",
     ]
+    if report.view is not None:
+        lines.append(f"a model sees {report.view}, made anew for every batch")
     if report.duplicates is not None:
         lines.append(f"{report.duplicates:,} test images are also in the training images")
     console = Console()

@@ -41,7 +41,7 @@ from draw.evaluate import Evaluation, evaluate
 from draw.likelihood import in_bits
 from draw.metrics import append_metrics
 from draw.model import DRAW
-from draw.noise import BINARIZE_TRAINING, TRAINING, generator
+from draw.noise import BINARIZE_TRAINING, TRAINING, VIEW_TRAINING, generator
 from draw.progress import Update, progress
 from draw.visualize import sample_grid
 
@@ -116,7 +116,7 @@ class Trainer:
 
     def __init__(self, config: Config, run: Path, training: ImageSet, validation: ImageSet) -> None:
         self.config, self.run = config, run
-        self.training, self.validation = training, validation
+        self.training, self.validation = training, validation.fixed()
         self.dynamic = config.data.binarize == "dynamic" and not training.binary
         self.accelerator = make_accelerator(config.train.precision, run / "tensorboard")
         processes = self.accelerator.num_processes
@@ -151,9 +151,7 @@ class Trainer:
 
         # ours: the paper learns c_0 and does not say where it starts.
         """
-        some = spread(self.training.count, 10_000)
-        mean = self.training.images[some].mean(0, dtype=np.float64) / 255
-        canvas_0 = torch.from_numpy(mean.clip(0.01, 0.99)).logit()
+        canvas_0 = torch.from_numpy(self.training.mean().clip(0.01, 0.99)).logit()
         with torch.no_grad():
             self.bare_model.canvas_0.copy_(canvas_0)
 
@@ -243,8 +241,10 @@ class Trainer:
         own = slice(
             self.accelerator.process_index * share, (self.accelerator.process_index + 1) * share
         )
-        indices = batch_indices(seed, self.step, size, self.training.count)[own]
-        images = to_unit_interval(self.training.images[indices])
+        indices = batch_indices(seed, self.step, size, self.training.count)
+        # Every process makes the whole batch, since a view draws for all images of it at once.
+        seen, _ = self.training.batch(indices, generator(seed, VIEW_TRAINING, self.step))
+        images = to_unit_interval(seen[own])
         if self.dynamic:
             random = generator(seed, BINARIZE_TRAINING, self.step)
             uniform = random.random((size, *images.shape[1:]), np.float32)[own]

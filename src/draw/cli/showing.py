@@ -59,7 +59,7 @@ def reconstruct(
     loaded = load(options)
     images, dynamic = images_for(loaded, data)
     numbers = spread(images.count, n)
-    x = evaluation_images(images.images, numbers, dynamic, options.seed)
+    x = evaluation_images(images.fixed().images, numbers, dynamic, options.seed)
     x = x.to(loaded.model.canvas_0.device)
     noise = loaded.model.noise_for(len(x), options.seed)
     output = loaded.model(x, noise)

@@ -15,7 +15,18 @@ from draw.presets import PRESETS
 
 
 def train(
-    preset: Positional[Literal["digits", "mnist", "mnist-no-attention", "mnist-small", "images"]],
+    preset: Positional[
+        Literal[
+            "digits",
+            "mnist",
+            "mnist-no-attention",
+            "mnist-small",
+            "two-digits",
+            "svhn",
+            "cifar10",
+            "images",
+        ]
+    ],
     options: Annotated[RunOptions, arg(name="")],
     resume: Path | None = None,
 ) -> None:
@@ -36,7 +47,8 @@ def train(
 
     Args:
         preset: digits (a minute, no network), mnist and mnist-no-attention (the paper's),
-            mnist-small (half an hour on 2 cores), images (your own pictures).
+            mnist-small (half an hour on 2 cores), two-digits (on one canvas, as in the paper),
+            svhn and cifar10 (the paper's, in colour), images (your own pictures).
         options: where the run and its result go.
         resume: go on with a run folder, or from one of its checkpoint files.
     """
@@ -52,13 +64,14 @@ def run_train(arguments: list[str]) -> None:
         raise DrawError(f"expected a preset ({', '.join(PRESETS)}), got {name!r}")
     config, options = _parse_config(f"draw train {name}", PRESETS[name](), rest)
     run = options.out or Path("runs") / name
-    from draw.data import load_splits
+    from draw.data import load_splits, view_of
     from draw.runs import finish, refuse_existing, start
 
     refuse_existing(run)
     if config.data.name == "images":
         config = dataclasses.replace(config, data=_settle_images(config.data))
-    config = config.with_model_following_data()
+    view = view_of(config.data)
+    config = config.with_model_following_data(view.image_shape if view else None)
     splits = load_splits(config.data)
     trainer = start(config, run, splits.train, splits.validation)
     with words_apart_from(options.json):

@@ -1,7 +1,10 @@
 """Images: from the Hub, a folder or the computer's own digits, decoded once, then from memory."""
 
+from draw.data.cluttered import Cluttered
+from draw.data.crops import RandomCrop
 from draw.data.errors import DataError
-from draw.data.load import ImageSet, Splits, load_images, load_splits
+from draw.data.images import ImageSet, Splits
+from draw.data.load import load_images, load_splits, view_of
 from draw.data.report import (
     Listed,
     Report,
@@ -13,21 +16,28 @@ from draw.data.report import (
     suggest,
 )
 from draw.data.sets import KNOWN_SETS, KnownSet
+from draw.data.two_digits import TwoDigits
+from draw.data.views import View
 
 __all__ = [
     "KNOWN_SETS",
+    "Cluttered",
     "DataError",
     "ImageSet",
     "KnownSet",
     "Listed",
+    "RandomCrop",
     "Report",
     "SplitReport",
     "Splits",
     "Suggestion",
+    "TwoDigits",
+    "View",
     "check",
     "describe",
     "load_images",
     "load_splits",
     "prepare",
     "suggest",
+    "view_of",
 ]

@@ -13,20 +13,28 @@ from draw.data import cache
 from draw.data.decode import Conversion, Picture, decode
 from draw.data.errors import DataError
 from draw.data.source import Source
-from draw.data.splits import SPLITS, assign_splits
+from draw.data.splits import MOST_HELD_OUT, SPLITS, assign_splits
 from draw.data.survey import Survey, refuse_bad, settle, survey
 from draw.progress import track
 
 logger = logging.getLogger("draw")
 
 
-def build(entry: Path, source: Source, conversion: Conversion, *, progress: bool = True) -> None:
+def build(
+    entry: Path,
+    source: Source,
+    conversion: Conversion,
+    *,
+    held_out: int = MOST_HELD_OUT,
+    progress: bool = True,
+) -> None:
     """Decodes every picture of a source into a new entry of the cache.
 
     Args:
         entry: the folder to make.
         source: where the pictures are.
         conversion: what each is turned into.
+        held_out: the most pictures held out of train for a split that is missing.
         progress: whether to show a bar.
 
     Raises:
@@ -35,7 +43,7 @@ def build(entry: Path, source: Source, conversion: Conversion, *, progress: bool
     """
     found = survey(source, progress=progress)
     settled = settle(found, conversion)
-    assigned, sentence = assign_splits(found.counts)
+    assigned, sentence = assign_splits(found.counts, held_out)
     logger.info("decoding %s into %s", source.description(), entry)
     with cache.building(entry) as folder:
         binary = _write_images(folder, source, settled, assigned, found, progress)
@@ -51,7 +59,7 @@ def build(entry: Path, source: Source, conversion: Conversion, *, progress: bool
             for labels in [folder / f"{name}-labels.npy"]
         }
         record = cache.Record(
-            splitting=sentence,
+            splitting="; ".join([sentence, *source.remarks()]),
             image_shape=_image_shape(settled),
             splits=splits,
             classes=source.classes(),

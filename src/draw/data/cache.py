@@ -60,7 +60,7 @@ class Record:
     """What an entry's meta.json says."""
 
     splitting: str
-    """Which images were held out of train."""
+    """Which images were held out of train, and what else reports should say of the images."""
     image_shape: tuple[int, int, int]
     splits: dict[str, SplitRecord]
     classes: tuple[str, ...] | None

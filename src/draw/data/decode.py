@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
@@ -38,6 +38,17 @@ SIDEWAYS = frozenset({5, 6, 7, 8})
 """EXIF orientations that exchange rows and columns."""
 
 
+class Box(NamedTuple):
+    """A part of a picture, in whole pixels from its upper left corner, the right way up."""
+
+    left: int
+    top: int
+    right: int
+    """The first column beyond it."""
+    bottom: int
+    """The first row beyond it."""
+
+
 class Picture(NamedTuple):
     """One picture as it is stored."""
 
@@ -45,6 +56,10 @@ class Picture(NamedTuple):
     """How an error names it: a path, or a shard and its row."""
     data: Path | bytes | UInt8[np.ndarray, "rows columns"]
     label: int | None
+    digits: Any = None
+    """What is stored of the digits in it (see `draw.data.svhn`); None if the set has no such."""
+    box: Box | None = None
+    """The part of it to use; by default the whole."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +92,11 @@ def read_header(picture: Picture) -> Header:
         exif = {} if turned or rows == columns else Image.Image.getexif(image)
         if exif.get(ExifTags.Base.Orientation) in SIDEWAYS:
             rows, columns = columns, rows
+        if picture.box is not None:
+            rows, columns = (
+                picture.box.bottom - picture.box.top,
+                picture.box.right - picture.box.left,
+            )
         return Header((rows, columns), image.mode, _is_grey(image))
 
 
@@ -93,9 +113,11 @@ def decode(picture: Picture, conversion: Conversion) -> UInt8[np.ndarray, "chann
     if conversion.size is None or conversion.mode is None:
         raise ValueError("expected a conversion with size and mode, got " + repr(conversion))
     with _opened(picture) as image:
-        if conversion.fit is not None:
+        if conversion.fit is not None and picture.box is None:
             _draft(image, conversion.size)
         ImageOps.exif_transpose(image, in_place=True)
+        if picture.box is not None:
+            image = image.crop(picture.box)
         fitted = _fit(_to_mode(image, conversion.mode), conversion.size, conversion.fit)
         pixels = np.asarray(fitted)
     channels_first = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

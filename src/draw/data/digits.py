@@ -47,6 +47,10 @@ class Digits:
         """One split with all of them."""
         return {"all": self._pictures()}
 
+    def remarks(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def _pictures(self) -> Iterator[Picture]:
         from sklearn.datasets import load_digits
 

@@ -164,6 +164,10 @@ class PictureFolder:
             for name in names
         }
 
+    def remarks(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     def _pictures(self, files: tuple[Found, ...]) -> Iterator[Picture]:
         numbers = {name: number for number, name in enumerate(self._classes or ())}
         for file in files:

@@ -1,60 +1,23 @@
 """The way in: images of a configuration, from the cache or decoded into it."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import numpy as np
-from jaxtyping import Int64, UInt8
 
 from draw.config import DataConfig
 from draw.data import cache
 from draw.data.build import build
 from draw.data.decode import Conversion
 from draw.data.errors import DataError
+from draw.data.images import ImageSet, Splits
+from draw.data.opening import open_source
 from draw.data.sets import known_set
-from draw.data.source import Source, open_source
+from draw.data.source import Source
 from draw.data.splits import SPLITS
+from draw.data.views import View
 from draw.files import cache_folder
 
 logger = logging.getLogger("draw")
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """One split of a data set, decoded."""
-
-    name: str
-    split: str
-    images: UInt8[np.ndarray, "n channels rows columns"]
-    """A read-only memory map."""
-    labels: Int64[np.ndarray, " n"] | None
-    source: str
-    """Where the images came from, and what was held out, for reports."""
-    fingerprint: str
-    """SHA-256 of the images."""
-    binary: bool
-    """Every pixel is 0 or 255: binarized once and for all ("static")."""
-
-    @property
-    def count(self) -> int:
-        """How many images there are."""
-        return len(self.images)
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, rows, columns of one image."""
-        channels, rows, columns = self.images.shape[1:]
-        return channels, rows, columns
-
-
-@dataclass(frozen=True)
-class Splits:
-    """The three splits of a data set."""
-
-    train: ImageSet
-    validation: ImageSet
-    test: ImageSet
 
 
 @dataclass(frozen=True)
@@ -83,11 +46,15 @@ class Prepared:
 def load_splits(config: DataConfig, *, progress: bool = True) -> Splits:
     """All images of a configuration; see `load_images`."""
     prepared = find_or_build(config, SPLITS, progress=progress)
-    return Splits(*(prepared.read(config.name, split) for split in SPLITS))
+    view = view_of(config)
+    return Splits(*(_seen(prepared.read(config.name, split), view) for split in SPLITS))
 
 
 def load_images(config: DataConfig, split: str, *, progress: bool = True) -> ImageSet:
     """One split's images, decoded the first time and read from the cache from then on.
+
+    Where the set has a view, training images get it, and the images of validation and test, which
+    are always the same, are made with it at once.
 
     Args:
         config: which images, and how they are made to fit. Binarization is not applied here.
@@ -99,7 +66,18 @@ def load_images(config: DataConfig, split: str, *, progress: bool = True) -> Ima
     """
     if split not in SPLITS:
         raise DataError(f"expected split to be one of {', '.join(SPLITS)}, got {split!r}")
-    return find_or_build(config, (split,), progress=progress).read(config.name, split)
+    prepared = find_or_build(config, (split,), progress=progress)
+    return _seen(prepared.read(config.name, split), view_of(config))
+
+
+def view_of(config: DataConfig) -> View | None:
+    """What makes the images that a model sees out of those of a configuration, if anything does."""
+    return known_set(config.name).view
+
+
+def _seen(images: ImageSet, view: View | None) -> ImageSet:
+    seen = replace(images, view=view)
+    return seen if seen.split == "train" else seen.fixed()
 
 
 def find_or_build(
@@ -123,7 +101,8 @@ def find_or_build(
         entry = root / cache.entry_key(source.fingerprint(), conversion)
         record = _intact(entry, splits)
         if record is None:
-            build(entry, source, conversion, progress=progress)
+            held_out = known_set(config.name).held_out
+            build(entry, source, conversion, held_out=held_out, progress=progress)
             record = _intact(entry, splits)
         if record is None:
             raise DataError(f"{entry} is damaged as soon as it is written; check the disk")
@@ -150,9 +129,9 @@ def request_of(source: Source, conversion: Conversion) -> str:
 def conversion_of(config: DataConfig) -> Conversion:
     """What a configuration has done to pictures; a known set's own source has defaults."""
     asked = Conversion(config.rows_and_columns, config.mode, config.fit)
-    if config.path is not None:
-        return asked
     known = known_set(config.name)
+    if config.path is not None and not known.boxes:
+        return asked
     return Conversion(
         asked.size or known.size, asked.mode or known.mode, asked.fit or known.fit, known.invert
     )

@@ -1,5 +1,6 @@
 """A folder of parquet files as on the Hugging Face Hub, read through `datasets`."""
 
+import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +13,23 @@ from draw.data.decode import Picture
 from draw.data.errors import DataError
 from draw.data.folder import Found, digest_files, printable, stamp_files
 
+logger = logging.getLogger("draw")
+
 ROWS_AT_ONCE = 64
 IMAGE_COLUMNS = ("image", "img")
 """Which column is taken where several hold pictures."""
 LABEL_COLUMNS = ("label", "labels")
+DIGITS_COLUMN = "digits"
+"""Boxes and labels of the digits in a picture, as SVHN has them (see `draw.data.svhn`)."""
 
 
 def is_shard(file: Found) -> bool:
     """Whether a file is one of parquet."""
     return file.path.suffix.lower() == ".parquet"
+
+
+def _is_of(file: Found, split: str) -> bool:
+    return file.parts[0] == split or file.path.name.startswith((f"{split}-", f"{split}."))
 
 
 @dataclass(frozen=True)
@@ -33,6 +42,9 @@ class ParquetFolder:
 
     folder: Path
     files: tuple[Found, ...]
+    named: tuple[str, ...] = ()
+    """Splits to be found by the names of shards and subfolders; by default, and where no shard has
+    such a name, those that `datasets` finds, which knows train, validation and test alone."""
 
     def location(self) -> str:
         """The folder's full path."""
@@ -65,12 +77,30 @@ class ParquetFolder:
         """The pictures of each split, in stored order."""
         return {name: self._pictures(name) for name in self._streams}
 
+    def remarks(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     @cached_property
     def _builder(self) -> Any:
         import datasets
 
         with _quiet(), _explained(self.folder), tempfile.TemporaryDirectory() as scratch:
-            return datasets.load_dataset_builder(str(self.folder), cache_dir=scratch)
+            return datasets.load_dataset_builder(
+                str(self.folder), data_files=self._shards_by_name(), cache_dir=scratch
+            )
+
+    def _shards_by_name(self) -> dict[str, list[str]] | None:
+        shards = [file for file in self.files if is_shard(file)]
+        found = {
+            split: ["/".join(file.parts) for file in shards if _is_of(file, split)]
+            for split in self.named
+        }
+        found = {split: names for split, names in found.items() if names}
+        strays = len(shards) - sum(map(len, found.values()))
+        if found and strays:
+            logger.warning("%s: %s shards of other splits, not used", self.folder, strays)
+        return found or None
 
     @cached_property
     def _streams(self) -> dict[str, Any]:
@@ -94,9 +124,12 @@ class ParquetFolder:
                     labels = (
                         table[label_column].to_pylist() if label_column else [None] * len(images)
                     )
-                    for image, label in zip(images, labels, strict=True):
+                    digits: list[Any] = [None] * len(images)
+                    if DIGITS_COLUMN in features:
+                        digits = [stored or () for stored in table[DIGITS_COLUMN].to_pylist()]
+                    for image, label, of_row in zip(images, labels, digits, strict=True):
                         name = f"{shard}, row {row}"
-                        yield Picture(name, self._data(image, name), label)
+                        yield Picture(name, self._data(image, name), label, of_row)
                         row += 1
 
     def _data(self, image: dict[str, Any] | None, name: str) -> bytes | Path:

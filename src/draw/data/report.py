@@ -7,15 +7,16 @@ from typing import Literal
 
 from draw.config import DataConfig
 from draw.data import cache
+from draw.data.images import ImageSet
 from draw.data.load import (
-    ImageSet,
     cache_root,
     conversion_of,
     find_or_build,
     known_entry,
+    view_of,
 )
+from draw.data.opening import open_source
 from draw.data.sets import KNOWN_SETS, KnownSet
-from draw.data.source import open_source
 from draw.data.splits import SPLITS
 from draw.data.survey import survey
 
@@ -53,6 +54,9 @@ class Report:
     folder: Path
     size_in_bytes: int
     image_shape: tuple[int, int, int]
+    """As stored."""
+    view: str | None
+    """What a model sees of the stored images in training; None if they themselves."""
     splits: tuple[SplitReport, ...]
     modes: dict[str, int]
     """How many of the original pictures had which mode, as Pillow calls it."""
@@ -149,7 +153,7 @@ def _report(
 ) -> Report:
     prepared = find_or_build(config, SPLITS, progress=progress)
     images = {split: prepared.read(config.name, split) for split in SPLITS}
-    duplicates = None
+    duplicates, view = None, view_of(config)
     if look_for_duplicates:
         duplicates = count_duplicates(images["train"], images["test"])
         if duplicates:
@@ -161,6 +165,7 @@ def _report(
         folder=prepared.entry,
         size_in_bytes=sum(file.stat().st_size for file in prepared.entry.iterdir()),
         image_shape=prepared.record.image_shape,
+        view=None if view is None else view.description(prepared.record.image_shape),
         splits=tuple(_report_split(images[split]) for split in SPLITS),
         modes=prepared.record.modes,
         sizes=prepared.record.sizes,

@@ -3,7 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from draw.data.cluttered import Cluttered
+from draw.data.crops import RandomCrop
 from draw.data.errors import DataError
+from draw.data.splits import MOST_HELD_OUT
+from draw.data.two_digits import TwoDigits
+from draw.data.views import View
 
 
 @dataclass(frozen=True)
@@ -17,13 +22,24 @@ class KnownSet:
     sizes: tuple[int, int, int] | None = None
     """Images in train, validation and test as this package splits them."""
     image_shape: tuple[int, int, int] | None = None
-    """Channels, rows and columns of an image as loaded by default."""
+    """Channels, rows and columns of an image as a model sees it by default."""
     size: tuple[int, int] | None = None
     """Rows and columns to bring its source's pictures to, where --data.size is not given."""
     mode: Literal["grey", "colour"] | None = None
     """What to turn its source's pictures into, where --data.mode is not given."""
     fit: Literal["crop", "pad", "stretch"] | None = None
     """How its source's pictures get their size, where --data.fit is not given."""
+    boxes: bool = False
+    """Its pictures are cut out round their digits where these have boxes (`draw.data.svhn`), and
+    the defaults above hold for a path too."""
+    view: View | None = None
+    """What makes the images that a model sees."""
+    folder: str | None = None
+    """Which folder of its source holds it, where there are others beside."""
+    splits: tuple[str, ...] = ()
+    """What the splits of its source are called, where that is not train, validation and test."""
+    held_out: int = MOST_HELD_OUT
+    """The most images that are held out of train for validation."""
     invert: bool = False
     """Its source's pictures are dark strokes on white: turn them into white on black."""
     remedy: str = ""
@@ -78,6 +94,38 @@ KNOWN_SETS: dict[str, KnownSet] = {
         hub="uoft-cs/cifar10",
         sizes=(45_000, 5_000, 10_000),
         image_shape=(3, 32, 32),
+    ),
+    "two-digits": KnownSet(
+        "two MNIST digits at random places of a black 60x60, made anew for every batch",
+        "CC BY-SA 3.0",
+        hub="ylecun/mnist",
+        sizes=(50_000, 10_000, 10_000),
+        image_shape=(1, 60, 60),
+        view=TwoDigits(),
+    ),
+    "cluttered-mnist": KnownSet(
+        "an MNIST digit and pieces of others at random places of a black 100x100, made anew for "
+        "every batch",
+        "CC BY-SA 3.0",
+        hub="ylecun/mnist",
+        sizes=(50_000, 10_000, 10_000),
+        image_shape=(1, 100, 100),
+        view=Cluttered(),
+    ),
+    "svhn": KnownSet(
+        "house numbers in colour, cut out round their boxes to 64x64, of which 54x54 is seen",
+        "non-commercial use",
+        hub="ufldl-stanford/svhn",
+        sizes=(231_054, 4_701, 13_068),
+        image_shape=(3, 54, 54),
+        size=(64, 64),
+        mode="colour",
+        fit="stretch",
+        boxes=True,
+        view=RandomCrop(size=54, of=64),
+        folder="full_numbers",
+        splits=("train", "extra", "validation", "test"),
+        held_out=4_701,
     ),
     "images": KnownSet(
         "your own: a folder of pictures, a folder of parquet files, or a Hub name",

@@ -17,20 +17,25 @@ ALIASES = {
 """What splits and their folders are called, in either case."""
 
 MNIST_SIZE, MNIST_HELD_OUT = 60_000, 10_000
+MOST_HELD_OUT = 10_000
 
 
-def assign_splits(counts: Mapping[str, int]) -> tuple[dict[str, Int[np.ndarray, " n"]], str]:
+def assign_splits(
+    counts: Mapping[str, int], most: int = MOST_HELD_OUT
+) -> tuple[dict[str, Int[np.ndarray, " n"]], str]:
     """Say for every stored picture which split it goes into.
 
     Splits that are stored are used as they are. One that is missing is held out of train: a tenth
-    of it, at least one picture and at most 10,000, drawn by a fixed shuffle that depends on nothing
-    but the number of pictures, so that it is the same for every training seed (and sets stored
-    class by class are split fairly). The exception is a train split of exactly 60,000 beside a test
-    split, as of MNIST and Fashion-MNIST, whose last 10,000 are by custom the validation set. If
-    there is but one split, it counts as train, whatever its name; other names are left aside.
+    of it, at least one picture and at most 10,000 (or `most`), drawn by a fixed shuffle that
+    depends on nothing but the number of pictures, so that it is the same for every training seed
+    (and sets stored class by class are split fairly). The exception is a train split of exactly
+    60,000 beside a test split, as of MNIST and Fashion-MNIST, whose last 10,000 are by custom the
+    validation set. If there is but one split, it counts as train, whatever its name; other names
+    are left aside.
 
     Args:
         counts: how many pictures each stored split has.
+        most: the most pictures to hold out for one split.
 
     Returns:
         For each stored split an index into `SPLITS` per picture, -1 for none; and a sentence that
@@ -55,7 +60,7 @@ def assign_splits(counts: Mapping[str, int]) -> tuple[dict[str, Int[np.ndarray, 
     }
     missing = [split for split in SPLITS if split not in named.values()]
     total = sum(counts[name] for name in train)
-    order, sentence = _held_out(total, missing)
+    order, sentence = _held_out(total, missing, most)
     targets = np.zeros(total, dtype=np.int64)
     for split, indices in order.items():
         targets[indices] = SPLITS.index(split)
@@ -66,14 +71,14 @@ def assign_splits(counts: Mapping[str, int]) -> tuple[dict[str, Int[np.ndarray, 
     return assigned, sentence
 
 
-def _held_out(total: int, missing: list[str]) -> tuple[dict[str, list[int]], str]:
+def _held_out(total: int, missing: list[str], most: int) -> tuple[dict[str, list[int]], str]:
     """Indices for each missing split, and a sentence about them."""
     if not missing:
         return {}, "splits as stored"
     if total == MNIST_SIZE and missing == ["validation"]:
         kept = MNIST_SIZE - MNIST_HELD_OUT
         return {"validation": list(range(kept, total))}, "validation: the last 10,000 of train"
-    each = max(1, min(10_000, total // 10))
+    each = max(1, min(most, total // 10))
     if total <= each * len(missing):
         raise DataError(
             f"expected at least {len(missing) + 1} pictures to hold {' and '.join(missing)} out of "

@@ -1,0 +1,109 @@
+"""Decoded images of one split, as they are stored and as a model sees them."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int, Int64, UInt8
+
+from draw.data.batches import spread
+from draw.data.splits import SPLITS
+from draw.data.views import Made, Shape, View, taken
+from draw.noise import VIEW_EVALUATION, generator
+
+BLOCK = 1000
+"""So many images of a fixed set are made from one generator; another number is another set."""
+FIXED_SEED = 0
+"""Of the images made for validation and test: the same on every machine, for every run."""
+IMAGES_OF_MEAN = 10_000
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """One split of a data set, decoded."""
+
+    name: str
+    split: str
+    images: UInt8[np.ndarray, "n channels rows columns"]
+    """As stored: a read-only memory map. With a view a model never sees these themselves."""
+    labels: Int64[np.ndarray, " n"] | None
+    source: str
+    """Where the images came from, and what was held out, for reports."""
+    fingerprint: str
+    """SHA-256 of the images."""
+    binary: bool
+    """Every pixel is 0 or 255: binarized once and for all ("static"). Views leave it so."""
+    view: View | None = None
+    """What makes the images that a model sees out of the stored ones, if anything does."""
+
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+        return len(self.images)
+
+    @property
+    def stored_shape(self) -> Shape:
+        """Channels, rows, columns of one image as stored."""
+        channels, rows, columns = self.images.shape[1:]
+        return channels, rows, columns
+
+    @property
+    def image_shape(self) -> Shape:
+        """Channels, rows, columns of one image as a model sees it."""
+        return self.view.image_shape(self.stored_shape) if self.view else self.stored_shape
+
+    def batch(self, indices: Int[np.ndarray, " batch"], random: np.random.Generator) -> Made:
+        """Images by number as a model sees them in training, and their labels.
+
+        Args:
+            indices: numbers of the stored images.
+            random: for the view; images without one come as they are stored.
+        """
+        if self.view is None:
+            return self.images[indices], taken(self.labels, indices)
+        return self.view.make(self.images, self.labels, indices, random)
+
+    def blocks(self) -> Iterator[Made]:
+        """All images in order as a model sees them in evaluation, some at a time.
+
+        They are the same at every use, whatever the seed of a run.
+        """
+        view = self.view.fixed() if self.view else None
+        for block, start in enumerate(range(0, self.count, BLOCK)):
+            indices = np.arange(start, min(start + BLOCK, self.count))
+            random = generator(FIXED_SEED, VIEW_EVALUATION, SPLITS.index(self.split), block)
+            yield replace(self, view=view).batch(indices, random)
+
+    def fixed(self) -> "ImageSet":
+        """These images as a model sees them in evaluation, made once and kept in memory."""
+        if self.view is None:
+            return self
+        made, labels = zip(*self.blocks(), strict=True)
+        images = np.concatenate(made)
+        return replace(
+            self,
+            images=images,
+            labels=None if labels[0] is None else np.concatenate(labels),
+            source=f"{self.source}; {self.view.fixed().description(self.stored_shape)}",
+            fingerprint=hashlib.sha256(images.data).hexdigest(),
+            view=None,
+        )
+
+    def mean(self) -> Float[np.ndarray, "channels rows columns"]:
+        """The mean image as a model sees it in training, in [0, 1], of some of the images."""
+        some = spread(self.count, IMAGES_OF_MEAN)
+        if self.view is not None:  # a few stored images make many
+            some = np.resize(some, IMAGES_OF_MEAN)
+        random = generator(FIXED_SEED, VIEW_EVALUATION, SPLITS.index(self.split))
+        images, _ = self.batch(some, random)
+        return np.asarray(images.mean(0, dtype=np.float64) / 255)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The three splits of a data set."""
+
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
