@@ -17,6 +17,7 @@ from benchmarks.command import run
 
 JAX = " jax" if find_spec("jax") else ""
 SECTIONS = {
+    "Matrix products at best": "peak",
     "Training step, MNIST": f"train_step --ways eager reference fused floor{JAX}",
     "Training step, MNIST without attention": "train_step --row mnist-no-attention",
     "Training step, SVHN": "train_step --row svhn",

@@ -19,6 +19,7 @@ from benchmarks import (
     growth,
     measure,
     memory,
+    peak,
     train_step,
 )
 from benchmarks.comparison import Comparison
@@ -195,6 +196,14 @@ def test_first_step(results: Path) -> None:
     for stages in only_result(results)["seconds"].values():
         parts = [stages[stage] for stage in first_step.STAGES[:-1]]
         assert stages["until the first update"] == pytest.approx(sum(parts))
+
+
+@pytest.mark.parametrize("kernel", ["fused"], indirect=True)
+def test_peak(results: Path, kernel: str) -> None:
+    peak.main(rounds=1)
+    found = only_result(results)["gigaflops"]
+    assert found["fp32"]["peak"] > 0
+    assert found["bf16"]["images_per_second_at_peak"] > 0
 
 
 def test_all_benchmarks_exist() -> None:

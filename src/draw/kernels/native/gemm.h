@@ -4,6 +4,8 @@
 // AVX-512 and AVX2 by what the processor has); plain loops stand in for types it does not serve.
 #pragma once
 
+#include <omp.h>
+
 #include <algorithm>
 #include <vector>
 
@@ -101,6 +103,22 @@ template <class Op> inline double products_error() {
   }
   if (products.release) products.release(true);
   return worst;
+}
+
+// GFLOP/s of all threads together, each multiplying one block that stays in its cache.
+template <class Op> inline double products_speed(int64_t repeats) {
+  constexpr int64_t M = 64, N = 64, K = 512;
+  const int threads = omp_get_max_threads();
+  const double began = omp_get_wtime();
+#pragma omp parallel num_threads(threads)
+  {
+    std::vector<Op> A(M * K), B(K * N);
+    std::vector<float> C(M * N);
+    for (int64_t i = 0; i < repeats; i++)
+      gemm(M, N, K, A.data(), K, B.data(), C.data(), N, false);
+    if (products.release) products.release(true);
+  }
+  return 2e-9 * M * N * K * repeats * threads / (omp_get_wtime() - began);
 }
 
 constexpr int64_t BLOCK = 64;  // columns of a packed block: an LSTM's four gates of 16 units

@@ -36,6 +36,11 @@ double draw_products_error(int bf16) {
   return bf16 ? draw::products_error<draw::Bf16>() : draw::products_error<float>();
 }
 
+// How fast those functions are at best, in GFLOP/s (benchmarks/peak.py).
+double draw_products_speed(int bf16, int64_t repeats) {
+  return bf16 ? draw::products_speed<draw::Bf16>(repeats) : draw::products_speed<float>(repeats);
+}
+
 // Bytes that `saved` must have. type: 0 double, 1 float, 2 float with bfloat16 products.
 int64_t draw_saved_bytes(int type, const draw::Shape *shape) {
   draw::Arena count{nullptr};
