@@ -18,8 +18,9 @@ demo: .venv/ready
 	@if [ -e "$(DEMO)" ]; then echo "$(DEMO) exists already: rename or remove it, or make demo DEMO=another"; exit 1; fi
 	$(BIN)/draw train digits --out $(DEMO) $(DEMO_FLAGS)
 
+# Two tests at a time with one thread each: more threads than cores would wait for one another.
 test: .venv/ready
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 lint: .venv/ready
 	$(BIN)/ruff check
