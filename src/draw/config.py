@@ -164,15 +164,17 @@ ModelConfig = DRAWConfig | ClassifierConfig | ConvnetConfig
 
 
 def model_config(values: dict[str, Any]) -> ModelConfig:
-    """A model's config from plain values: of the first kind that has fields of all their names.
+    """A model's config from plain values; its kind is the one that has most of their names.
 
     Raises:
         ValueError: if a field is unknown or has a value that does not fit.
     """
-    for kind in (DRAWConfig, ClassifierConfig, ConvnetConfig):
-        if set(values) <= {field.name for field in dataclasses.fields(kind)}:
-            return cast(ModelConfig, from_dict(kind, values))
-    return cast(ModelConfig, from_dict(DRAWConfig, values))
+    kinds = DRAWConfig, ClassifierConfig, ConvnetConfig
+    kind = max(
+        kinds,
+        key=lambda kind: len({field.name for field in dataclasses.fields(kind)} & set(values)),
+    )
+    return cast(ModelConfig, from_dict(kind, values))
 
 
 @dataclass(frozen=True)
