@@ -10,6 +10,7 @@ from collections.abc import Callable
 import tyro
 
 from draw.cli.datasets import data_check, data_list, data_prepare
+from draw.cli.figures import figure
 from draw.cli.measuring import evaluate, info
 from draw.cli.showing import animate, reconstruct, sample
 from draw.cli.training import run_train, train
@@ -30,6 +31,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "sample": sample,
     "reconstruct": reconstruct,
     "animate": animate,
+    "figure": figure,
     "evaluate": evaluate,
     "info": info,
 }
