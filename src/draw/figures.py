@@ -92,6 +92,7 @@ def samples_figure(
         out: a .png or .webp file.
         width: pixels to aim at.
     """
+    check_suffix(out, (".png", ".webp"))  # before the search for the nearest, which takes a while
     images = model.generate(n, seed=seed).images[-1].cpu()
     result: dict[str, Any] = {"images": n}
     neighbours = None

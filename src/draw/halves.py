@@ -32,8 +32,8 @@ from torch.nn.functional import max_pool2d
 from draw.model import DRAW
 from draw.outputs import Trajectory
 
-SHARE = 0.75
-"""Of the ink of a half that has to be on one digit."""
+SHARE = 2 / 3
+"""Of the ink of a half that has to be on one digit: by eye, what looks like one after the other."""
 GROWN = 1
 """Pixels by which pieces grow before they are told apart, so that gaps in a stroke of up to twice
 as many are none."""
@@ -196,7 +196,7 @@ def ink_on(
         found: the digits of its final images.
     """
     canvases = drawn.canvases[:, found.two]
-    start = canvas_0.expand_as(canvases[:1])
+    start = canvas_0.detach().expand_as(canvases[:1])
     there = torch.cat([start, canvases]).sigmoid().mean(2)
     stays = there.flip(0).cummin(0).values.flip(0)
     return torch.einsum("tbyx,bdyx->tbd", stays.diff(dim=0), found.digits[found.two].to(stays))

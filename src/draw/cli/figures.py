@@ -9,6 +9,7 @@ from tyro.conf import Positional, UseAppendAction, arg
 from draw.cli.options import (
     DataOptions,
     ModelOptions,
+    at_least,
     done,
     images_for,
     load,
@@ -39,6 +40,10 @@ class FigureOptions:
     """Figure 3: a window, in pixels counted from 1; repeat it for more. By default the paper's."""
     filters: int | None = None
     """Figure 3: filters along one side of a window, N; by default 12."""
+    name: Annotated[str | None, arg(name="data.name")] = None
+    """Figures 6, 9 and 12: another data set than the model was trained on; see draw data list."""
+    path: Annotated[str | None, arg(name="data.path")] = None
+    """Figures 6, 9 and 12: where its training images are, if not where they were."""
     weights: Literal["best", "last"] = "best"
     """Of a run: those with the lowest validation bound, or the last ones."""
     seed: int = 0
@@ -50,7 +55,6 @@ class FigureOptions:
 def figure(
     number: Annotated[Positional[Literal[3, 6, 7, 8, 9, 10, 11, 12]], arg(metavar="N")],
     options: Annotated[FigureOptions, arg(name="")],
-    data: Annotated[DataOptions, arg(name="")],
 ) -> None:
     """Make one of the paper's figures, from any model.
 
@@ -73,9 +77,10 @@ def figure(
     12  CIFAR-10 images, as 6.
 
     A model of another data set will do: the words say what it was trained on. 6, 9 and 12 look at
-    its training images; --data.path says where they are, if they have moved.
+    its training images.
 
-    Examples:
+    For example:
+
     draw figure 3 photo.jpg --window 100 80 4 2 --window 100 80 12 1
 
     draw figure 7 runs/mnist --without runs/mnist-no-attention
@@ -85,15 +90,14 @@ def figure(
     Args:
         number: which figure.
         options: from what, and how.
-        data: which images, for 6, 9 and 12.
     """
-    _refuse_what_does_not_apply(number, options, data)
+    _refuse_what_does_not_apply(number, options)
     out = options.out or Path(f"figure-{number}.png")
     match number:
         case 3:
             result = _figure_3(options, out)
         case 6 | 9 | 12:
-            result = _figure_6(number, options, data, out)
+            result = _figure_6(number, options, out)
         case 7 | 10:
             result = _figure_7(number, options, out)
         case 8:
@@ -111,11 +115,11 @@ def _figure_3(options: FigureOptions, out: Path) -> dict[str, Any]:
     return window_figure(picture, options.window, filters, out)
 
 
-def _figure_6(number: int, options: FigureOptions, data: DataOptions, out: Path) -> dict[str, Any]:
+def _figure_6(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
     from draw.figures import WIDTH, samples_figure
 
     loaded = _load(options, options.source)
-    training = images_for(loaded, dataclasses.replace(data, split="train"))[0]
+    training = images_for(loaded, DataOptions("train", options.name, options.path))[0]
     made = samples_figure(
         loaded.model, _count(options, 64), options.seed, training, out, width=WIDTH
     )
@@ -163,7 +167,9 @@ def _named(source: str | None) -> str:
 
 
 def _count(options: FigureOptions, default: int) -> int:
-    return default if options.n is None else options.n
+    count = default if options.n is None else options.n
+    at_least(("--n", count, 1))
+    return count
 
 
 def _origin(number: int, options: FigureOptions, loaded: "LoadedModel") -> dict[str, Any]:
@@ -180,13 +186,14 @@ def _origin(number: int, options: FigureOptions, loaded: "LoadedModel") -> dict[
     return {"model": loaded.source, "data": name, "seed": options.seed}
 
 
-def _refuse_what_does_not_apply(number: int, options: FigureOptions, data: DataOptions) -> None:
+def _refuse_what_does_not_apply(number: int, options: FigureOptions) -> None:
     given = {
         "--n": (options.n is not None, (6, 7, 8, 9, 10, 12)),
         "--without": (options.without is not None, (7, 10)),
         "--window": (bool(options.window), (3,)),
         "--filters": (options.filters is not None, (3,)),
-        "--data.name, --data.path and --split": (data != DataOptions(), (6, 9, 12)),
+        "--data.name": (options.name is not None, (6, 9, 12)),
+        "--data.path": (options.path is not None, (6, 9, 12)),
     }
     for flag, (used, figures) in given.items():
         if used and number not in figures:

@@ -36,7 +36,8 @@ def train(
     preset's values. Ctrl-C saves, and says how to go on. At the end the test bound is printed, and
     samples.png, generation.gif, reconstructions.png and curves.png are in the run folder.
 
-    Examples:
+    For example:
+
     draw train mnist-small --data.path FOLDER-OF-PARQUET-FILES
 
     draw train mnist --model.glimpses 32 --train.learning-rate 3e-4 --out runs/mnist-32

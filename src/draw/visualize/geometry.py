@@ -92,7 +92,7 @@ def default_windows(rows: int, columns: int, size: int = 12) -> tuple[Window, ..
 
 def make_window(g_x: float, g_y: float, delta: float, sigma: float) -> Window:
     """A window of intensity 1 from its numbers in pixels."""
-    return Window(*map(torch.tensor, (float(g_x), float(g_y), float(delta), float(sigma), 1.0)))
+    return Window(*map(torch.tensor, (g_x, g_y, delta, sigma, 1.0)))
 
 
 def _draw_grid(axes: Any, image: Float[Tensor, "channels rows columns"]) -> None:
@@ -113,8 +113,8 @@ def _draw_grid(axes: Any, image: Float[Tensor, "channels rows columns"]) -> None
             axes.add_patch(Circle((x, y), sigma, facecolor=(*FILTERS, 0.35), edgecolor=FILTERS))
     axes.plot(g_x, g_y, "o", color=CENTRE, markersize=6)
     beyond = ys[-1] + 2 * sigma
-    _measure(axes, (xs[0], beyond), (xs[1], beyond), r"$\delta$", (0, -11))
-    _measure(axes, (xs[-1], ys[0]), (xs[-1] + sigma, ys[0]), r"$\sigma$", (13, 0))
+    _measure(axes, (xs[0], beyond), (xs[1], beyond), r"$\delta$", (0.0, -11.0))
+    _measure(axes, (xs[-1], ys[0]), (xs[-1] + sigma, ys[0]), r"$\sigma$", (13.0, 0.0))
     axes.set_xticks([1, g_x, columns], ["$a=1$", "$g_X$", "$A$"], fontsize=11)
     axes.set_yticks([1, g_y, rows], ["$b=1$", "$g_Y$", "$B$"], fontsize=11)
     axes.tick_params(length=3)
