@@ -232,9 +232,19 @@ def test_figure_3_marks_centre_stride_and_sigma(tmp_path: Path, drawn: list[Figu
 
 def test_the_default_windows_are_the_papers_kinds() -> None:
     near, sharp, blurred = default_windows(28, 28, 12)
-    assert near.delta < sharp.delta == blurred.delta == pytest.approx(27 / 11)
+    assert near.delta < sharp.delta == blurred.delta == pytest.approx(28 / 12)
     assert sharp.sigma < near.sigma < blurred.sigma
     assert {float(window.g_x) for window in (near, sharp, blurred)} == {14.5}
+    # Also where the image is not square, no filter is outside.
+    wide = default_windows(30, 50, 10)[1]
+    assert filter_centres(wide.g_y, wide.delta, 10)[[0, -1]].tolist() == [2, 29]
+
+
+def test_lines_leave_large_pictures_visible(tmp_path: Path, drawn: list[Figure]) -> None:
+    image = torch.rand(1, 600, 700)
+    window_geometry(image, [make_window(350.0, 300.0, 20.0, 200.0)], tmp_path / "a.png")
+    widths = [axes.patches[0].get_linewidth() for axes in drawn[0].subfigs[1].axes[:1]]
+    assert 1 < widths[0] < 10
 
 
 def test_the_filters_that_the_figure_shows_are_those_that_read() -> None:

@@ -20,8 +20,8 @@ GRID = 3
 MAX_WINDOWS = 6
 ROW, DPI = 1.75, 200
 """Inches of a row on the right, dots per inch."""
-PIXELS = 96
-"""Per inch, as `window_box` counts them for the line of a rectangle."""
+PIXELS, THINNEST = 96, 1.0
+"""Per inch, as `window_box` counts them for a rectangle; points of its line at least."""
 SUFFIXES = (".png", ".svg", ".pdf")
 FILTERS, CENTRE = (tuple(part / 255 for part in colour) for colour in (READ_COLOUR, WRITE_COLOUR))
 
@@ -75,14 +75,16 @@ def window_geometry(
 
 
 def default_windows(rows: int, columns: int, size: int = 12) -> tuple[Window, ...]:
-    """The paper's three: near and blurred, whole and sharp, whole and blurred.
+    """The paper's kinds: near and blurred, whole and sharp, whole and blurred.
+
+    The whole is the largest square in the middle, each filter in one of N x N fields.
 
     Args:
         rows: height of the image in pixels, B.
         columns: width of the image in pixels, A.
         size: filters along one side, N.
     """
-    whole = (max(rows, columns) - 1) / max(size - 1, 1)
+    whole = min(rows, columns) / size
     kinds = ((0.4, 0.5), (1.0, 0.1), (1.0, 1.0))
     return tuple(
         make_window((columns + 1) / 2, (rows + 1) / 2, whole * stride, whole * sigma)
@@ -160,7 +162,7 @@ def _draw_window(
     box = window_box(window, size, rows, columns, scale)
     if box is not None:
         left, top, right, bottom = (edge / scale + 0.5 for edge in box[:4])
-        line = box.line_width * 72 / PIXELS
+        line = max(THINNEST, box.line_width / scale * ROW * 72 / max(rows, columns))
         on_image.add_patch(
             Rectangle(
                 (left, top), right - left, bottom - top, fill=False, edgecolor=FILTERS,
