@@ -265,6 +265,18 @@ def test_glimpses_and_their_numbers(
     assert result["labels"] == test.labels[result["numbers"]].tolist()
 
 
+def test_figures_5_and_11_of_a_classifier(
+    digits: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(digits)
+    command(monkeypatch, "figure", "5", "run", "--n", "2", "--json", "5.json")
+    assert "the paper's figure 5 is of cluttered-mnist" in capsys.readouterr().out
+    assert len(json.loads(Path("5.json").read_text())["labels"]) == 2
+    assert width("figure-5.png") > 200
+    command(monkeypatch, "figure", "11", "run")
+    assert width("figure-11.png") > 200
+
+
 def test_evaluate_and_info_of_a_classifier(
     digits: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

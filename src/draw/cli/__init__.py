@@ -10,6 +10,7 @@ from collections.abc import Callable
 import tyro
 
 from draw.cli.datasets import data_check, data_list, data_prepare
+from draw.cli.figures import figure
 from draw.cli.measuring import evaluate, info
 from draw.cli.showing import animate, glimpses, reconstruct, sample
 from draw.cli.training import run_train, train
@@ -32,6 +33,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "reconstruct": reconstruct,
     "animate": animate,
     "glimpses": glimpses,
+    "figure": figure,
     "evaluate": evaluate,
     "info": info,
 }

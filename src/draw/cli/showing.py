@@ -1,7 +1,7 @@
 """draw sample, reconstruct, animate and glimpses: pictures from a model."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from tyro.conf import arg
 
@@ -22,18 +22,12 @@ def sample(
         out: picture to write (.png or .webp).
         nearest: show the nearest training images (L2) beside the last column.
     """
-    from draw.report import nearest_in_training
-    from draw.visualize import last_column, sample_grid
+    from draw.figures import samples_figure
 
     loaded = load(options)
-    images = loaded.drawing.generate(n, seed=options.seed).images[-1].cpu()
-    result = {"model": loaded.source, "seed": options.seed, "images": n, "picture": str(out)}
-    neighbours = None
-    if nearest:
-        training = images_for(loaded, DataOptions("train"))[0]
-        neighbours, numbers, distances = nearest_in_training(last_column(images), training)
-        result["nearest"] = {"numbers": numbers.tolist(), "distances": distances.tolist()}
-    sample_grid(images, out, neighbours=neighbours)
+    training = images_for(loaded, DataOptions("train"))[0] if nearest else None
+    result = {"model": loaded.source, "seed": options.seed, "picture": str(out)}
+    result |= samples_figure(loaded.drawing, n, options.seed, training, out)
     done(out, options.json, result)
 
 
@@ -100,6 +94,7 @@ def animate(
         n: how many images.
         out: .gif, .webp or .mp4 for an animation; .png for steps side by side.
     """
+    from draw.figures import written
     from draw.visualize import animate as animation
     from draw.visualize import generation_strip
 
@@ -110,15 +105,13 @@ def animate(
         generation_strip(trajectory, out, write_size=write_size)
     else:
         animation(trajectory, out, write_size=write_size)
-    result: dict[str, Any] = {
+    result = {
         "model": loaded.source,
         "seed": options.seed,
         "images": n,
         "picture": str(out),
+        **written(trajectory),
     }
-    if trajectory.write_windows is not None:
-        windows = trajectory.write_windows._asdict().items()
-        result["write_windows"] = {name: value.mT.tolist() for name, value in windows}
     done(out, options.json, result)
 
 

@@ -40,7 +40,8 @@ def train(
     samples.png, generation.gif, reconstructions.png and curves.png are in the run folder; of a
     classifier, the test error, glimpses.png and curves.png.
 
-    Examples:
+    For example:
+
     draw train mnist-small --data.path FOLDER-OF-PARQUET-FILES
 
     draw train mnist --model.glimpses 32 --train.learning-rate 3e-4 --out runs/mnist-32

@@ -12,6 +12,7 @@ whole or not at all, and returns its path.
 
 from draw.visualize.animation import animate
 from draw.visualize.curves import classification_curves, training_curves
+from draw.visualize.geometry import window_geometry
 from draw.visualize.glimpses import glimpse_strip
 from draw.visualize.grids import last_column, nearest_images, reconstruction_grid, sample_grid
 from draw.visualize.strips import generation_strip, reconstruction_strip
@@ -30,4 +31,5 @@ __all__ = [
     "sample_grid",
     "training_curves",
     "window_box",
+    "window_geometry",
 ]
