@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch._subclasses import FakeTensorMode
 
 import oracle
 from draw.classifier import Classifier
 from draw.config import ClassifierConfig
 from draw.errors import DrawError
+from draw.kernels.errors import KernelUnavailableError
 from draw.kernels.glimpses import look, look_backward
 from draw.kernels.native import GLIMPSES_PARAMETERS, shape_of_classifier
 
@@ -176,3 +178,16 @@ def test_a_changed_classifier_is_what_runs(kernel: str) -> None:
     assert "its own look" in blind.kernel.reason
     a, b = (blind(torch.rand(1, 1, 9, 7)).logits for _ in range(2))
     assert torch.equal(a, b)
+
+
+@only_fused
+def test_on_a_gpu_fused_refuses_and_auto_says_why(kernel: str) -> None:
+    models = [Classifier(dataclasses.replace(SMALL, kernel=asked)) for asked in ("auto", kernel)]
+    with FakeTensorMode():  # a device that need not be there
+        for model in models:
+            model.h_0 = torch.nn.Parameter(torch.empty(SMALL.hidden_size, device="cuda"))
+    auto, fused = models
+    assert auto.kernel.name == "reference"
+    assert "the model is on cuda" in auto.kernel.reason
+    with pytest.raises(KernelUnavailableError, match=r"on cuda; choose the kernel 'auto' or"):
+        fused(torch.rand(2, 1, 9, 7))

@@ -150,27 +150,45 @@ FUSED = Kernel("fused", "compiled")
 )
 def test_what_the_fused_kernel_cannot_take(changed, device, dtype, says) -> None:
     arguments = changed, torch.device(device), dtype
-    fallen_back = for_model(FUSED, "auto", *arguments)
+    fallen_back = for_model(FUSED, "auto", *arguments, graph=True)
     assert fallen_back.name == "reference"
     with pytest.raises(KernelUnavailableError, match=says):
-        for_model(FUSED, "fused", *arguments)
-    assert for_model(FUSED, "auto", None, torch.device("cpu"), torch.float32) == FUSED
+        for_model(FUSED, "fused", *arguments, graph=True)
+    assert for_model(FUSED, "auto", None, torch.device("cpu"), torch.float32, graph=True) == FUSED
 
 
 def test_on_a_gpu_it_is_a_graph_if_asked_for() -> None:
     gpu = None, torch.device("cuda"), torch.float32
-    assert for_model(FUSED, "fused", *gpu).name == "graph"
-    assert for_model(FUSED, "auto", *gpu).name == "reference"
-    assert for_model(Kernel("reference", "as asked"), "reference", *gpu).reason == "as asked"
+    assert for_model(FUSED, "fused", *gpu, graph=True).name == "graph"
+    assert for_model(FUSED, "auto", *gpu, graph=True).name == "reference"
+    asked = Kernel("reference", "as asked")
+    assert for_model(asked, "reference", *gpu, graph=True).reason == "as asked"
+
+
+@pytest.mark.parametrize("found", [FUSED, Kernel("reference", "no C++ compiler")])
+def test_a_model_without_a_graph_has_no_fused_kernel_on_a_gpu(found: Kernel) -> None:
+    gpu = None, torch.device("cuda"), torch.float32
+    kernel = for_model(found, "auto", *gpu, graph=False)
+    assert (kernel.name, kernel.reason[-7:]) == ("reference", "on cuda")
+    with pytest.raises(KernelUnavailableError, match=r"on cuda; choose the kernel 'auto' or"):
+        for_model(found, "fused", *gpu, graph=False)
+
+
+def test_fused_is_not_replaced_in_silence_on_the_cpu_of_a_machine_with_a_gpu() -> None:
+    not_compiled = Kernel("reference", "the fused one cannot run: no C++ compiler")
+    cpu = None, torch.device("cpu"), torch.float32
+    assert for_model(not_compiled, "auto", *cpu, graph=True) == not_compiled
+    with pytest.raises(KernelUnavailableError, match=r"no C\+\+ compiler; choose"):
+        for_model(not_compiled, "fused", *cpu, graph=True)
 
 
 def test_autocast_to_other_numbers_takes_the_reference() -> None:
     cpu = torch.device("cpu")
     with torch.autocast("cpu", torch.float16):
-        kernel = for_model(FUSED, "auto", None, cpu, torch.float32)
+        kernel = for_model(FUSED, "auto", None, cpu, torch.float32, graph=True)
     assert "not torch.float16" in kernel.reason
     with torch.autocast("cpu", torch.bfloat16):
-        assert for_model(FUSED, "auto", None, cpu, torch.float32) == FUSED
+        assert for_model(FUSED, "auto", None, cpu, torch.float32, graph=True) == FUSED
 
 
 class TwiceAsBold(DRAW):

@@ -96,12 +96,9 @@ class Classifier(
         if type(self.lstm) is not LSTMCell:
             changed = "lstm"
         weights = self.h_0
-        kernel = choice.for_model(
-            self._kernel, self.config.kernel, changed, weights.device, weights.dtype
+        return choice.for_model(
+            self._kernel, self.config.kernel, changed, weights.device, weights.dtype, graph=False
         )
-        if kernel.name == "graph":
-            return choice.Kernel("reference", "the classifier has no graph")
-        return kernel
 
     def _read(
         self, images: Float[Tensor, "batch channels rows columns"], h: Float[Tensor, "batch hidden"]

@@ -89,7 +89,12 @@ class DRAW(
         """The implementation of the unroll that runs, and why: `DRAWConfig.kernel`, resolved."""
         weights = self.canvas_0
         return choice.for_model(
-            self._kernel, self.config.kernel, self._changed(), weights.device, weights.dtype
+            self._kernel,
+            self.config.kernel,
+            self._changed(),
+            weights.device,
+            weights.dtype,
+            graph=True,
         )
 
     def _changed(self) -> str | None:

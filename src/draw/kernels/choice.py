@@ -46,7 +46,13 @@ def choose(asked: Literal["auto", "reference", "fused"]) -> Kernel:
 
 
 def for_model(
-    kernel: Kernel, asked: str, changed: str | None, device: torch.device, dtype: torch.dtype
+    kernel: Kernel,
+    asked: str,
+    changed: str | None,
+    device: torch.device,
+    dtype: torch.dtype,
+    *,
+    graph: bool,
 ) -> Kernel:
     """The implementation for a model as it is now: the compiled one knows only the paper's.
 
@@ -56,17 +62,18 @@ def for_model(
         changed: a part of the model that is not draw's own.
         device: where the model is.
         dtype: of its weights.
+        graph: whether its loop can be a CUDA graph, which is what 'fused' means on a GPU.
 
     Raises:
         KernelUnavailableError: if 'fused' is asked for and cannot take this model.
     """
     if asked == "reference":
         return kernel
-    if device.type == "cuda":
+    if device.type == "cuda" and graph:
         return _on_a_gpu(asked)
-    if kernel.name == "reference":
-        return kernel
     reason = _obstacle(changed, device.type, dtype)
+    if reason is None and kernel.name == "reference":
+        reason = kernel.reason
     if reason is None:
         return kernel
     if asked == "fused":

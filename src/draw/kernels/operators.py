@@ -57,14 +57,8 @@ def unroll(
 
 
 @unroll.register_fake
-def _(
-    images: Tensor,
-    noise: Tensor,
-    parameters: Sequence[Tensor],
-    shape: Sequence[int],
-    bf16: bool,
-    keep: bool,
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _(*inputs: Any) -> tuple[Tensor, ...]:  # torch gives them in order, whatever the call was
+    images, _, _, shape, bf16, keep = inputs
     size = saved_bytes(UNROLL, Kind(images.dtype, bf16), shape, len(images)) if keep else 0
     return *_outputs(images, shape), images.new_empty(size, dtype=torch.uint8)
 
@@ -102,19 +96,8 @@ def unroll_backward(
 
 
 @unroll_backward.register_fake
-def _(
-    dcanvas: Tensor,
-    dkl: Tensor,
-    dlog_ratio: Tensor,
-    images: Tensor,
-    noise: Tensor,
-    kept: Tensor,
-    parameters: Sequence[Tensor],
-    shape: Sequence[int],
-    bf16: bool,
-    for_images: bool,
-    for_noise: bool,
-) -> list[Tensor]:
+def _(*inputs: Any) -> list[Tensor]:
+    *_, images, noise, _, parameters, _, _, for_images, for_noise = inputs
     return _gradients(images, noise, parameters, for_images, for_noise)
 
 
@@ -177,13 +160,8 @@ def trajectory(
 
 
 @trajectory.register_fake
-def _(
-    images: Tensor | None,
-    noise: Tensor,
-    parameters: Sequence[Tensor],
-    shape: Sequence[int],
-    bf16: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _(*inputs: Any) -> tuple[Tensor, ...]:
+    images, noise, _, shape, _ = inputs
     return _steps(noise, shape, reads=images is not None)
 
 

@@ -2,9 +2,7 @@
 // for the others.
 #pragma once
 
-#include <omp.h>
-
-#include "weights.h"
+#include "pass.h"
 
 namespace draw {
 
@@ -26,70 +24,37 @@ template <class Op> struct ForwardSpace {
   }
 };
 
-template <class Op> struct Forward {
+template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpace<Op>> {
+  using Base = DrawingPass<Op, ForwardWeights, ForwardSpace<Op>>;
+  using Base::Base, Base::l, Base::call, Base::saved, Base::weights, Base::bias, Base::noise;
   using R = Real<Op>;
-  Layout<Op> l;
-  const Call &call;
-  int64_t threads;
-  ForwardWeights<Layout<Op>> weights;
-  Saved<Op> saved;
-  R *cell[2];      // the LSTMs' c, [batch, hidden]
-  R *of_x;         // without attention: x's share of the encoder's gates, [batch, gates]
-  Op *x_operand;   // and x as operand, [batch, seen]
-  R *zeros;        // stands in for images beyond the batch
-  Vec<R> *x_lanes;  // [blocks, pixels]
-  R *canvas;       // [blocks, pixels, 16 lanes], or [batch, pixels] without attention
-  std::vector<ForwardSpace<Op>> space;
+  R *cell[2];     // the LSTMs' c, [batch, hidden]
+  R *of_x;        // without attention: x's share of the encoder's gates, [batch, gates]
+  Op *x_operand;  // and x as operand, [batch, seen]
+  R *canvas;
 
-  Forward(const Call &call, int64_t threads)
-      : l(call.shape), call(call), threads(threads), space(threads) {}
-
-  int64_t reserve(void *scratch) {
-    Arena arena{static_cast<char *>(scratch)}, kept{static_cast<char *>(call.saved)};
-    saved.reserve(call.saved ? kept : arena, l, call.saved);
-    weights.reserve(arena, l);
+  void reserve(Arena &arena) {
+    Base::reserve(arena);
     for (R *&c : cell) c = arena.take<R>(l.batch * l.hidden);
-    zeros = arena.take<R>(std::max(l.pixels, l.n.latent));
     canvas = arena.take<R>(l.batch * l.pixels);
-    if (l.gaussian) {
-      x_lanes = arena.take<Vec<R>>(l.blocks * l.pixels);
-    } else {
-      of_x = arena.take<R>(l.batch * l.gates);
-      x_operand = arena.take<Op>(l.batch * l.seen);
-    }
-    const int64_t rows = slice_blocks(l.blocks, threads) * LANES;
-    for (auto &own : space) own.reserve(arena, l, rows);
-    return arena.used;
-  }
-
-  bool encodes() const { return call.images; }
-  R *parameter(Parameter which) const { return static_cast<R *>(call.parameters[which]); }
-  R *const *parameters() const { return reinterpret_cast<R *const *>(call.parameters); }
-  const R *noise(int64_t t, int64_t image) const {
-    return image < l.n.batch
-               ? static_cast<R *>(call.noise) + (t * l.n.batch + image) * l.n.latent
-               : zeros;
-  }
-  const R *x(int64_t image) const {
-    return image < l.n.batch ? static_cast<R *>(call.images) + image * l.pixels : zeros;
+    if (l.gaussian) return;
+    of_x = arena.take<R>(l.batch * l.gates);
+    x_operand = arena.take<Op>(l.batch * l.seen);
   }
 
   void run() {
-    std::fill(zeros, zeros + std::max(l.pixels, l.n.latent), R(0));
-    const int64_t step = slice_blocks(l.blocks, threads);
-#pragma omp parallel num_threads(threads)
-    {
-      const FlushTiny flush;
-      weights.pack(l, parameters());
-      ForwardSpace<Op> &own = space[omp_get_thread_num()];
-#pragma omp for schedule(static)
-      for (int64_t first = 0; first < l.blocks; first += step)
-        run_slice({first, std::min(step, l.blocks - first)}, own);
-      if (products.release) products.release(true);
-    }
+    this->in_threads([&](ForwardSpace<Op> &own) {
+      this->each_slice([&](Slice slice) { run_slice(slice, own); });
+    });
   }
 
  private:
+  bool encodes() const { return call.images; }
+  R *parameter(Parameter which) const { return static_cast<R *>(call.parameters[which]); }
+  const R *x(int64_t image) const {
+    return image < l.n.batch ? static_cast<R *>(call.images) + image * l.pixels : this->zeros;
+  }
+
   void run_slice(Slice slice, ForwardSpace<Op> &own) {
     start(slice);
     for (int64_t t = 0; t < l.n.glimpses; t++) {
@@ -106,12 +71,9 @@ template <class Op> struct Forward {
     finish(slice);
   }
 
-  int64_t image_of(Slice slice) const { return slice.first * LANES; }
-  int64_t rows_of(Slice slice) const { return slice.count * LANES; }
-
   void start(Slice slice) {
     const int64_t H = l.n.hidden;
-    for (int64_t b = image_of(slice); b < image_of(slice) + rows_of(slice); b++) {
+    for (int64_t b = slice.image(); b < slice.image() + slice.rows(); b++) {
       Op *row = saved.row(l, 0, b);
       for (int64_t u = 0; u < l.hidden; u += LANES) {
         const int64_t left = std::max<int64_t>(0, H - u);
@@ -127,37 +89,34 @@ template <class Op> struct Forward {
     }
     const R *canvas_0 = parameter(CANVAS_0);
     if (l.gaussian) {
-      for (int64_t block = slice.first; block < slice.first + slice.count; block++) {
+      for (int64_t block = slice.first; block < slice.end(); block++)
         for (int64_t p = 0; p < l.pixels; p++)
           store(canvas + (block * l.pixels + p) * LANES, splat(canvas_0[p]));
-        if (encodes())
-          to_lanes(image_rows(static_cast<R *>(call.images), l.pixels, block * LANES, l.n.batch),
-                   l.pixels, x_lanes + block * l.pixels);
-      }
+      if (encodes()) this->images_to_lanes(call.images, slice, this->x_lanes);
       make_outputs(0, slice);
     } else {
-      for (int64_t b = image_of(slice); b < image_of(slice) + rows_of(slice); b++) {
+      for (int64_t b = slice.image(); b < slice.image() + slice.rows(); b++) {
         std::copy(canvas_0, canvas_0 + l.pixels, canvas + b * l.pixels);
         if (encodes())
           for (int64_t p = 0; p < l.pixels; p += LANES)
             store_part(x_operand + b * l.seen + p, load_part(x(b) + p, l.pixels - p), l.seen - p);
       }
       if (encodes())
-        product(rows_of(slice), x_operand + image_of(slice) * l.seen, l.seen, weights.of[X],
-                of_x + image_of(slice) * l.gates, l.gates, false);
+        product(slice.rows(), x_operand + slice.image() * l.seen, l.seen, weights.of[X],
+                of_x + slice.image() * l.gates, l.gates, false);
     }
   }
 
   // OUT at step t (of h_dec_{t-1}, counted from 0).
   void make_outputs(int64_t t, Slice slice) {
-    const int64_t b = image_of(slice);
-    product(rows_of(slice), saved.row(l, t, b) + l.h_dec_at, l.width, weights.of[OUT],
+    const int64_t b = slice.image();
+    product(slice.rows(), saved.row(l, t, b) + l.h_dec_at, l.width, weights.of[OUT],
             saved.out(l, t, b), l.outputs, false);
   }
 
   // (3-4): r from the image and the error image.
   void look(int64_t t, Slice slice, ForwardSpace<Op> &own) {
-    for (int64_t block = slice.first; block < slice.first + slice.count; block++) {
+    for (int64_t block = slice.first; block < slice.end(); block++) {
       const int64_t b = block * LANES, first = block * l.pixels * LANES;
       auto *keep = saved.whole ? saved.sigmoid + t * l.batch * l.pixels + first : nullptr;
       if (!l.gaussian) {
@@ -166,8 +125,8 @@ template <class Op> struct Forward {
             const int64_t at = i * l.pixels + p, left = l.pixels - p;
             const Vec<R> s = sigmoid(load_part(canvas + first + at, left));
             if (keep) store_part(keep + at, s, left);
-            store_part(saved.row(l, t, b + i) + l.r_at + p, Vec<R>(load_part(x(b + i) + p, left) - s),
-                       l.seen - p);
+            const Vec<R> error = load_part(x(b + i) + p, left) - s;
+            store_part(saved.row(l, t, b + i) + l.r_at + p, error, l.seen - p);
           }
         continue;
       }
@@ -175,9 +134,10 @@ template <class Op> struct Forward {
         own.sigmoid[p] = sigmoid(load(canvas + first + p * LANES));
         if (keep) store(keep + p * LANES, own.sigmoid[p]);
       }
-      outputs_to_lanes(t, b, LANES, own.outputs);
+      this->outputs_to_lanes(t, b, LANES, own.outputs);
       export_controls(call.read_controls, t, b, own.outputs);
-      read(own.outputs, l.reading, x_lanes + block * l.pixels, own.sigmoid, own.seen, own.reading);
+      read(own.outputs, l.reading, this->x_lanes + block * l.pixels, own.sigmoid, own.seen,
+           own.reading);
       Rows<Op> rows;
       for (int64_t i = 0; i < LANES; i++) rows.row[i] = saved.row(l, t, b + i) + l.r_at;
       from_lanes(own.seen, l.features, rows);
@@ -186,7 +146,7 @@ template <class Op> struct Forward {
 
   // (5) and (7): one LSTM, from the activations at t to its h at t + 1.
   void cell_step(Which which, int64_t t, Slice slice, ForwardSpace<Op> &own) {
-    const int64_t b = image_of(slice), rows = rows_of(slice), decoder = which == DEC;
+    const int64_t b = slice.image(), rows = slice.rows(), decoder = which == DEC;
     const Packed<Op> &B = weights.of[which];
     for (int64_t j = 0; j < B.blocks(); j++) {
       gemm(rows, BLOCK, B.K, saved.row(l, t, b) + l.operand_at(which), l.width, B.block(j),
@@ -197,7 +157,7 @@ template <class Op> struct Forward {
         gates = saved.gates[decoder] + (t * l.batch + b) * l.gates + j * BLOCK;
         cells = saved.cells[decoder] + ((t + 1) * l.batch + b) * l.hidden + j * LANES;
       }
-      lstm_block(rows, own.product, weights.bias[which] + j * BLOCK,
+      lstm_block(rows, own.product, bias[which] + j * BLOCK,
                  more ? of_x + b * l.gates + j * BLOCK : nullptr, l.gates,
                  cell[decoder] + b * l.hidden + j * LANES, l.hidden,
                  saved.row(l, t + 1, b) + (decoder ? l.h_dec_at : 0) + j * LANES, l.width, gates,
@@ -207,18 +167,19 @@ template <class Op> struct Forward {
 
   // (1-2, 6): z, the KL of this step, and log p(z) / q(z | x).
   void sample(int64_t t, Slice slice) {
-    const int64_t b0 = image_of(slice), Z = l.n.latent;
-    product(rows_of(slice), saved.row(l, t + 1, b0), l.width, weights.of[POST],
+    const int64_t b0 = slice.image(), Z = l.n.latent;
+    product(slice.rows(), saved.row(l, t + 1, b0), l.width, weights.of[POST],
             saved.post(l, t, b0), l.posterior, false);
-    const R *bias = weights.bias[POST];
-    for (int64_t b = b0; b < b0 + rows_of(slice); b++) {
+    const R *of_mu = bias[POST], *of_log_sigma = of_mu + Z;
+    for (int64_t b = b0; b < b0 + slice.rows(); b++) {
       const R *post = saved.post(l, t, b), *epsilon = noise(t, b);
       Op *z_to = saved.row(l, t, b) + l.z_at;
       Vec<R> kl = {}, ratio = {};
       for (int64_t j = 0; j < Z; j += LANES) {
         const int64_t left = Z - j;
-        const Vec<R> mu = load_part(post + j, left) + load_part(bias + j, left);
-        const Vec<R> log_sigma = load_part(post + Z + j, left) + load_part(bias + Z + j, left);
+        const Vec<R> mu = load_part(post + j, left) + load_part(of_mu + j, left);
+        const Vec<R> log_sigma =
+            load_part(post + Z + j, left) + load_part(of_log_sigma + j, left);
         const Vec<R> sigma = exp(log_sigma), eps = load_part(epsilon + j, left);
         const Vec<R> z = mu + sigma * eps;
         store_part(z_to + j, z, l.latent - j);
@@ -234,7 +195,7 @@ template <class Op> struct Forward {
 
   // (13): in generation the noise is z.
   void take_noise(int64_t t, Slice slice) {
-    for (int64_t b = image_of(slice); b < image_of(slice) + rows_of(slice); b++)
+    for (int64_t b = slice.image(); b < slice.image() + slice.rows(); b++)
       for (int64_t j = 0; j < l.n.latent; j += LANES)
         store_part(saved.row(l, t, b) + l.z_at + j, load_part(noise(t, b) + j, l.n.latent - j),
                    l.latent - j);
@@ -243,30 +204,25 @@ template <class Op> struct Forward {
   // (8, 15): what the decoder adds to the canvas.
   void draw(int64_t t, Slice slice, ForwardSpace<Op> &own) {
     make_outputs(t + 1, slice);
-    for (int64_t block = slice.first; block < slice.first + slice.count; block++) {
+    for (int64_t block = slice.first; block < slice.end(); block++) {
       const int64_t b = block * LANES;
       R *own_canvas = canvas + block * l.pixels * LANES;
       if (l.gaussian) {
-        outputs_to_lanes(t + 1, b, l.outputs, own.outputs);
+        this->outputs_to_lanes(t + 1, b, l.outputs, own.outputs);
         export_controls(call.write_controls, t, b, own.outputs + CONTROLS);
         write(own.outputs + CONTROLS, l.writing, own.outputs + 2 * CONTROLS,
               reinterpret_cast<Vec<R> *>(own_canvas), own.writing);
       } else {
         for (int64_t i = 0; i < LANES; i++) {
-          const R *written = saved.out(l, t + 1, b + i), *bias = weights.bias[OUT];
+          const R *written = saved.out(l, t + 1, b + i);
           for (int64_t p = 0; p < l.pixels; p++)
-            own_canvas[i * l.pixels + p] += written[p] + bias[p];
+            own_canvas[i * l.pixels + p] += written[p] + bias[OUT][p];
         }
       }
-      if (call.canvases)
-        export_canvas(static_cast<R *>(call.canvases) + t * l.n.batch * l.pixels, block);
     }
-  }
-
-  // Columns [0, count) of OUT at t, with bias, one image per lane.
-  void outputs_to_lanes(int64_t t, int64_t b, int64_t count, Vec<R> *lanes) {
-    to_lanes(image_rows(saved.out(l, t, b), l.outputs, 0, LANES), count, lanes);
-    for (int64_t j = 0; j < count; j++) lanes[j] += weights.bias[OUT][j];
+    if (call.canvases)
+      this->export_canvas(canvas, slice,
+                          static_cast<R *>(call.canvases) + t * l.n.batch * l.pixels);
   }
 
   void export_controls(void *to, int64_t t, int64_t b, const Vec<R> *controls) {
@@ -275,24 +231,13 @@ template <class Op> struct Forward {
                                                 CONTROLS, b, l.n.batch));
   }
 
-  void export_canvas(R *to, int64_t block) {
-    const R *from = canvas + block * l.pixels * LANES;
-    const int64_t b = block * LANES, images = std::min<int64_t>(LANES, l.n.batch - b);
-    if (l.gaussian)
-      from_lanes(reinterpret_cast<const Vec<R> *>(from), l.pixels,
-                 image_rows(to, l.pixels, b, l.n.batch));
-    else
-      std::copy(from, from + images * l.pixels, to + b * l.pixels);
-  }
-
   void finish(Slice slice) {
-    for (int64_t b = image_of(slice); saved.whole && b < image_of(slice) + rows_of(slice); b++) {
+    for (int64_t b = slice.image(); saved.whole && b < slice.image() + slice.rows(); b++) {
       Op *row = saved.row(l, l.n.glimpses, b);  // no step follows that would look and sample
       std::memset(static_cast<void *>(row + l.r_at), 0, l.seen * sizeof(Op));
       std::memset(static_cast<void *>(row + l.z_at), 0, l.latent * sizeof(Op));
     }
-    for (int64_t block = slice.first; block < slice.first + slice.count; block++)
-      export_canvas(static_cast<R *>(call.canvas), block);
+    this->export_canvas(canvas, slice, call.canvas);
   }
 };
 

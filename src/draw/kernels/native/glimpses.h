@@ -1,15 +1,18 @@
 // The recurrent attention classifier's glimpses, forward and backward (draw/classifier.py).
 //
-// A step has two products: h_{t-1} -> controls of the window (OUT), and [h_{t-1} | r] -> gates (ENC).
-// One row of activations is [h_{t-1} | r]. What follows the LSTM is left to torch.
+// A step has two products: h_{t-1} -> controls of the window (OUT), and [h_{t-1} | r] -> gates
+// (ENC). One row of activations is [h_{t-1} | r]. What follows the LSTM is left to torch.
 #pragma once
 
-#include "forward.h"
 #include "gradients.h"
+#include "pass.h"
 
 namespace draw {
 
-enum GlimpsesParameter { H_0, C_0, W_IH, W_HH, B_IH, B_HH, WINDOW_W, WINDOW_B, GLIMPSES_PARAMETERS };
+enum GlimpsesParameter {
+  H_0, C_0, W_IH, W_HH, B_IH, B_HH, WINDOW_W, WINDOW_B,
+  GLIMPSES_PARAMETERS
+};
 
 // Mirrored by draw/kernels/native.py. Null: not wanted, or not there.
 struct GlimpsesCall {
@@ -24,10 +27,15 @@ struct GlimpsesCall {
   void *dimages;
 };
 
+template <class Op> struct SavedGlimpses;
+
 template <class Op> struct GlimpsesLayout {
   using Operand = Op;
+  using Call = GlimpsesCall;
+  using Saved = SavedGlimpses<Op>;
   using R = Real<Op>;
   static constexpr Which EACH[] = {ENC, OUT};
+  static constexpr bool gaussian = true;
 
   Shape n;
   Grid reading;
@@ -80,123 +88,83 @@ template <class Op> struct SavedGlimpses {
   Op *activations, *gates, *cells;  // [steps + 1, batch, width], [steps, batch, gates], [steps + 1,
   R *outputs;                       // batch, hidden]; [steps, batch, outputs], without bias
 
-  void reserve(Arena &arena, const GlimpsesLayout<Op> &l) {
+  void reserve(Arena &arena, const GlimpsesLayout<Op> &l, bool) {  // keeps all in any case
     const int64_t steps = l.n.glimpses, b = l.batch;
     activations = arena.take<Op>((steps + 1) * b * l.width);
     gates = arena.take<Op>(steps * b * l.gates);
     cells = arena.take<Op>((steps + 1) * b * l.hidden);
     outputs = arena.take<R>(steps * b * l.outputs);
   }
+  Op *row(const GlimpsesLayout<Op> &l, int64_t t, int64_t image) const {
+    return activations + (t * l.batch + image) * l.width;
+  }
+  R *out(const GlimpsesLayout<Op> &l, int64_t t, int64_t image) const {
+    return outputs + (t * l.batch + image) * l.outputs;
+  }
 };
 
-// What both directions need.
-template <class Op> struct Glimpses {
+template <class Op> struct GlimpsesForwardSpace {
   using R = Real<Op>;
-  GlimpsesLayout<Op> l;
-  const GlimpsesCall &call;
-  int64_t threads;
-  SavedGlimpses<Op> saved;
-  Vec<R> *x_lanes;  // [blocks, pixels]
-  R *cell;          // [batch, hidden]: c forward, its gradient backward
-  R *bias[PRODUCTS];
+  R *product;  // [4 blocks of images, 64]
+  Vec<R> *seen;
+  WindowSpace<R> window;
 
-  Glimpses(const GlimpsesCall &call, int64_t threads)
-      : l(call.shape), call(call), threads(threads) {}
+  void reserve(Arena &arena, const GlimpsesLayout<Op> &l, int64_t rows) {
+    product = arena.take<R>(rows * BLOCK);
+    seen = arena.take<Vec<R>>(l.features);
+    window.reserve(arena, l.reading);
+  }
+};
 
-  void reserve_common(Arena &arena) {
-    Arena kept{static_cast<char *>(call.saved)};
-    saved.reserve(call.saved ? kept : arena, l);
-    x_lanes = arena.take<Vec<R>>(l.blocks * l.pixels);
+template <class Op>
+struct GlimpsesForward : Pass<GlimpsesLayout<Op>, ForwardWeights, GlimpsesForwardSpace<Op>> {
+  using Space = GlimpsesForwardSpace<Op>;
+  using Base = Pass<GlimpsesLayout<Op>, ForwardWeights, Space>;
+  using Base::Base, Base::l, Base::call, Base::saved, Base::weights;
+  using R = Real<Op>;
+  R *cell;  // [batch, hidden]
+
+  void reserve(Arena &arena) {
+    Base::reserve(arena);
     cell = arena.take<R>(l.batch * l.hidden);
-    for (const Which which : l.EACH) bias[which] = arena.take<R>(l.columns(which));
-  }
-  R *const *parameters() const { return reinterpret_cast<R *const *>(call.parameters); }
-  R *const *gradients() const { return reinterpret_cast<R *const *>(call.gradients); }
-  Op *row(int64_t t, int64_t b) const { return saved.activations + (t * l.batch + b) * l.width; }
-  R *outputs(int64_t t, int64_t b) const { return saved.outputs + (t * l.batch + b) * l.outputs; }
-
-  void load_images(Slice slice) {
-    for (int64_t block = slice.first; block < slice.first + slice.count; block++)
-      to_lanes(image_rows(static_cast<R *>(call.images), l.pixels, block * LANES, l.n.batch),
-               l.pixels, x_lanes + block * l.pixels);
-  }
-  void controls_of(int64_t t, int64_t b, Vec<R> *lanes) {
-    to_lanes(image_rows(outputs(t, b), l.outputs, 0, LANES), l.outputs, lanes);
-    for (int64_t j = 0; j < CONTROLS; j++) lanes[j] += bias[OUT][j];
-  }
-};
-
-template <class Op> struct GlimpsesForward : Glimpses<Op> {
-  using R = Real<Op>;
-  using Glimpses<Op>::l, Glimpses<Op>::call, Glimpses<Op>::threads, Glimpses<Op>::saved;
-  using Glimpses<Op>::cell, Glimpses<Op>::row, Glimpses<Op>::outputs;
-  ForwardWeights<GlimpsesLayout<Op>> weights;
-  struct Space {
-    R *product;
-    Vec<R> *seen;
-    WindowSpace<R> window;
-  };
-  std::vector<Space> space;
-
-  GlimpsesForward(const GlimpsesCall &call, int64_t threads)
-      : Glimpses<Op>(call, threads), space(threads) {}
-
-  int64_t reserve(void *scratch) {
-    Arena arena{static_cast<char *>(scratch)};
-    this->reserve_common(arena);
-    weights.reserve(arena, l);
-    for (Space &own : space) {
-      own.product = arena.take<R>(slice_blocks(l.blocks, threads) * LANES * BLOCK);
-      own.seen = arena.take<Vec<R>>(l.features);
-      own.window.reserve(arena, l.reading);
-    }
-    return arena.used;
   }
 
   void run() {
-    for (const Which which : l.EACH) gather_biases(l, which, this->parameters(), this->bias[which]);
-    const int64_t step = slice_blocks(l.blocks, threads);
-#pragma omp parallel num_threads(threads)
-    {
-      const FlushTiny flush;
-      weights.pack(l, this->parameters());
-      Space &own = space[omp_get_thread_num()];
-#pragma omp for schedule(static)
-      for (int64_t first = 0; first < l.blocks; first += step) {
-        const Slice slice{first, std::min(step, l.blocks - first)};
-        this->load_images(slice);
+    this->in_threads([&](Space &own) {
+      this->each_slice([&](Slice slice) {
+        this->images_to_lanes(call.images, slice, this->x_lanes);
         start(slice);
         for (int64_t t = 0; t < l.n.glimpses; t++) glimpse(t, slice, own);
-      }
-      if (products.release) products.release(true);
-    }
+      });
+    });
   }
 
  private:
   void start(Slice slice) {
     const R *const *w = const_cast<const R *const *>(this->parameters());
-    for (int64_t b = slice.first * LANES; b < (slice.first + slice.count) * LANES; b++)
+    for (int64_t b = slice.image(); b < slice.image() + slice.rows(); b++)
       for (int64_t u = 0; u < l.hidden; u += LANES) {
         const int64_t left = std::max<int64_t>(0, l.n.hidden - u);
-        store(row(0, b) + u, load_part(w[H_0] + u, left));
+        store(saved.row(l, 0, b) + u, load_part(w[H_0] + u, left));
         store(cell + b * l.hidden + u, load_part(w[C_0] + u, left));
         store(saved.cells + b * l.hidden + u, load_part(w[C_0] + u, left));
       }
   }
 
   void glimpse(int64_t t, Slice slice, Space &own) {
-    const int64_t b0 = slice.first * LANES, rows = slice.count * LANES;
-    product(rows, row(t, b0), l.width, weights.of[OUT], outputs(t, b0), l.outputs, false);
-    for (int64_t block = slice.first; block < slice.first + slice.count; block++) {
+    const int64_t b0 = slice.image(), rows = slice.rows();
+    product(rows, saved.row(l, t, b0), l.width, weights.of[OUT], saved.out(l, t, b0), l.outputs,
+            false);
+    for (int64_t block = slice.first; block < slice.end(); block++) {
       const int64_t b = block * LANES;
       Vec<R> controls[LANES];
-      this->controls_of(t, b, controls);
+      this->outputs_to_lanes(t, b, LANES, controls);
       from_lanes(controls, CONTROLS,
                  image_rows(static_cast<R *>(call.controls) + t * l.n.batch * CONTROLS, CONTROLS, b,
                             l.n.batch));
       look(controls, l.reading, this->x_lanes + block * l.pixels, own.seen, own.window);
       Rows<Op> to;
-      for (int64_t i = 0; i < LANES; i++) to.row[i] = row(t, b + i) + l.hidden;
+      for (int64_t i = 0; i < LANES; i++) to.row[i] = saved.row(l, t, b + i) + l.hidden;
       from_lanes(own.seen, l.features, to);
       for (int64_t i = 0; i < LANES; i++)  // the operand's padding
         std::memset(static_cast<void *>(to.row[i] + l.features), 0,
@@ -204,99 +172,82 @@ template <class Op> struct GlimpsesForward : Glimpses<Op> {
     }
     const Packed<Op> &B = weights.of[ENC];
     for (int64_t j = 0; j < B.blocks(); j++) {
-      gemm(rows, BLOCK, B.K, row(t, b0), l.width, B.block(j), own.product, BLOCK, false);
+      gemm(rows, BLOCK, B.K, saved.row(l, t, b0), l.width, B.block(j), own.product, BLOCK, false);
       lstm_block<Op>(rows, own.product, this->bias[ENC] + j * BLOCK, nullptr, 0,
-                     cell + b0 * l.hidden + j * LANES, l.hidden, row(t + 1, b0) + j * LANES, l.width,
+                     cell + b0 * l.hidden + j * LANES, l.hidden,
+                     saved.row(l, t + 1, b0) + j * LANES, l.width,
                      saved.gates + (t * l.batch + b0) * l.gates + j * BLOCK, l.gates,
                      saved.cells + ((t + 1) * l.batch + b0) * l.hidden + j * LANES);
     }
     for (int64_t b = b0; b < std::min(b0 + rows, l.n.batch); b++) {
       R *to = static_cast<R *>(call.h) + (t * l.n.batch + b) * l.n.hidden;
       for (int64_t u = 0; u < l.n.hidden; u += LANES)
-        store_part(to + u, load(row(t + 1, b) + u), l.n.hidden - u);
+        store_part(to + u, load(saved.row(l, t + 1, b) + u), l.n.hidden - u);
     }
   }
 };
 
-template <class Op> struct GlimpsesBackward : Glimpses<Op> {
+template <class Op> struct GlimpsesBackwardSpace {
   using R = Real<Op>;
-  using Glimpses<Op>::l, Glimpses<Op>::call, Glimpses<Op>::threads, Glimpses<Op>::saved;
-  using Glimpses<Op>::cell, Glimpses<Op>::row;
-  BackwardWeights<GlimpsesLayout<Op>> weights;
+  Op *dgates, *doutputs;  // [rows, columns] of the product
+  Vec<R> *seen;
+  WindowSpace<R> window;
+
+  void reserve(Arena &arena, const GlimpsesLayout<Op> &l, int64_t rows) {
+    dgates = arena.take<Op>(rows * l.gates);
+    doutputs = arena.take<Op>(rows * l.outputs);
+    seen = arena.take<Vec<R>>(l.features);
+    window.reserve(arena, l.reading);
+  }
+};
+
+template <class Op>
+struct GlimpsesBackward : Pass<GlimpsesLayout<Op>, BackwardWeights, GlimpsesBackwardSpace<Op>> {
+  using Space = GlimpsesBackwardSpace<Op>;
+  using Base = Pass<GlimpsesLayout<Op>, BackwardWeights, Space>;
+  using Base::Base, Base::l, Base::call, Base::saved, Base::weights;
+  using R = Real<Op>;
   WeightGradients<GlimpsesLayout<Op>> slopes;  // its panels hold all steps
+  R *dcell;        // [batch, hidden]
   R *drow;         // [batch, width]
   Vec<R> *dx;      // [blocks, pixels]
   Op *transposed;  // [width, steps * batch]
-  struct Space {
-    Op *dgates, *doutputs;
-    Vec<R> *seen;
-    WindowSpace<R> window;
-  };
-  std::vector<Space> space;
 
-  GlimpsesBackward(const GlimpsesCall &call, int64_t threads)
-      : Glimpses<Op>(call, threads), space(threads) {}
-
-  int64_t reserve(void *scratch) {
-    Arena arena{static_cast<char *>(scratch)};
-    this->reserve_common(arena);
-    weights.reserve(arena, l);
+  void reserve(Arena &arena) {
+    Base::reserve(arena);
     const int64_t all = l.n.glimpses * l.batch;
     slopes.reserve(arena, l, [&](Which) { return all; });
+    dcell = arena.take<R>(l.batch * l.hidden);
     drow = arena.take<R>(l.batch * l.width);
     dx = call.dimages ? arena.take<Vec<R>>(l.blocks * l.pixels) : nullptr;
     transposed = arena.take<Op>(all * l.width);
-    const int64_t rows = slice_blocks(l.blocks, threads) * LANES;
-    for (Space &own : space) {
-      own.dgates = arena.take<Op>(rows * l.gates);
-      own.doutputs = arena.take<Op>(rows * l.outputs);
-      own.seen = arena.take<Vec<R>>(l.features);
-      own.window.reserve(arena, l.reading);
-    }
-    return arena.used;
   }
 
   void run() {
-    for (const Which which : l.EACH) gather_biases(l, which, this->parameters(), this->bias[which]);
-    const int64_t step = slice_blocks(l.blocks, threads);
-    const int64_t all = l.n.glimpses * l.batch;
-#pragma omp parallel num_threads(threads)
-    {
-      const FlushTiny flush;
-      weights.pack(l, this->parameters());
-      Space &own = space[omp_get_thread_num()];
-#pragma omp for schedule(static)
-      for (int64_t first = 0; first < l.blocks; first += step) {
-        const Slice slice{first, std::min(step, l.blocks - first)};
-        this->load_images(slice);
+    this->in_threads([&](Space &own) {
+      this->each_slice([&](Slice slice) {
+        this->images_to_lanes(call.images, slice, this->x_lanes);
         start(slice);
         for (int64_t t = l.n.glimpses - 1; t >= 0; t--) glimpse(t, slice, own);
-      }
-#pragma omp for schedule(static)
-      for (int64_t k = 0; k < all; k += LANES)
-        transpose_operand(saved.activations + k * l.width, l.width, l.width, transposed + k, all);
-      const int64_t of_gates = slopes.panels[ENC].blocks();
-#pragma omp for schedule(dynamic)
-      for (int64_t task = 0; task <= of_gates; task++)
-        slopes.accumulate(task < of_gates ? ENC : OUT, task % of_gates, transposed, all, 0, all,
-                          false);
+        if (dx) this->images_from_lanes(dx, slice, call.dimages);
+      });
+      weight_gradients();
       slopes.give_out(l, this->gradients());
-      if (products.release) products.release(true);
-    }
+    });
     sum_over_images();
   }
 
  private:
   void start(Slice slice) {
-    const int64_t b = slice.first * LANES, end = b + slice.count * LANES;
+    const int64_t b = slice.image(), end = b + slice.rows();
     std::fill(drow + b * l.width, drow + end * l.width, R(0));
-    std::fill(cell + b * l.hidden, cell + end * l.hidden, R(0));
+    std::fill(dcell + b * l.hidden, dcell + end * l.hidden, R(0));
     if (dx)
-      std::fill(dx + slice.first * l.pixels, dx + (slice.first + slice.count) * l.pixels, Vec<R>{});
+      std::fill(dx + slice.first * l.pixels, dx + slice.end() * l.pixels, Vec<R>{});
   }
 
   void glimpse(int64_t t, Slice slice, Space &own) {
-    const int64_t b0 = slice.first * LANES, rows = slice.count * LANES, k = t * l.batch;
+    const int64_t b0 = slice.image(), rows = slice.rows(), k = t * l.batch;
     for (int64_t b = b0; b < std::min(b0 + rows, l.n.batch); b++) {
       const R *from = static_cast<R *>(call.dh) + (t * l.n.batch + b) * l.n.hidden;
       for (int64_t u = 0; u < l.n.hidden; u++) drow[b * l.width + u] += from[u];
@@ -306,13 +257,13 @@ template <class Op> struct GlimpsesBackward : Glimpses<Op> {
       lstm_block_backward<Op>(rows, saved.gates + (t * l.batch + b0) * l.gates + j * BLOCK, l.gates,
                               before + l.batch * l.hidden + j * LANES, before + j * LANES, l.hidden,
                               drow + b0 * l.width + j * LANES, l.width,
-                              cell + b0 * l.hidden + j * LANES, own.dgates + j * BLOCK, l.gates,
+                              dcell + b0 * l.hidden + j * LANES, own.dgates + j * BLOCK, l.gates,
                               slopes.panels[ENC].block(j), k + b0, nullptr);
     product(rows, own.dgates, l.gates, weights.of[ENC], drow + b0 * l.width, l.width, false);
-    for (int64_t block = slice.first; block < slice.first + slice.count; block++) {
+    for (int64_t block = slice.first; block < slice.end(); block++) {
       const int64_t b = block * LANES;
       Vec<R> controls[LANES], dcontrols[LANES] = {};
-      this->controls_of(t, b, controls);
+      this->outputs_to_lanes(t, b, LANES, controls);
       to_lanes(image_rows(drow + l.hidden, l.width, b, l.batch), l.features, own.seen);
       look_backward(controls, l.reading, this->x_lanes + block * l.pixels, own.seen, dcontrols,
                     dx ? dx + block * l.pixels : nullptr, own.window);
@@ -321,18 +272,23 @@ template <class Op> struct GlimpsesBackward : Glimpses<Op> {
     product(rows, own.doutputs, l.outputs, weights.of[OUT], drow + b0 * l.width, l.width, true);
   }
 
+  // To be called by all threads.
+  void weight_gradients() {
+    const int64_t all = l.n.glimpses * l.batch;
+#pragma omp for schedule(static)
+    for (int64_t k = 0; k < all; k += LANES)
+      transpose_operand(saved.activations + k * l.width, l.width, l.width, transposed + k, all);
+    const int64_t of_gates = slopes.panels[ENC].blocks();
+#pragma omp for schedule(dynamic)
+    for (int64_t task = 0; task <= of_gates; task++)
+      slopes.accumulate(task < of_gates ? ENC : OUT, task % of_gates, transposed, all, 0, all,
+                        false);
+  }
+
   void sum_over_images() {
     R *const *d = this->gradients();
-    std::fill(d[H_0], d[H_0] + l.n.hidden, R(0));
-    std::fill(d[C_0], d[C_0] + l.n.hidden, R(0));
-    for (int64_t b = 0; b < l.n.batch; b++)
-      for (int64_t u = 0; u < l.n.hidden; u++) {
-        d[H_0][u] += drow[b * l.width + u];
-        d[C_0][u] += cell[b * l.hidden + u];
-      }
-    for (int64_t block = 0; dx && block < l.blocks; block++)
-      from_lanes(dx + block * l.pixels, l.pixels,
-                 image_rows(static_cast<R *>(call.dimages), l.pixels, block * LANES, l.n.batch));
+    sum_rows(drow, l.width, l.n.batch, l.n.hidden, d[H_0]);
+    sum_rows(dcell, l.hidden, l.n.batch, l.n.hidden, d[C_0]);
   }
 };
 

@@ -20,6 +20,14 @@ inline void transpose_operand(const Op *from, int64_t stride, int64_t count, Op 
   }
 }
 
+// to[count]: the sum of `rows` rows.
+template <class R>
+inline void sum_rows(const R *from, int64_t stride, int64_t rows, int64_t count, R *to) {
+  std::fill(to, to + count, R(0));
+  for (int64_t row = 0; row < rows; row++)
+    for (int64_t j = 0; j < count; j++) to[j] += from[row * stride + j];
+}
+
 template <class L> struct WeightGradients {
   using Op = typename L::Operand;
   using R = Real<Op>;
@@ -45,6 +53,13 @@ template <class L> struct WeightGradients {
     store_rows(to.block(j), to.width(j), k, column % BLOCK, first, second);
   }
 
+  // The same, and into two rows of an operand.
+  void store_pair(Which which, Op *rows, int64_t k, int64_t column, Vec<R> first, Vec<R> second) {
+    store(rows + column, first);
+    store(rows + panels[which].N + column, second);
+    store_in_panel(which, k, column, first, second);
+  }
+
   // From one image per lane to rows of an operand, and to rows [k, k + 16) of a panel.
   void from_lanes(Which which, const Vec<R> *lanes, Op *rows, int64_t k) {
     const int64_t columns = panels[which].N;
@@ -52,8 +67,8 @@ template <class L> struct WeightGradients {
       Vec<R> tile[LANES];
       std::copy(lanes + j, lanes + j + LANES, tile);
       transpose(tile);
-      for (int64_t i = 0; i < LANES; i++) store(rows + i * columns + j, tile[i]);
-      for (int64_t i = 0; i < LANES; i += 2) store_in_panel(which, k + i, j, tile[i], tile[i + 1]);
+      for (int64_t i = 0; i < LANES; i += 2)
+        store_pair(which, rows + i * columns, k + i, j, tile[i], tile[i + 1]);
     }
   }
 

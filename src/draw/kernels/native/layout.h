@@ -73,9 +73,12 @@ template <> struct SigmoidOf<Bf16> {
 };
 
 enum Which { ENC, POST, DEC, OUT, X, PRODUCTS };
+template <class Op> struct Saved;
 
 template <class Op> struct Layout {
   using Operand = Op;
+  using Call = draw::Call;
+  using Saved = draw::Saved<Op>;
   using R = Real<Op>;
   using S = typename SigmoidOf<Op>::type;
 
@@ -229,6 +232,9 @@ struct FlushTiny {
 // every array stays in the cache.
 struct Slice {
   int64_t first, count;
+  int64_t end() const { return first + count; }
+  int64_t image() const { return first * LANES; }
+  int64_t rows() const { return count * LANES; }
 };
 inline int64_t slice_blocks(int64_t blocks, int64_t threads) {
   return std::max<int64_t>(1, std::min<int64_t>(4, (blocks + threads - 1) / threads));

@@ -1,6 +1,7 @@
 // The fast unrolls of DRAW and of the classifier: what Python calls (draw/kernels/native.py), in
 // plain C.
 #include "backward.h"
+#include "forward.h"
 #include "glimpses.h"
 
 namespace {
@@ -11,15 +12,27 @@ using draw::GlimpsesCall;
 // Whichever pass, in the type that the caller's numbers have.
 template <template <class> class Pass, class Call>
 int64_t with_type(int type, Call *call, bool measure) {
-  const auto go = [&](auto pass) -> int64_t {
-    const int64_t bytes = pass.reserve(measure ? nullptr : call->scratch);
+  const auto go = [&](auto pass) {
+    draw::Arena arena{measure ? nullptr : static_cast<char *>(call->scratch)};
+    pass.reserve(arena);
     if (!measure) pass.run();
-    return bytes;
+    return arena.used;
   };
   const int64_t threads = omp_get_max_threads();
   if (type == 0) return go(Pass<double>(*call, threads));
   if (type == 1) return go(Pass<float>(*call, threads));
   return go(Pass<draw::Bf16>(*call, threads));
+}
+
+template <template <class> class Layout> int64_t saved_bytes(int type, const draw::Shape &shape) {
+  const auto measure = [](const auto &layout) {
+    draw::Arena count{nullptr};
+    typename std::decay_t<decltype(layout)>::Saved{}.reserve(count, layout, true);
+    return count.used;
+  };
+  if (type == 0) return measure(Layout<double>(shape));
+  if (type == 1) return measure(Layout<float>(shape));
+  return measure(Layout<draw::Bf16>(shape));
 }
 
 }  // namespace
@@ -43,14 +56,7 @@ double draw_products_speed(int bf16, int64_t repeats) {
 
 // Bytes that `saved` must have. type: 0 double, 1 float, 2 float with bfloat16 products.
 int64_t draw_saved_bytes(int type, const draw::Shape *shape) {
-  draw::Arena count{nullptr};
-  const auto measure = [&](auto saved, const auto &layout) {
-    saved.reserve(count, layout, true);
-    return count.used;
-  };
-  if (type == 0) return measure(draw::Saved<double>{}, draw::Layout<double>(*shape));
-  if (type == 1) return measure(draw::Saved<float>{}, draw::Layout<float>(*shape));
-  return measure(draw::Saved<draw::Bf16>{}, draw::Layout<draw::Bf16>(*shape));
+  return saved_bytes<draw::Layout>(type, *shape);
 }
 
 // Bytes that `scratch` must have for a call whose other fields are set.
@@ -63,15 +69,7 @@ void draw_forward(int type, Call *call) { with_type<draw::Forward>(type, call, f
 void draw_backward(int type, Call *call) { with_type<draw::Backward>(type, call, false); }
 
 int64_t glimpses_saved_bytes(int type, const draw::Shape *shape) {
-  draw::Arena count{nullptr};
-  const auto measure = [&](auto saved, const auto &layout) {
-    saved.reserve(count, layout);
-    return count.used;
-  };
-  using draw::Bf16, draw::GlimpsesLayout, draw::SavedGlimpses;
-  if (type == 0) return measure(SavedGlimpses<double>{}, GlimpsesLayout<double>(*shape));
-  if (type == 1) return measure(SavedGlimpses<float>{}, GlimpsesLayout<float>(*shape));
-  return measure(SavedGlimpses<Bf16>{}, GlimpsesLayout<Bf16>(*shape));
+  return saved_bytes<draw::GlimpsesLayout>(type, *shape);
 }
 int64_t glimpses_scratch_bytes(int type, GlimpsesCall *call, int backward) {
   return backward ? with_type<draw::GlimpsesBackward>(type, call, true)

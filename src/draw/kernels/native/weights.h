@@ -5,29 +5,18 @@
 
 namespace draw {
 
-// Adds up the biases of each column of a product.
-template <class L, class R>
-inline void gather_biases(const L &l, Which which, R *const *parameters, R *bias) {
-  std::fill(bias, bias + l.columns(which), R(0));
-  l.biases(which, parameters, [&](int64_t column, R *first, R *second) {
-    bias[column] = *first + (second ? *second : R(0));
-  });
-}
-
-// Weights packed for y = x B, and their biases by column of the product.
+// Weights packed for y = x B.
 template <class L> struct ForwardWeights {
   using Op = typename L::Operand;
   using R = Real<Op>;
   Packed<Op> of[PRODUCTS];
-  R *bias[PRODUCTS];
 
   void reserve(Arena &arena, const L &l) {
-    for (const Which which : l.EACH) {
-      const int64_t depth = l.depth(which), columns = l.columns(which);
-      if (!l.has(which)) continue;
-      of[which] = {arena.take<Op>(depth * columns), depth, columns};
-      bias[which] = arena.take<R>(columns);
-    }
+    for (const Which which : l.EACH)
+      if (l.has(which)) {
+        const int64_t depth = l.depth(which), columns = l.columns(which);
+        of[which] = {arena.take<Op>(depth * columns), depth, columns};
+      }
   }
   // To be called by all threads of a parallel region.
   void pack(const L &l, R *const *parameters) {
@@ -42,10 +31,7 @@ template <class L> struct ForwardWeights {
             pack_columns(to, group, first, length, row);
           });
       }
-#pragma omp single nowait
-      gather_biases(l, which, parameters, bias[which]);
     }
-#pragma omp barrier
   }
 };
 

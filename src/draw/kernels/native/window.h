@@ -163,22 +163,53 @@ inline void controls_backward(const Vec<R> *controls, const Window<R> &window, c
   dcontrols[4] = inside(4, R(MAX_LOG), R(power) * through);
 }
 
+// The filter banks of a read window; dF_x gets gamma F_x.
+template <class R>
+inline void reading_filterbanks(const Window<R> &window, const Grid &grid, WindowSpace<R> &space) {
+  both_filterbanks(window, grid, space);
+  for (int64_t a = 0; a < grid.N * grid.columns; a++) space.dF_x[a] = window.gamma * space.F_x[a];
+}
+
+// patch = gamma F_y image F_x^T of one channel.
+template <class R>
+inline void patch_of(const Grid &grid, Vec<R> *image, Vec<R> *patch, WindowSpace<R> &space) {
+  const int64_t N = grid.N, B = grid.rows, S = grid.columns;
+  const View<R> half = view<R>(space.half, S);
+  lanes_product(N, S, B, view<R>(space.F_y, B), view<R>(image, S), half, false);
+  lanes_product(N, N, S, half, flipped<R>(space.dF_x, S), view<R>(patch, N), false);
+}
+
+// From the gradient of F_y image F_x^T to those of both filter banks, added to what is there if
+// `more`; half gets dpatch F_x, of which the image's gradient is made.
+template <class R>
+inline void patch_backward(const Grid &grid, Vec<R> *image, Vec<R> *dpatch, bool more,
+                           WindowSpace<R> &space) {
+  const int64_t N = grid.N, B = grid.rows, S = grid.columns;
+  const View<R> half = view<R>(space.half, S);
+  lanes_product(N, S, B, view<R>(space.F_y, B), view<R>(image, S), half, false);
+  lanes_product(N, S, N, flipped<R>(dpatch, N), half, view<R>(space.dF_x, S), more);
+  lanes_product(N, S, N, view<R>(dpatch, N), view<R>(space.F_x, S), half, false);
+  lanes_product(N, B, S, half, flipped<R>(image, S), view<R>(space.dF_y, B), more);
+}
+
+// image (+)= F_y^T half.
+template <class R>
+inline void spread(const Grid &grid, Vec<R> *image, bool add, WindowSpace<R> &space) {
+  const int64_t B = grid.rows, S = grid.columns;
+  lanes_product(B, S, grid.N, flipped<R>(space.F_y, B), view<R>(space.half, S), view<R>(image, S),
+                add);
+}
+
 // r = gamma [F_y x F_x^T, F_y (x - s) F_x^T] for every channel (eq 27).
 template <class R>
 inline void read(const Vec<R> *controls, const Grid &grid, Vec<R> *x, Vec<R> *s, Vec<R> *r,
                  WindowSpace<R> &space) {
-  const Window<R> window = place<R>(controls, grid);
-  both_filterbanks(window, grid, space);
-  const int64_t N = grid.N, S = grid.columns, area = grid.rows * S, patch = N * N;
-  for (int64_t a = 0; a < N * S; a++) space.dF_x[a] = window.gamma * space.F_x[a];
-  const View<R> F_y = view<R>(space.F_y, grid.rows), half = view<R>(space.half, S);
-  const View<R> scaled = flipped<R>(space.dF_x, S);
+  reading_filterbanks(place<R>(controls, grid), grid, space);
+  const int64_t area = grid.rows * grid.columns, patch = grid.N * grid.N;
   for (int64_t c = 0; c < grid.channels; c++) {
     Vec<R> *of_x = r + c * patch, *of_error = r + (grid.channels + c) * patch;
-    lanes_product(N, S, grid.rows, F_y, view<R>(x + c * area, S), half, false);
-    lanes_product(N, N, S, half, scaled, view<R>(of_x, N), false);
-    lanes_product(N, S, grid.rows, F_y, view<R>(s + c * area, S), half, false);
-    lanes_product(N, N, S, half, scaled, view<R>(of_error, N), false);
+    patch_of(grid, x + c * area, of_x, space);
+    patch_of(grid, s + c * area, of_error, space);
     for (int64_t a = 0; a < patch; a++) of_error[a] = of_x[a] - of_error[a];
   }
 }
@@ -190,31 +221,19 @@ inline void read_backward(const Vec<R> *controls, const Grid &grid, Vec<R> *x, V
                           WindowSpace<R> &space) {
   const Window<R> window = place<R>(controls, grid);
   both_filterbanks(window, grid, space);
-  const int64_t N = grid.N, B = grid.rows, S = grid.columns, area = B * S, patch = N * N;
-  const View<R> F_y = view<R>(space.F_y, B), F_x = view<R>(space.F_x, S);
-  const View<R> half = view<R>(space.half, S);
-  for (int64_t c = 0; c < grid.channels; c++) {
+  const int64_t area = grid.rows * grid.columns, patch = grid.N * grid.N;
+  for (int64_t c = 0; c < grid.channels; c++, x += area, s += area, dcanvas += area) {
     // r_x = gamma F_y x F_x^T, r_error = r_x - gamma F_y s F_x^T: x gets the sum of both gradients
     Vec<R> *of_x = dr + c * patch, *of_s = dr + (grid.channels + c) * patch;
     for (int64_t a = 0; a < patch; a++) {
       of_x[a] = window.gamma * (of_x[a] + of_s[a]);
       of_s[a] = -window.gamma * of_s[a];
     }
-    for (const bool through_x : {true, false}) {
-      Vec<R> *image = (through_x ? x : s) + c * area, *slope = through_x ? of_x : of_s;
-      const bool more = c > 0 || !through_x;
-      lanes_product(N, S, B, F_y, view<R>(image, S), half, false);
-      lanes_product(N, S, N, flipped<R>(slope, N), half, view<R>(space.dF_x, S), more);
-      lanes_product(N, S, N, view<R>(slope, N), F_x, half, false);
-      lanes_product(N, B, S, half, flipped<R>(image, S), view<R>(space.dF_y, B), more);
-      if (!through_x) {
-        lanes_product(B, S, N, flipped<R>(space.F_y, B), half, view<R>(space.image, S), false);
-        for (int64_t a = 0; a < area; a++)
-          dcanvas[c * area + a] += image[a] * (1 - image[a]) * space.image[a];
-      } else if (dx) {
-        lanes_product(B, S, N, flipped<R>(space.F_y, B), half, view<R>(dx + c * area, S), true);
-      }
-    }
+    patch_backward(grid, x, of_x, c > 0, space);
+    if (dx) spread(grid, dx + c * area, true, space);
+    patch_backward(grid, s, of_s, true, space);
+    spread(grid, space.image, false, space);
+    for (int64_t a = 0; a < area; a++) dcanvas[a] += s[a] * (1 - s[a]) * space.image[a];
   }
   controls_backward(controls, window, grid, 1, space, dcontrols);
 }
@@ -223,15 +242,9 @@ inline void read_backward(const Vec<R> *controls, const Grid &grid, Vec<R> *x, V
 template <class R>
 inline void look(const Vec<R> *controls, const Grid &grid, Vec<R> *x, Vec<R> *r,
                  WindowSpace<R> &space) {
-  const Window<R> window = place<R>(controls, grid);
-  both_filterbanks(window, grid, space);
-  const int64_t N = grid.N, S = grid.columns, area = grid.rows * S;
-  for (int64_t a = 0; a < N * S; a++) space.dF_x[a] = window.gamma * space.F_x[a];
-  const View<R> F_y = view<R>(space.F_y, grid.rows), half = view<R>(space.half, S);
-  for (int64_t c = 0; c < grid.channels; c++) {
-    lanes_product(N, S, grid.rows, F_y, view<R>(x + c * area, S), half, false);
-    lanes_product(N, N, S, half, flipped<R>(space.dF_x, S), view<R>(r + c * N * N, N), false);
-  }
+  reading_filterbanks(place<R>(controls, grid), grid, space);
+  for (int64_t c = 0; c < grid.channels; c++)
+    patch_of(grid, x + c * grid.rows * grid.columns, r + c * grid.N * grid.N, space);
 }
 
 // Gradients of `look`; dr is scaled in place, dx is added to where it is wanted.
@@ -240,17 +253,11 @@ inline void look_backward(const Vec<R> *controls, const Grid &grid, Vec<R> *x, V
                           Vec<R> *dcontrols, Vec<R> *dx, WindowSpace<R> &space) {
   const Window<R> window = place<R>(controls, grid);
   both_filterbanks(window, grid, space);
-  const int64_t N = grid.N, B = grid.rows, S = grid.columns, area = B * S;
-  const View<R> half = view<R>(space.half, S);
+  const int64_t area = grid.rows * grid.columns, patch = grid.N * grid.N;
+  for (int64_t a = 0; a < grid.channels * patch; a++) dr[a] *= window.gamma;
   for (int64_t c = 0; c < grid.channels; c++) {
-    Vec<R> *image = x + c * area, *slope = dr + c * N * N;
-    for (int64_t a = 0; a < N * N; a++) slope[a] *= window.gamma;
-    lanes_product(N, S, B, view<R>(space.F_y, B), view<R>(image, S), half, false);
-    lanes_product(N, S, N, flipped<R>(slope, N), half, view<R>(space.dF_x, S), c > 0);
-    lanes_product(N, S, N, view<R>(slope, N), view<R>(space.F_x, S), half, false);
-    lanes_product(N, B, S, half, flipped<R>(image, S), view<R>(space.dF_y, B), c > 0);
-    if (dx)
-      lanes_product(B, S, N, flipped<R>(space.F_y, B), half, view<R>(dx + c * area, S), true);
+    patch_backward(grid, x + c * area, dr + c * patch, c > 0, space);
+    if (dx) spread(grid, dx + c * area, true, space);
   }
   controls_backward(controls, window, grid, 1, space, dcontrols);
 }
@@ -267,7 +274,7 @@ inline void write(const Vec<R> *controls, const Grid &grid, Vec<R> *w, Vec<R> *c
   const View<R> half = view<R>(space.half, S);
   for (int64_t c = 0; c < grid.channels; c++) {
     lanes_product(N, S, N, view<R>(w + c * N * N, N), view<R>(space.F_x, S), half, false);
-    lanes_product(B, S, N, flipped<R>(space.F_y, B), half, view<R>(canvas + c * B * S, S), true);
+    spread(grid, canvas + c * B * S, true, space);
   }
 }
 

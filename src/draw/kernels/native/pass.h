@@ -1,0 +1,119 @@
+// What every pass over a sequence has, forward or backward, of DRAW or of the classifier.
+#pragma once
+
+#include "weights.h"
+
+namespace draw {
+
+// Space: what one thread needs for one step of its images.
+template <class L, template <class> class Weights, class Space> struct Pass {
+  using Op = typename L::Operand;
+  using R = Real<Op>;
+  L l;
+  const typename L::Call &call;
+  int64_t threads;
+  typename L::Saved saved;
+  Weights<L> weights;
+  R *bias[PRODUCTS];  // by column of the product
+  Vec<R> *x_lanes;    // for windows: the images, [blocks, pixels]
+  std::vector<Space> space;
+
+  Pass(const typename L::Call &call, int64_t threads)
+      : l(call.shape), call(call), threads(threads), space(threads) {}
+
+  void reserve(Arena &arena) {
+    Arena kept{static_cast<char *>(call.saved)};
+    saved.reserve(call.saved ? kept : arena, l, call.saved);
+    weights.reserve(arena, l);
+    for (const Which which : l.EACH)
+      if (l.has(which)) bias[which] = arena.take<R>(l.columns(which));
+    if (l.gaussian) x_lanes = arena.take<Vec<R>>(l.blocks * l.pixels);
+    for (Space &own : space) own.reserve(arena, l, slice_blocks(l.blocks, threads) * LANES);
+  }
+
+  R *const *parameters() const { return reinterpret_cast<R *const *>(call.parameters); }
+  R *const *gradients() const { return reinterpret_cast<R *const *>(call.gradients); }
+
+  // Calls f(space) in every thread, once the weights are packed.
+  template <class F> void in_threads(F f) {
+    for (const Which which : l.EACH)
+      if (l.has(which)) gather_biases(which);
+#pragma omp parallel num_threads(threads)
+    {
+      const FlushTiny flush;
+      weights.pack(l, parameters());
+      f(space[omp_get_thread_num()]);
+      if (products.release) products.release(true);
+    }
+  }
+
+  // Calls f(slice) for all images. To be called by all threads.
+  template <class F> void each_slice(F f) const {
+    const int64_t step = slice_blocks(l.blocks, threads);
+#pragma omp for schedule(static)
+    for (int64_t first = 0; first < l.blocks; first += step)
+      f(Slice{first, std::min(step, l.blocks - first)});
+  }
+
+  // From images as the caller has them, [batch, pixels], to one image per lane, [blocks, pixels].
+  void images_to_lanes(void *images, Slice slice, Vec<R> *lanes) const {
+    for (int64_t block = slice.first; block < slice.end(); block++)
+      to_lanes(image_rows(static_cast<R *>(images), l.pixels, block * LANES, l.n.batch), l.pixels,
+               lanes + block * l.pixels);
+  }
+  void images_from_lanes(const Vec<R> *lanes, Slice slice, void *images) const {
+    for (int64_t block = slice.first; block < slice.end(); block++)
+      from_lanes(lanes + block * l.pixels, l.pixels,
+                 image_rows(static_cast<R *>(images), l.pixels, block * LANES, l.n.batch));
+  }
+
+  // Columns [0, count) of OUT at t, with bias, one image per lane.
+  void outputs_to_lanes(int64_t t, int64_t b, int64_t count, Vec<R> *lanes) const {
+    to_lanes(image_rows(saved.out(l, t, b), l.outputs, 0, LANES), count, lanes);
+    for (int64_t j = 0; j < count; j++) lanes[j] += bias[OUT][j];
+  }
+
+ private:
+  void gather_biases(Which which) {
+    R *sums = bias[which];
+    std::fill(sums, sums + l.columns(which), R(0));
+    l.biases(which, parameters(), [=](int64_t column, R *first, R *second) {
+      sums[column] = *first + (second ? *second : R(0));
+    });
+  }
+};
+
+// A pass of DRAW: it has noise.
+template <class Op, template <class> class Weights, class Space>
+struct DrawingPass : Pass<Layout<Op>, Weights, Space> {
+  using Base = Pass<Layout<Op>, Weights, Space>;
+  using Base::Base, Base::l, Base::call;
+  using R = Real<Op>;
+  R *zeros;  // stands in for images beyond the batch
+
+  void reserve(Arena &arena) {
+    Base::reserve(arena);
+    const int64_t count = std::max(l.pixels, l.n.latent);
+    zeros = arena.take<R>(count);
+    if (zeros) std::fill(zeros, zeros + count, R(0));
+  }
+  const R *noise(int64_t t, int64_t image) const {
+    return image < l.n.batch
+               ? static_cast<R *>(call.noise) + (t * l.n.batch + image) * l.n.latent
+               : zeros;
+  }
+
+  // A canvas is [blocks, pixels, 16 lanes], or [batch, pixels] without attention. Here it goes to
+  // where the caller wants it, [batch, pixels] without what was added to fill the last block.
+  void export_canvas(const R *canvas, Slice slice, void *to) const {
+    if (l.gaussian) {
+      this->images_from_lanes(reinterpret_cast<const Vec<R> *>(canvas), slice, to);
+    } else {
+      const int64_t last = std::min(slice.image() + slice.rows(), l.n.batch);
+      std::copy(canvas + slice.image() * l.pixels, canvas + last * l.pixels,
+                static_cast<R *>(to) + slice.image() * l.pixels);
+    }
+  }
+};
+
+}  // namespace draw
