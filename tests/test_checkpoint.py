@@ -143,7 +143,7 @@ def test_a_run_gives_its_best_weights_or_its_last(tmp_path: Path) -> None:
     last = make_run(tmp_path)
     assert load_model(str(tmp_path)).state == {"step": 20}
     best = DRAW(TINY_MODEL)
-    export_model(tmp_path / "best", best, best.state_dict(), TINY.data, {"step": 10})
+    export_model(tmp_path / "best", best, TINY.data, {"step": 10})
     for weights, expected in (("best", best), ("last", last)):
         loaded = load_model(str(tmp_path), weights)
         assert torch.equal(loaded.model.mu.weight, expected.mu.weight)
@@ -154,7 +154,7 @@ def test_a_run_gives_its_best_weights_or_its_last(tmp_path: Path) -> None:
 def test_an_exported_folder_is_one_that_from_pretrained_reads(tmp_path: Path) -> None:
     model = DRAW(TINY_MODEL)
     data = DataConfig(name="digits", size=(6, 5))
-    export_model(tmp_path, model, model.state_dict(), data, {"step": 5})
+    export_model(tmp_path, model, data, {"step": 5})
     loaded = load_model(str(tmp_path))
     assert (loaded.data, loaded.state) == (data, {"step": 5})
     for other in (loaded.model, DRAW.from_pretrained(tmp_path)):
@@ -177,7 +177,7 @@ def test_weights_that_do_not_fit_their_config_are_refused(tmp_path: Path) -> Non
     model.save_pretrained(tmp_path)
     config = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**config, "hidden_size": 9}))
-    with pytest.raises(DrawError, match="does not hold a DRAW model"):
+    with pytest.raises(DrawError, match="does not hold a model of draw"):
         load_model(str(tmp_path))
 
 
@@ -218,7 +218,7 @@ def test_a_model_on_the_hub_comes_with_its_data(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     model = DRAW(TINY_MODEL)
-    export_model(tmp_path, model, model.state_dict(), TINY.data, {"step": 5})
+    export_model(tmp_path, model, TINY.data, {"step": 5})
     asked = []
 
     def snapshot_download(name: str, **options: object) -> str:

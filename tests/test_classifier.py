@@ -92,15 +92,15 @@ def test_the_window_stays_in_full_precision_under_autocast() -> None:
 
 
 @pytest.mark.parametrize(
-    "images",
+    ("images", "expected"),
     [
-        torch.rand(2, 1, 7, 9),
-        torch.rand(2, 3, 9, 7),
-        torch.rand(2, 1, 9, 7).double(),
+        (torch.rand(2, 1, 7, 9), r"of shape \[batch, 1, 9, 7\]"),
+        (torch.rand(2, 3, 9, 7), r"of shape \[batch, 1, 9, 7\]"),
+        (torch.rand(2, 1, 9, 7).double(), r"of torch\.float32"),
     ],
 )
-def test_images_that_do_not_fit_are_refused(images: torch.Tensor) -> None:
-    with pytest.raises(DrawError, match=r"of torch\.float32 and shape \[batch, 1, 9, 7\]"):
+def test_images_that_do_not_fit_are_refused(images: torch.Tensor, expected: str) -> None:
+    with pytest.raises(DrawError, match=f"expected images .*{expected}"):
         Classifier(SMALL)(images)
 
 

@@ -200,8 +200,8 @@ def test_noise_is_fresh_for_every_step_of_training_and_every_glimpse(tmp_path: P
 
 def test_dynamic_binarization_draws_grey_pixels_anew_each_time(tmp_path: Path) -> None:
     config = dataclasses.replace(TINY, data=dataclasses.replace(TINY.data, binarize="dynamic"))
+    config = with_train(config, batch_size=TRAINING.count)
     trainer = start(config, tmp_path / "run", TRAINING, VALIDATION)
-    trainer.config = with_train(config, batch_size=TRAINING.count)
     batches = []
     for epoch in range(300):
         trainer.step = epoch
@@ -217,7 +217,7 @@ def test_static_images_pass_dynamic_binarization_unchanged(tmp_path: Path) -> No
     config = dataclasses.replace(TINY, data=dataclasses.replace(TINY.data, binarize="dynamic"))
     binary = image_set(10, binary=True)
     trainer = start(config, tmp_path / "run", binary, VALIDATION)
-    assert not trainer.dynamic
+    assert not trainer.task.dynamic(binary)
     images, _ = trainer._batch()
     indices = batch_indices(0, 0, config.train.batch_size, 10)
     assert torch.equal(images, torch.from_numpy(binary.images[indices]).float() / 255)

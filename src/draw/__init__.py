@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from draw.attention import GaussianAttention, NoAttention, Window
     from draw.classifier import Classified, Classifier
-    from draw.config import ClassifierConfig, Config, DataConfig, DRAWConfig, TrainConfig
+    from draw.config import (
+        ClassifierConfig,
+        Config,
+        ConvnetConfig,
+        DataConfig,
+        DRAWConfig,
+        TrainConfig,
+    )
+    from draw.convnet import Convnet
     from draw.model import DRAW
     from draw.outputs import DRAWOutput, Trajectory
     from draw.presets import PRESETS
@@ -13,6 +21,7 @@ if TYPE_CHECKING:
 _MODULE_OF = {
     "DRAW": "model", "DRAWOutput": "outputs", "Trajectory": "outputs",
     "Classifier": "classifier", "Classified": "classifier", "ClassifierConfig": "config",
+    "Convnet": "convnet", "ConvnetConfig": "config",
     "DRAWConfig": "config", "Config": "config", "DataConfig": "config", "TrainConfig": "config",
     "GaussianAttention": "attention", "NoAttention": "attention", "Window": "attention",
     "PRESETS": "presets",
@@ -25,6 +34,8 @@ __all__ = [
     "Classifier",
     "ClassifierConfig",
     "Config",
+    "Convnet",
+    "ConvnetConfig",
     "DRAWConfig",
     "DRAWOutput",
     "DataConfig",

@@ -70,6 +70,14 @@ def window_parameters(
     )
 
 
+def filter_centres(
+    g: Float[Tensor, "*batch"], delta: Float[Tensor, "*batch"], size: int
+) -> Float[Tensor, "*batch {size}"]:
+    """Where the N filters along one side stand, in pixels counted from 1 (eqs 19-20)."""
+    i = torch.arange(1, size + 1, dtype=g.dtype, device=g.device)
+    return g[..., None] + (i - size / 2 - 0.5) * delta[..., None]
+
+
 def filterbank(
     g: Float[Tensor, "*batch"],
     delta: Float[Tensor, "*batch"],
@@ -89,9 +97,8 @@ def filterbank(
         size: number of filters, N.
         length: number of pixels, A for F_X and B for F_Y.
     """
-    i = torch.arange(1, size + 1, dtype=g.dtype, device=g.device)
+    mu = filter_centres(g, delta, size)  # (19-20)
     a = torch.arange(1, length + 1, dtype=g.dtype, device=g.device)
-    mu = g[..., None] + (i - size / 2 - 0.5) * delta[..., None]  # (19-20)
     distance = (a - mu[..., None]) / sigma[..., None, None]
     return (-distance.square() / 2).softmax(-1)  # (25-26)
 

@@ -6,8 +6,8 @@ over everything in it, so that it is whole or recognisably damaged. A run folder
     run.json                            the config, and the versions that it was made with
     metrics.jsonl                       one JSON object a line: the truth about the run
     checkpoints/step-00001000.safetensors   weights, their average, optimizer, counters
-    best/config.json, model.safetensors     averaged weights with the lowest validation bound,
-                                            as `DRAW.from_pretrained` reads them
+    best/config.json, model.safetensors     averaged weights, the best on validation images, as
+                                            `from_pretrained` of their class reads them
 """
 
 import dataclasses
@@ -16,18 +16,20 @@ import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from draw import hub
-from draw.config import Config, DataConfig, DRAWConfig, from_dict
+from draw.classifier import Classifier
+from draw.config import Config, DataConfig, from_dict, model_config
 from draw.errors import DrawError
 from draw.files import read_json, write_json, written_atomically
 from draw.model import DRAW
+from draw.models import Model, make_model
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.jsonl"
@@ -155,19 +157,25 @@ def read_run_file(run: Path) -> Config:
         raise DrawError(f"{path} does not hold the config of a run: {error}") from error
 
 
-def export_model(
-    folder: Path, model: DRAW, weights: dict[str, Tensor], data: DataConfig, state: dict[str, Any]
-) -> None:
-    """Write weights as `DRAW.from_pretrained` reads them, with the data they were trained on."""
-    write_json(folder / "config.json", {**asdict(model.config), "data": asdict(data)})
-    save_tensors(folder / "model.safetensors", weights, state)
+def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[str, Any]) -> None:
+    """Write a model as `from_pretrained` of its class reads it, with the data it learned from.
+
+    Args:
+        folder: where config.json and model.safetensors go.
+        model: one of `draw.models`.
+        data: what it was trained on.
+        state: counters and figures to keep with it.
+    """
+    config = cast(Model, model).config
+    write_json(folder / "config.json", {**asdict(config), "data": asdict(data)})
+    save_tensors(folder / "model.safetensors", model.state_dict(), state)
 
 
 @dataclass(frozen=True)
 class LoadedModel:
     """A model and what is known about where it came from."""
 
-    model: DRAW
+    model: Model
     source: str
     """The file or repository of the weights."""
     data: DataConfig | None
@@ -177,14 +185,34 @@ class LoadedModel:
     state: dict[str, Any]
     """Counters and figures kept with the weights, such as step and validation bound."""
 
+    @property
+    def drawing(self) -> DRAW:
+        """The model, which must be one that draws."""
+        if not isinstance(self.model, DRAW):
+            raise DrawError(
+                f"expected a model that draws, got {self.source}, a classifier; see where it looks "
+                "with draw glimpses, and how well it does with draw evaluate"
+            )
+        return self.model
+
+    @property
+    def classifier(self) -> Classifier:
+        """The model, which must be one that classifies through a window."""
+        if not isinstance(self.model, Classifier):
+            raise DrawError(
+                f"expected a classifier with a window (draw train cluttered), got {self.source}, "
+                f"a {type(self.model).__name__}"
+            )
+        return self.model
+
 
 def load_model(name: str, weights: str = "best") -> LoadedModel:
     """A model from a run folder, an exported folder or a Hub name.
 
     Args:
         name: the folder, or `owner/name` of a repository on the Hub.
-        weights: for a run folder, "best" (lowest validation bound; the latest as long as there
-            was no evaluation) or "last"; both are averaged weights.
+        weights: for a run folder, "best" (lowest validation bound or error; the latest as
+            long as there was no evaluation) or "last"; both are averaged weights.
 
     Raises:
         DrawError: if there is no such model, or it is damaged.
@@ -199,7 +227,7 @@ def load_model(name: str, weights: str = "best") -> LoadedModel:
         else:
             tensors, state = load_checkpoint(folder)
             tensors, source = without_prefix("average", tensors), checkpoints(folder)[-1]
-        model = DRAW(config.model)
+        model = make_model(config.model)
         model.load_state_dict(tensors)
         return LoadedModel(model, str(source), config.data, config, state)
     if folder.is_dir():
@@ -211,11 +239,11 @@ def _load_exported(folder: Path) -> LoadedModel:
     values = read_json(folder / "config.json")
     data = values.pop("data", None)
     try:
-        model = DRAW(from_dict(DRAWConfig, values))
+        model = make_model(model_config(values))
         tensors, state = load_tensors(folder / "model.safetensors", checksum_required=False)
         model.load_state_dict(tensors)
     except (TypeError, RuntimeError) as error:
-        raise DrawError(f"{folder} does not hold a DRAW model: {error}") from error
+        raise DrawError(f"{folder} does not hold a model of draw: {error}") from error
     data = None if data is None else from_dict(DataConfig, data)
     return LoadedModel(model, str(folder / "model.safetensors"), data, None, state)
 

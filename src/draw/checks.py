@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor
 
-from draw.config import DRAWConfig
+from draw.config import DRAWConfig, ImageConfig
 from draw.errors import DrawError
 
 
-def check_images(config: DRAWConfig, dtype: torch.dtype, images: Tensor) -> None:
+def check_images(config: ImageConfig, dtype: torch.dtype, images: Tensor) -> None:
     """Compare images with a model.
 
     Args:

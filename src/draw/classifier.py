@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from draw.attention import Window, read_patch, start_window, window_parameters
+from draw.checks import check_images
 from draw.config import ClassifierConfig
-from draw.errors import DrawError
 from draw.kernels import choice
 from draw.kernels.glimpses import glimpses
 from draw.layers import Affine, LSTMCell
@@ -22,8 +22,9 @@ class Classified(NamedTuple):
     """Of the softmax after the last glimpse."""
     logits_by_glimpse: Float[Tensor, "glimpses batch classes"]
     """The same affine map after every glimpse: what the network would have said by then."""
-    windows: Window
-    """Where it looked; each field [glimpses, batch], in pixels counted from 1."""
+    windows: Window | None
+    """Where it looked; each field [glimpses, batch], in pixels counted from 1. None from a network
+    that sees the whole image."""
 
 
 class Classifier(
@@ -65,7 +66,7 @@ class Classifier(
         Raises:
             DrawError: if the images are not as the model expects them.
         """
-        self._check(images)
+        check_images(self.config, self.h_0.dtype, images)
         if self.kernel.name == "fused":
             h, controls = glimpses(self.config, self, images)
             windows = self._window(controls)
@@ -114,12 +115,3 @@ class Classifier(
     def _window(self, controls: Float[Tensor, "*batch 5"]) -> Window:
         config = self.config
         return window_parameters(controls, config.rows, config.columns, config.read_size)
-
-    def _check(self, images: Tensor) -> None:
-        expected = self.config.image_shape
-        if images.ndim != 4 or images.shape[1:] != expected or images.dtype != self.h_0.dtype:
-            raise DrawError(
-                f"expected images of {self.h_0.dtype} and shape [batch, "
-                f"{', '.join(map(str, expected))}] (channels, rows, columns: the model's), got "
-                f"{images.dtype} and {list(images.shape)}"
-            )

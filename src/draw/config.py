@@ -6,7 +6,7 @@
 import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 
 def _require(holds: bool, name: str, expected: str, got: object) -> None:
@@ -26,8 +26,8 @@ def _require_whole(section: str, config: object, *names: str, least: int = 1) ->
 
 
 @dataclass(frozen=True)
-class DRAWConfig:
-    """The shape of a DRAW model (Table 3 of the paper). Defaults are the paper's for MNIST."""
+class ImageConfig:
+    """The shape of the images that a model is made for."""
 
     rows: int = 28
     """Height of the images in pixels, the paper's B; follows --data.size where that is given."""
@@ -35,6 +35,34 @@ class DRAWConfig:
     """Width of the images in pixels, the paper's A; follows --data.size where that is given."""
     channels: int = 1
     """1 for grey, 3 for colour; follows --data.mode where that is given."""
+
+    def __post_init__(self) -> None:
+        _require_whole("model", self, "rows", "columns")
+        _require(
+            _is_whole(self.channels, 1) and self.channels in (1, 3),
+            "model.channels", "1 (grey) or 3 (colour)", self.channels,
+        )  # fmt: skip
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, rows, columns of one image."""
+        return self.channels, self.rows, self.columns
+
+
+Kernel = Literal["auto", "reference", "fused"]
+
+
+def _require_kernel(kernel: object) -> None:
+    _require(
+        kernel in ("auto", "reference", "fused"),
+        "model.kernel", "'auto', 'reference' or 'fused'", kernel,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class DRAWConfig(ImageConfig):
+    """The shape of a DRAW model (Table 3 of the paper). Defaults are the paper's for MNIST."""
+
     glimpses: int = 64
     """Steps of reading and drawing, the paper's T. Time and memory grow in proportion."""
     hidden_size: int = 256
@@ -50,19 +78,15 @@ class DRAWConfig:
     likelihood: Literal["bernoulli", "logistic"] = "bernoulli"
     """'bernoulli' is the paper's, for pixels of 0 and 1; of grey values its nats are a
     cross-entropy. 'logistic', discretized, is a likelihood of 8-bit pixels: bits per dimension."""
-    kernel: Literal["auto", "reference", "fused"] = "auto"
+    kernel: Kernel = "auto"
     """How the steps are computed: 'reference' is the readable loop, 'fused' the fast one, which
     must be able to run; 'auto' takes the fast one where it can and says so where it cannot."""
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         _require_whole(
-            "model", self, "rows", "columns", "glimpses", "hidden_size", "latent_size",
-            "read_size", "write_size",
-        )  # fmt: skip
-        _require(
-            _is_whole(self.channels, 1) and self.channels in (1, 3),
-            "model.channels", "1 (grey) or 3 (colour)", self.channels,
-        )  # fmt: skip
+            "model", self, "glimpses", "hidden_size", "latent_size", "read_size", "write_size"
+        )
         _require(
             self.attention in ("gaussian", "none"),
             "model.attention", "'gaussian' or 'none'", self.attention,
@@ -71,15 +95,7 @@ class DRAWConfig:
             self.likelihood in ("bernoulli", "logistic"),
             "model.likelihood", "'bernoulli' or 'logistic'", self.likelihood,
         )  # fmt: skip
-        _require(
-            self.kernel in ("auto", "reference", "fused"),
-            "model.kernel", "'auto', 'reference' or 'fused'", self.kernel,
-        )  # fmt: skip
-
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, rows, columns of one image."""
-        return self.channels, self.rows, self.columns
+        _require_kernel(self.kernel)
 
     @property
     def window_sizes(self) -> tuple[int | None, int | None]:
@@ -90,15 +106,11 @@ class DRAWConfig:
 
 
 @dataclass(frozen=True)
-class ClassifierConfig:
+class ClassifierConfig(ImageConfig):
     """The shape of a recurrent attention classifier. Defaults are section 4.1's for 100x100."""
 
     rows: int = 100
-    """Height of the images in pixels, the paper's B."""
     columns: int = 100
-    """Width of the images in pixels, the paper's A."""
-    channels: int = 1
-    """1 for grey, 3 for colour."""
     glimpses: int = 8
     """How often it looks before it answers."""
     hidden_size: int = 256
@@ -107,25 +119,62 @@ class ClassifierConfig:
     """Side N of the window in filters."""
     classes: int = 10
     """How many answers there are."""
-    kernel: Literal["auto", "reference", "fused"] = "auto"
+    kernel: Kernel = "auto"
     """How the glimpses are computed, as in `DRAWConfig`."""
 
     def __post_init__(self) -> None:
-        _require_whole("model", self, "rows", "columns", "glimpses", "hidden_size", "read_size")
+        super().__post_init__()
+        _require_whole("model", self, "glimpses", "hidden_size", "read_size")
+        _require_whole("model", self, "classes", least=2)
+        _require_kernel(self.kernel)
+
+
+@dataclass(frozen=True)
+class ConvnetConfig(ImageConfig):
+    """The shape of a two-layer convolutional network, Table 1's first row.
+
+    # ours: the paper gives no sizes; these are those of Mnih et al. (2014), whom it compares with.
+    """
+
+    rows: int = 100
+    columns: int = 100
+    filters: int = 8
+    """Filters of the convolution."""
+    filter_size: int = 10
+    """Side of a filter in pixels."""
+    stride: int = 5
+    """Pixels from one place of the filters to the next."""
+    hidden_size: int = 256
+    """Units of the fully connected layer."""
+    classes: int = 10
+    """How many answers there are."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _require_whole("model", self, "filters", "filter_size", "stride", "hidden_size")
         _require_whole("model", self, "classes", least=2)
         _require(
-            _is_whole(self.channels, 1) and self.channels in (1, 3),
-            "model.channels", "1 (grey) or 3 (colour)", self.channels,
-        )  # fmt: skip
-        _require(
-            self.kernel in ("auto", "reference", "fused"),
-            "model.kernel", "'auto', 'reference' or 'fused'", self.kernel,
+            self.filter_size <= min(self.rows, self.columns),
+            "model.filter_size", f"at most the images' {min(self.rows, self.columns)} pixels",
+            self.filter_size,
         )  # fmt: skip
 
-    @property
-    def image_shape(self) -> tuple[int, int, int]:
-        """Channels, rows, columns of one image."""
-        return self.channels, self.rows, self.columns
+
+ModelConfig = DRAWConfig | ClassifierConfig | ConvnetConfig
+
+
+def model_config(values: dict[str, Any]) -> ModelConfig:
+    """A model's config from plain values; its kind is the one that has most of their names.
+
+    Raises:
+        ValueError: if a field is unknown or has a value that does not fit.
+    """
+    kinds = DRAWConfig, ClassifierConfig, ConvnetConfig
+    kind = max(
+        kinds,
+        key=lambda kind: len({field.name for field in dataclasses.fields(kind)} & set(values)),
+    )
+    return cast(ModelConfig, from_dict(kind, values))
 
 
 @dataclass(frozen=True)
@@ -244,7 +293,7 @@ class Config:
 
     preset: str
     """The preset it started from, which names the run folder."""
-    model: DRAWConfig = field(default_factory=DRAWConfig)
+    model: ModelConfig = field(default_factory=DRAWConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
 
@@ -276,14 +325,18 @@ class Config:
         Raises:
             ValueError: if a field is unknown or has a value that does not fit.
         """
-        sections = {"model": DRAWConfig, "data": DataConfig, "train": TrainConfig}
+        sections = "model", "data", "train"
         unknown = sorted(set(values) - {"preset", *sections})
         if unknown or "preset" not in values:
             raise ValueError(
                 f"expected a run's config with preset, {', '.join(sections)}; got {sorted(values)}"
             )
-        parts = {name: from_dict(kind, values.get(name, {})) for name, kind in sections.items()}
-        return cls(preset=values["preset"], **parts)
+        return cls(
+            preset=values["preset"],
+            model=model_config(values.get("model", {})),
+            data=from_dict(DataConfig, values.get("data", {})),
+            train=from_dict(TrainConfig, values.get("train", {})),
+        )
 
 
 def from_dict(kind: type[Any], values: dict[str, Any]) -> Any:

@@ -105,23 +105,14 @@ def evaluate(
     Raises:
         DrawError: if the images do not have the model's shape, or there are none.
     """
-    if images.shape[1:] != model.config.image_shape or len(images) == 0:
-        raise DrawError(
-            f"expected images of shape {model.config.image_shape} (channels, rows, columns: the "
-            f"model's), got {len(images)} of shape {images.shape[1:]}"
+
+    def measure(own: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m values"]:
+        return _evaluate_own(
+            model, images, own, dynamic, batch_size, importance_samples, seed, on_progress
         )
-    rank = accelerator.process_index if accelerator else 0
-    processes = accelerator.num_processes if accelerator else 1
-    own = np.arange(rank, len(images), processes)
-    columns = _evaluate_own(
-        model, images, own, dynamic, batch_size, importance_samples, seed, on_progress
-    )
-    if processes > 1:
-        columns = np.concatenate(gather_object([columns]))
-    numbers, reconstruction, estimate, kl = (
-        columns[:, 0], columns[:, 1], columns[:, 2], columns[:, 3:],
-    )  # fmt: skip
-    assert np.array_equal(np.sort(numbers), np.arange(len(images))), "each image exactly once"
+
+    columns = for_each_image(model.config.image_shape, images, accelerator, measure)
+    reconstruction, estimate, kl = columns[:, 1], columns[:, 2], columns[:, 3:]
     bound = reconstruction + kl.sum(1)
     weighted = float(estimate.mean()) if importance_samples > 0 else None
     return Evaluation(
@@ -139,6 +130,38 @@ def evaluate(
         bits_per_dimension=in_bits(model.config, float(bound.mean())),
         importance_weighted_bits_per_dimension=in_bits(model.config, weighted),
     )
+
+
+def for_each_image(
+    expected: tuple[int, int, int],
+    images: UInt8[np.ndarray, "n channels rows columns"],
+    accelerator: Accelerator | None,
+    measure: Callable[[Int[np.ndarray, " m"]], Float[np.ndarray, "m values"]],
+) -> Float[np.ndarray, "n values"]:
+    """Measure every image exactly once, each process of an accelerator its share.
+
+    Args:
+        expected: the model's shape of an image.
+        images: a whole data set.
+        accelerator: of a run with several processes; every process gets all rows.
+        measure: given the numbers of some images, one row for each that begins with its number.
+
+    Raises:
+        DrawError: if the images do not have the expected shape, or there are none.
+    """
+    if images.shape[1:] != expected or len(images) == 0:
+        raise DrawError(
+            f"expected images of shape {expected} (channels, rows, columns: the model's), got "
+            f"{len(images)} of shape {images.shape[1:]}"
+        )
+    rank = accelerator.process_index if accelerator else 0
+    processes = accelerator.num_processes if accelerator else 1
+    own = np.arange(rank, len(images), processes)
+    rows = measure(own) if len(own) else np.empty((0, 0))
+    if processes > 1:
+        rows = np.concatenate([part for part in gather_object([rows]) if len(part)])
+    assert np.array_equal(np.sort(rows[:, 0]), np.arange(len(images))), "each image exactly once"
+    return rows
 
 
 def _evaluate_own(
@@ -170,8 +193,7 @@ def _evaluate_own(
         total += float(first.bound.sum())
         done = start + len(numbers)
         on_progress(done, f"bound {total / done:.2f} nats")
-    width = 3 + model.config.glimpses
-    return np.concatenate(rows) if rows else np.empty((0, width))
+    return np.concatenate(rows)
 
 
 def _standard_error(values: Float[np.ndarray, " n"]) -> float:

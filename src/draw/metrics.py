@@ -2,8 +2,9 @@
 
 Every line has `kind` ("train", "validation" or "test"), `step` and `images_seen`. A line of
 training holds means over the steps since the line before it; a line of evaluation holds the fields
-of `draw.evaluate.Evaluation`. All losses are in nats per image; with the logistic likelihood
-`bits_per_dimension` is the bound in that unit.
+of `draw.evaluate.Evaluation`, or of `draw.accuracy.Accuracy` for a classifier. All losses are in
+nats per image, errors in %; with the logistic likelihood `bits_per_dimension` is the bound in that
+unit.
 """
 
 import json

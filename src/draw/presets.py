@@ -3,7 +3,14 @@
 To add one, write a function and add it to `PRESETS`.
 """
 
-from draw.config import Config, DataConfig, DRAWConfig, TrainConfig
+from draw.config import (
+    ClassifierConfig,
+    Config,
+    ConvnetConfig,
+    DataConfig,
+    DRAWConfig,
+    TrainConfig,
+)
 
 
 def digits() -> Config:
@@ -66,6 +73,54 @@ def mnist_small() -> Config:
         train=TrainConfig(
             steps=20_500, batch_size=128, learning_rate=3e-3, warmup_steps=500, clip_norm=100.0,
             ema_decay=0.999, evaluate_every=2050, evaluate_images=2000,
+        ),
+    )  # fmt: skip
+
+
+def cluttered() -> Config:
+    """The paper's classifier of digits among clutter, 8 glimpses of 100x100: 3.36 % (Table 1)."""
+    return Config(
+        preset="cluttered",
+        model=ClassifierConfig(
+            rows=100, columns=100, channels=1, glimpses=8, hidden_size=256, read_size=12,
+            classes=10,
+        ),
+        data=DataConfig(name="cluttered-mnist"),
+        train=TrainConfig(
+            steps=60_000, batch_size=128, learning_rate=1e-3, warmup_steps=500, clip_norm=10.0,
+            ema_decay=0.999, evaluate_every=2000,
+        ),
+    )  # fmt: skip
+
+
+def cluttered_4() -> Config:
+    """The same with 4 glimpses: 4.18 % (Table 1)."""
+    return Config(
+        preset="cluttered-4",
+        model=ClassifierConfig(
+            rows=100, columns=100, channels=1, glimpses=4, hidden_size=256, read_size=12,
+            classes=10,
+        ),
+        data=DataConfig(name="cluttered-mnist"),
+        train=TrainConfig(
+            steps=60_000, batch_size=128, learning_rate=1e-3, warmup_steps=500, clip_norm=10.0,
+            ema_decay=0.999, evaluate_every=2000,
+        ),
+    )  # fmt: skip
+
+
+def cluttered_convnet() -> Config:
+    """The network that the paper compares with, two layers and no window: 14.35 % (Table 1)."""
+    return Config(
+        preset="cluttered-convnet",
+        model=ConvnetConfig(
+            rows=100, columns=100, channels=1, filters=8, filter_size=10, stride=5,
+            hidden_size=256, classes=10,
+        ),
+        data=DataConfig(name="cluttered-mnist"),
+        train=TrainConfig(
+            steps=60_000, batch_size=128, learning_rate=1e-3, warmup_steps=500, clip_norm=10.0,
+            ema_decay=0.999, evaluate_every=2000,
         ),
     )  # fmt: skip
 
@@ -141,6 +196,9 @@ PRESETS = {
     "mnist": mnist,
     "mnist-no-attention": mnist_no_attention,
     "mnist-small": mnist_small,
+    "cluttered": cluttered,
+    "cluttered-4": cluttered_4,
+    "cluttered-convnet": cluttered_convnet,
     "two-digits": two_digits,
     "svhn": svhn,
     "cifar10": cifar10,

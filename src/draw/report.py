@@ -1,23 +1,30 @@
-"""What a finished run shows: the test bound and pictures, in the run folder."""
+"""What a finished run shows: pictures, in the run folder."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from accelerate import Accelerator
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Int, Int64, UInt8
 from torch import Tensor
 
-from draw.checkpoint import METRICS_FILE, load_model
+from draw.checkpoint import METRICS_FILE
+from draw.classifier import Classified, Classifier
+from draw.convnet import Convnet
 from draw.data import ImageSet
-from draw.data.batches import spread
-from draw.evaluate import Evaluation, evaluate, evaluation_images
+from draw.data.batches import spread, to_unit_interval
+from draw.evaluate import evaluation_images
 from draw.likelihood import meaning
 from draw.metrics import read_metrics
 from draw.model import DRAW
-from draw.progress import progress
+from draw.progress import Update, progress
 from draw.visualize import (
     animate,
+    classification_curves,
     generation_strip,
+    glimpse_strip,
     last_column,
     nearest_images,
     reconstruction_strip,
@@ -25,18 +32,15 @@ from draw.visualize import (
     training_curves,
 )
 
+Measured = TypeVar("Measured")
 
-def evaluate_with_progress(
-    model: DRAW,
+
+def with_progress(
     images: ImageSet,
     accelerator: Accelerator,
-    *,
-    dynamic: bool,
-    batch_size: int = 250,
-    importance_samples: int = 0,
-    seed: int = 0,
-) -> Evaluation:
-    """`draw.evaluate.evaluate` on a whole data set, with a progress bar."""
+    measure: Callable[[ImageSet, Update], Measured],
+) -> Measured:
+    """Measure something on a whole data set as evaluation sees it, with a progress bar."""
     processes = accelerator.num_processes
     bar = progress(
         f"evaluate {images.split}",
@@ -45,22 +49,16 @@ def evaluate_with_progress(
         enabled=accelerator.is_main_process,
     )
     with bar as update, accelerator.autocast():
-        return evaluate(
-            model,
-            images.fixed().images,
-            dynamic=dynamic,
-            batch_size=batch_size,
-            importance_samples=importance_samples,
-            seed=seed,
-            accelerator=accelerator,
-            on_progress=update,
-        )
+        return measure(images.fixed(), update)
 
 
-def write_pictures(run: Path, training: ImageSet, test: ImageSet, dynamic: bool) -> list[Path]:
-    """Make the pictures of a run from its best weights.
+def drawing_pictures(
+    model: DRAW, run: Path, training: ImageSet, test: ImageSet, dynamic: bool
+) -> list[Path]:
+    """Make the pictures of a run that learned to draw.
 
     Args:
+        model: with its best weights.
         run: the run folder.
         training: where to look for the image nearest to each sample.
         test: images to reconstruct.
@@ -70,8 +68,6 @@ def write_pictures(run: Path, training: ImageSet, test: ImageSet, dynamic: bool)
         The files: samples, the drawing of some step by step and as an animation,
         reconstructions, curves.
     """
-    loaded = load_model(str(run))
-    model = loaded.model
     read_size, write_size = model.config.window_sizes
     drawings = model.generate(64, seed=0)
     samples = drawings.images[-1]
@@ -95,6 +91,48 @@ def write_pictures(run: Path, training: ImageSet, test: ImageSet, dynamic: bool)
             title=meaning(model.config, binary=test.binary, dynamic=dynamic),
         ),
     ]
+
+
+def classification_pictures(model: Classifier | Convnet, run: Path, test: ImageSet) -> list[Path]:
+    """Make the pictures of a run that learned to classify.
+
+    Args:
+        model: with its best weights.
+        run: the run folder.
+        test: images to look at.
+
+    Returns:
+        The files: where a model with a window looks, and the curves.
+    """
+    curves = classification_curves(read_metrics(run / METRICS_FILE), run / "curves.png")
+    if isinstance(model, Convnet):
+        return [curves]
+    glimpses_of(model, test, run / "glimpses.png")
+    return [run / "glimpses.png", curves]
+
+
+class Glimpsed(NamedTuple):
+    """Images in which a classifier looked."""
+
+    numbers: Int[np.ndarray, " n"]
+    """Theirs in the split."""
+    labels: Int64[Tensor, " n"] | None
+    answers: Classified
+
+
+@torch.no_grad()
+def glimpses_of(model: Classifier, images: ImageSet, path: Path, n: int = 6) -> Glimpsed:
+    """Draw where a classifier looks in some images, evenly from all (figure 5).
+
+    Raises:
+        DrawError: if the images do not have the model's shape.
+    """
+    seen, numbers = images.fixed(), spread(images.count, n)
+    x = to_unit_interval(seen.images[numbers]).to(model.h_0.device)
+    labels = None if seen.labels is None else torch.from_numpy(seen.labels[numbers])
+    answers = model(x)
+    glimpse_strip(x, answers, path, read_size=model.config.read_size, labels=labels)
+    return Glimpsed(numbers, labels, answers)
 
 
 def nearest_in_training(

@@ -18,9 +18,9 @@ from draw.checkpoint import (
 from draw.config import Config
 from draw.data import ImageSet
 from draw.errors import DrawError
-from draw.likelihood import check_pixels, meaning
 from draw.metrics import forget_metrics_after, read_metrics
-from draw.report import evaluate_with_progress, write_pictures
+from draw.report import with_progress
+from draw.tasks import task_for
 from draw.train import Trainer
 
 FREE_ON_RESUME = frozenset(
@@ -54,10 +54,7 @@ def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -
             its likelihood.
     """
     refuse_existing(run)
-    for images in (training, validation):
-        check_shape(config, images)
-    dynamic = config.data.binarize == "dynamic"
-    check_pixels(config.model, binary=training.binary, dynamic=dynamic, source=training.source)
+    check_images(config, training, validation)
     trainer = Trainer(config, run, training, validation)
     trainer.start_from_data()
     if trainer.main:
@@ -117,8 +114,7 @@ def resume(config: Config, checkpoint: Path, training: ImageSet, validation: Ima
             f"{run} has all of its {config.train.steps} steps; for more, pass --train.steps "
             f"{2 * config.train.steps}"
         )
-    for images in (training, validation):
-        check_shape(config, images)
+    check_images(config, training, validation)
     trainer = Trainer(config, run, training, validation)
     trainer.restore(tensors, state)
     if trainer.main:
@@ -145,23 +141,22 @@ def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
     trainer.fit()
     accelerator, run = trainer.accelerator, trainer.run
     accelerator.wait_for_everyone()
-    best, test = load_model(str(run)), test.fixed()
-    dynamic = trainer.config.data.binarize == "dynamic" and not test.binary
+    best = load_model(str(run))
     model = best.model.to(accelerator.device)
-    result = evaluate_with_progress(model, test, accelerator, dynamic=dynamic)
+    result = with_progress(
+        test,
+        accelerator,
+        lambda images, update: trainer.task.evaluate(model, images, accelerator, update),
+    )
     trainer.log_evaluation("test", result)
     accelerator.end_training()
     if not trainer.main:
         return None
-    pictures = write_pictures(run, trainer.training, test, dynamic)
-    bits = result.bits_per_dimension
+    pictures = trainer.task.pictures(model, run, trainer.training, test.fixed())
     print(
-        f"\ntest bound {result.bound:.2f} +- {result.bound_standard_error:.2f} nats = "
-        f"reconstruction {result.reconstruction:.2f} + KL {result.kl:.2f} ({result.images} images)"
-        + ("" if bits is None else f"\n= {bits:.4f} bits per dimension")
-        + f"\nweights of step {best.state['step']}, the best on validation images of "
-        f"{trainer.step} steps in {trainer.seconds / 60:.1f} minutes\nlook at  "
-        + "\n         ".join(str(path) for path in pictures)
+        f"\n{trainer.task.conclude(result)}\nweights of step {best.state['step']}, the best on "
+        f"validation images of {trainer.step} steps in {trainer.seconds / 60:.1f} minutes\n"
+        "look at  " + "\n         ".join(str(path) for path in pictures)
     )
     return {
         "run": str(run),
@@ -174,16 +169,14 @@ def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
 
 def _describe_start(trainer: Trainer) -> str:
     images, config = trainer.training, trainer.config
-    nats = meaning(config.model, binary=images.binary, dynamic=trainer.dynamic)
     precision = {"no": "fp32"}.get(trainer.accelerator.mixed_precision, "bf16")
     parameters = sum(p.numel() for p in trainer.bare_model.parameters())
     return (
         f"{config.preset}: {images.count:,} images of {_times(images.image_shape)} from "
-        f"{images.source}\n{_describe_view(images)}{nats}\n"
-        f"{parameters:,} parameters, {config.model.glimpses} glimpses; "
-        f"{trainer.accelerator.device}, {precision}, "
-        f"{trainer.accelerator.num_processes} process(es); run folder {trainer.run}\n"
-        f"kernel: {trainer.bare_model.kernel}"
+        f"{images.source}\n{_describe_view(images)}"
+        f"{trainer.task.describe_start(trainer.bare_model, images)}\n"
+        f"{parameters:,} parameters; {trainer.accelerator.device}, {precision}, "
+        f"{trainer.accelerator.num_processes} process(es); run folder {trainer.run}"
     )
 
 
@@ -202,6 +195,18 @@ def _describe_view(images: ImageSet) -> str:
 def run_of(checkpoint: Path) -> Path:
     """The run folder of a checkpoint file, or the folder itself."""
     return checkpoint if checkpoint.is_dir() else checkpoint.parent.parent
+
+
+def check_images(config: Config, *sets: ImageSet) -> None:
+    """Compare images with what the model and its task need.
+
+    Raises:
+        DrawError: if they do not fit, with what to do.
+    """
+    task = task_for(config)
+    for images in sets:
+        check_shape(config, images)
+        task.check(images)
 
 
 def check_shape(config: Config, images: ImageSet) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from draw.accuracy import Accuracy
 from draw.data import Listed, Report
 from draw.evaluate import Evaluation
 
@@ -28,6 +29,19 @@ def print_evaluation(title: str, result: Evaluation) -> None:
         bits = f"{result.importance_weighted_bits_per_dimension:.4f}"
         table.add_row("bits per dimension, importance-weighted", bits)
     table.add_row("KL per glimpse", " ".join(f"{kl:.2f}" for kl in result.kl_per_glimpse))
+    table.add_row("images", f"{result.images:,}")
+    Console().print(table)
+
+
+def print_accuracy(title: str, result: Accuracy) -> None:
+    """The error with its interval, the cross-entropy, and the error after each glimpse."""
+    table = Table("per image", "", title=title)
+    interval = f"{result.error_low:.2f} to {result.error_high:.2f}"
+    table.add_row("error", f"{result.error:.2f} % (95 % interval {interval})")
+    table.add_row("cross-entropy", f"{result.cross_entropy:.4f} nats")
+    if len(result.error_by_glimpse) > 1:
+        errors = " ".join(f"{error:.1f}" for error in result.error_by_glimpse)
+        table.add_row("error after each glimpse, %", errors)
     table.add_row("images", f"{result.images:,}")
     Console().print(table)
 

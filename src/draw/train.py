@@ -13,14 +13,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
-from jaxtyping import Float
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 
@@ -35,15 +33,10 @@ from draw.checkpoint import (
 )
 from draw.config import Config, TrainConfig
 from draw.data import ImageSet
-from draw.data.batches import batch_indices, binarize, spread, to_unit_interval
 from draw.errors import DrawError, Interrupted
-from draw.evaluate import Evaluation, evaluate
-from draw.likelihood import in_bits
 from draw.metrics import append_metrics
-from draw.model import DRAW
-from draw.noise import BINARIZE_TRAINING, TRAINING, VIEW_TRAINING, generator
 from draw.progress import Update, progress
-from draw.visualize import sample_grid
+from draw.tasks import Result, task_for
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:
@@ -115,9 +108,8 @@ class Trainer:
     """
 
     def __init__(self, config: Config, run: Path, training: ImageSet, validation: ImageSet) -> None:
-        self.config, self.run = config, run
+        self.config, self.run, self.task = config, run, task_for(config)
         self.training, self.validation = training, validation.fixed()
-        self.dynamic = config.data.binarize == "dynamic" and not training.binary
         self.accelerator = make_accelerator(config.train.precision, run / "tensorboard")
         processes = self.accelerator.num_processes
         if config.train.batch_size % processes:
@@ -127,7 +119,7 @@ class Trainer:
                 f"{math.ceil(config.train.batch_size / processes) * processes}"
             )
         set_seed(config.train.seed)
-        self.bare_model = DRAW(config.model)
+        self.bare_model = self.task.make_model()
         self.average: AveragedModel = AveragedModel(
             self.bare_model, multi_avg_fn=_average_weights(config.train.ema_decay)
         )
@@ -147,13 +139,8 @@ class Trainer:
         return bool(self.accelerator.is_main_process)
 
     def start_from_data(self) -> None:
-        """Start the canvas at the mean of the training images, so that learning begins with shape.
-
-        # ours: the paper learns c_0 and does not say where it starts.
-        """
-        canvas_0 = torch.from_numpy(self.training.mean().clip(0.01, 0.99)).logit()
-        with torch.no_grad():
-            self.bare_model.canvas_0.copy_(canvas_0)
+        """Set those starting weights that depend on the training images."""
+        self.task.start_from_data(self.bare_model, self.training)
 
     def fit(self) -> None:
         """Train to the last step; ends early with `Interrupted` after Ctrl-C or SIGTERM.
@@ -194,23 +181,20 @@ class Trainer:
     def _one_step(self) -> bool:
         """One update of the weights; says whether any process was asked to stop."""
         config = self.config.train
-        images, noise = self._batch()
-        output = self.model(images, noise)
-        loss = output.bound.mean()
-        self.accelerator.backward(loss)
+        losses = self.task.losses(self.model, *self._batch())
+        self.accelerator.backward(next(iter(losses.values())))
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), config.clip_norm)
-        parts = torch.stack([output.reconstruction.mean(), output.kl.sum(1).mean()]).detach()
+        parts = torch.stack(list(losses.values())).detach()
         flag = parts.new_tensor([float(self.stop_asked)])
-        reconstruction, kl, stop = self.accelerator.reduce(
-            torch.cat([parts, flag]), "mean"
-        ).tolist()
+        *means, stop = self.accelerator.reduce(torch.cat([parts, flag]), "mean").tolist()
+        values = {**dict(zip(losses, means, strict=True)), "gradient_norm": float(norm)}
         rate = learning_rate_at(self.step, config)
-        if not math.isfinite(reconstruction + kl) or not math.isfinite(float(norm)):
+        if not all(map(math.isfinite, values.values())):
+            came = ", ".join(f"{name} {value}" for name, value in values.items())
             raise DrawError(
-                f"the bound or its gradient is no longer finite at step {self.step} "
-                f"(reconstruction {reconstruction}, KL {kl}, gradient norm {float(norm)}, learning "
-                f"rate {rate:.2g}). The last good state is {checkpoints(self.run)[-1]}. Try a "
-                f"smaller step: draw train --resume {self.run} --train.learning-rate "
+                f"the loss or its gradient is no longer finite at step {self.step} ({came}, "
+                f"learning rate {rate:.2g}). The last good state is {checkpoints(self.run)[-1]}. "
+                f"Try a smaller step: draw train --resume {self.run} --train.learning-rate "
                 f"{config.learning_rate / 2:.2g}, or a smaller --train.clip-norm"
             )
         for group in self.optimizer.param_groups:
@@ -219,82 +203,57 @@ class Trainer:
         self.optimizer.zero_grad()
         self.average.update_parameters(self.bare_model)
         self.step += 1
-        for name, value in (
-            ("bound", reconstruction + kl),
-            ("reconstruction", reconstruction),
-            ("kl", kl),
-            ("gradient_norm", float(norm)),
-            ("steps", 1.0),
-        ):
+        for name, value in {**values, "steps": 1.0}.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         return bool(stop > 0)
 
-    def _batch(
-        self,
-    ) -> tuple[
-        Float[Tensor, "batch channels rows columns"], Float[Tensor, "glimpses batch latent"]
-    ]:
-        """This process's share of the images and the noise of the current step."""
-        config, device = self.config, self.accelerator.device
-        size, seed = config.train.batch_size, config.train.seed
-        share = size // self.accelerator.num_processes
-        own = slice(
-            self.accelerator.process_index * share, (self.accelerator.process_index + 1) * share
-        )
-        indices = batch_indices(seed, self.step, size, self.training.count)
-        # Every process makes the whole batch, since a view draws for all images of it at once.
-        seen, _ = self.training.batch(indices, generator(seed, VIEW_TRAINING, self.step))
-        images = to_unit_interval(seen[own])
-        if self.dynamic:
-            random = generator(seed, BINARIZE_TRAINING, self.step)
-            uniform = random.random((size, *images.shape[1:]), np.float32)[own]
-            images = binarize(images, torch.from_numpy(uniform))
-        shape = config.model.glimpses, size, config.model.latent_size
-        noise = generator(seed, TRAINING, self.step).standard_normal(shape, np.float32)[:, own]
-        return images.to(device), torch.from_numpy(noise).to(device)
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """This process's share of what the current step learns from, on its device."""
+        share = self.config.train.batch_size // self.accelerator.num_processes
+        first = self.accelerator.process_index * share
+        images, given = self.task.batch(self.training, self.step, slice(first, first + share))
+        return images.to(self.accelerator.device), given.to(self.accelerator.device)
 
     def _log_training(self) -> None:
         count = self.sums.pop("steps")
         means = {name: total / count for name, total in self.sums.items()}
+        means |= self.task.derived(means)
         self.sums = {}
         rate = self.step * self.config.train.batch_size / max(self.seconds, 1e-9)
-        bits = in_bits(self.config.model, means["bound"])
-        self.text = _describe(means["bound"], means["reconstruction"], means["kl"], bits)
+        self.text = self.task.describe(means)
         self._log(
             "train",
             **means,
-            **({} if bits is None else {"bits_per_dimension": bits}),
             learning_rate=learning_rate_at(self.step - 1, self.config.train),
             seconds=round(self.seconds, 1),
             images_per_second=round(rate, 1),
         )
 
     def _evaluate(self, update: Update) -> None:
-        """The bound on validation images under the averaged weights; keeps the best of them."""
+        """The score on validation images under the averaged weights; keeps the best of them."""
         limit = self.config.train.evaluate_images or self.validation.count
-        model = cast(DRAW, self.average.module)
+        model = self.average.module
         with self.accelerator.autocast():
-            result = evaluate(
+            result = self.task.evaluate(
                 model,
-                self.validation.images[spread(self.validation.count, limit)],
-                dynamic=self.config.data.binarize == "dynamic" and not self.validation.binary,
-                accelerator=self.accelerator,
-                on_progress=lambda done, text: update(self.step, f"validation: {text}"),
+                self.validation.some(limit),
+                self.accelerator,
+                lambda done, text: update(self.step, f"validation: {text}"),
             )
-        parts = result.bound, result.reconstruction, result.kl, result.bits_per_dimension
-        self.text = _describe(*parts) + " (validation)"
+        values = result.to_dict()
+        self.text = f"{self.task.describe(values)} (validation)"
         update(self.step, self.text)
         self.log_evaluation("validation", result)
-        if not self.main or not math.isfinite(result.bound):
+        score = values[self.task.score]
+        if not self.main or not math.isfinite(score):
             return
-        if self.best is None or result.bound < self.best:
-            self.best = result.bound
-            state = {"step": self.step, "validation_bound": result.bound}
-            export_model(self.run / "best", model, model.state_dict(), self.config.data, state)
-        drawing = model.generate(64, seed=self.config.train.seed)
-        sample_grid(drawing.images[-1], self.run / "samples" / f"step-{self.step:08d}.png")
+        if self.best is None or score < self.best:
+            self.best = score
+            state = {"step": self.step, f"validation_{self.task.score}": score}
+            export_model(self.run / "best", model, self.config.data, state)
+        self.task.glance(model, self.validation, self.run, self.step)
 
-    def log_evaluation(self, kind: str, result: Evaluation) -> None:
+    def log_evaluation(self, kind: str, result: Result) -> None:
         """Add a line about an evaluation to metrics.jsonl and TensorBoard."""
         self._log(kind, **result.to_dict())
 
@@ -374,8 +333,3 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _describe(bound: float, reconstruction: float, kl: float, bits: float | None) -> str:
-    nats = f"bound {bound:.2f} = reconstruction {reconstruction:.2f} + KL {kl:.2f} nats"
-    return nats if bits is None else f"{nats}, {bits:.3f} bits per dimension"

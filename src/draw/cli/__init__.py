@@ -10,8 +10,9 @@ from collections.abc import Callable
 import tyro
 
 from draw.cli.datasets import data_check, data_list, data_prepare
+from draw.cli.figures import figure
 from draw.cli.measuring import evaluate, info
-from draw.cli.showing import animate, reconstruct, sample
+from draw.cli.showing import animate, glimpses, reconstruct, sample
 from draw.cli.training import run_train, train
 from draw.errors import DrawError, Interrupted
 
@@ -21,15 +22,18 @@ DESCRIPTION = """DRAW (Gregor et al. 2015): train a network that draws images st
   draw sample runs/digits        new images, as a grid
   draw animate runs/digits       the canvas growing, as a GIF
   draw train images --data.path FOLDER --data.size 32 --data.mode colour
+  draw train cluttered           a classifier that looks where it wants to; draw glimpses shows it
 
 MODEL is a run folder (runs/digits), an exported folder, or owner/name on the Hub. All losses are in
-nats per image. The same seed gives the same picture."""
+nats per image, errors of classifiers in %. The same seed gives the same picture."""
 
 VERBS: dict[str, Callable[..., None]] = {
     "train": train,
     "sample": sample,
     "reconstruct": reconstruct,
     "animate": animate,
+    "glimpses": glimpses,
+    "figure": figure,
     "evaluate": evaluate,
     "info": info,
 }
@@ -69,6 +73,8 @@ def main() -> None:
         sys.exit(130)
     except KeyboardInterrupt:
         sys.exit(130)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        sys.exit(141)
     except (DrawError, OSError) as error:
         print(f"draw: {error}", file=sys.stderr)
         sys.exit(1)

@@ -70,6 +70,7 @@ def load(options: ModelOptions) -> "LoadedModel":
 
 def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, bool]":
     """Images of the model's data set or of another, and whether to binarize them."""
+    from draw.config import DRAWConfig
     from draw.data import load_images
     from draw.likelihood import check_pixels
 
@@ -85,7 +86,9 @@ def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, 
         config = dataclasses.replace(before, name=options.name, path=options.path)
     images = load_images(config, options.split)
     dynamic = config.binarize == "dynamic" and not images.binary
-    check_pixels(loaded.model.config, binary=images.binary, dynamic=dynamic, source=images.source)
+    model = loaded.model.config
+    if isinstance(model, DRAWConfig):
+        check_pixels(model, binary=images.binary, dynamic=dynamic, source=images.source)
     return images, dynamic
 
 

@@ -1,11 +1,11 @@
-"""draw sample, reconstruct and animate: pictures from a model."""
+"""draw sample, reconstruct, animate and glimpses: pictures from a model."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from tyro.conf import arg
 
-from draw.cli.options import DataOptions, ModelOptions, done, images_for, load
+from draw.cli.options import DataOptions, ModelOptions, at_least, done, images_for, load
 
 
 def sample(
@@ -22,18 +22,12 @@ def sample(
         out: picture to write (.png or .webp).
         nearest: show the nearest training images (L2) beside the last column.
     """
-    from draw.report import nearest_in_training
-    from draw.visualize import last_column, sample_grid
+    from draw.figures import samples_figure
 
     loaded = load(options)
-    images = loaded.model.generate(n, seed=options.seed).images[-1].cpu()
-    result = {"model": loaded.source, "seed": options.seed, "images": n, "picture": str(out)}
-    neighbours = None
-    if nearest:
-        training = images_for(loaded, DataOptions("train"))[0]
-        neighbours, numbers, distances = nearest_in_training(last_column(images), training)
-        result["nearest"] = {"numbers": numbers.tolist(), "distances": distances.tolist()}
-    sample_grid(images, out, neighbours=neighbours)
+    training = images_for(loaded, DataOptions("train"))[0] if nearest else None
+    result = {"model": loaded.source, "seed": options.seed, "picture": str(out)}
+    result |= samples_figure(loaded.drawing, n, options.seed, training, out)
     done(out, options.json, result)
 
 
@@ -57,14 +51,15 @@ def reconstruct(
     from draw.visualize import reconstruction_strip
 
     loaded = load(options)
+    model = loaded.drawing
     images, dynamic = images_for(loaded, data)
     numbers = spread(images.count, n)
     x = evaluation_images(images.fixed().images, numbers, dynamic, options.seed)
-    x = x.to(loaded.model.canvas_0.device)
-    noise = loaded.model.noise_for(len(x), options.seed)
-    output = loaded.model(x, noise)
-    trajectory = loaded.model.reconstruct(x, noise)
-    read_size, write_size = loaded.model.config.window_sizes
+    x = x.to(model.canvas_0.device)
+    noise = model.noise_for(len(x), options.seed)
+    output = model(x, noise)
+    trajectory = model.reconstruct(x, noise)
+    read_size, write_size = model.config.window_sizes
     if out.suffix.lower() in (".gif", ".mp4"):
         animation(trajectory, out, write_size=write_size, read_size=read_size, images=x)
     else:
@@ -99,23 +94,57 @@ def animate(
         n: how many images.
         out: .gif, .webp or .mp4 for an animation; .png for steps side by side.
     """
+    from draw.figures import written
     from draw.visualize import animate as animation
     from draw.visualize import generation_strip
 
     loaded = load(options)
-    trajectory = loaded.model.generate(n, seed=options.seed)
-    write_size = loaded.model.config.window_sizes[1]
+    trajectory = loaded.drawing.generate(n, seed=options.seed)
+    write_size = loaded.drawing.config.window_sizes[1]
     if out.suffix.lower() == ".png":
         generation_strip(trajectory, out, write_size=write_size)
     else:
         animation(trajectory, out, write_size=write_size)
-    result: dict[str, Any] = {
+    result = {
         "model": loaded.source,
         "seed": options.seed,
         "images": n,
         "picture": str(out),
+        **written(trajectory),
     }
-    if trajectory.write_windows is not None:
-        windows = trajectory.write_windows._asdict().items()
-        result["write_windows"] = {name: value.mT.tolist() for name, value in windows}
+    done(out, options.json, result)
+
+
+def glimpses(
+    options: Annotated[ModelOptions, arg(name="")],
+    data: Annotated[DataOptions, arg(name="")],
+    n: int = 6,
+    out: Path = Path("glimpses.png"),
+) -> None:
+    """Show where a classifier looks, glimpse by glimpse, and what it makes of it (figure 5).
+
+    Args:
+        options: which model; its JSON has windows and probabilities, pixels counted from 1.
+        data: which images.
+        n: how many images, evenly from the split.
+        out: picture to write (.png or .webp).
+    """
+    from draw.report import glimpses_of
+
+    at_least(("--n", n, 1))
+    loaded = load(options)
+    images, _ = images_for(loaded, data)
+    shown = glimpses_of(loaded.classifier, images, out, n)
+    windows = shown.answers.windows
+    assert windows is not None  # a classifier with a window has them
+    probabilities = shown.answers.logits_by_glimpse.float().softmax(-1)
+    result = {
+        "model": loaded.source,
+        "split": data.split,
+        "picture": str(out),
+        "numbers": shown.numbers.tolist(),
+        "labels": None if shown.labels is None else shown.labels.tolist(),
+        "probabilities": probabilities.transpose(0, 1).tolist(),
+        "windows": {name: value.mT.tolist() for name, value in windows._asdict().items()},
+    }
     done(out, options.json, result)

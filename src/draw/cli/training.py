@@ -9,7 +9,7 @@ import tyro
 from tyro.conf import Positional, arg
 
 from draw.cli.options import RunOptions, words_apart_from, write_result
-from draw.config import Config, DataConfig, DRAWConfig, TrainConfig
+from draw.config import Config, DataConfig, TrainConfig
 from draw.errors import DrawError
 from draw.presets import PRESETS
 
@@ -21,6 +21,9 @@ def train(
             "mnist",
             "mnist-no-attention",
             "mnist-small",
+            "cluttered",
+            "cluttered-4",
+            "cluttered-convnet",
             "two-digits",
             "svhn",
             "cifar10",
@@ -34,21 +37,26 @@ def train(
 
     Every field of the config can be overridden; `draw train PRESET --help` lists them with the
     preset's values. Ctrl-C saves, and says how to go on. At the end the test bound is printed, and
-    samples.png, generation.gif, reconstructions.png and curves.png are in the run folder.
+    samples.png, generation.gif, reconstructions.png and curves.png are in the run folder; of a
+    classifier, the test error, glimpses.png and curves.png.
 
-    Examples:
+    For example:
+
     draw train mnist-small --data.path FOLDER-OF-PARQUET-FILES
 
     draw train mnist --model.glimpses 32 --train.learning-rate 3e-4 --out runs/mnist-32
 
     draw train images --data.path PICTURES --data.size 32 --data.mode colour
 
+    draw train cluttered --model.glimpses 6 --data.path FOLDER-OF-PARQUET-FILES
+
     torchrun --nproc-per-node 2 -m draw train mnist
 
     Args:
         preset: digits (a minute, no network), mnist and mnist-no-attention (the paper's),
-            mnist-small (half an hour on 2 cores), two-digits (on one canvas, as in the paper),
-            svhn and cifar10 (the paper's, in colour), images (your own pictures).
+            mnist-small (half an hour on 2 cores), cluttered, cluttered-4 and cluttered-convnet (the
+            paper's Table 1: they classify), two-digits (on one canvas, as in the paper), svhn and
+            cifar10 (the paper's, in colour), images (your own pictures).
         options: where the run and its result go.
         resume: go on with a run folder, or from one of its checkpoint files.
     """
@@ -107,9 +115,10 @@ def _parse_config(
     program: str, defaults: Config, arguments: list[str]
 ) -> tuple[Config, RunOptions]:
     """A config with the fields that the command line overrides."""
+    kind = type(defaults.model)
 
     def command(
-        model: DRAWConfig = defaults.model,
+        model: kind = defaults.model,  # type: ignore[valid-type]
         data: DataConfig = defaults.data,
         train: TrainConfig = defaults.train,
         options: Annotated[RunOptions, arg(name="")] = RunOptions(),  # noqa: B008

@@ -90,6 +90,11 @@ class ImageSet:
             view=None,
         )
 
+    def some(self, n: int) -> "ImageSet":
+        """Up to n of the images, evenly from all, since they may be sorted by class."""
+        numbers = spread(self.count, n)
+        return replace(self, images=self.images[numbers], labels=taken(self.labels, numbers))
+
     def mean(self) -> Float[np.ndarray, "channels rows columns"]:
         """The mean image as a model sees it in training, in [0, 1], of some of the images."""
         some = spread(self.count, IMAGES_OF_MEAN)

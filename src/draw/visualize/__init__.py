@@ -11,7 +11,8 @@ whole or not at all, and returns its path.
 """
 
 from draw.visualize.animation import animate
-from draw.visualize.curves import training_curves
+from draw.visualize.curves import classification_curves, training_curves
+from draw.visualize.geometry import window_geometry
 from draw.visualize.glimpses import glimpse_strip
 from draw.visualize.grids import last_column, nearest_images, reconstruction_grid, sample_grid
 from draw.visualize.strips import generation_strip, reconstruction_strip
@@ -20,6 +21,7 @@ from draw.visualize.windows import Box, window_box
 __all__ = [
     "Box",
     "animate",
+    "classification_curves",
     "generation_strip",
     "glimpse_strip",
     "last_column",
@@ -29,4 +31,5 @@ __all__ = [
     "sample_grid",
     "training_curves",
     "window_box",
+    "window_geometry",
 ]

@@ -1,4 +1,4 @@
-"""Training curves: the bound, its two parts, and the KL of each glimpse."""
+"""Training curves: of a bound, its parts and glimpses; of a classifier's error and its own."""
 
 import math
 import os
@@ -43,14 +43,7 @@ def training_curves(
         DrawError: if the suffix is not one of the three.
         ValueError: if there are no lines.
     """
-    if not metrics:
-        raise ValueError("expected at least one line of metrics, got none")
-    target = check_suffix(path, SUFFIXES)
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 3.6), dpi=150, layout="constrained")
-    if title:
-        figure.suptitle(title)
+    figure, target = _figure(metrics, path, title)
     bound, parts, glimpses = figure.subplots(1, 3)
     _draw_curves(bound, metrics, {"bound": ""}, {"bound": TRAIN}, {"bound": VALIDATION})
     bound.set(ylabel="nats per image")
@@ -61,7 +54,57 @@ def training_curves(
     _draw_curves(parts, metrics, names, colours, colours)
     parts.set(ylabel="nats per image")
     parts.set_title("its two parts", pad=TITLE_PAD)
-    _draw_profiles(glimpses, metrics)
+    _draw_profiles(glimpses, metrics, "kl_per_glimpse")
+    glimpses.set(ylabel="nats per image")
+    glimpses.set_title("KL of each glimpse, validation", pad=TITLE_PAD)
+    return _save(figure, target)
+
+
+def classification_curves(
+    metrics: Sequence[Mapping[str, Any]],
+    path: str | os.PathLike[str],
+    *,
+    title: str | None = None,
+) -> Path:
+    """A classifier's error and cross-entropy against images seen, and its error by glimpse.
+
+    Lines, points and arguments are those of `training_curves`.
+
+    Raises:
+        DrawError: if the suffix is not one of the three.
+        ValueError: if there are no lines.
+    """
+    figure, target = _figure(metrics, path, title)
+    error, entropy, glimpses = figure.subplots(1, 3)
+    _draw_curves(error, metrics, {"error": ""}, {"error": TRAIN}, {"error": VALIDATION}, "{:.2f} %")
+    error.set(ylabel="% of images", ylim=(0, None))
+    error.set_title("wrong answers", pad=TITLE_PAD)
+    field = "cross_entropy"
+    _draw_curves(entropy, metrics, {field: ""}, {field: TRAIN}, {field: VALIDATION}, "{:.3f}")
+    entropy.set(ylabel="nats per image", ylim=(0, None))
+    entropy.set_title("cross-entropy", pad=TITLE_PAD)
+    _draw_profiles(glimpses, metrics, "error_by_glimpse")
+    glimpses.set(ylabel="% of images")
+    glimpses.set_title("wrong after each glimpse, validation", pad=TITLE_PAD)
+    return _save(figure, target)
+
+
+def _figure(
+    metrics: Sequence[Mapping[str, Any]], path: str | os.PathLike[str], title: str | None
+) -> tuple[Any, Path]:
+    """An empty figure for three curves side by side, and where it goes."""
+    if not metrics:
+        raise ValueError("expected at least one line of metrics, got none")
+    target = check_suffix(path, SUFFIXES)
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 3.6), dpi=150, layout="constrained")
+    if title:
+        figure.suptitle(title)
+    return figure, target
+
+
+def _save(figure: Any, target: Path) -> Path:
     with written_atomically(target) as temporary:
         figure.savefig(temporary)
     return target
@@ -73,8 +116,12 @@ def _draw_curves(
     names: Mapping[str, str],
     train_colours: Mapping[str, str],
     colours: Mapping[str, str],
+    last: str = "{:.1f}",
 ) -> None:
-    """Training as lines, evaluations as points, against images seen; `names` for the legend."""
+    """Training as lines, evaluations as points, against images seen; `names` for the legend.
+
+    `last` formats the last value of each evaluation there.
+    """
     from matplotlib.ticker import EngFormatter
 
     shown = [np.zeros(0)]
@@ -101,7 +148,7 @@ def _draw_curves(
                 axes.plot(
                     images, values, color=colour, linestyle=line, marker=marker, markersize=size,
                     linewidth=1, markeredgecolor="white", markeredgewidth=0.6, zorder=3,
-                    label=f"{name}: {known[-1]:.1f}",
+                    label=f"{name}: {last.format(known[-1])}",
                 )  # fmt: skip
                 shown.append(values[len(values) // 10 :])
     visible = np.concatenate(shown)
@@ -125,12 +172,13 @@ def _draw_bits(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
         axes.secondary_yaxis("right", functions=both_ways).set(ylabel="bits per dimension")
 
 
-def _draw_profiles(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
+def _draw_profiles(axes: Any, metrics: Sequence[Mapping[str, Any]], field: str) -> None:
+    """A number of each glimpse, at the last validation as bars and at some before as lines."""
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
     measured = []
     for line in metrics:
-        profile = _numbers(line.get("kl_per_glimpse") or [])
+        profile = _numbers(line.get(field) or [])
         if line.get("kind") == "validation" and np.isfinite(profile).any():
             measured.append((_number(line.get("images_seen")), profile))
     chosen = [measured[k] for k in evenly(len(measured), PROFILES)] if measured else []
@@ -150,8 +198,7 @@ def _draw_profiles(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
     _tidy(axes)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.set(xlabel="glimpse t", ylabel="nats per image")
-    axes.set_title("KL of each glimpse, validation", pad=TITLE_PAD)
+    axes.set(xlabel="glimpse t")
 
 
 def _legend(axes: Any) -> None:

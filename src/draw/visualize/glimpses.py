@@ -61,8 +61,10 @@ def glimpse_strip(
         title: a line of text on top.
 
     Raises:
-        ValueError: if there are no images, or not as many as answers.
+        ValueError: if there are no images, not as many as answers, or no windows.
     """
+    if classified.windows is None:
+        raise ValueError("expected answers of a classifier with a window, got no windows")
     if not len(images) or len(images) != len(classified.logits):
         raise ValueError(
             f"expected an answer for each image, got {len(images)} images and "

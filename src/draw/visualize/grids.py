@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int64, Shaped, UInt8
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from draw.visualize.layout import (
     GAP,
+    PICTURE_WIDTH,
     WIDE_GAP,
     Images,
     Label,
@@ -55,6 +57,17 @@ def sample_grid(
     Raises:
         ValueError: if there are no images, or not one neighbour for each in the last column.
     """
+    return save_picture(sample_sheet(images, neighbours, columns, title), path)
+
+
+def sample_sheet(
+    images: Images,
+    neighbours: Neighbours | None = None,
+    columns: int | None = None,
+    title: str | None = None,
+    width: int = PICTURE_WIDTH,
+) -> Image.Image:
+    """The picture that `sample_grid` saves, of about another width in pixels if asked for."""
     columns = grid_columns(len(images), columns)
     shown = images[:MAX_IMAGES]
     expected = len(last_column(images, columns))
@@ -64,7 +77,7 @@ def sample_grid(
             f"columns, got {len(neighbours)}"
         )
     neighbours = None if not expected else neighbours
-    scale = scale_for(images.shape, across=columns + (neighbours is not None))
+    scale = scale_for(images.shape, columns + (neighbours is not None), width)
     rows = _in_rows(enlarge(to_pixels(shown), scale), columns)
     labels, gaps = [], [GAP] * columns
     if neighbours is not None:
@@ -73,7 +86,7 @@ def sample_grid(
         for row, tile in zip(rows, enlarge(to_pixels(neighbours), scale), strict=False):
             row.append(tile)
     legend = left_out(len(images), len(shown))
-    return save_picture(sheet(rows, labels=labels, gaps=gaps, title=title, legend=legend), path)
+    return sheet(rows, labels=labels, gaps=gaps, title=title, legend=legend)
 
 
 def last_column(images: Images, columns: int | None = None) -> Neighbours:

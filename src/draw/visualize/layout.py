@@ -186,6 +186,16 @@ def sheet(
     return image
 
 
+def stacked(sheets: Sequence[Image.Image]) -> Image.Image:
+    """Sheets one above the other, on white as wide as the widest."""
+    size = max(each.width for each in sheets), sum(each.height for each in sheets)
+    page, top = Image.new("RGB", size, "white"), 0
+    for each in sheets:
+        page.paste(each, (0, top))
+        top += each.height
+    return page
+
+
 def check_pairs(images: Tensor, drawn: Tensor) -> None:
     """Raise ValueError unless there is a drawing of the same shape for each image."""
     if images.shape != drawn.shape or not len(images):

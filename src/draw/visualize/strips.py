@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from draw.attention import Window
 from draw.outputs import Trajectory
 from draw.visualize.layout import (
     GAP,
+    PICTURE_WIDTH,
     WIDE_GAP,
     Images,
     Key,
@@ -51,11 +53,22 @@ def generation_strip(
     Raises:
         ValueError: if there are no drawings or no steps to show.
     """
+    return save_picture(generation_sheet(trajectory, write_size, steps, title), path)
+
+
+def generation_sheet(
+    trajectory: Trajectory,
+    write_size: int | None,
+    steps: int = 8,
+    title: str | None = None,
+    width: int = PICTURE_WIDTH,
+) -> Image.Image:
+    """The picture that `generation_strip` saves, of about another width in pixels if asked for."""
     shown, total = min(_batch(trajectory), MAX_ROWS), _batch(trajectory)
     chosen = evenly(len(trajectory.canvases), steps)
     windows = None if write_size is None else trajectory.write_windows
     ending = windows is not None
-    scale = scale_for(trajectory.canvases.shape, across=len(chosen) + ending)
+    scale = scale_for(trajectory.canvases.shape, len(chosen) + ending, width)
     rows = [step_tiles(trajectory, chosen, i, scale, write_size=write_size) for i in range(shown)]
     labels, gaps, legend = _step_labels(chosen, 0), [GAP] * len(chosen), []
     if ending:
@@ -65,7 +78,7 @@ def generation_strip(
         gaps.append(WIDE_GAP)
         legend = [Key(WRITE_COLOUR, "write window"), SIGMA_KEY]
     legend += left_out(total, shown)
-    return save_picture(sheet(rows, labels=labels, gaps=gaps, title=title, legend=legend), path)
+    return sheet(rows, labels=labels, gaps=gaps, title=title, legend=legend)
 
 
 def reconstruction_strip(

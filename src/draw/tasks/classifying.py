@@ -1,0 +1,116 @@
+"""Learning to name what is in an image (section 4.1): the cross-entropy of the classes."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from draw.accuracy import Accuracy, check_labels, measure_accuracy
+from draw.classifier import Classifier
+from draw.config import ClassifierConfig, Config, ConvnetConfig
+from draw.convnet import Convnet
+from draw.data import ImageSet
+from draw.data.batches import to_unit_interval
+from draw.errors import DrawError
+from draw.models import make_model
+from draw.report import classification_pictures, glimpses_of
+from draw.tasks.task import Result, seen_in_training
+
+
+class Classifying:
+    """A `draw.tasks.Task`: a classifier that learns the labels of images.
+
+    Args:
+        config: of the run.
+        model_config: its model's.
+    """
+
+    score = "error"
+
+    def __init__(self, config: Config, model_config: ClassifierConfig | ConvnetConfig) -> None:
+        self.config, self.model_config = config, model_config
+
+    def make_model(self) -> nn.Module:
+        """A model with its starting weights."""
+        return make_model(self.model_config)
+
+    def check(self, images: ImageSet) -> None:
+        """See that the images have labels that the model can answer with."""
+        check_labels(images, self.model_config.classes)
+        if self.config.data.binarize != "none":
+            raise DrawError(
+                "expected data.binarize none for a classifier, which sees images as they are, got "
+                f"{self.config.data.binarize!r}; leave it out"
+            )
+
+    def start_from_data(self, model: nn.Module, training: ImageSet) -> None:
+        """Nothing: no starting weight depends on the images."""
+
+    def batch(self, training: ImageSet, step: int, own: slice) -> tuple[Tensor, Tensor]:
+        """Images and labels."""
+        images, labels = seen_in_training(self.config, training, step)
+        assert labels is not None  # `check` has seen them
+        return to_unit_interval(images[own]), torch.from_numpy(labels[own])
+
+    def losses(self, model: nn.Module, images: Tensor, given: Tensor) -> dict[str, Tensor]:
+        """The cross-entropy of the last answer in nats, and its errors in %."""
+        logits = model(images).logits.float()
+        wrong = logits.detach().argmax(1) != given
+        return {
+            "cross_entropy": cross_entropy(logits, given),
+            "error": 100 * wrong.float().mean(),
+        }
+
+    def derived(self, means: Mapping[str, float]) -> dict[str, float]:
+        """None."""
+        return {}
+
+    def describe(self, values: Mapping[str, Any]) -> str:
+        """The errors in % and the cross-entropy."""
+        return f"error {values['error']:.2f} %, cross-entropy {values['cross_entropy']:.4f} nats"
+
+    def describe_start(self, model: nn.Module, training: ImageSet) -> str:
+        """How many classes there are, and which kernel runs."""
+        classes = f"{self.model_config.classes} classes; error in %, cross-entropy in nats"
+        if isinstance(model, Classifier):
+            return f"{classes}\n{model.config.glimpses} glimpses; kernel: {model.kernel}"
+        return classes
+
+    def evaluate(
+        self,
+        model: nn.Module,
+        images: ImageSet,
+        accelerator: Accelerator,
+        on_progress: Callable[[int, str], None],
+    ) -> Accuracy:
+        """The share of wrong answers; see `draw.accuracy.measure_accuracy`."""
+        return measure_accuracy(
+            cast(Classifier | Convnet, model),
+            images,
+            accelerator=accelerator,
+            on_progress=on_progress,
+        )
+
+    def conclude(self, result: Result) -> str:
+        """The test error with its interval."""
+        measured = cast(Accuracy, result)
+        return (
+            f"test error {measured.error:.2f} % (95 % interval {measured.error_low:.2f} to "
+            f"{measured.error_high:.2f}), cross-entropy {measured.cross_entropy:.4f} nats "
+            f"({measured.images} images)"
+        )
+
+    def glance(self, model: nn.Module, validation: ImageSet, run: Path, step: int) -> None:
+        """Where it looks."""
+        if isinstance(model, Classifier):
+            glimpses_of(model, validation, run / "glimpses" / f"step-{step:08d}.png")
+
+    def pictures(
+        self, model: nn.Module, run: Path, training: ImageSet, test: ImageSet
+    ) -> list[Path]:
+        """Where it looks, and the curves."""
+        return classification_pictures(cast(Classifier | Convnet, model), run, test)

@@ -1,0 +1,136 @@
+"""Learning to draw: the bound of eq 12."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from draw.config import Config, DRAWConfig
+from draw.data import ImageSet
+from draw.data.batches import binarize, to_unit_interval
+from draw.evaluate import Evaluation, evaluate
+from draw.likelihood import check_pixels, in_bits, meaning
+from draw.model import DRAW
+from draw.noise import BINARIZE_TRAINING, TRAINING, generator
+from draw.report import drawing_pictures
+from draw.tasks.task import Result, seen_in_training
+from draw.visualize import sample_grid
+
+
+class Drawing:
+    """A `draw.tasks.Task`: a DRAW model that learns to draw images like those it sees.
+
+    Args:
+        config: of the run.
+        model_config: its model's.
+    """
+
+    score = "bound"
+
+    def __init__(self, config: Config, model_config: DRAWConfig) -> None:
+        self.config, self.model_config = config, model_config
+
+    def dynamic(self, images: ImageSet) -> bool:
+        """Whether images are drawn as 0 or 1 before the model sees them."""
+        return self.config.data.binarize == "dynamic" and not images.binary
+
+    def make_model(self) -> DRAW:
+        """A model with its starting weights."""
+        return DRAW(self.model_config)
+
+    def check(self, images: ImageSet) -> None:
+        """See that the likelihood is one of such pixels; see `draw.likelihood.check_pixels`."""
+        dynamic = self.config.data.binarize == "dynamic"
+        check_pixels(self.model_config, binary=images.binary, dynamic=dynamic, source=images.source)
+
+    def start_from_data(self, model: nn.Module, training: ImageSet) -> None:
+        """Start the canvas at the mean of the training images, so that learning begins with shape.
+
+        # ours: the paper learns c_0 and does not say where it starts.
+        """
+        canvas_0 = torch.from_numpy(training.mean().clip(0.01, 0.99)).logit()
+        with torch.no_grad():
+            cast(DRAW, model).canvas_0.copy_(canvas_0)
+
+    def batch(self, training: ImageSet, step: int, own: slice) -> tuple[Tensor, Tensor]:
+        """Images, and the noise of eq 15's sampling."""
+        size, seed = self.config.train.batch_size, self.config.train.seed
+        seen, _ = seen_in_training(self.config, training, step)
+        images = to_unit_interval(seen[own])
+        if self.dynamic(training):
+            random = generator(seed, BINARIZE_TRAINING, step)
+            uniform = random.random((size, *images.shape[1:]), np.float32)[own]
+            images = binarize(images, torch.from_numpy(uniform))
+        shape = self.model_config.glimpses, size, self.model_config.latent_size
+        noise = generator(seed, TRAINING, step).standard_normal(shape, np.float32)[:, own]
+        return images, torch.from_numpy(noise)
+
+    def losses(self, model: nn.Module, images: Tensor, given: Tensor) -> dict[str, Tensor]:
+        """The bound and its parts, in nats."""
+        output = model(images, given)
+        return {
+            "bound": output.bound.mean(),
+            "reconstruction": output.reconstruction.mean(),
+            "kl": output.kl.sum(1).mean(),
+        }
+
+    def derived(self, means: Mapping[str, float]) -> dict[str, float]:
+        """The bound in bits per dimension, where it is one of 8-bit pixels."""
+        bits = in_bits(self.model_config, means["bound"])
+        return {} if bits is None else {"bits_per_dimension": bits}
+
+    def describe(self, values: Mapping[str, Any]) -> str:
+        """The bound and its parts."""
+        bits = values.get("bits_per_dimension")
+        return (
+            f"bound {values['bound']:.2f} = reconstruction {values['reconstruction']:.2f} + KL "
+            f"{values['kl']:.2f} nats"
+            + ("" if bits is None else f", {bits:.3f} bits per dimension")
+        )
+
+    def describe_start(self, model: nn.Module, training: ImageSet) -> str:
+        """What the nats mean, and which kernel runs."""
+        nats = meaning(self.model_config, binary=training.binary, dynamic=self.dynamic(training))
+        return f"{nats}\n{self.model_config.glimpses} glimpses; kernel: {cast(DRAW, model).kernel}"
+
+    def evaluate(
+        self,
+        model: nn.Module,
+        images: ImageSet,
+        accelerator: Accelerator,
+        on_progress: Callable[[int, str], None],
+    ) -> Evaluation:
+        """The bound; see `draw.evaluate.evaluate`."""
+        return evaluate(
+            cast(DRAW, model),
+            images.images,
+            dynamic=self.dynamic(images),
+            accelerator=accelerator,
+            on_progress=on_progress,
+        )
+
+    def conclude(self, result: Result) -> str:
+        """The test bound, its parts and its standard error."""
+        measured = cast(Evaluation, result)
+        bits = measured.bits_per_dimension
+        return (
+            f"test bound {measured.bound:.2f} +- {measured.bound_standard_error:.2f} nats = "
+            f"reconstruction {measured.reconstruction:.2f} + KL {measured.kl:.2f} "
+            f"({measured.images} images)"
+            + ("" if bits is None else f"\n= {bits:.4f} bits per dimension")
+        )
+
+    def glance(self, model: nn.Module, validation: ImageSet, run: Path, step: int) -> None:
+        """Samples."""
+        drawing = cast(DRAW, model).generate(64, seed=self.config.train.seed)
+        sample_grid(drawing.images[-1], run / "samples" / f"step-{step:08d}.png")
+
+    def pictures(
+        self, model: nn.Module, run: Path, training: ImageSet, test: ImageSet
+    ) -> list[Path]:
+        """Samples, drawings step by step, reconstructions, curves."""
+        return drawing_pictures(cast(DRAW, model), run, training, test, self.dynamic(test))

@@ -1,0 +1,98 @@
+"""What `draw.train.Trainer` asks of a task. To add one, write a class with these methods."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from accelerate import Accelerator
+from jaxtyping import Shaped, UInt8
+from torch import Tensor, nn
+
+from draw.config import Config
+from draw.data import ImageSet
+from draw.data.batches import batch_indices
+from draw.noise import VIEW_TRAINING, generator
+
+
+@runtime_checkable
+class Result(Protocol):
+    """What an evaluation measured; a frozen dataclass."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+
+
+@runtime_checkable
+class Task(Protocol):
+    """The model of a run, its loss, its evaluation and its pictures."""
+
+    @property
+    def score(self) -> str:
+        """The number of an evaluation that the best weights have the least of."""
+
+    def make_model(self) -> nn.Module:
+        """A model with its starting weights."""
+
+    def check(self, images: ImageSet) -> None:
+        """Compare images with what the task needs of them.
+
+        Raises:
+            DrawError: if nothing can be learned from them, with what to do.
+        """
+
+    def start_from_data(self, model: nn.Module, training: ImageSet) -> None:
+        """Set those starting weights that depend on the images."""
+
+    def batch(self, training: ImageSet, step: int, own: slice) -> tuple[Tensor, Tensor]:
+        """What one step of training puts into `losses`: images, and what belongs to them.
+
+        Args:
+            training: images to learn from.
+            step: from 0; with the seed it decides all chance.
+            own: this process's share of the batch.
+        """
+
+    def losses(self, model: nn.Module, images: Tensor, given: Tensor) -> dict[str, Tensor]:
+        """Means over a batch, by name; the first is what training makes small."""
+
+    def derived(self, means: Mapping[str, float]) -> dict[str, float]:
+        """Further numbers that follow from the means of `losses`."""
+
+    def describe(self, values: Mapping[str, Any]) -> str:
+        """The numbers of `losses` or of an evaluation in a few words, for the progress bar."""
+
+    def describe_start(self, model: nn.Module, training: ImageSet) -> str:
+        """Lines about the model, and what its numbers mean, for the start of a run."""
+
+    def evaluate(
+        self,
+        model: nn.Module,
+        images: ImageSet,
+        accelerator: Accelerator,
+        on_progress: Callable[[int, str], None],
+    ) -> Result:
+        """Measure a model on every image exactly once; every process gets the result."""
+
+    def conclude(self, result: Result) -> str:
+        """What the test came to, in a line or two."""
+
+    def glance(self, model: nn.Module, validation: ImageSet, run: Path, step: int) -> None:
+        """A picture of what the model does so far, in the run folder."""
+
+    def pictures(
+        self, model: nn.Module, run: Path, training: ImageSet, test: ImageSet
+    ) -> list[Path]:
+        """The pictures of a finished run, in its folder."""
+
+
+def seen_in_training(
+    config: Config, training: ImageSet, step: int
+) -> tuple[UInt8[np.ndarray, "batch channels rows columns"], Shaped[np.ndarray, " batch"] | None]:
+    """The images of one step of training and their labels, a function of the arguments alone.
+
+    It is the whole batch for every process, since a view draws for all images of it at once.
+    """
+    seed = config.train.seed
+    indices = batch_indices(seed, step, config.train.batch_size, training.count)
+    return training.batch(indices, generator(seed, VIEW_TRAINING, step))
