@@ -1,6 +1,6 @@
 """What is each choice worth that the paper leaves open: where weights start, how Adam is set?
 
-    python -m benchmarks.starts                            # eight minutes of one thread
+    python -m benchmarks.starts                            # nine minutes of one thread
     python -m benchmarks.starts --images 16000 --seeds 0
 
 Trains on scikit-learn's digits, dynamically binarized, and prints the bound of the averaged weights
