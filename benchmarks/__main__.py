@@ -1,10 +1,11 @@
-"""Every benchmark in turn, each in a process of its own: some ten minutes on two cores.
+"""Every benchmark of speed and memory, each in a process of its own: some ten minutes on two cores.
 
     python -m benchmarks
     python -m benchmarks --only train_step memory
 
 For other models and sizes run one by itself: python -m benchmarks.train_step --help. JAX takes part
-where it is installed. Use a machine that does nothing else.
+where it is installed. Use a machine that does nothing else. benchmarks.starts, which trains, is not
+among them.
 """
 
 import subprocess

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from benchmarks import (
     measure,
     memory,
     peak,
+    starts,
     train_step,
 )
 from benchmarks.comparison import Comparison
 from benchmarks.eager import EagerDRAW
 from benchmarks.ways import ROWS, RowName, Shape, inputs, matrix_products, timed_step
+from draw.attention import window_parameters
 from draw.config import DRAWConfig
 from draw.model import DRAW
 
@@ -199,11 +202,49 @@ def test_first_step(results: Path) -> None:
 
 
 @pytest.mark.parametrize("kernel", ["fused"], indirect=True)
-def test_peak(results: Path, kernel: str) -> None:
+def test_peak(results: Path, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peak, "PRODUCTS", 10)
     peak.main(rounds=1)
     found = only_result(results)["gigaflops"]
     assert found["fp32"]["peak"] > 0
     assert found["bf16"]["images_per_second_at_peak"] > 0
+
+
+def test_a_plain_start_is_plain() -> None:
+    model = DRAW(DRAWConfig(rows=9, columns=9, hidden_size=64, read_size=3, write_size=5))
+    with torch.no_grad():
+        model.canvas_0.fill_(2.0)
+        for part in starts.PLAIN.values():
+            part(model)
+    assert not model.canvas_0.any()
+    for place, size in (("read", 3), ("write", 5)):
+        controls = getattr(model.attention, f"{place}_window").bias
+        window = window_parameters(controls, rows=9, columns=9, size=size)
+        assert (window.delta, window.sigma, window.gamma) == (8 / (size - 1), 1, 1)
+    for weights in (model.lstm_dec.bias_ih, model.mu.weight, model.log_sigma.weight):
+        assert 0.9 / 8 < weights.abs().max() <= 1.001 / 8, "as torch starts 64 units"
+
+
+def test_starts_add_one_choice_a_row_and_leave_out_one_in_the_end() -> None:
+    (_, first), *others = starts.all_choices()
+    assert first == starts.Choices()
+    rows = dict(others)
+    best = rows["read 12, write 12"]
+    assert (best.plain, best.clip_norm, best.learning_rate) == ((), 100.0, 3e-3)
+    for part in starts.PLAIN:
+        assert rows[f"all but {part}"] == replace(best, plain=(part,))
+
+
+def test_starts(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = starts.Choices()
+    ours = replace(plain, plain=(), read_size=3, batch_size=64)
+    monkeypatch.setattr(starts, "all_choices", lambda: [("plain", plain), ("ours", ours)])
+    starts.main(images=256, seeds=(0, 1))
+    lines = only_result(results)["lines"]
+    assert lines["ours"]["batch_size"] == 64
+    bounds = {name: [one["bound"] for one in line["validation"]] for name, line in lines.items()}
+    assert bounds["plain"][0] != bounds["plain"][1]
+    assert max(bounds["ours"]) < min(bounds["plain"]) < 28 * 28
 
 
 def test_all_benchmarks_exist() -> None:
@@ -214,7 +255,7 @@ def test_all_benchmarks_exist() -> None:
 def test_all_benchmarks_run_in_turn(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    sections = {"good": "train_step --help", "bad": "train_step --no-such-option"}
+    sections = {"good": "train_step --help", "bad": "no_such_benchmark"}
     monkeypatch.setattr(all_benchmarks, "SECTIONS", sections)
     with pytest.raises(SystemExit, match="failed: bad"):
         all_benchmarks.main()

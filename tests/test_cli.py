@@ -1,4 +1,8 @@
-"""The command line through its real entry point, on scikit-learn's digits."""
+"""The command line through its real entry point, on scikit-learn's digits.
+
+Most commands run in the process of the tests. In one of their own: help, a first training, each
+kind of launcher, whatever is killed or interrupted, and whatever talks to a terminal.
+"""
 
 import json
 import os
@@ -16,7 +20,7 @@ from PIL import Image
 
 from draw.checkpoint import checkpoints, load_tensors
 from draw.metrics import read_metrics
-from running import TINY_DIGITS, draw_command, one_thread
+from running import TINY_DIGITS, draw_command, draw_process, one_thread
 
 
 @pytest.fixture(scope="module")
@@ -29,18 +33,22 @@ def flags(place: Path) -> list[str]:
     return [*TINY_DIGITS, "--data.cache-dir", str(place / "cache")]
 
 
+SIX_STEPS = ("--train.steps", "6", "--train.evaluate-every", "3")
+
+
 @pytest.fixture(scope="module")
 def run(place: Path, flags: list[str]) -> Path:
     """A finished run of six steps."""
-    draw_command(
-        "train", "digits", "--out", "run", "--json", "result.json", *flags,
-        "--train.steps", "6", "--train.evaluate-every", "3", cwd=place,
-    )  # fmt: skip
+    draw_command("train", "digits", "--out", "run", *flags, *SIX_STEPS, cwd=place)
     return place / "run"
 
 
+def last_weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_tensors(checkpoints(run)[-1])[0]
+
+
 def test_help_teaches_and_is_quick_to_import(place: Path) -> None:
-    text = draw_command("--help", cwd=place).stdout
+    text = draw_process("--help", cwd=place).stdout
     for word in ("train", "sample", "reconstruct", "animate", "evaluate", "info", "data", "nats"):
         assert word in text
     code = "import sys, draw.cli; sys.exit('torch' in sys.modules)"
@@ -48,36 +56,41 @@ def test_help_teaches_and_is_quick_to_import(place: Path) -> None:
 
 
 def test_help_of_a_preset_shows_its_values(place: Path) -> None:
-    text = " ".join(draw_command("train", "mnist", "--help", cwd=place).stdout.split())
+    text = " ".join(draw_process("train", "mnist", "--help", cwd=place).stdout.split())
     assert re.search(r"--model\.glimpses INT [^(]*\(default:[│ ]*64\)", text)
     assert "80.97" in text
 
 
-def test_training_leaves_everything_it_promises(run: Path) -> None:
+def test_training_leaves_everything_it_promises(run: Path, place: Path, flags: list[str]) -> None:
+    """In a process of its own: the first command of a user, and what other tests start from."""
+    command = ["train", "digits", "--out", "first", "--json", "result.json", *flags, *SIX_STEPS]
+    done = draw_process(*command, cwd=place)
+    first = place / "first"
     for name in ("samples.png", "generation.png", "reconstructions.png", "curves.png"):
-        with Image.open(run / name) as picture:
+        with Image.open(first / name) as picture:
             assert min(picture.size) > 100, name
-    with Image.open(run / "generation.gif") as animation:
+    with Image.open(first / "generation.gif") as animation:
         assert animation.n_frames >= 2
-    kinds = [line["kind"] for line in read_metrics(run / "metrics.jsonl")]
+    kinds = [line["kind"] for line in read_metrics(first / "metrics.jsonl")]
     assert kinds.count("validation") == 2
     assert kinds[-1] == "test"
-    assert list((run / "tensorboard").rglob("events.*"))
-    result = json.loads((run.parent / "result.json").read_text())
+    assert list((first / "tensorboard").rglob("events.*"))
+    result = json.loads((place / "result.json").read_text())
     assert result["test"]["images"] == 179
-    assert result["test"]["bound"] == read_metrics(run / "metrics.jsonl")[-1]["bound"]
+    assert result["test"]["bound"] == read_metrics(first / "metrics.jsonl")[-1]["bound"]
 
-
-def test_a_pipe_gets_plain_lines(place: Path, flags: list[str]) -> None:
-    done = draw_command(
-        "train", "digits", "--out", "plain", *flags, "--train.steps", "2", cwd=place
-    )
+    # A pipe gets plain lines.
     assert "\x1b" not in done.stdout + done.stderr
     assert re.search(
-        r"train 2/2 .* images/s .* left .* bound [\d.]+ = reconstruction [\d.]+ \+ KL [\d.]+ nats",
+        r"train 6/6 .* images/s .* left .* bound [\d.]+ = reconstruction [\d.]+ \+ KL [\d.]+ nats",
         done.stderr,
     )
     assert re.search(r"test bound [\d.]+ \+- [\d.]+ nats", done.stdout)
+
+    # A process of its own makes no difference.
+    here, there = last_weights(run), last_weights(first)
+    assert here.keys() == there.keys()
+    assert all(torch.equal(value, there[name]) for name, value in here.items())
 
 
 def test_a_terminal_gets_a_live_bar(run: Path) -> None:
@@ -105,8 +118,12 @@ def test_a_terminal_gets_a_live_bar(run: Path) -> None:
 
 
 def test_the_same_seed_gives_the_same_picture(run: Path, place: Path) -> None:
-    for out, seed in (("a.png", "5"), ("b.png", "5"), ("c.png", "6")):
-        draw_command("sample", str(run), "--n", "4", "--seed", seed, "--out", out, cwd=place)
+    for out, seed, draw in (
+        ("a.png", "5", draw_process),
+        ("b.png", "5", draw_command),
+        ("c.png", "6", draw_command),
+    ):
+        draw("sample", str(run), "--n", "4", "--seed", seed, "--out", out, cwd=place)
     a, b, c = ((place / name).read_bytes() for name in ("a.png", "b.png", "c.png"))
     assert a == b
     assert a != c
@@ -209,8 +226,14 @@ def test_mistakes_are_told_in_one_message(
 def test_unknown_words_and_values_are_named(
     place: Path, arguments: list[str], message: str
 ) -> None:
-    done = draw_command(*arguments, cwd=place, check=2)
+    done = draw_process(*arguments, cwd=place, check=2)
     assert message in done.stdout + done.stderr
+
+
+def test_a_mistake_ends_a_process_with_its_message_alone(place: Path) -> None:
+    done = draw_process("train", "nonsense", cwd=place, check=1)
+    assert re.fullmatch(r"draw: expected a preset \(.*\), got 'nonsense'\n", done.stderr)
+    assert done.stdout == ""
 
 
 def test_own_pictures_train_and_their_shape_has_to_be_chosen(place: Path, flags: list[str]) -> None:
@@ -250,31 +273,14 @@ def test_two_digits_from_ones_own_pictures(place: Path, flags: list[str]) -> Non
     for name in ("near.png", "train.png"):
         Image.open(place / name).verify()
     done = draw_command(
-        "data",
-        "check",
-        "two-digits",
-        "--data.path",
-        "strokes",
-        "--data.cache-dir",
-        "cache",
+        "data", "check", "two-digits", "--data.path", "strokes", "--data.cache-dir", "cache",
         cwd=place,
-    )
+    )  # fmt: skip
     assert "a model sees two images of 8x9" in done.stdout
     done = draw_command(
-        "train",
-        "two-digits",
-        "--data.path",
-        "strokes",
-        *flags,
-        "--data.size",
-        "61",
-        "--data.fit",
-        "pad",
-        "--out",
-        "large",
-        cwd=place,
-        check=1,
-    )
+        "train", "two-digits", "--data.path", "strokes", *flags, "--data.size", "61",
+        "--data.fit", "pad", "--out", "large", cwd=place, check=1,
+    )  # fmt: skip
     assert "at most 60x60 to lay on the canvas of two digits, got 61x61" in done.stderr
 
 
@@ -349,7 +355,7 @@ def test_killed_and_interrupted_runs_end_with_the_same_bits(place: Path, flags: 
     assert "Go on with: draw train --resume broken" in errors
 
     draw_command("train", "--resume", "broken", cwd=place)
-    finals = [load_tensors(checkpoints(place / run)[-1])[0] for run in ("straight", "broken")]
+    finals = [last_weights(place / run) for run in ("straight", "broken")]
     assert finals[0].keys() == finals[1].keys()
     for name, value in finals[0].items():
         assert torch.equal(value, finals[1][name]), name
@@ -360,7 +366,7 @@ def test_killed_and_interrupted_runs_end_with_the_same_bits(place: Path, flags: 
 @pytest.mark.slow
 def test_a_batch_that_processes_cannot_share_is_refused(place: Path, flags: list[str]) -> None:
     program = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m")
-    done = draw_command(
+    done = draw_process(
         "train", "digits", "--out", "odd", *flags, "--train.batch-size", "7", cwd=place,
         launcher=program, check=1,
     )  # fmt: skip
@@ -384,8 +390,8 @@ def test_two_processes_make_the_same_updates_as_one(
             "--main_process_port", "0", "-m",
         ),
     }[launcher]  # fmt: skip
-    draw_command("train", "digits", "--out", launcher, *short, cwd=place, launcher=program)
-    alone, both = (load_tensors(checkpoints(place / run)[-1])[0] for run in ("alone", launcher))
+    draw_process("train", "digits", "--out", launcher, *short, cwd=place, launcher=program)
+    alone, both = (last_weights(place / run) for run in ("alone", launcher))
     assert alone.keys() == both.keys()
     for name, value in alone.items():
         torch.testing.assert_close(both[name], value, rtol=1e-4, atol=1e-6, msg=name)
