@@ -106,6 +106,26 @@ def test_images_that_do_not_fit_are_refused(images: torch.Tensor, expected: str)
         Classifier(SMALL)(images)
 
 
+def test_the_gradient_of_each_images_window_is_held_to_a_length(kernel: str) -> None:
+    """With one glimpse the gradient of `read_window.bias` is the sum of those of the controls."""
+    config = dataclasses.replace(SMALL, glimpses=1)
+    images = torch.rand(6, 1, 9, 7, dtype=torch.float64)
+    labels = torch.arange(6) % 4
+
+    def bias_gradient(clip: float | None, some: torch.Tensor, named: torch.Tensor) -> torch.Tensor:
+        model = random_classifier(kernel, dataclasses.replace(config, window_clip=clip))
+        torch.nn.functional.cross_entropy(model(some).logits, named).backward()
+        return model.read_window.bias.grad
+
+    each = torch.stack([bias_gradient(None, images[[i]], labels[[i]]) for i in range(len(images))])
+    lengths = each.norm(dim=1, keepdim=True)
+    clip = float(lengths.median())
+    assert (lengths > clip).any()
+    expected = (each * (clip / lengths).clamp(max=1)).mean(0)
+    torch.testing.assert_close(bias_gradient(clip, images, labels), expected)
+    torch.testing.assert_close(bias_gradient(None, images, labels), each.mean(0))
+
+
 def test_a_saved_classifier_is_the_same(tmp_path: Path) -> None:
     model = Classifier(SMALL)
     model.save_pretrained(tmp_path)
@@ -121,6 +141,7 @@ CASES = {
     "odd": (dataclasses.replace(SMALL, hidden_size=21), 18),
     "colour": (dataclasses.replace(SMALL, channels=3, rows=4, columns=11), 3),
     "one of each": (dataclasses.replace(SMALL, glimpses=1, read_size=1, hidden_size=1), 1),
+    "short gradients": (dataclasses.replace(SMALL, window_clip=0.3), 18),
 }
 
 
@@ -159,10 +180,10 @@ def test_torch_finds_the_operators_sound(bf16: bool, kernel: str) -> None:
     model = Classifier(SMALL)
     parameters = [dict(model.named_parameters())[name] for name in GLIMPSES_PARAMETERS]
     images, shape = torch.rand(3, 1, 9, 7), shape_of_classifier(SMALL)
-    torch.library.opcheck(look, (images, parameters, shape, bf16))
+    torch.library.opcheck(look, (images, parameters, shape, bf16, 0.1))
     free = [parameter.detach() for parameter in parameters]
-    h, _, kept = look(images, free, shape, bf16)
-    torch.library.opcheck(look_backward, (h, images, kept, free, shape, bf16, True))
+    h, _, kept = look(images, free, shape, bf16, 0.1)
+    torch.library.opcheck(look_backward, (h, images, kept, free, shape, bf16, 0.1, True))
 
 
 class Blind(Classifier):

@@ -1,5 +1,7 @@
 """The recurrent attention classifier of section 4.1: an LSTM that looks where it wants to."""
 
+import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -68,7 +70,7 @@ class Classifier(
         """
         check_images(self.config, self.h_0.dtype, images)
         if self.kernel.name == "fused":
-            h, controls = glimpses(self.config, self, images)
+            h, controls = glimpses(self.config, self, images, self._longest(len(images)))
             windows = self._window(controls)
         else:
             h, windows = self.look(images)
@@ -105,10 +107,30 @@ class Classifier(
     ) -> tuple[Float[Tensor, "batch features"], Window]:
         """A patch of the image, through a window in full precision (see `GaussianAttention`)."""
         with torch.autocast(h.device.type, enabled=False):
-            window = self._window(self.read_window(h))  # (21)
+            controls = self.read_window(h)
+            longest = self._longest(len(images))
+            if controls.requires_grad and longest < math.inf:
+                controls.register_hook(partial(_shortened, longest=longest))
+            window = self._window(controls)  # (21)
             patch = read_patch(images, window, self.config.read_size)
         return patch.flatten(1), window
+
+    def _longest(self, batch: int) -> float:
+        """The longest gradient of a mean over the batch that one image's controls may get.
+
+        # ours: where a window is sharp, a shift of it changes what is read, which shifts the next
+        # one. Products of these slopes explode for a few images, and Adam then moves the weights by
+        # them alone. docs/decisions.md has what it is worth.
+        """
+        clip = self.config.window_clip
+        return math.inf if clip is None else clip / batch
 
     def _window(self, controls: Float[Tensor, "*batch 5"]) -> Window:
         config = self.config
         return window_parameters(controls, config.rows, config.columns, config.read_size)
+
+
+def _shortened(gradient: Float[Tensor, "batch 5"], longest: float) -> Float[Tensor, "batch 5"]:
+    """Each row scaled down to a length, where it is longer."""
+    length = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+    return gradient * (longest / length).clamp(max=1)

@@ -119,6 +119,9 @@ class ClassifierConfig(ImageConfig):
     """Side N of the window in filters."""
     classes: int = 10
     """How many answers there are."""
+    window_clip: float | None = None
+    """Longest gradient (L2) of one image's loss with respect to one glimpse's five window controls;
+    longer ones are scaled to it, for a loss that is a mean over the batch. None leaves them."""
     kernel: Kernel = "auto"
     """How the glimpses are computed, as in `DRAWConfig`."""
 
@@ -126,6 +129,9 @@ class ClassifierConfig(ImageConfig):
         super().__post_init__()
         _require_whole("model", self, "glimpses", "hidden_size", "read_size")
         _require_whole("model", self, "classes", least=2)
+        if self.window_clip is not None:
+            holds = 0 < self.window_clip < float("inf")
+            _require(holds, "model.window_clip", "a number above 0", self.window_clip)
         _require_kernel(self.kernel)
 
 

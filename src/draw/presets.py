@@ -83,11 +83,11 @@ def cluttered() -> Config:
         preset="cluttered",
         model=ClassifierConfig(
             rows=100, columns=100, channels=1, glimpses=8, hidden_size=256, read_size=12,
-            classes=10,
+            classes=10, window_clip=10.0,
         ),
         data=DataConfig(name="cluttered-mnist"),
         train=TrainConfig(
-            steps=50_000, batch_size=128, learning_rate=3e-4, warmup_steps=500, clip_norm=1.0,
+            steps=40_000, batch_size=128, learning_rate=1e-3, warmup_steps=500, clip_norm=10.0,
             ema_decay=0.999, evaluate_every=2000,
         ),
     )  # fmt: skip
@@ -99,11 +99,11 @@ def cluttered_4() -> Config:
         preset="cluttered-4",
         model=ClassifierConfig(
             rows=100, columns=100, channels=1, glimpses=4, hidden_size=256, read_size=12,
-            classes=10,
+            classes=10, window_clip=10.0,
         ),
         data=DataConfig(name="cluttered-mnist"),
         train=TrainConfig(
-            steps=50_000, batch_size=128, learning_rate=3e-4, warmup_steps=500, clip_norm=1.0,
+            steps=40_000, batch_size=128, learning_rate=1e-3, warmup_steps=500, clip_norm=10.0,
             ema_decay=0.999, evaluate_every=2000,
         ),
     )  # fmt: skip

@@ -3,6 +3,7 @@
 What they compute is the loop of `Classifier.forward`, up to the LSTM's outputs.
 """
 
+import math
 from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any
@@ -30,6 +31,7 @@ def glimpses(
     config: ClassifierConfig,
     model: nn.Module,
     images: Float[Tensor, "batch channels rows columns"],
+    longest: float,
 ) -> tuple[Float[Tensor, "glimpses batch hidden"], Float[Tensor, "glimpses batch 5"]]:
     """The LSTM's outputs and the window's controls (no gradient), of all glimpses.
 
@@ -37,16 +39,21 @@ def glimpses(
         config: the classifier's.
         model: the classifier; its numbers are float32 or float64, on the CPU.
         images: in [0, 1].
+        longest: gradient (L2) that the controls of one image may get at one glimpse.
     """
     parameters = [attrgetter(name)(model) for name in GLIMPSES_PARAMETERS]
     bf16 = multiplies_bf16(images.device.type)
-    h, controls, _ = look(images, parameters, shape_of_classifier(config), bf16)
+    h, controls, _ = look(images, parameters, shape_of_classifier(config), bf16, longest)
     return h, controls
 
 
 @torch.library.custom_op("draw::glimpses", mutates_args=(), device_types="cpu")
 def look(
-    images: Tensor, parameters: Sequence[Tensor], shape: Sequence[int], bf16: bool
+    images: Tensor,
+    parameters: Sequence[Tensor],
+    shape: Sequence[int],
+    bf16: bool,
+    longest: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """All glimpses of a classifier.
 
@@ -55,6 +62,7 @@ def look(
         parameters: in the order of `native.GLIMPSES_PARAMETERS`.
         shape: `native.shape_of_classifier` of the model's config.
         bf16: round the operands of matrix products to bfloat16.
+        longest: gradient that the controls of one image may get at one glimpse.
 
     Returns:
         Outputs of the LSTM [glimpses, batch, hidden]; controls of the window [glimpses, batch, 5];
@@ -74,7 +82,7 @@ def look(
 
 @look.register_fake
 def _(*inputs: Any) -> tuple[Tensor, ...]:
-    images, _, shape, bf16 = inputs
+    images, _, shape, bf16, _ = inputs
     size = saved_bytes(GLIMPSES, Kind(images.dtype, bf16), shape, len(images))
     return *_outputs(images, shape), images.new_empty(size, dtype=torch.uint8)
 
@@ -87,6 +95,7 @@ def look_backward(
     parameters: Sequence[Tensor],
     shape: Sequence[int],
     bf16: bool,
+    longest: float,
     for_images: bool,
 ) -> list[Tensor]:
     """Gradients of `look`, from that of the LSTM's outputs.
@@ -100,18 +109,19 @@ def look_backward(
         GLIMPSES, shape, len(images), parameters=parameters, images=images, saved=kept, dh=dh,
         gradients=gradients, dimages=dimages,
     )  # fmt: skip
+    setattr(call, "longest", longest if math.isfinite(longest) else 0.0)  # noqa: B010  (mypy sees no fields)
     run(GLIMPSES, Kind(images.dtype, bf16), call, backward=True)
     return [dimages, *gradients]
 
 
 @look_backward.register_fake
 def _(*inputs: Any) -> list[Tensor]:
-    _, images, _, parameters, _, _, for_images = inputs
+    _, images, _, parameters, *_, for_images = inputs
     return _gradients(images, parameters, for_images)
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    images, parameters, ctx.shape, ctx.bf16 = inputs
+    images, parameters, ctx.shape, ctx.bf16, ctx.longest = inputs
     ctx.set_materialize_grads(False)  # or `kept` would get a gradient of its own size, all zeros
     ctx.mark_non_differentiable(output[1])
     ctx.save_for_backward(images, output[2], *parameters)
@@ -120,11 +130,11 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 def _backward(ctx: Any, dh: Tensor | None, *_: Tensor | None) -> Any:
     images, kept, *parameters = ctx.saved_tensors
     if dh is None:
-        return None, [None for _ in parameters], None, None
+        return None, [None for _ in parameters], None, None, None
     dimages, *gradients = torch.ops.draw.glimpses_backward(
-        dh, images, kept, parameters, ctx.shape, ctx.bf16, ctx.needs_input_grad[0]
+        dh, images, kept, parameters, ctx.shape, ctx.bf16, ctx.longest, ctx.needs_input_grad[0]
     )
-    return dimages if ctx.needs_input_grad[0] else None, gradients, None, None
+    return dimages if ctx.needs_input_grad[0] else None, gradients, None, None, None
 
 
 look.register_autograd(_backward, setup_context=_setup_context)

@@ -66,6 +66,7 @@ class _GlimpsesCall(ctypes.Structure):
         *_pointers("images", "h", "controls", "saved", "scratch", "dh"),
         ("gradients", ctypes.c_void_p * len(GLIMPSES_PARAMETERS)),
         *_pointers("dimages"),
+        ("longest", ctypes.c_double),
     ]
 
 

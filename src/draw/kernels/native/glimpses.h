@@ -25,7 +25,17 @@ struct GlimpsesCall {
   void *dh;
   void *gradients[GLIMPSES_PARAMETERS];
   void *dimages;
+  double longest;  // gradient that the controls of an image may get at a glimpse; 0 for any
 };
+
+// The controls' gradients of 16 images, one a lane, scaled down where they are longer.
+template <class R> inline void shorten(Vec<R> *dcontrols, R longest) {
+  Vec<R> length2 = {}, scale;
+  for (int64_t k = 0; k < CONTROLS; k++) length2 += dcontrols[k] * dcontrols[k];
+  for (int64_t i = 0; i < LANES; i++)
+    scale[i] = length2[i] > longest * longest ? longest / std::sqrt(length2[i]) : R(1);
+  for (int64_t k = 0; k < CONTROLS; k++) dcontrols[k] *= scale;
+}
 
 template <class Op> struct SavedGlimpses;
 
@@ -267,6 +277,7 @@ struct GlimpsesBackward : Pass<GlimpsesLayout<Op>, BackwardWeights, GlimpsesBack
       to_lanes(image_rows(drow + l.hidden, l.width, b, l.batch), l.features, own.seen);
       look_backward(controls, l.reading, this->x_lanes + block * l.pixels, own.seen, dcontrols,
                     dx ? dx + block * l.pixels : nullptr, own.window);
+      if (call.longest > 0) shorten(dcontrols, R(call.longest));
       slopes.from_lanes(OUT, dcontrols, own.doutputs + (b - b0) * l.outputs, k + b);
     }
     product(rows, own.doutputs, l.outputs, weights.of[OUT], drow + b0 * l.width, l.width, true);
