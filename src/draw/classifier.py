@@ -132,5 +132,5 @@ class Classifier(
 
 def _shortened(gradient: Float[Tensor, "batch 5"], longest: float) -> Float[Tensor, "batch 5"]:
     """Each row scaled down to a length, where it is longer."""
-    length = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+    length: Tensor = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
     return gradient * (longest / length).clamp(max=1)
