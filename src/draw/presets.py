@@ -87,7 +87,7 @@ def cluttered() -> Config:
         ),
         data=DataConfig(name="cluttered-mnist"),
         train=TrainConfig(
-            steps=40_000, batch_size=128, learning_rate=1e-3, warmup_steps=500, clip_norm=10.0,
+            steps=80_000, batch_size=128, learning_rate=1e-3, warmup_steps=500, clip_norm=10.0,
             ema_decay=0.999, evaluate_every=2000,
         ),
     )  # fmt: skip
@@ -103,7 +103,7 @@ def cluttered_4() -> Config:
         ),
         data=DataConfig(name="cluttered-mnist"),
         train=TrainConfig(
-            steps=40_000, batch_size=128, learning_rate=1e-3, warmup_steps=500, clip_norm=10.0,
+            steps=80_000, batch_size=128, learning_rate=1e-3, warmup_steps=500, clip_norm=10.0,
             ema_decay=0.999, evaluate_every=2000,
         ),
     )  # fmt: skip
@@ -119,7 +119,7 @@ def cluttered_convnet() -> Config:
         ),
         data=DataConfig(name="cluttered-mnist"),
         train=TrainConfig(
-            steps=60_000, batch_size=128, learning_rate=1e-3, warmup_steps=500, clip_norm=10.0,
+            steps=20_000, batch_size=128, learning_rate=1e-3, warmup_steps=500, clip_norm=10.0,
             ema_decay=0.999, evaluate_every=2000,
         ),
     )  # fmt: skip
