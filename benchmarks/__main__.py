@@ -25,6 +25,7 @@ SECTIONS = {
     "Training step, CIFAR-10": "train_step --row cifar",
     "Drawing new images, MNIST": "generate",
     "Bound without gradient, MNIST": "evaluate",
+    "Classifying, 100x100": "classify",
     "Making batches": "data",
     "Growth of the training step": "growth",
     "Memory of the training step, MNIST": "memory",

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import __main__ as all_benchmarks
 from benchmarks import (
+    classify,
     data,
     evaluate,
     first_step,
@@ -26,7 +27,7 @@ from benchmarks import (
 )
 from benchmarks.comparison import Comparison
 from benchmarks.eager import EagerDRAW
-from benchmarks.ways import ROWS, RowName, Shape, inputs, matrix_products, timed_step
+from benchmarks.ways import BOTH, ROWS, RowName, Shape, inputs, matrix_products, timed_step
 from draw.attention import window_parameters
 from draw.config import DRAWConfig
 from draw.model import DRAW
@@ -176,6 +177,14 @@ def test_making_batches(results: Path) -> None:
     result = only_result(results)
     assert result["images_per_second"].keys() == data.WAYS.keys()
     assert result["batch"] == 2
+
+
+def test_classifying(results: Path) -> None:
+    classify.main(batch=2, glimpses=1, size=12, rounds=1)
+    ways = {
+        f"{what}, {k} {p}" for what in ("step", "answer") for k in classify.KERNELS for p in BOTH
+    }
+    assert only_result(results)["images_per_second"].keys() == ways
 
 
 def test_growth(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
