@@ -3,7 +3,6 @@
 import json
 import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -11,13 +10,13 @@ from datetime import date
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.command import command_line
+from draw import provenance
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -109,12 +108,12 @@ def write_result(question: str, **facts: object) -> Path:
     A later result of the same day gets a number: none is overwritten.
     """
     today = date.today().isoformat()
-    hardware = f"{processor()}, {torch.get_num_threads()} threads"
+    hardware = provenance.hardware(torch.device("cpu"))
     result = {
         "question": question,
         "command": command_line(),
         "date": today,
-        "commit": commit(),
+        "commit": provenance.commit() or "unknown",
         "hardware": hardware,
         "versions": versions(),
         **facts,
@@ -129,25 +128,7 @@ def write_result(question: str, **facts: object) -> Path:
     return path
 
 
-def processor() -> str:
-    """The CPU, by name; every benchmark runs on it."""
-    name: Any = torch.cpu.get_capabilities().get("cpu_name")
-    return str(name or platform.processor() or platform.machine())
-
-
 def versions() -> dict[str, str]:
     """Of Python, torch and, where it takes part, JAX."""
     packages = ["torch", *(["jax", "jaxlib"] if "jax" in sys.modules else [])]
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}
-
-
-def commit() -> str:
-    """The commit that is measured, with a mark if the tree differs from it."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown"

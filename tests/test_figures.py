@@ -127,7 +127,7 @@ def test_figure_11_needs_a_run(place: Path, colour: str) -> None:
     run = place / "run"
     run.mkdir()
     config = {"preset": "tiny", "model": {"rows": 5, "columns": 5}, "data": {"name": "digits"}}
-    (run / "run.json").write_text(json.dumps({"config": {**config, "train": {}}, "versions": {}}))
+    (run / "run.json").write_text(json.dumps({"config": {**config, "train": {}}, "made": {}}))
     for step in (1, 2):
         append_metrics(
             run / "metrics.jsonl",

@@ -3,7 +3,7 @@
 A checkpoint is one safetensors file. Its header carries the state of the run as JSON and a SHA-256
 over everything in it, so that it is whole or recognisably damaged. A run folder holds
 
-    run.json                            the config, and the versions that it was made with
+    run.json                            the config; command, commit, hardware, versions
     metrics.jsonl                       one JSON object a line: the truth about the run
     checkpoints/step-00001000.safetensors   weights, their average, optimizer, counters
     best/config.json, model.safetensors     averaged weights, the best on validation images, as
@@ -136,9 +136,9 @@ def without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]
     return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}
 
 
-def write_run_file(run: Path, config: Config, versions: dict[str, str]) -> None:
-    """Write the config of a run."""
-    write_json(run / RUN_FILE, {"config": config.to_dict(), "versions": versions})
+def write_run_file(run: Path, config: Config, made: dict[str, Any]) -> None:
+    """Write the config of a run, and how it came about (`draw.provenance`)."""
+    write_json(run / RUN_FILE, {"config": config.to_dict(), "made": made})
 
 
 def read_run_file(run: Path) -> Config:

@@ -1,8 +1,6 @@
 """Starting a run, and going on with one."""
 
 import dataclasses
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +17,7 @@ from draw.config import Config
 from draw.data import ImageSet
 from draw.errors import DrawError
 from draw.metrics import forget_metrics_after, read_metrics
+from draw.provenance import provenance
 from draw.report import with_progress
 from draw.tasks import task_for
 from draw.train import Trainer
@@ -58,8 +57,7 @@ def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -
     trainer = Trainer(config, run, training, validation)
     trainer.start_from_data()
     if trainer.main:
-        versions = {name: version(name) for name in ("draw", "torch", "numpy", "accelerate")}
-        write_run_file(run, config, {**versions, "python": platform.python_version()})
+        write_run_file(run, config, provenance(trainer.accelerator.device))
     trainer.accelerator.wait_for_everyone()
     return trainer
 
