@@ -11,6 +11,7 @@ import tyro
 
 from draw.cli.datasets import data_check, data_list, data_prepare
 from draw.cli.figures import figure
+from draw.cli.giving import export, models
 from draw.cli.measuring import evaluate, info
 from draw.cli.showing import animate, glimpses, reconstruct, sample
 from draw.cli.training import run_train, train
@@ -36,6 +37,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "figure": figure,
     "evaluate": evaluate,
     "info": info,
+    "export": export,
+    "models": models,
 }
 DATA_VERBS: dict[str, Callable[..., None]] = {
     "list": data_list,
