@@ -22,12 +22,13 @@ template <class R> struct View {
 template <class R> View<R> view(Vec<R> *at, int64_t columns) { return {at, columns, 1}; }
 template <class R> View<R> flipped(Vec<R> *at, int64_t columns) { return {at, 1, columns}; }
 
+constexpr int64_t TILE_ROWS = 6, TILE_COLUMNS = 4;  // their sums fill the registers
+
+// One tile: C[i : i + I, j : j + J] (+)= A[i : i + I, :] B[:, j : j + J].
 template <int I, int J, class R>
 inline void tile_product(int64_t K, View<R> A, View<R> B, View<R> C, int64_t i, int64_t j,
                          bool add) {
-  Vec<R> total[I][J];
-  for (int p = 0; p < I; p++)
-    for (int q = 0; q < J; q++) total[p][q] = add ? C(i + p, j + q) : Vec<R>{};
+  Vec<R> total[I][J] = {};
   for (int64_t k = 0; k < K; k++) {
     Vec<R> b[J];
     for (int q = 0; q < J; q++) b[q] = B(k, j + q);
@@ -36,27 +37,43 @@ inline void tile_product(int64_t K, View<R> A, View<R> B, View<R> C, int64_t i, 
       for (int q = 0; q < J; q++) total[p][q] += a * b[q];
     }
   }
+#pragma GCC unroll 8  // or the sums would pass through memory
   for (int p = 0; p < I; p++)
-    for (int q = 0; q < J; q++) C(i + p, j + q) = total[p][q];
+    for (int q = 0; q < J; q++) {
+      Vec<R> &to = C(i + p, j + q);
+      to = add ? to + total[p][q] : total[p][q];
+    }
+}
+
+// The tile of `rows` x `columns`, at most I x J.
+template <int I, int J, class R>
+inline void some_tile(int64_t rows, int64_t columns, int64_t K, View<R> A, View<R> B, View<R> C,
+                      int64_t i, int64_t j, bool add) {
+  if constexpr (I > 1) {
+    if (rows < I) return some_tile<I - 1, J>(rows, columns, K, A, B, C, i, j, add);
+  }
+  if constexpr (J > 1) {
+    if (columns < J) return some_tile<I, J - 1>(rows, columns, K, A, B, C, i, j, add);
+  }
+  tile_product<I, J>(K, A, B, C, i, j, add);
+}
+
+// The first of the parts of `left`, as few and as equal as can be, of at most `most` each.
+inline int64_t first_part(int64_t left, int64_t most) {
+  const int64_t parts = (left + most - 1) / most;
+  return (left + parts - 1) / parts;
 }
 
 // C[M, N] (+)= A[M, K] B[K, N], for every lane.
 template <class R>
 inline void lanes_product(int64_t M, int64_t N, int64_t K, View<R> A, View<R> B, View<R> C,
                           bool add) {
-  for (int64_t i = 0; i < M;) {
-    const int64_t left = M - i;
-    for (int64_t j = 0; j < N;) {
-      const bool wide = N - j >= 4;
-      if (left >= 4)
-        wide ? tile_product<4, 4>(K, A, B, C, i, j, add) : tile_product<4, 1>(K, A, B, C, i, j, add);
-      else if (left >= 2)
-        wide ? tile_product<2, 4>(K, A, B, C, i, j, add) : tile_product<2, 1>(K, A, B, C, i, j, add);
-      else
-        wide ? tile_product<1, 4>(K, A, B, C, i, j, add) : tile_product<1, 1>(K, A, B, C, i, j, add);
-      j += wide ? 4 : 1;
+  for (int64_t i = 0, rows; i < M; i += rows) {
+    rows = first_part(M - i, TILE_ROWS);
+    for (int64_t j = 0, columns; j < N; j += columns) {
+      columns = first_part(N - j, TILE_COLUMNS);
+      some_tile<TILE_ROWS, TILE_COLUMNS>(rows, columns, K, A, B, C, i, j, add);
     }
-    i += left >= 4 ? 4 : left >= 2 ? 2 : 1;
   }
 }
 
