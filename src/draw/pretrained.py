@@ -1,7 +1,7 @@
 """Models as folders of config.json and model.safetensors, and those that come with the package."""
 
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, TypeVar, cast
 
 from huggingface_hub import PyTorchModelHubMixin, constants, hf_hub_download
 from safetensors.torch import load_file
@@ -18,6 +18,9 @@ def shipped() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(WEIGHTS.glob("*/config.json"))}
 
 
+Kind = TypeVar("Kind", bound="Pretrained")
+
+
 class Pretrained(PyTorchModelHubMixin):
     """`save_pretrained`, `from_pretrained` and `push_to_hub`, as the Hugging Face Hub has them.
 
@@ -27,7 +30,9 @@ class Pretrained(PyTorchModelHubMixin):
     """
 
     @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Self:
+    def from_pretrained(
+        cls: type[Kind], pretrained_model_name_or_path: str | Path, **options: Any
+    ) -> Kind:
         """Load a model; see the class.
 
         Raises:
@@ -40,7 +45,7 @@ class Pretrained(PyTorchModelHubMixin):
 
     @classmethod
     def _from_pretrained(
-        cls,
+        cls: type[Kind],
         *,
         model_id: str,
         revision: str | None,
@@ -51,7 +56,7 @@ class Pretrained(PyTorchModelHubMixin):
         map_location: str = "cpu",
         strict: bool = True,
         **model_kwargs: Any,
-    ) -> Self:
+    ) -> Kind:
         file = Path(model_id) / constants.SAFETENSORS_SINGLE_FILE
         if not Path(model_id).is_dir():
             file = Path(
