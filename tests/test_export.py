@@ -1,7 +1,9 @@
 """Models to give away, and those that come with the package."""
 
+import dataclasses
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from safetensors.torch import load_file
 
 from draw import DRAW, Classifier, cli, pretrained
 from draw.checkpoint import load_model
-from draw.data import Splits
+from draw.data import Splits, load_images
 from draw.errors import DrawError
 from draw.evaluate import evaluate
 from draw.export import export, listed
@@ -143,3 +145,25 @@ def test_the_models_of_the_package_fit_their_cards() -> None:
         folder = pretrained.shipped()[one["name"]]
         assert (folder / "model.safetensors").stat().st_size <= 5 * 2**20
         assert np.isfinite([v for v in one.values() if isinstance(v, float)]).all()
+
+
+DATA = {"two-digits": "mnist"}
+"""Which of the development data sets a model of the package was trained on."""
+
+
+@pytest.mark.parametrize("name", sorted(pretrained.shipped()))
+def test_a_model_of_the_package_does_what_its_card_says(
+    name: str, development_data: Callable[..., Path]
+) -> None:
+    loaded = load_model(name)
+    assert loaded.data is not None
+    path = development_data(DATA[name])
+    test = load_images(dataclasses.replace(loaded.data, path=str(path)), "test")
+    with torch.autocast("cpu", torch.bfloat16):
+        found = evaluate(
+            loaded.drawing,
+            test.images,
+            dynamic=loaded.data.binarize == "dynamic" and not test.binary,
+        )
+    (card,) = (one for one in listed() if one["name"] == name)
+    assert found.bound == pytest.approx(card["bound"], abs=0.1)

@@ -25,7 +25,8 @@ DESCRIPTION = """DRAW (Gregor et al. 2015): train a network that draws images st
   draw train images --data.path FOLDER --data.size 32 --data.mode colour
   draw train cluttered           a classifier that looks where it wants to; draw glimpses shows it
 
-MODEL is a run folder (runs/digits), an exported folder, or owner/name on the Hub. All losses are in
+MODEL is a run folder (runs/digits), an exported folder, a name that draw models lists, or
+owner/name on the Hub. All losses are in
 nats per image, errors of classifiers in %. The same seed gives the same picture."""
 
 VERBS: dict[str, Callable[..., None]] = {
