@@ -1,8 +1,9 @@
 """draw evaluate and info: numbers from a model."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tyro.conf import arg
 
@@ -16,6 +17,14 @@ from draw.cli.options import (
     write_result,
 )
 from draw.errors import DrawError
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from draw.classifier import Classifier
+    from draw.convnet import Convnet
+    from draw.data.images import ImageSet
+    from draw.model import DRAW
 
 
 def evaluate(
@@ -38,7 +47,6 @@ def evaluate(
         precision: of the matrix products.
     """
     from draw.model import DRAW
-    from draw.report import with_progress
     from draw.train import make_accelerator
 
     at_least(("--importance-samples", importance_samples, 0), ("--batch-size", batch_size, 1))
@@ -46,69 +54,101 @@ def evaluate(
     loaded = load(options)
     model = loaded.model.to(accelerator.device)
     images, dynamic = images_for(loaded, data)
-    values: dict[str, Any] = {
-        "model": loaded.source,
-        "weights": loaded.state,
-        "data": images.source,
-        "split": data.split,
-        "precision": precision,
-    }
     title = f"{loaded.source}\n{data.split} images of {images.source}"
     if isinstance(model, DRAW):
-        from draw.evaluate import evaluate as measure_bound
-        from draw.likelihood import meaning
-        from draw.tables import print_evaluation
-
-        drawing, config = model, model.config
-        bound = with_progress(
+        measured, show = _bound(
+            model,
             images,
             accelerator,
-            lambda seen, update: measure_bound(
-                drawing,
-                seen.images,
-                dynamic=dynamic,
-                batch_size=batch_size,
-                importance_samples=importance_samples,
-                seed=options.seed,
-                accelerator=accelerator,
-                on_progress=update,
-            ),
+            title,
+            dynamic=dynamic,
+            batch_size=batch_size,
+            importance_samples=importance_samples,
+            seed=options.seed,
         )
-        values |= {
-            "likelihood": config.likelihood,
-            "binarization": "static" if images.binary else "dynamic" if dynamic else "none",
-            "seed": options.seed,
-            **bound.to_dict(),
-        }
-        nats = meaning(config, binary=images.binary, dynamic=dynamic)
-        show = partial(print_evaluation, f"{title}\n{nats}", bound)
+    elif importance_samples:
+        raise DrawError(
+            "expected no --importance-samples for a classifier, which has no latent variables; "
+            "leave it out"
+        )
     else:
-        from draw.accuracy import measure_accuracy
-        from draw.tables import print_accuracy
-
-        if importance_samples:
-            raise DrawError(
-                "expected no --importance-samples for a classifier, which has no latent variables; "
-                "leave it out"
-            )
-        classifier = model
-        accuracy = with_progress(
-            images,
-            accelerator,
-            lambda seen, update: measure_accuracy(
-                classifier,
-                seen,
-                batch_size=batch_size,
-                accelerator=accelerator,
-                on_progress=update,
-            ),
-        )
-        values |= accuracy.to_dict()
-        show = partial(print_accuracy, title, accuracy)
+        measured, show = _accuracy(model, images, accelerator, title, batch_size)
     if accelerator.is_main_process:
         with words_apart_from(options.json):
             show()
-        write_result(options.json, values)
+        values = {
+            "model": loaded.source,
+            "weights": loaded.state,
+            "data": images.source,
+            "split": data.split,
+            "precision": precision,
+        }
+        write_result(options.json, values | measured)
+
+
+Measured = tuple[dict[str, Any], Callable[[], None]]
+"""Plain values for --json, and what shows them to people."""
+
+
+def _bound(
+    model: "DRAW",
+    images: "ImageSet",
+    accelerator: "Accelerator",
+    title: str,
+    *,
+    dynamic: bool,
+    batch_size: int,
+    importance_samples: int,
+    seed: int,
+) -> Measured:
+    from draw.evaluate import evaluate as measure_bound
+    from draw.likelihood import meaning
+    from draw.report import with_progress
+    from draw.tables import print_evaluation
+
+    bound = with_progress(
+        images,
+        accelerator,
+        lambda seen, update: measure_bound(
+            model,
+            seen.images,
+            dynamic=dynamic,
+            batch_size=batch_size,
+            importance_samples=importance_samples,
+            seed=seed,
+            accelerator=accelerator,
+            on_progress=update,
+        ),
+    )
+    values = {
+        "likelihood": model.config.likelihood,
+        "binarization": "static" if images.binary else "dynamic" if dynamic else "none",
+        "seed": seed,
+        **bound.to_dict(),
+    }
+    nats = meaning(model.config, binary=images.binary, dynamic=dynamic)
+    return values, partial(print_evaluation, f"{title}\n{nats}", bound)
+
+
+def _accuracy(
+    model: "Classifier | Convnet",
+    images: "ImageSet",
+    accelerator: "Accelerator",
+    title: str,
+    batch_size: int,
+) -> Measured:
+    from draw.accuracy import measure_accuracy
+    from draw.report import with_progress
+    from draw.tables import print_accuracy
+
+    accuracy = with_progress(
+        images,
+        accelerator,
+        lambda seen, update: measure_accuracy(
+            model, seen, batch_size=batch_size, accelerator=accelerator, on_progress=update
+        ),
+    )
+    return accuracy.to_dict(), partial(print_accuracy, title, accuracy)
 
 
 def info(options: Annotated[ModelOptions, arg(name="")]) -> None:

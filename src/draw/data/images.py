@@ -92,6 +92,8 @@ class ImageSet:
 
     def some(self, n: int) -> "ImageSet":
         """Up to n of the images, evenly from all, since they may be sorted by class."""
+        if n >= self.count:
+            return self
         numbers = spread(self.count, n)
         return replace(self, images=self.images[numbers], labels=taken(self.labels, numbers))
 
