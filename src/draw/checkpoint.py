@@ -30,6 +30,7 @@ from draw.errors import DrawError
 from draw.files import read_json, write_json, written_atomically
 from draw.model import DRAW
 from draw.models import Model, make_model
+from draw.pretrained import shipped
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.jsonl"
@@ -210,7 +211,7 @@ def load_model(name: str, weights: str = "best") -> LoadedModel:
     """A model from a run folder, an exported folder or a Hub name.
 
     Args:
-        name: the folder, or `owner/name` of a repository on the Hub.
+        name: the folder, one of `draw.pretrained.shipped`, or `owner/name` on the Hub.
         weights: for a run folder, "best" (lowest validation bound or error; the latest as
             long as there was no evaluation) or "last"; both are averaged weights.
 
@@ -232,6 +233,8 @@ def load_model(name: str, weights: str = "best") -> LoadedModel:
         return LoadedModel(model, str(source), config.data, config, state)
     if folder.is_dir():
         return _load_exported(folder)
+    if name in shipped():
+        return dataclasses.replace(_load_exported(shipped()[name]), source=name)
     return _load_from_hub(name)
 
 
@@ -249,7 +252,10 @@ def _load_exported(folder: Path) -> LoadedModel:
 
 
 def _load_from_hub(name: str) -> LoadedModel:
-    choices = "pass a run folder (runs/NAME), an exported folder, or owner/name on the Hub"
+    choices = (
+        "pass a run folder (runs/NAME), an exported folder, a name that draw models lists, or "
+        "owner/name on the Hub"
+    )
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.split("/")[0] in (".", "..", "runs"):
         raise DrawError(f"there is no folder {name}; {choices}")
     folder = hub.fetch(name, "model", ("config.json", "model.safetensors"), choices.capitalize())

@@ -5,7 +5,6 @@ from functools import partial
 from typing import NamedTuple
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -15,6 +14,7 @@ from draw.config import ClassifierConfig
 from draw.kernels import choice
 from draw.kernels.glimpses import glimpses
 from draw.layers import Affine, LSTMCell
+from draw.pretrained import Pretrained
 
 
 class Classified(NamedTuple):
@@ -31,7 +31,7 @@ class Classified(NamedTuple):
 
 class Classifier(
     nn.Module,
-    PyTorchModelHubMixin,
+    Pretrained,
     library_name="draw",
     tags=["draw", "attention", "image-classification"],
     license="mit",

@@ -1,17 +1,17 @@
 """A two-layer convolutional network, Table 1's first row: what the classifier is compared with."""
 
-from huggingface_hub import PyTorchModelHubMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from draw.checks import check_images
 from draw.classifier import Classified
 from draw.config import ConvnetConfig
+from draw.pretrained import Pretrained
 
 
 class Convnet(
     nn.Module,
-    PyTorchModelHubMixin,
+    Pretrained,
     library_name="draw",
     tags=["draw", "image-classification"],
     license="mit",

@@ -1,7 +1,6 @@
 """DRAW as a plain loop under autograd: eqs 1-8 and 13-16, the executable specification."""
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -16,6 +15,7 @@ from draw.likelihood import make_likelihood
 from draw.noise import GENERATION, image_noise
 from draw.objective import kl_divergence, log_prior_over_posterior
 from draw.outputs import DRAWOutput, State, Step, Trajectory, Unrolled, stack_windows
+from draw.pretrained import Pretrained
 
 _KNOWN_PARTS = {
     "attention": (GaussianAttention, NoAttention),
@@ -28,7 +28,7 @@ _KNOWN_PARTS = {
 
 class DRAW(
     nn.Module,
-    PyTorchModelHubMixin,
+    Pretrained,
     library_name="draw",
     tags=["draw", "variational-autoencoder"],
     license="mit",

@@ -46,6 +46,14 @@ def print_accuracy(title: str, result: Accuracy) -> None:
     Console().print(table)
 
 
+def print_models(listed: Sequence[dict[str, Any]]) -> None:
+    """The models that come with the package."""
+    table = Table("name", "what", "parameters", "test")
+    for one in listed:
+        table.add_row(one["name"], one["what"], f"{one['parameters']:,}", one["test"])
+    Console().print(table)
+
+
 def print_values(values: dict[str, Any]) -> None:
     """Names and values; those in a dictionary come as a section of its own."""
     table = Table(show_header=False)

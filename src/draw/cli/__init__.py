@@ -11,6 +11,7 @@ import tyro
 
 from draw.cli.datasets import data_check, data_list, data_prepare
 from draw.cli.figures import figure
+from draw.cli.giving import export, models
 from draw.cli.measuring import evaluate, info
 from draw.cli.showing import animate, glimpses, reconstruct, sample
 from draw.cli.training import run_train, train
@@ -24,7 +25,8 @@ DESCRIPTION = """DRAW (Gregor et al. 2015): train a network that draws images st
   draw train images --data.path FOLDER --data.size 32 --data.mode colour
   draw train cluttered           a classifier that looks where it wants to; draw glimpses shows it
 
-MODEL is a run folder (runs/digits), an exported folder, or owner/name on the Hub. All losses are in
+MODEL is a run folder (runs/digits), an exported folder, a name that draw models lists, or
+owner/name on the Hub. All losses are in
 nats per image, errors of classifiers in %. The same seed gives the same picture."""
 
 VERBS: dict[str, Callable[..., None]] = {
@@ -36,6 +38,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "figure": figure,
     "evaluate": evaluate,
     "info": info,
+    "export": export,
+    "models": models,
 }
 DATA_VERBS: dict[str, Callable[..., None]] = {
     "list": data_list,

@@ -24,7 +24,7 @@ class ModelOptions:
     """Which model, and what every verb that uses one can do."""
 
     model: Annotated[Positional[str], arg(metavar="MODEL")]
-    """Run folder, exported folder, or owner/name on the Hub."""
+    """Run folder, exported folder, a name from draw models, or owner/name on the Hub."""
     weights: Literal["best", "last"] = "best"
     """Of a run: those with the lowest validation bound, or the last ones."""
     seed: int = 0

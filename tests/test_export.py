@@ -1,0 +1,169 @@
+"""Models to give away, and those that come with the package."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file
+
+from draw import DRAW, Classifier, cli, pretrained
+from draw.checkpoint import load_model
+from draw.data import Splits, load_images
+from draw.errors import DrawError
+from draw.evaluate import evaluate
+from draw.export import export, listed
+from draw.runs import start
+from draw.train import make_accelerator
+from running import TINY, image_set
+
+SPLITS = Splits(image_set(10), image_set(7, "validation", seed=1), image_set(5, "test", seed=2))
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of twelve steps."""
+    run = tmp_path_factory.mktemp("export") / "run"
+    start(TINY, run, SPLITS.train, SPLITS.validation).fit()
+    return run
+
+
+def exported(run: Path, to: Path, **options: object) -> dict[str, dict[str, float]]:
+    return export(run, SPLITS, to, make_accelerator("fp32"), name="tiny", **options)
+
+
+@pytest.mark.parametrize(
+    ("precision", "dtype"),
+    [("fp32", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)],
+)
+def test_an_exported_model_is_the_runs_with_rounded_weights(
+    run: Path, tmp_path: Path, precision: str, dtype: torch.dtype
+) -> None:
+    exported(run, tmp_path / "out", precision=precision)
+    stored = load_file(tmp_path / "out" / "model.safetensors")
+    original = load_model(str(run)).model.state_dict()
+    assert {value.dtype for value in stored.values()} == {dtype}
+    for model in (load_model(str(tmp_path / "out")).model, DRAW.from_pretrained(tmp_path / "out")):
+        for name, value in model.state_dict().items():
+            assert value.dtype == torch.float32
+            assert torch.equal(value, original[name].to(dtype).float()), name
+
+
+def test_the_card_has_the_figures_of_the_stored_weights(run: Path, tmp_path: Path) -> None:
+    figures = exported(run, tmp_path / "out", precision="bf16", importance_samples=3)
+    model = load_model(str(tmp_path / "out")).drawing
+    again = evaluate(model, SPLITS.test.images, importance_samples=3)
+    assert figures["test"]["bound"] == pytest.approx(again.bound)
+    card = ModelCard.load(tmp_path / "out" / "README.md")
+    found = {
+        (result.dataset_split, result.metric_type): result.metric_value
+        for result in card.data.eval_results
+    }
+    assert found["test", "bound"] == pytest.approx(again.bound)
+    assert found["test", "importance_weighted"] == pytest.approx(again.importance_weighted)
+    assert found["validation", "bound"] == pytest.approx(
+        evaluate(model, SPLITS.validation.images).bound
+    )
+    assert card.data.model_name == "tiny"
+    for word in ("seed 0", "12 steps of 4 images", "Licence of the data", "bf16", "Not for"):
+        assert word in card.text, word
+
+
+def test_nothing_of_this_machine_is_in_the_config(run: Path, tmp_path: Path) -> None:
+    exported(run, tmp_path / "out")
+    data = json.loads((tmp_path / "out" / "config.json").read_text())["data"]
+    assert (data["path"], data["cache_dir"]) == (None, None)
+
+
+def test_an_export_writes_over_nothing(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(DrawError, match="exists already and is left as it is"):
+        exported(run, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+    with pytest.raises(DrawError, match=r"expected a run folder with a run\.json"):
+        exported(tmp_path, tmp_path / "out")
+
+
+def test_a_model_of_the_package_is_found_by_its_name(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    no_network: None,
+) -> None:
+    figures = exported(run, tmp_path / "weights" / "tiny")
+    capsys.readouterr()
+    monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.chdir(tmp_path)
+    loaded = load_model("tiny")
+    assert loaded.source == "tiny"
+    assert torch.equal(DRAW.from_pretrained("tiny").mu.weight, loaded.drawing.mu.weight)
+    (one,) = listed()
+    assert one["name"] == "tiny"
+    assert one["bound"] == pytest.approx(figures["test"]["bound"])
+    monkeypatch.setattr(sys, "argv", ["draw", "models"])
+    cli.main()
+    said = capsys.readouterr().out
+    assert "tiny" in said
+    assert f"{one['bound']:.2f} nats" in said
+
+
+def test_a_folder_comes_before_a_model_of_the_package(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported(run, tmp_path / "weights" / "tiny")
+    other = DRAW(TINY.model)
+    other.save_pretrained(tmp_path / "tiny")
+    monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.chdir(tmp_path)
+    for model in (DRAW.from_pretrained("tiny"), load_model("tiny").drawing):
+        assert torch.equal(model.mu.weight, other.mu.weight)
+
+
+def test_weights_of_another_kind_of_model_are_refused(run: Path, tmp_path: Path) -> None:
+    exported(run, tmp_path / "out")
+    with pytest.raises((DrawError, TypeError)):
+        Classifier.from_pretrained(tmp_path / "out")
+
+
+def test_from_pretrained_reads_no_pickle(tmp_path: Path) -> None:
+    model = DRAW(TINY.model)
+    model.save_pretrained(tmp_path)
+    (tmp_path / "model.safetensors").unlink()
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(FileNotFoundError, match=r"model\.safetensors"):
+        DRAW.from_pretrained(tmp_path)
+
+
+def test_the_models_of_the_package_fit_their_cards() -> None:
+    for one in listed():
+        folder = pretrained.shipped()[one["name"]]
+        assert (folder / "model.safetensors").stat().st_size <= 5 * 2**20
+        assert np.isfinite([v for v in one.values() if isinstance(v, float)]).all()
+
+
+DATA = {"two-digits": "mnist"}
+"""Which of the development data sets a model of the package was trained on."""
+
+
+@pytest.mark.parametrize("name", sorted(pretrained.shipped()))
+def test_a_model_of_the_package_does_what_its_card_says(
+    name: str, development_data: Callable[..., Path]
+) -> None:
+    loaded = load_model(name)
+    assert loaded.data is not None
+    path = development_data(DATA[name])
+    test = load_images(dataclasses.replace(loaded.data, path=str(path)), "test")
+    with torch.autocast("cpu", torch.bfloat16):
+        found = evaluate(
+            loaded.drawing,
+            test.images,
+            dynamic=loaded.data.binarize == "dynamic" and not test.binary,
+        )
+    (card,) = (one for one in listed() if one["name"] == name)
+    assert found.bound == pytest.approx(card["bound"], abs=0.1)
