@@ -139,9 +139,9 @@ def change_step(shelf: Shelf, name: str | None, seed: int, step: int, other: int
 class Neighbours:
     """Samples, and the training images nearest to them so far."""
 
-    samples: str
-    """A sheet of pictures, as `draw.studio.player.sheet` makes them: all in one row."""
-    nearest: str
+    samples: tuple[str, ...]
+    """Pictures as addresses, as `draw.studio.player.sheet` makes them."""
+    nearest: tuple[str, ...]
     distances: tuple[float, ...]
     numbers: tuple[int, ...]
     looked_at: int
@@ -159,8 +159,8 @@ def neighbours(shelf: Shelf, name: str | None, seed: int) -> Iterator[Neighbours
         training = training_images(loaded)
     for found in nearest_so_far(samples, training):
         yield Neighbours(
-            sheet(samples[:, None]),
-            sheet((found.images.float() / 255)[:, None]),
+            tuple(sheet(sample[None, None]) for sample in samples),
+            tuple(sheet(image[None, None]) for image in found.images.float() / 255),
             tuple(found.distances.tolist()),
             tuple(found.numbers.tolist()),
             found.looked_at,

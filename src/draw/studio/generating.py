@@ -53,7 +53,10 @@ def generate(shelf: Shelf, asked: Request) -> Iterator[Show]:
             config = model.config
         made = part(drawn, None, config.window_sizes[1])
         parts = (*(show.parts if show else ()), made)
-        show = Show(identity, "drawings", config.glimpses, config.rows, config.columns, parts)
+        show = Show(
+            identity, "drawings", config.glimpses, config.rows, config.columns, parts,
+            total=asked.n,
+        )  # fmt: skip
         yield show
         done, size = done + size, min(2 * size, LARGEST_PART)
 

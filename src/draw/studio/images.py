@@ -47,7 +47,7 @@ def _examples(data: DataConfig, shape: tuple[int, ...]) -> Examples:
     if at_hand(data):
         found = _some(data, data)
         if found.image_shape == shape:
-            return Examples(found, f"test images of {data.name}")
+            return Examples(found, f"from {data.name}")
     # Scikit-learn's digits come with the package: small digits, or what a view makes of them.
     found = _some(DataConfig(name="digits", cache_dir=data.cache_dir), data)
     if found.image_shape != shape:
@@ -58,8 +58,8 @@ def _examples(data: DataConfig, shape: tuple[int, ...]) -> Examples:
         )
     return Examples(
         found,
-        f"{data.name} is not on this computer: these are scikit-learn's digits, which the model has "
-        "not learned from",
+        f"of scikit-learn's digits, which the model has not learned from ({data.name} is not on this "
+        "computer)",
     )
 
 

@@ -38,6 +38,8 @@ class Show:
     parts: tuple[dict[str, Any], ...] = ()
     captions: tuple[str, ...] = ()
     """One an image, where they have any."""
+    total: int = 0
+    """How many images there will be, where more are to come."""
     names: tuple[str, ...] = ()
     """What the classes are called."""
 

@@ -164,7 +164,7 @@ def _profile(runs: Sequence[Run], field: str, title: str, unit: str, across: str
             lines.append(_line(run.name, "bars", colour, steps, measured[-1]))
             high = max(high, float(np.nanmax(measured[-1])))
     return {
-        "title": f"{title}, at the last validation", "unit": unit, "across": across,
+        "title": title, "unit": f"{unit}, last validation", "across": across,
         "limits": [0.0, high or 1.0], "lines": lines,
     }  # fmt: skip
 

@@ -96,7 +96,8 @@
       const data = JSON.parse(props.value);
       const keys = data.runs.map((run, k) => node("span", { class: `ds-text-${k}` }, node("i", { class: `ds-swatch-${k}` }), run));
       element.replaceChildren(node("div", { class: "ds-charts" },
-        node("p", { class: "ds-charts-key" }, ...keys, node("span", { class: "ds-key-words" }, "thin: training; dots: validation; ring: test")),
+        keys.length ? node("p", { class: "ds-charts-key" }, ...keys,
+          node("span", { class: "ds-key-words" }, "thin: training; dots: validation; ring: test")) : "",
         node("div", { class: "ds-panels" }, ...data.panels.map(panel))));
     };
     watch("value", show);

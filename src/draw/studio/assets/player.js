@@ -63,7 +63,11 @@
       }
       this.tiles(before);
       this.paint();
-      if (!more && !calm()) this.play();
+      if (more) return;
+      if (this.element.getBoundingClientRect().top > innerHeight * 0.7) {
+        this.element.scrollIntoView({ block: "start", behavior: calm() ? "auto" : "smooth" });
+      }
+      if (!calm()) this.play();
     }
 
     clear() {
@@ -152,7 +156,8 @@
           onclick: () => { this.chosen = i; this.paint(); },
         }, canvas, caption ? node("span", {}, caption) : null));
       }
-      this.grid.classList.toggle("ds-few", this.count <= 4);
+      const whole = Math.max(this.count, this.data.total || 0);
+      this.grid.style.setProperty("--across", Math.max(2, Math.min(Math.ceil(Math.sqrt(whole)), 8)));
     }
 
     buildPanes() {
@@ -336,11 +341,11 @@
         const line = (name, symbol, value, hint) =>
           node("div", { title: hint }, node("dt", {}, name, node("i", {}, symbol)), node("dd", {}, value));
         return node("dl", { class: `ds-window ds-window-${which}`, "aria-label": `${which} window` },
-          node("div", { class: "ds-head" }, node("dt", {}, which === "read" ? "Reading window" : "Writing window"), node("dd", {}, "pixels")),
-          line("centre", "g", `${x}, ${y}`, "x and y in pixels, counted from 1 at the upper left"),
-          line("stride", "δ", delta, "pixels from one filter to the next: large is a wide view"),
-          line("blur", "σ", sigma, "width of each filter in pixels"),
-          line("intensity", "γ", gamma, "a factor on what goes through the window"));
+          node("div", { class: "ds-head" }, node("dt", {}, which === "read" ? "Reading window" : "Writing window"), node("dd", {}, which === "read" ? "green" : "red")),
+          line("centre", "g", `${x}, ${y} px`, "x and y in pixels, counted from 1 at the upper left"),
+          line("stride", "δ", `${delta} px`, "pixels from one filter to the next: large is a wide view"),
+          line("blur", "σ", `${sigma} px`, "width of each filter in pixels"),
+          line("intensity", "γ", `× ${gamma}`, "a factor on what goes through the window"));
       }));
       if (part.kl) {
         this.bars.forEach((bar, k) => bar.classList.toggle("ds-now", k === t && !done));

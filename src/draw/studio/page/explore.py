@@ -1,6 +1,5 @@
 """The tab Explore: between two images, one step's code, nearest training images."""
 
-import html
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -138,15 +137,14 @@ def _nearest(studio: Studio, model: gr.Dropdown) -> None:
 
 def _pairs(found: exploring.Neighbours) -> str:
     """Samples above the training images that are nearest to them."""
-    words = ", ".join(
-        f"no. {number + 1:,} at {distance:.1f}"
-        for number, distance in zip(found.numbers, found.distances, strict=True)
+    pairs = "".join(
+        f'<li><img src="{sample}" alt="Drawing {k}"><img src="{nearest}" alt="Training image '
+        f'{number + 1}"><span>no. {number + 1:,}, distance {distance:.1f}</span></li>'
+        for k, (sample, nearest, number, distance) in enumerate(
+            zip(found.samples, found.nearest, found.numbers, found.distances, strict=True), 1
+        )
     )
     return (
-        '<figure class="ds-pairs">'
-        f'<div><b>Drawn</b><img src="{found.samples}" alt="New drawings"></div>'
-        f'<div><b>Nearest in training</b><img src="{found.nearest}" alt="The training images '
-        'nearest to them, in the same order"></div>'
-        f"<figcaption>Training images and distances, left to right: {html.escape(words)}"
-        "</figcaption></figure>"
+        f'<figure class="ds-pairs"><ol>{pairs}</ol><figcaption>Above each drawing, below the '
+        "training image nearest to it; a distance of 0 would be a copy.</figcaption></figure>"
     )

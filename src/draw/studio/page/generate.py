@@ -59,7 +59,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
     )  # fmt: skip
     stop.click(
         lambda: (gr.update(visible=False), "Stopped; what was drawn by then stays."),
-        None, [stop, status], cancels=[running], queue=False, api_visibility="private",
+        None, [stop, status], cancels=[running], api_visibility="private",
     )  # fmt: skip
     dice.click(None, None, seed, js=parts.DICE, api_visibility="private")
 

@@ -67,10 +67,10 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
 def ended(running: Any, stop: gr.Button, status: gr.Markdown) -> None:
     """What happens when a computation fails or is stopped: its button goes, a word stays."""
     running.failure(
-        lambda: (gr.update(visible=False), ""), None, [stop, status], queue=False,
+        lambda: (gr.update(visible=False), ""), None, [stop, status],
         api_visibility="private",
     )  # fmt: skip
     stop.click(
         lambda: (gr.update(visible=False), "Stopped."), None, [stop, status], cancels=[running],
-        queue=False, api_visibility="private",
+        api_visibility="private",
     )  # fmt: skip

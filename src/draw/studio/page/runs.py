@@ -37,8 +37,11 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown]:
         follow = gr.Checkbox(True, label="Follow while it trains", min_width=180)
     status = gr.HTML("", elem_id="runs-facts", elem_classes=["ds"])
     curves = parts.chart("runs-curves")
-    picture = gr.HTML("", elem_id="runs-picture", elem_classes=["ds"])
-    settings = gr.HTML("", elem_id="runs-settings", elem_classes=["ds"])
+    with gr.Row(elem_classes=["ds-columns"]):
+        with gr.Column(scale=1, min_width=300):
+            picture = gr.HTML("", elem_id="runs-picture", elem_classes=["ds"])
+        with gr.Column(scale=1, min_width=300):
+            settings = gr.HTML("", elem_id="runs-settings", elem_classes=["ds"])
     seen = gr.State(None)
     outputs = [status, curves, picture, settings, seen]
 
@@ -141,7 +144,7 @@ def _settings(runs: list[Run]) -> str:
         for name, values in watching.settings(runs)
     )
     return (
-        '<details class="ds-settings"><summary>Settings</summary>'
+        '<details class="ds-settings" open><summary>Settings</summary>'
         f'<div tabindex="0" role="group" aria-label="Settings"><table><thead><tr><td></td>{heads}'
         f"</tr></thead><tbody>{rows}</tbody></table></div></details>"
     )

@@ -38,14 +38,14 @@ class Sources:
         self.kind = gr.Radio(
             [TEST, DRAW, UPLOAD], value=TEST, label="Image", elem_id=f"{name}-source"
         )
-        with gr.Group(visible=True, elem_classes=["ds-source"]) as test:
+        with gr.Column(visible=True, elem_classes=["ds-source"]) as test:
             with gr.Row(elem_classes=["ds-with-dice"]):
                 self.number = gr.Number(1, label="Number of the test image")
                 dice = gr.Button("Another", size="sm", min_width=88)
-        with gr.Group(visible=False, elem_classes=["ds-source"]) as drawing:
+        with gr.Column(visible=False, elem_classes=["ds-source"]) as drawing:
             self.page = parts.pad(f"{name}-pad")
             self.centred = gr.Checkbox(True, label=centring)
-        with gr.Group(visible=False, elem_classes=["ds-source"]) as upload:
+        with gr.Column(visible=False, elem_classes=["ds-source"]) as upload:
             self.file = gr.File(
                 label="A picture (PNG, JPEG, WebP, …)", file_count="single", height=130,
                 elem_id=f"{name}-file",
@@ -57,7 +57,7 @@ class Sources:
         ]  # fmt: skip
         self.kind.change(
             lambda kind: [gr.update(visible=kind == each) for each in (TEST, DRAW, UPLOAD)],
-            self.kind, [test, drawing, upload], queue=False, show_progress="hidden",
+            self.kind, [test, drawing, upload], show_progress="hidden",
             api_visibility="private",
         )  # fmt: skip
         dice.click(
@@ -86,7 +86,7 @@ def chosen(shelf: Shelf, model: str | None, wanted: Wanted | None, *fields: Any)
             index = whole("the number of the test image", number, 1, found.images.count)
             labels = found.images.labels
             label = None if labels is None else int(labels[index - 1])
-            return Chosen(found.images.images[index - 1], label, f"No. {index}: {found.note}")
+            return Chosen(found.images.images[index - 1], label, f"Test image {index} of {found.images.count}, {found.note}")
     if kind == DRAW:
         centred = bool(centring) and wanted.channels == 1
         return Chosen(from_page(page, replace(wanted, centred=centred)), None, "your drawing")
