@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from draw.attention import Window, read_patch
 from draw.checkpoint import LoadedModel
@@ -80,7 +81,9 @@ def told(answer: Answer) -> str:
     return f"{words}, {right}."
 
 
-def laid(loaded: LoadedModel, digit: Pixels, clutter: bool, seed: int) -> Pixels:
+def laid(
+    loaded: LoadedModel, digit: Pixels, clutter: bool, seed: int
+) -> UInt8[np.ndarray, "channels height width"]:
     """A digit at a random place of the classifier's page, among pieces of others if asked for.
 
     Args:
@@ -96,10 +99,10 @@ def laid(loaded: LoadedModel, digit: Pixels, clutter: bool, seed: int) -> Pixels
         others = examples_of_digits(loaded, digit.shape)
         stored = np.concatenate([digit[None], others])
         made, _ = view.make(stored, None, np.zeros(1, np.int64), random)
-        return made[0]
+        return np.asarray(made[0])
     page = np.zeros((1, *shape), np.uint8)
     add(page, digit[None], *places(random, digit.shape[1:], shape[1:], 1))
-    return page[0]
+    return np.asarray(page[0])
 
 
 def examples_of_digits(loaded: LoadedModel, shape: tuple[int, ...]) -> np.ndarray:

@@ -46,7 +46,9 @@ def between(
         if math.sin(angle) < 1e-6:
             code = (1 - share) * a + share * b
         else:
-            code = (math.sin((1 - share) * angle) * a + math.sin(share * angle) * b) / math.sin(angle)
+            code = (math.sin((1 - share) * angle) * a + math.sin(share * angle) * b) / math.sin(
+                angle
+            )
         made.append(code.reshape(first.shape))
     return torch.stack(made, 1).to(first.dtype)
 
@@ -80,7 +82,7 @@ def interpolate_images(shelf: Shelf, name: str | None, first: int, second: int) 
 
 
 def _interpolation(model: DRAW, ends: list[Tensor], names: tuple[str, str]) -> Show:
-    codes = between(*ends, BETWEEN)
+    codes = between(ends[0], ends[1], BETWEEN)
     shares = [f"{k / (BETWEEN - 1):.0%}" for k in range(1, BETWEEN - 1)]
     return _drawn(model, codes, (names[0], *shares, names[1]))
 
@@ -121,7 +123,9 @@ def change_step(shelf: Shelf, name: str | None, seed: int, step: int, other: int
         model = loaded.drawing
         config = model.config
         if not 1 <= step <= config.glimpses:
-            raise DrawError(f"expected a step from 1 to {config.glimpses}, got {step}; type another")
+            raise DrawError(
+                f"expected a step from 1 to {config.glimpses}, got {step}; type another"
+            )
         before, new = (model.noise_for(1, which)[:, 0] for which in (seed, other))
         swapped = before[:, None].repeat(1, config.glimpses, 1)
         steps = torch.arange(config.glimpses)

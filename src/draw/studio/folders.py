@@ -53,5 +53,7 @@ def inside(folder: Path, *parts: str) -> Path:
     except OSError as error:
         raise DrawError(f"{folder.name} has no {'/'.join(parts)}; was it deleted?") from error
     if not path.is_relative_to(folder.resolve()):
-        raise DrawError(f"{'/'.join(parts)} of {folder.name} is a link that leads out of its folder")
+        raise DrawError(
+            f"{'/'.join(parts)} of {folder.name} is a link that leads out of its folder"
+        )
     return path

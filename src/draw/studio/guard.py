@@ -1,6 +1,6 @@
 """What may be asked of the server: the page's own routes, from the page itself, and no more."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -72,7 +72,7 @@ class Guard:
 
 
 def refused(
-    method: str, path: str, headers: dict[bytes, str], local: bool
+    method: str, path: str, headers: Mapping[bytes, str], local: bool
 ) -> tuple[int, str] | None:
     """Status and words for a request that is not served; None for one that is."""
     host = urlsplit(f"//{headers.get(b'host', '')}")

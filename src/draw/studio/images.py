@@ -58,8 +58,8 @@ def _examples(data: DataConfig, shape: tuple[int, ...]) -> Examples:
         )
     return Examples(
         found,
-        f"of scikit-learn's digits, which the model has not learned from ({data.name} is not on this "
-        "computer)",
+        "of scikit-learn's digits, which the model has not learned from "
+        f"({data.name} is not on this computer)",
     )
 
 

@@ -58,7 +58,7 @@ class Catalogue:
 
     def choices(self) -> dict[str, Choice]:
         """All of them by name, the given one first; what cannot be read is left out."""
-        found = [self._given] if self.model is not None else []
+        found: list[Choice | None] = [self._given] if self.model is not None else []
         found += [_exported(name, folder) for name, folder in shipped().items()]
         found += [_of_run(name, folder) for name, folder in run_folders(self.runs).items()]
         named: dict[str, Choice] = {}
@@ -104,8 +104,9 @@ def _given(name: str) -> Choice:
 def _exported(name: str, folder: Path) -> Choice | None:
     try:
         values = read_json(folder / "config.json")
+        weights = folder / "model.safetensors"
         values.pop("data", None)
-        return _usable(Choice(name, str(folder), model_config(values), _weights(folder)))
+        return _usable(Choice(name, str(folder), model_config(values), weights))
     except (DrawError, ValueError, TypeError, OSError):
         return None
 
@@ -120,10 +121,6 @@ def _of_run(name: str, folder: Path) -> Choice | None:
         return _usable(Choice(name, str(folder), read_run_file(folder).model, weights))
     except (DrawError, ValueError, OSError):
         return None
-
-
-def _weights(folder: Path) -> Path:
-    return folder / "model.safetensors"
 
 
 def _usable(choice: Choice) -> Choice | None:

@@ -27,7 +27,7 @@ def whole(name: str, value: Any, least: int, most: int) -> int:
     Raises:
         DrawError: if it is something else, with what was expected.
     """
-    number = real(name, value, least, most)
+    number = real(name, value, float(least), float(most))
     if number != int(number):
         raise DrawError(f"expected {name} to be a whole number, got {number:g}; leave out the rest")
     return int(number)

@@ -36,8 +36,8 @@ class Wanted:
     """Rows and columns."""
     channels: int
     fit: Literal["crop", "pad", "stretch"] = "pad"
-    invert: bool = False
-    """Dark strokes on light paper become light ones on black."""
+    on_paper: bool = False
+    """Dark ink on light paper becomes white ink on black."""
     centred: bool = False
     """Moved and scaled as MNIST's digits are: 20 of 28 pixels, the centre of mass in the middle."""
 
@@ -99,13 +99,23 @@ def _converted(picture: Picture, wanted: Wanted, most: int) -> Pixels:
             f"({rows * columns / 1e6:.1f} megapixels); scale it down and try again"
         )
     mode: Literal["grey", "colour"] = "colour" if wanted.channels == 3 else "grey"
-    if not wanted.centred:
-        return decode(picture, Conversion(wanted.size, mode, wanted.fit, wanted.invert))
-    whole = decode(picture, Conversion((rows, columns), mode, None, wanted.invert))
-    return centred(whole, wanted.size)
+    if wanted.centred:
+        return centred(decode(picture, Conversion((rows, columns), mode)), wanted.size)
+    pixels = decode(picture, Conversion(wanted.size, mode, wanted.fit, invert=wanted.on_paper))
+    return without_paper(pixels) if wanted.on_paper else pixels
 
 
-def centred(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+def without_paper(pixels: Pixels) -> Pixels:
+    """Inverted ink on paper, the paper made black and the ink white, however the light was.
+
+    Most of the picture is taken to be paper; what differs little from it is paper as well.
+    """
+    paper, ink = (float(level) for level in np.percentile(pixels, (50, 99.5)))
+    share = (pixels - paper) / max(ink - paper, 1.0)
+    return np.asarray((255 * ((share - 0.25) / 0.5).clip(0, 1)).round().astype(np.uint8))
+
+
+def centred(pixels: Pixels, size: tuple[int, int]) -> UInt8[np.ndarray, "channels height width"]:
     """Ink cut out, scaled to 20/28 of the smaller side, its centre of mass put into the middle.
 
     Args:

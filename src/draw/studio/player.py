@@ -101,9 +101,7 @@ def placed(windows: Window, size: int, rows: int, columns: int) -> dict[str, Any
     return {"boxes": boxes, "numbers": finite(values.tolist())}
 
 
-def _box(
-    windows: Window, t: int, i: int, size: int, rows: int, columns: int
-) -> list[float] | None:
+def _box(windows: Window, t: int, i: int, size: int, rows: int, columns: int) -> list[float] | None:
     box = window_box(Window(*(part[t, i] for part in windows)), size, rows, columns, SCALE)
     return None if box is None else [round(edge / SCALE, 3) for edge in box]
 

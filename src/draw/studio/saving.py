@@ -27,7 +27,9 @@ def save_drawings(drawn: Trajectory, write_size: int | None, name: str, kind: Fo
         return save(name, "png", lambda path: sample_grid(drawn.images[-1], path))
     if kind == "strip":
         return save(
-            f"{name}-steps", "png", lambda path: generation_strip(drawn, path, write_size=write_size)
+            f"{name}-steps",
+            "png",
+            lambda path: generation_strip(drawn, path, write_size=write_size),
         )
     return save(name, kind, lambda path: animate(drawn, path, write_size=write_size))
 
@@ -41,9 +43,7 @@ def save_reconstruction(
         return save(
             name,
             "png",
-            lambda path: reconstruction_strip(
-                image, drawn, path, read_size=read, write_size=write
-            ),
+            lambda path: reconstruction_strip(image, drawn, path, read_size=read, write_size=write),
         )
     return save(
         name,

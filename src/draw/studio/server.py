@@ -67,7 +67,7 @@ def make_application(studio: Studio, local: bool) -> FastAPI:
     """The page as an application, and round it what keeps everything else out."""
     blocks = page.build(studio)
     blocks.queue(default_concurrency_limit=2 * AT_ONCE, max_size=MOST_WAITING)
-    application = gr.mount_gradio_app(
+    application: FastAPI = gr.mount_gradio_app(
         FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
         blocks,
         path="/",

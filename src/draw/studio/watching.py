@@ -81,7 +81,9 @@ def read(root: Path, name: str | None) -> Run:
         config = read_run_file(folder)
     except OSError as error:
         raise DrawError(f"{name} cannot be read: {error.strerror}; was it deleted?") from error
-    return Run(str(name), folder, config, tuple(line for line in lines if isinstance(line, dict)), age)
+    return Run(
+        str(name), folder, config, tuple(line for line in lines if isinstance(line, dict)), age
+    )
 
 
 def stamp(root: Path, name: str | None) -> tuple[int, ...]:
@@ -105,8 +107,8 @@ def panels(runs: Sequence[Run]) -> list[Panel]:
     draws = runs[0].draws
     chosen = [run for run in runs if run.draws == draws]
     curves = (
-        [("bound", "Bound on -log p(x)", "nats"), ("reconstruction", "Its reconstruction part", "nats"),
-         ("kl", "Its KL part", "nats")]
+        [("bound", "Bound on -log p(x)", "nats"),
+         ("reconstruction", "Its reconstruction part", "nats"), ("kl", "Its KL part", "nats")]
         if draws
         else [("error", "Wrong answers", "%"), ("cross_entropy", "Cross-entropy", "nats")]
     )  # fmt: skip
@@ -114,7 +116,9 @@ def panels(runs: Sequence[Run]) -> list[Panel]:
     if draws:
         made.append(_profile(chosen, "kl_per_glimpse", "KL of each step", "nats", "step"))
     else:
-        made.append(_profile(chosen, "error_by_glimpse", "Wrong after each glimpse", "%", "glimpse"))
+        made.append(
+            _profile(chosen, "error_by_glimpse", "Wrong after each glimpse", "%", "glimpse")
+        )
     return made
 
 
@@ -198,7 +202,9 @@ def facts(run: Run) -> list[tuple[str, str]]:
             found.append((words, f"{value:.2f} {unit}"))
     seconds = max((float(line["seconds"]) for line in run.metrics if "seconds" in line), default=0)
     if seconds:
-        found.append(("Time", f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{seconds / 60:.0f} min"))
+        found.append(
+            ("Time", f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{seconds / 60:.0f} min")
+        )
     return found
 
 
@@ -215,5 +221,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
         if isinstance(value, Mapping):
             flat |= _flat(value, f"{prefix}{name}.")
         elif value is not None:
-            flat[f"{prefix}{name}"] = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            flat[f"{prefix}{name}"] = (
+                " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            )
     return flat

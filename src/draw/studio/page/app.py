@@ -12,7 +12,8 @@ FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "s
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 TITLE = """<header class="ds-title">
 <svg viewBox="0 0 32 32" aria-hidden="true"><rect x="2" y="2" width="28" height="28" rx="6"/>
-<path d="M10 22c1-8 3-12 6-12s-1 9 2 9 3-3 4-6"/><rect class="w" x="13" y="6" width="12" height="12"/></svg>
+<path d="M10 22c1-8 3-12 6-12s-1 9 2 9 3-3 4-6"/>
+<rect class="w" x="13" y="6" width="12" height="12"/></svg>
 <div><h1>draw studio</h1><p>Watch a neural network draw, one patch at a time</p></div></header>"""
 
 
@@ -72,6 +73,7 @@ def theme() -> gr.themes.Base:
 
 def build(studio: Studio) -> gr.Blocks:
     """The page; every event of it is private to it."""
+    page: gr.Blocks
     with gr.Blocks(title="draw studio", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(TITLE, apply_default_css=False)
         with gr.Tabs(elem_classes=["ds-tabs"]):
@@ -107,9 +109,7 @@ def build(studio: Studio) -> gr.Blocks:
             ]
 
         lists = [generating[0], reconstructing[0], exploring[0], classifier, *chosen_runs]
-        page.load(
-            parts.told(load), lists, lists, show_progress="hidden", api_visibility="private"
-        )
+        page.load(parts.told(load), lists, lists, show_progress="hidden", api_visibility="private")
         runs_tab.select(
             lambda one, other: runs.refreshed(studio, one, other), list(chosen_runs),
             list(chosen_runs), show_progress="hidden", api_visibility="private",
@@ -121,9 +121,7 @@ def _one_model(studio: Studio, choices: list[tuple[gr.Dropdown, gr.Markdown]]) -
     """A model chosen in one tab is chosen in all of them."""
     for number, (model, about) in enumerate(choices):
         others = [other for k, (other, _) in enumerate(choices) if k != number]
-        model.input(
-            None, model, others, js="(name) => [name, name]", api_visibility="private"
-        )
+        model.input(None, model, others, js="(name) => [name, name]", api_visibility="private")
         model.change(
             lambda name: parts.about(studio, name), model, about, show_progress="hidden",
             api_visibility="private",

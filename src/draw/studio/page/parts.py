@@ -98,15 +98,19 @@ def _message(error: Exception) -> gr.Error:
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, DrawError):
-        return gr.Error(str(error), title="That did not work", duration=20, print_exception=False)
+        words = str(error)
+        return gr.Error(
+            words[:1].upper() + words[1:], title="That did not work", duration=20,
+            print_exception=False,
+        )  # fmt: skip
     if isinstance(error, OSError):
         return gr.Error(
-            f"a file could not be read or written: {error.strerror or error}",
+            f"A file could not be read or written: {error.strerror or error}",
             title="That did not work", duration=20, print_exception=False,
         )  # fmt: skip
     logger.exception("the studio met an error it did not expect", exc_info=error)
     return gr.Error(
-        f"something unexpected happened ({type(error).__name__}). The studio goes on; its terminal "
+        f"Something unexpected happened ({type(error).__name__}). The studio goes on; its terminal "
         "has the details",
         title="That did not work", duration=20, print_exception=False,
     )  # fmt: skip
@@ -121,7 +125,9 @@ def model_choice(studio: Studio, *, draws: bool, label: str) -> tuple[gr.Dropdow
     """A list of models and a line about the one that is chosen."""
     names = studio.catalogue.names(draws=draws)
     chosen = gr.Dropdown(names, value=names[0] if names else None, label=label, filterable=False)
-    return chosen, gr.Markdown(about(studio, names[0] if names else None), elem_classes=["ds-about"])
+    return chosen, gr.Markdown(
+        about(studio, names[0] if names else None), elem_classes=["ds-about"]
+    )
 
 
 def about(studio: Studio, name: str | None) -> str:

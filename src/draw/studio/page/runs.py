@@ -28,12 +28,8 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown]:
     )
     names = list(run_folders(studio.runs))
     with gr.Row(elem_classes=["ds-choose-runs"]):
-        first = gr.Dropdown(
-            names, value=names[0] if names else None, label="Run", filterable=False
-        )
-        second = gr.Dropdown(
-            [NOBODY, *names], value=NOBODY, label="Compare with", filterable=False
-        )
+        first = gr.Dropdown(names, value=names[0] if names else None, label="Run", filterable=False)
+        second = gr.Dropdown([NOBODY, *names], value=NOBODY, label="Compare with", filterable=False)
         follow = gr.Checkbox(True, label="Follow while it trains", min_width=180)
     status = gr.HTML("", elem_id="runs-facts", elem_classes=["ds"])
     curves = parts.chart("runs-curves")

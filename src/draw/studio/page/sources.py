@@ -1,7 +1,7 @@
 """Where an image comes from that a model is to look at: drawn, uploaded, or a test image."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -13,7 +13,11 @@ from draw.studio.page import parts
 from draw.studio.pictures import Pixels, Wanted, from_page, from_upload
 
 TEST, DRAW, UPLOAD = "Test image", "Draw", "Upload"
-FITS = {"Whole, with bars": "pad", "Middle, cropped": "crop", "Stretched": "stretch"}
+FITS: dict[str, Literal["pad", "crop", "stretch"]] = {
+    "Whole, with bars": "pad",
+    "Middle, cropped": "crop",
+    "Stretched": "stretch",
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,7 @@ class Sources:
         self.kind = gr.Radio(
             [TEST, DRAW, UPLOAD], value=TEST, label="Image", elem_id=f"{name}-source"
         )
-        with gr.Column(visible=True, elem_classes=["ds-source"]) as test:
+        with gr.Column(visible=True, elem_classes=["ds-source"]) as test:  # noqa: SIM117
             with gr.Row(elem_classes=["ds-with-dice"]):
                 self.number = gr.Number(1, label="Number of the test image")
                 dice = gr.Button("Another", size="sm", min_width=88)
@@ -51,9 +55,9 @@ class Sources:
                 elem_id=f"{name}-file",
             )  # fmt: skip
             self.fit = gr.Radio(list(FITS), value="Middle, cropped", label="If its shape differs")
-            self.invert = gr.Checkbox(False, label="Dark ink on light paper: invert it")
+            self.on_paper = gr.Checkbox(False, label="It is dark ink on light paper")
         self.fields = [
-            self.kind, self.number, self.page, self.centred, self.file, self.fit, self.invert
+            self.kind, self.number, self.page, self.centred, self.file, self.fit, self.on_paper
         ]  # fmt: skip
         self.kind.change(
             lambda kind: [gr.update(visible=kind == each) for each in (TEST, DRAW, UPLOAD)],
@@ -78,7 +82,7 @@ def chosen(shelf: Shelf, model: str | None, wanted: Wanted | None, *fields: Any)
     Raises:
         DrawError: if there is no such image.
     """
-    kind, number, page, centring, file, fit, invert = fields
+    kind, number, page, centring, file, fit, on_paper = fields
     with shelf.use(model) as loaded:
         wanted = wanted or Wanted.by(loaded.model.config)
         if kind == TEST:
@@ -86,11 +90,15 @@ def chosen(shelf: Shelf, model: str | None, wanted: Wanted | None, *fields: Any)
             index = whole("the number of the test image", number, 1, found.images.count)
             labels = found.images.labels
             label = None if labels is None else int(labels[index - 1])
-            return Chosen(found.images.images[index - 1], label, f"Test image {index} of {found.images.count}, {found.note}")
+            return Chosen(
+                found.images.images[index - 1],
+                label,
+                f"Test image {index} of {found.images.count}, {found.note}",
+            )
     if kind == DRAW:
         centred = bool(centring) and wanted.channels == 1
-        return Chosen(from_page(page, replace(wanted, centred=centred)), None, "your drawing")
+        return Chosen(from_page(page, replace(wanted, centred=centred)), None, "Your drawing")
     if fit not in FITS:
         raise DrawError(f"expected one of {', '.join(FITS)}, got {fit!r}")
-    wanted = replace(wanted, fit=FITS[fit], invert=bool(invert))
-    return Chosen(from_upload(file, wanted), None, "your picture, as the model gets it")
+    wanted = replace(wanted, fit=FITS[fit], on_paper=bool(on_paper))
+    return Chosen(from_upload(file, wanted), None, "Your picture, as the model gets it")
