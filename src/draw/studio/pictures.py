@@ -16,7 +16,7 @@ from draw.errors import DrawError
 
 MAX_PIXELS = 24_000_000
 """Of an upload: what a phone's camera gives, in a second of decoding."""
-MAX_BYTES = 20_000_000
+MAX_BYTES = 20 * 2**20
 """Of an upload."""
 MAX_DRAWING_BYTES = 2_000_000
 MAX_DRAWING_PIXELS = 1_000_000
@@ -85,8 +85,8 @@ def from_upload(path: str | Path | None, wanted: Wanted) -> Pixels:
     path = Path(path)
     if path.stat().st_size > MAX_BYTES:
         raise DrawError(
-            f"expected a picture of at most {MAX_BYTES // 10**6} MB, got {path.name} of "
-            f"{path.stat().st_size / 1e6:.0f} MB; make it smaller"
+            f"expected a picture of at most {MAX_BYTES // 2**20} MiB, got {path.name} of "
+            f"{path.stat().st_size / 2**20:.0f} MiB; make it smaller"
         )
     return _converted(Picture(path.name, path, None), wanted, MAX_PIXELS)
 

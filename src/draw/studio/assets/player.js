@@ -30,6 +30,8 @@
   const number = (value) =>
     Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : value.toFixed(2);
 
+  const nats = (value) => value.toFixed(1);
+
   class Player {
     constructor(element) {
       this.element = element;
@@ -97,7 +99,7 @@
       this.button = node("button", { class: "ds-play", type: "button", onclick: () => this.toggle() });
       this.range = node("input", {
         type: "range", min: 1, max: this.end, step: 1, "aria-label": "Step of the drawing",
-        oninput: () => { this.pause(); this.go(Number(this.range.value)); },
+        oninput: () => { const wanted = Number(this.range.value); this.pause(); this.go(wanted); },
       });
       this.said = node("output", { class: "ds-said" });
       const speed = node("select", { "aria-label": "Speed", onchange: () => { this.speed = Number(speed.value); } });
@@ -351,9 +353,9 @@
         this.bars.forEach((bar, k) => bar.classList.toggle("ds-now", k === t && !done));
         const told = part.kl.slice(0, t + 1).reduce((sum, kl) => sum + kl, 0);
         this.cost.replaceChildren(
-          node("span", {}, node("b", {}, number(part.costs[t])), " to correct the picture"), " + ",
-          node("span", {}, node("b", {}, number(told)), " told so far"), " = ",
-          node("strong", {}, `${number(part.costs[t] + told)} nats`));
+          node("span", {}, node("b", {}, nats(part.costs[t])), " to correct the picture"), " + ",
+          node("span", {}, node("b", {}, nats(told)), " told so far"), " = ",
+          node("strong", {}, `${nats(part.costs[t] + told)} nats`));
       }
       if (part.probabilities) {
         const now = part.probabilities[t], best = now.indexOf(Math.max(...now));

@@ -3,6 +3,7 @@
 import functools
 import inspect
 import logging
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,9 +99,9 @@ def _message(error: Exception) -> gr.Error:
     if isinstance(error, gr.Error):
         return error
     if isinstance(error, DrawError):
-        words = str(error)
+        words = re.sub("^expected", "Expected", str(error))
         return gr.Error(
-            words[:1].upper() + words[1:], title="That did not work", duration=20,
+            words, title="That did not work", duration=20,
             print_exception=False,
         )  # fmt: skip
     if isinstance(error, OSError):
