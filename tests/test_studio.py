@@ -241,7 +241,9 @@ class TestReconstructing:
         expected = model(made.image, model.noise_for(1, 5))
         assert made.bound == pytest.approx(float(expected.bound))
         assert set(np.unique(pixels_of(part["originals"]))) <= {0, 255}, "drawn as 0 or 1"
-        assert "nats" in reconstructing.told(made)
+        assert "bounds -log p(x)" in reconstructing.told(made)
+        grey = dataclasses.replace(made, likelihood=False)
+        assert "cross-entropy" in reconstructing.told(grey)
         saved = save_reconstruction(made.image, made.trajectory, made.window_sizes, "r", "gif")
         assert saved.read_bytes().startswith(b"GIF8")
 

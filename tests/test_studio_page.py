@@ -136,6 +136,7 @@ class TestGenerate:
         seed.fill("")
         page.locator("#generate-draw").click()
         assert "Expected the seed to be a number from 0" in message(page)
+        expect(page.locator("#generate-stop")).not_to_be_visible()
         seed.fill("-3")
         page.locator("#generate-draw").click()
         assert "got -3; type one in between" in message(page)

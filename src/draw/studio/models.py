@@ -187,7 +187,7 @@ def describe(loaded: LoadedModel) -> str:
     colour = "colour" if config.channels == 3 else "grey"
     size = f"{config.rows}×{config.columns} pixels, {colour}"
     parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
-    weight = f"{parameters / 1e6:.1f} million numbers"
+    weight = f"{parameters / 1e6:.1f} million weights"
     data = f", learned from {loaded.data.name}" if loaded.data is not None else ""
     if isinstance(config, DRAWConfig):
         return f"{size}, in {config.glimpses} steps{data}; {weight}"

@@ -31,6 +31,8 @@ class Reconstruction:
     bits_per_dimension: float | None
     binarized: bool
     """The image's pixels were drawn as 0 or 1 first."""
+    likelihood: bool
+    """The nats bound -log p(x); otherwise they are a cross-entropy of grey values."""
 
 
 @torch.no_grad()
@@ -69,6 +71,7 @@ def reconstruct(shelf: Shelf, name: str | None, pixels: Pixels, seed: int = 0) -
         kl=float(output.kl.sum()),
         bits_per_dimension=in_bits(config, float(output.bound)),
         binarized=dynamic,
+        likelihood=config.likelihood == "logistic" or bool(((x == 0) | (x == 1)).all()),
     )
 
 
@@ -81,10 +84,14 @@ def told(made: Reconstruction) -> str:
     )
     if bits is not None:
         words += f" That is {bits:.2f} bits for each number of the image."
-    words += (
-        " This bounds -log p(x) from above: the lower, the less the image surprised the model. "
-        "A nat is 1.44 bits."
-    )
+    if made.likelihood:
+        words += " This bounds -log p(x) from above: the lower, the less the image surprised it."
+    else:
+        words += (
+            " The image has grey values, where this model knows of black and white alone: so the "
+            "nats are a cross-entropy, which compares drawings of this image and no more."
+        )
+    words += " A nat is 1.44 bits."
     if made.binarized:
         words += (
             " As in training, each pixel was drawn as black or white first, its grey value being "

@@ -107,7 +107,7 @@ def panels(runs: Sequence[Run]) -> list[Panel]:
     draws = runs[0].draws
     chosen = [run for run in runs if run.draws == draws]
     curves = (
-        [("bound", "Bound on -log p(x)", "nats"),
+        [("bound", "Bound, lower is better", "nats"),
          ("reconstruction", "Its reconstruction part", "nats"), ("kl", "Its KL part", "nats")]
         if draws
         else [("error", "Wrong answers", "%"), ("cross_entropy", "Cross-entropy", "nats")]
@@ -168,7 +168,7 @@ def _profile(runs: Sequence[Run], field: str, title: str, unit: str, across: str
             lines.append(_line(run.name, "bars", colour, steps, measured[-1]))
             high = max(high, float(np.nanmax(measured[-1])))
     return {
-        "title": title, "unit": f"{unit}, last validation", "across": across,
+        "title": title, "unit": unit, "across": f"{across}, at the last validation",
         "limits": [0.0, high or 1.0], "lines": lines,
     }  # fmt: skip
 

@@ -10,7 +10,6 @@ from draw.studio.generating import LARGEST_SEED
 from draw.studio.numbers import whole
 from draw.studio.page import parts
 from draw.studio.page.parts import Studio
-from draw.studio.page.reconstruct import ended
 from draw.studio.page.sources import DRAW, Sources, chosen
 from draw.studio.pictures import Wanted, as_digit
 
@@ -59,5 +58,5 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
-    ended(running, stop, status)
+    parts.ended(running, stop, status)
     return model, about

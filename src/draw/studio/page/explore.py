@@ -12,7 +12,6 @@ from draw.studio.images import MOST_EXAMPLES
 from draw.studio.numbers import whole
 from draw.studio.page import parts
 from draw.studio.page.parts import Studio
-from draw.studio.page.reconstruct import ended
 
 SEEDS, IMAGES = "Two seeds", "Two test images"
 
@@ -132,7 +131,7 @@ def _nearest(studio: Studio, model: gr.Dropdown) -> None:
         parts.told(make), [model, seed], [found, status, stop], concurrency_id="search",
         concurrency_limit=1, show_progress="hidden", api_visibility="private",
     )  # fmt: skip
-    ended(running, stop, status)
+    parts.ended(running, stop, status)
 
 
 def _pairs(found: exploring.Neighbours) -> str:

@@ -36,7 +36,9 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
                 draw = gr.Button("Draw", variant="primary", elem_id="generate-draw")
                 stop = gr.Button("Stop", elem_id="generate-stop", visible=False)
         with gr.Column(scale=3, min_width=300, elem_classes=["ds-main"]):
-            status = gr.Markdown("", elem_classes=["ds-status"], elem_id="generate-status")
+            status = gr.Markdown(
+                "Press *Draw*.", elem_classes=["ds-status"], elem_id="generate-status"
+            )
             player = parts.player("generate-player")
             shown = gr.State(None)
             buttons, file = parts.save_row(
@@ -57,10 +59,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
-    stop.click(
-        lambda: (gr.update(visible=False), "Stopped; what was drawn by then stays."),
-        None, [stop, status], cancels=[running], api_visibility="private",
-    )  # fmt: skip
+    parts.ended(running, stop, status)
     dice.click(None, None, seed, js=parts.DICE, api_visibility="private")
 
     def save(asked: Request, kind: str) -> Path:

@@ -172,3 +172,14 @@ def connect_saving(
             told(make), state, file, concurrency_id="model", concurrency_limit=AT_ONCE,
             api_visibility="private",
         ).success(None, file, None, js=DOWNLOAD, api_visibility="private")  # fmt: skip
+
+
+def ended(running: Any, stop: gr.Button, status: gr.Markdown) -> None:
+    """What happens when a computation fails or is stopped: its button goes, a word stays."""
+    running.failure(
+        lambda: (gr.update(visible=False), ""), None, [stop, status], api_visibility="private"
+    )
+    stop.click(
+        lambda: (gr.update(visible=False), "Stopped; what there was by then stays."),
+        None, [stop, status], cancels=[running], api_visibility="private",
+    )  # fmt: skip

@@ -53,7 +53,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
-    ended(running, stop, status)
+    parts.ended(running, stop, status)
 
     def save(made: Reconstruction, kind: str) -> Path:
         return save_reconstruction(
@@ -62,15 +62,3 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
 
     parts.connect_saving(buttons, file, shown, save)
     return model, about
-
-
-def ended(running: Any, stop: gr.Button, status: gr.Markdown) -> None:
-    """What happens when a computation fails or is stopped: its button goes, a word stays."""
-    running.failure(
-        lambda: (gr.update(visible=False), ""), None, [stop, status],
-        api_visibility="private",
-    )  # fmt: skip
-    stop.click(
-        lambda: (gr.update(visible=False), "Stopped."), None, [stop, status], cancels=[running],
-        api_visibility="private",
-    )  # fmt: skip
