@@ -1,0 +1,325 @@
+"""The generator as ONNX, to draw where there is no PyTorch: in a browser, in another language.
+
+Three files, in single precision, for any number of images at once:
+
+    generator.onnx        z [glimpses, batch, latent] -> canvases, images, windows of all steps
+    generator-start.onnx  how many images [1] -> canvas, h_dec, c_dec before the first step
+    generator-step.onnx   z [batch, latent] and what the step before left -> one step (eqs 14-15)
+
+PyTorch's exporter traces one `DRAW.generate_step`; the whole drawing is an ONNX Scan over that very
+graph, so that its size does not grow with the number of steps.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from draw.attention import Window
+from draw.config import DRAWConfig
+from draw.errors import DrawError
+from draw.files import written_atomically
+from draw.model import DRAW
+from draw.models import Model
+from draw.outputs import State
+
+if TYPE_CHECKING:
+    import onnx
+
+DRAWING_FILE = "generator.onnx"
+START_FILE = "generator-start.onnx"
+STEP_FILE = "generator-step.onnx"
+
+OPSET = 18
+"""What PyTorch's exporter writes without a conversion; every runtime since 2023 reads it."""
+TOLERANCE = 1e-4
+"""How far ONNX Runtime may be from PyTorch: of a number within +-1 in its units, of a larger one
+as a share."""
+PACKAGES = "onnx", "onnxscript", "onnxruntime"
+
+_STATE = "canvas", "h_dec", "c_dec"
+
+
+@dataclass(frozen=True)
+class Generator:
+    """ONNX files that were run and compared, not yet on disk."""
+
+    files: dict[str, bytes]
+    """By name."""
+    difference: float
+    """The largest one between ONNX Runtime and PyTorch, in units of 1 or as a share (`TOLERANCE`)."""
+
+    def write(self, folder: Path) -> None:
+        """Write the files into a folder, which is made if need be."""
+        for name, content in self.files.items():
+            with written_atomically(folder / name) as temporary:
+                temporary.write_bytes(content)
+
+
+def check_exportable(model: Model) -> DRAW:
+    """The model, if it can be exported here.
+
+    Raises:
+        DrawError: if it does not draw, or a package is missing.
+    """
+    if not isinstance(model, DRAW):
+        raise DrawError(
+            f"expected a model that draws for --onnx, got a {type(model).__name__}; export it "
+            "without --onnx"
+        )
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise DrawError(
+            f"expected the packages {', '.join(PACKAGES)} for --onnx, found no "
+            f"{' and no '.join(missing)}; pip install {' '.join(missing)}, or draw with its extra "
+            "'onnx'"
+        )
+    return model
+
+
+def make_generator(model: DRAW) -> Generator:
+    """The generator of a model as ONNX files, which ONNX Runtime has run like PyTorch.
+
+    Args:
+        model: on any device; the files compute in float32.
+
+    Raises:
+        DrawError: if a package is missing, or ONNX Runtime draws something else.
+    """
+    model = _plain(check_exportable(model))
+    step = _traced_step(model)
+    graphs = {
+        DRAWING_FILE: (_drawing(model, step), "The whole drawing (eqs 13-16)"),
+        START_FILE: (_start(model), "The state before the first step"),
+        STEP_FILE: (step, "One step of a drawing (eqs 14-15)"),
+    }
+    files = {
+        name: _model(graph, f"{what}, by a DRAW model (Gregor et al. 2015)", model.config)
+        for name, (graph, what) in graphs.items()
+    }
+    return Generator(files, _compared(model, files))
+
+
+def _plain(model: DRAW) -> DRAW:
+    """The same model on the CPU, in float32, with nothing but the reference to run."""
+    config = model.config
+    plain = type(model)(type(config)(**{**asdict(config), "kernel": "reference"}))
+    plain.load_state_dict(model.state_dict())
+    return plain.requires_grad_(False).eval()
+
+
+class _Step(nn.Module):
+    """`DRAW.generate_step` with tensors for arguments and results."""
+
+    def __init__(self, model: DRAW) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, canvas: Tensor, h_dec: Tensor, c_dec: Tensor, z: Tensor
+    ) -> tuple[Tensor, ...]:
+        """The three of the state, the image, and the window's fields where there is one."""
+        unused = self.model.initial_state(len(z))
+        before = unused._replace(canvas=canvas, h_dec=h_dec, c_dec=c_dec)
+        state, window = self.model.generate_step(z, before)
+        return (*_generator_state(state), state.canvas.sigmoid(), *(window or ()))
+
+
+def _generator_state(state: State) -> tuple[Tensor, Tensor, Tensor]:
+    return state.canvas, state.h_dec, state.c_dec
+
+
+def _results(config: DRAWConfig) -> tuple[str, ...]:
+    """What a step gives beside its state."""
+    return ("image", *(Window._fields if config.attention == "gaussian" else ()))
+
+
+def _traced_step(model: DRAW) -> "onnx.GraphProto":
+    batch = torch.export.Dim("batch")
+    state = [part.clone() for part in _generator_state(model.initial_state(2))]
+    z = torch.zeros(2, model.config.latent_size)
+    with _without_chatter():
+        program = torch.onnx.export(
+            _Step(model).eval(),
+            (*state, z),
+            input_names=[*(f"{name}_before" for name in _STATE), "z"],
+            output_names=[*_STATE, *_results(model.config)],
+            dynamic_shapes=[{0: batch}] * 4,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None  # with dynamo=True it is none
+    graph = program.model_proto.graph
+    graph.name = "step"
+    # The exporter notes the lines of code, with the paths of this computer.
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    graph.ClearField("value_info")
+    return graph
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Leave out what the exporter says about itself and about packages that are not used."""
+    registry = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = registry.level
+    registry.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
+            warnings.filterwarnings("ignore", "# The axis name: batch", UserWarning)
+            yield
+    finally:
+        registry.setLevel(level)
+
+
+def _expanded(model: DRAW) -> "tuple[list[onnx.NodeProto], list[onnx.TensorProto]]":
+    """Nodes and weights that make {name}_start for `batch` images, of the three of the state."""
+    from onnx import helper, numpy_helper
+
+    nodes, weights = [], []
+    for name, part in zip(_STATE, _generator_state(model.initial_state(1)), strict=True):
+        shape = np.array(part.shape[1:], np.int64)
+        weights.append(numpy_helper.from_array(part.numpy(), f"{name}_0"))
+        weights.append(numpy_helper.from_array(shape, f"{name}_shape"))
+        nodes.append(
+            helper.make_node("Concat", ["batch", f"{name}_shape"], [f"{name}_size"], axis=0)
+        )
+        nodes.append(helper.make_node("Expand", [f"{name}_0", f"{name}_size"], [f"{name}_start"]))
+    return nodes, weights
+
+
+def _start(model: DRAW) -> "onnx.GraphProto":
+    from onnx import TensorProto, helper
+
+    nodes, weights = _expanded(model)
+    for node in nodes[1::2]:
+        node.output[0] = node.output[0].removesuffix("_start")
+    state = _generator_state(model.initial_state(1))
+    outputs = [
+        _value(name, "batch", *part.shape[1:]) for name, part in zip(_STATE, state, strict=True)
+    ]
+    batch = helper.make_tensor_value_info("batch", TensorProto.INT64, [1])
+    return helper.make_graph(nodes, "start", [batch], outputs, weights)
+
+
+def _drawing(model: DRAW, step: "onnx.GraphProto") -> "onnx.GraphProto":
+    from onnx import compose, helper
+
+    config, results = model.config, _results(model.config)
+    # What Scan keeps of all steps must be other outputs than what it hands on.
+    body = compose.add_prefix_graph(step, "step/")
+    body.node.append(helper.make_node("Identity", ["step/canvas"], ["step/canvas_kept"]))
+    body.output.insert(len(_STATE), _value("step/canvas_kept", "batch", *config.image_shape))
+    nodes, weights = _expanded(model)
+    kept = ["canvases", *(f"{name}s" if name == "image" else name for name in results)]
+    shapes = [config.image_shape, config.image_shape, *[()] * (len(results) - 1)]
+    graph_nodes = [
+        helper.make_node("Shape", ["z"], ["batch"], start=1, end=2),
+        *nodes,
+        helper.make_node(
+            "Scan",
+            [*(f"{name}_start" for name in _STATE), "z"],
+            [*(f"{name}_T" for name in _STATE), *kept],
+            body=body,
+            num_scan_inputs=1,
+        ),
+    ]
+    z = _value("z", config.glimpses, "batch", config.latent_size)
+    outputs = [
+        _value(name, config.glimpses, "batch", *shape)
+        for name, shape in zip(kept, shapes, strict=True)
+    ]
+    return helper.make_graph(graph_nodes, "drawing", [z], outputs, weights)
+
+
+def _value(name: str, *shape: int | str) -> "onnx.ValueInfoProto":
+    from onnx import TensorProto, helper
+
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+def _model(graph: "onnx.GraphProto", what: str, config: DRAWConfig) -> bytes:
+    from onnx import checker, helper
+
+    model = helper.make_model_gen_version(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        producer_name="draw",
+        doc_string=what,
+    )
+    facts = {name: str(value) for name, value in asdict(config).items() if name != "kernel"}
+    helper.set_model_props(model, {"what": what, **facts})
+    checker.check_model(model, full_check=True)
+    return model.SerializeToString()
+
+
+def _compared(model: DRAW, files: dict[str, bytes]) -> float:
+    """Draw two images with both, whole and step by step.
+
+    Returns:
+        The largest difference of any canvas, image or window, as in `TOLERANCE`.
+
+    Raises:
+        DrawError: if it is above `TOLERANCE`.
+    """
+    noise = model.noise_for(2, seed=0)
+    drawing = model.generate(2, noise=noise)
+    expected = [drawing.canvases, drawing.images, *(drawing.write_windows or ())]
+    found = {
+        DRAWING_FILE: _run(files[DRAWING_FILE], {"z": noise.numpy()}),
+        STEP_FILE: _steps(files, noise.numpy()),
+    }
+    differences = {
+        name: max(_difference(ours.numpy(), its) for ours, its in zip(expected, they, strict=True))
+        for name, they in found.items()
+    }
+    for name, difference in differences.items():
+        if not difference <= TOLERANCE:
+            raise DrawError(
+                f"expected ONNX Runtime to draw with {name} what PyTorch draws, to within "
+                f"{TOLERANCE:g}, got a difference of {difference:.2g}; nothing was written. Check "
+                "whether the weights are finite; other versions of onnxruntime or torch may help"
+            )
+    return max(differences.values())
+
+
+def _difference(ours: NDArray[Any], its: NDArray[Any]) -> float:
+    assert ours.shape == its.shape
+    return float(np.max(np.abs(ours - its) / np.maximum(1, np.abs(ours))))
+
+
+def _run(content: bytes, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    return list(_session(content).run(None, inputs))
+
+
+def _session(content: bytes) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _steps(files: dict[str, bytes], noise: NDArray[Any]) -> list[NDArray[Any]]:
+    """The drawing by one step after another, as `DRAWING_FILE` gives it."""
+    session = _session(files[STEP_FILE])
+    state: Sequence[NDArray[Any]] = _run(files[START_FILE], {"batch": np.array([noise.shape[1]])})
+    kept = []
+    for z in noise:
+        before = {f"{name}_before": part for name, part in zip(_STATE, state, strict=True)}
+        results = session.run(None, {**before, "z": z})
+        state = results[: len(_STATE)]
+        kept.append([results[0], *results[len(_STATE) :]])
+    return [np.stack(parts) for parts in zip(*kept, strict=True)]
