@@ -4,6 +4,7 @@ The figures on the card are measured on the very weights that are written, which
 """
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -179,7 +180,7 @@ def _card(
         "",
         f"- **Data**: {config.data.name}: {known.description}. {splits.train.count:,} images for "
         f"training. Licence of the data: {known.licence}.",
-        f"- **Training**: `{made.get('command') or 'draw train ' + config.preset}`, seed "
+        f"- **Training**: `{_command(made.get('command') or 'draw train ' + config.preset)}`, seed "
         f"{config.train.seed}, {config.train.steps:,} steps of {config.train.batch_size} images, "
         f"{seconds / 3600:.1f} hours on {made.get('hardware', 'hardware that was not noted')}; "
         f"commit {made.get('commit') or 'not noted'}.",
@@ -194,6 +195,11 @@ def _card(
         ),
     ]
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(text) + "\n")
+
+
+def _command(command: str) -> str:
+    """A command without the folders of the machine it ran on: of a path the last name stays."""
+    return re.sub(r"(?<=[\s='\"])[/~][^\s'\"]*/(?=[^\s'\"])", "", command)
 
 
 def what(config: Config) -> str:
