@@ -159,9 +159,7 @@ def _card(
     lines = read_metrics(run / METRICS_FILE)
     seconds = max((line["seconds"] for line in lines if "seconds" in line), default=0.0)
     rows = [
-        f"| {words} | {figures['validation'].get(kind, ''):.5g} | {figures['test'][kind]:.5g} |"
-        if kind in figures["validation"]
-        else f"| {words} | | {figures['test'][kind]:.5g} |"
+        f"| {words} | {_cell(figures['validation'], kind)} | {_cell(figures['test'], kind)} |"
         for kind, words in FIGURES.items()
         if kind in figures["test"]
     ]
@@ -170,7 +168,7 @@ def _card(
     text = [
         f"# {name}",
         "",
-        f"{what(config)}, for `draw` (Gregor et al. 2015, DRAW).",
+        f"A model that {what(config)}, for `draw` (Gregor et al. 2015, DRAW).",
         "",
         "![](glimpses.png)" if classifier else "![](generation.gif)",
         "",
@@ -195,6 +193,10 @@ def _card(
         ),
     ]
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(text) + "\n")
+
+
+def _cell(values: dict[str, Any], kind: str) -> str:
+    return f"{values[kind]:.2f}" if kind in values else ""
 
 
 def _command(command: str) -> str:
