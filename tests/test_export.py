@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -74,10 +75,17 @@ def test_the_card_has_the_figures_of_the_stored_weights(run: Path, tmp_path: Pat
         assert word in card.text, word
 
 
-def test_nothing_of_this_machine_is_in_the_config(run: Path, tmp_path: Path) -> None:
-    exported(run, tmp_path / "out")
+def test_nothing_of_this_machine_is_in_what_is_given_away(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    values = json.loads((copy / "run.json").read_text())
+    values["made"]["command"] = "draw train x --data.path '/home/me/my data' --out=/a/b/c --n 1/2"
+    (copy / "run.json").write_text(json.dumps(values))
+    exported(copy, tmp_path / "out")
     data = json.loads((tmp_path / "out" / "config.json").read_text())["data"]
     assert (data["path"], data["cache_dir"]) == (None, None)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "`draw train x --data.path 'my data' --out=c --n 1/2`" in card
 
 
 def test_an_export_writes_over_nothing(run: Path, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ The figures on the card are measured on the very weights that are written, which
 """
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -167,9 +168,7 @@ def _card(
     lines = read_metrics(run / METRICS_FILE)
     seconds = max((line["seconds"] for line in lines if "seconds" in line), default=0.0)
     rows = [
-        f"| {words} | {figures['validation'].get(kind, ''):.5g} | {figures['test'][kind]:.5g} |"
-        if kind in figures["validation"]
-        else f"| {words} | | {figures['test'][kind]:.5g} |"
+        f"| {words} | {_cell(figures['validation'], kind)} | {_cell(figures['test'], kind)} |"
         for kind, words in FIGURES.items()
         if kind in figures["test"]
     ]
@@ -178,7 +177,7 @@ def _card(
     text = [
         f"# {name}",
         "",
-        f"{what(config)}, for `draw` (Gregor et al. 2015, DRAW).",
+        f"A model that {what(config)}, for `draw` (Gregor et al. 2015, DRAW).",
         "",
         "![](glimpses.png)" if classifier else "![](generation.gif)",
         "",
@@ -188,7 +187,7 @@ def _card(
         "",
         f"- **Data**: {config.data.name}: {known.description}. {splits.train.count:,} images for "
         f"training. Licence of the data: {known.licence}.",
-        f"- **Training**: `{made.get('command') or 'draw train ' + config.preset}`, seed "
+        f"- **Training**: `{_command(made.get('command') or 'draw train ' + config.preset)}`, seed "
         f"{config.train.seed}, {config.train.steps:,} steps of {config.train.batch_size} images, "
         f"{seconds / 3600:.1f} hours on {made.get('hardware', 'hardware that was not noted')}; "
         f"commit {made.get('commit') or 'not noted'}.",
@@ -203,6 +202,15 @@ def _card(
         ),
     ]
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(text) + "\n")
+
+
+def _cell(values: dict[str, Any], kind: str) -> str:
+    return f"{values[kind]:.2f}" if kind in values else ""
+
+
+def _command(command: str) -> str:
+    """A command without the folders of the machine it ran on: of a path the last name stays."""
+    return re.sub(r"(?<=[\s='\"])[/~][^\s'\"]*/(?=[^\s'\"])", "", command)
 
 
 def what(config: Config) -> str:
