@@ -43,8 +43,8 @@ STEP_FILE = "generator-step.onnx"
 OPSET = 18
 """What PyTorch's exporter writes without a conversion; every runtime since 2023 reads it."""
 TOLERANCE = 1e-4
-"""How far ONNX Runtime may be from PyTorch: images, and all else as a share of the largest number in
-a drawing where that is above 1. Canvases, in logits, reach hundreds: rounding alone makes as much."""
+"""How far ONNX Runtime may be from PyTorch: images, and all else as a share of the largest number
+of a drawing where that is above 1. Canvases, in logits, reach hundreds; rounding makes as much."""
 PACKAGES = "onnx", "onnxscript", "onnxruntime"
 
 _STATE = "canvas", "h_dec", "c_dec"
