@@ -154,11 +154,22 @@ def test_a_drawing_that_differs_is_not_written(
     assert not (tmp_path / "out").exists()
 
 
-def test_weights_that_are_not_finite_are_refused() -> None:
-    model = DRAW(CASES["no attention"])
-    _, generator = made("no attention")
-    with torch.no_grad():
-        model.canvas_0.fill_(float("nan"))
+@pytest.mark.parametrize("broken", [float("nan"), float("inf")])
+@pytest.mark.parametrize("output", range(7))
+def test_numbers_that_are_not_finite_are_a_difference(
+    output: int, broken: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, generator = made("colour, wide")
+    run = to_onnx._run
+
+    def breaks(content: bytes, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        results = run(content, inputs)
+        if "z" in inputs:
+            results[output].flat[-1] = broken
+        return results
+
+    assert to_onnx._compared(model, generator.files) <= 1e-4
+    monkeypatch.setattr(to_onnx, "_run", breaks)
     with pytest.raises(DrawError, match="weights are finite"):
         to_onnx._compared(model, generator.files)
 
