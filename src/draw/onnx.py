@@ -329,17 +329,16 @@ def _steps(files: dict[str, bytes], noise: NDArray[Any]) -> list[NDArray[Any]]:
 
 def how_to_run(generator: Generator, config: DRAWConfig) -> str:
     """A section of a model card."""
-    sizes = ", ".join(f"`{name}` {len(content):,}" for name, content in generator.files.items())
     windows = (
-        "`g_x`, `g_y`, `delta`, `sigma` and `gamma`, the write windows: centre, stride and width "
-        "in pixels counted from 1, and intensity, "
+        "\n- `g_x`, `g_y`, `delta`, `sigma`, `gamma`: where it writes, the window's centre, stride and "
+        "width in pixels counted\n  from 1, and its intensity."
         if config.attention == "gaussian"
         else ""
     )
     return f"""## ONNX
 
-The generator draws without PyTorch too: {sizes} bytes, opset {OPSET}. ONNX Runtime's images were
-within {generator.difference:.0e} of PyTorch's from the same noise.
+The generator draws without PyTorch too (opset {OPSET}). ONNX Runtime's images were within
+{generator.difference:.0e} of PyTorch's from the same noise.
 
 ```python
 import numpy as np
@@ -353,8 +352,12 @@ drawing = dict(zip(names, draw.run(None, {{"z": z}})))
 images = drawing["images"][-1]  # [9, {", ".join(map(str, config.image_shape))}] in [0, 1]
 ```
 
-Its outputs are of all steps: `canvases` (in logits), {windows}and `images`. To draw step by step,
-`{START_FILE}` makes `canvas`, `h_dec` and `c_dec` for as many images as `batch` says, and
-`{STEP_FILE}` takes them as `canvas_before`, `h_dec_before` and `c_dec_before`, with the
-step's `z`, and gives the next ones, the `image` and its window.
+Of every step it gives
+
+- `images`, in [0, 1], and `canvases`, the same in logits.{windows}
+
+To draw step by step, `{START_FILE}` makes `canvas`, `h_dec` and `c_dec` for as many images
+as `batch`, an int64 array of one number, says. `{STEP_FILE}` takes them as
+`canvas_before`, `h_dec_before` and `c_dec_before`, with the step's `z`, and gives the next
+ones, with the `image` and its window.
 """
