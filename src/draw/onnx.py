@@ -329,10 +329,12 @@ def _steps(files: dict[str, bytes], noise: NDArray[Any]) -> list[NDArray[Any]]:
 
 def how_to_run(generator: Generator, config: DRAWConfig) -> str:
     """A section of a model card."""
-    windows = (
-        "\n- `g_x`, `g_y`, `delta`, `sigma`, `gamma`: where it writes, the window's centre, stride and "
-        "width in pixels counted\n  from 1, and its intensity."
-        if config.attention == "gaussian"
+    windows = config.attention == "gaussian"
+    fields = (
+        """
+- `g_x`, `g_y`, `delta`, `sigma`, `gamma`: where it writes, that is the window's centre, stride and
+  width in pixels counted from 1, and its intensity."""
+        if windows
         else ""
     )
     return f"""## ONNX
@@ -354,10 +356,10 @@ images = drawing["images"][-1]  # [9, {", ".join(map(str, config.image_shape))}]
 
 Of every step it gives
 
-- `images`, in [0, 1], and `canvases`, the same in logits.{windows}
+- `images`, in [0, 1], and `canvases`, the same in logits.{fields}
 
 To draw step by step, `{START_FILE}` makes `canvas`, `h_dec` and `c_dec` for as many images
 as `batch`, an int64 array of one number, says. `{STEP_FILE}` takes them as
 `canvas_before`, `h_dec_before` and `c_dec_before`, with the step's `z`, and gives the next
-ones, with the `image` and its window.
+ones, with the `image`{" and its window" if windows else ""}.
 """
