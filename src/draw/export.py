@@ -22,6 +22,7 @@ from draw.files import read_json, written_atomically
 from draw.metrics import read_metrics
 from draw.model import DRAW
 from draw.models import Model
+from draw.onnx import check_exportable, how_to_run, make_generator
 from draw.pretrained import shipped
 from draw.report import glimpses_of, with_progress
 from draw.tasks import task_for
@@ -42,6 +43,7 @@ def export(
     name: str,
     precision: Precision = "fp32",
     importance_samples: int = 0,
+    onnx: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Write the best model of a run, with its card and pictures.
 
@@ -53,25 +55,32 @@ def export(
         name: what the model is to be called.
         precision: of the weights in the file.
         importance_samples: K of the importance-weighted estimate on the test images, 0 for none.
+        onnx: also write the generator as ONNX (`draw.onnx`).
 
     Returns:
-        What was measured, by split, in plain values.
+        What was measured, by split, in plain values; with onnx also how far it is from PyTorch.
 
     Raises:
-        DrawError: if the folder holds something, or the run folder is none.
+        DrawError: if the folder holds something, the run folder is none, or there can be no ONNX.
     """
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise DrawError(f"{to} exists already and is left as it is; name another folder with --to")
     config = read_run_file(run)
     loaded = load_model(str(run))
     model = loaded.model.to(_DTYPES[precision]).float()
+    generator = make_generator(check_exportable(model)) if onnx else None
     figures = {
         "validation": _measured(config, model, splits.validation, accelerator, 0),
         "test": _measured(config, model, splits.test, accelerator, importance_samples),
     }
     _pictures(model, splits.test, to)
+    card = _card(run, config, model, splits, figures, name, precision)
+    if generator is not None:
+        generator.write(to)
+        card.text += "\n" + how_to_run(generator, loaded.drawing.config)
+        figures["onnx"] = {"difference": generator.difference}
     with written_atomically(to / CARD_FILE) as temporary:
-        temporary.write_text(str(_card(run, config, model, splits, figures, name, precision)))
+        temporary.write_text(str(card))
     data = dataclasses.replace(config.data, path=None, cache_dir=None)
     export_model(to, model.to(_DTYPES[precision]), data, loaded.state)
     return figures

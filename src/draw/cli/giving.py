@@ -14,6 +14,7 @@ def export(
     name: str | None = None,
     precision: Literal["fp32", "fp16", "bf16"] = "fp32",
     importance_samples: int = 0,
+    onnx: bool = False,
     path: Annotated[str | None, arg(name="data.path")] = None,
     json: Annotated[str | None, arg(metavar="FILE")] = None,
 ) -> None:
@@ -29,6 +30,8 @@ def export(
         name: what the model is called on its card; by default as the folder.
         precision: of the stored weights; 16 bits halve the file. draw computes as before.
         importance_samples: K of the importance-weighted estimate on the test images.
+        onnx: also write the generator as ONNX, whole and step by step, and compare ONNX Runtime's
+            drawings with PyTorch's; needs onnx, onnxscript and onnxruntime.
         path: where the run's images are, if not where they were.
         json: also write the figures as JSON to this file (- for standard output).
     """
@@ -50,9 +53,12 @@ def export(
         name=name or to.resolve().name,
         precision=precision,
         importance_samples=importance_samples,
+        onnx=onnx,
     )
     with words_apart_from(json):
         print(to / "README.md")
+        if onnx:
+            print(f"ONNX: {figures['onnx']['difference']:.1e} from PyTorch at most")
     write_result(json, figures)
 
 
