@@ -1,6 +1,7 @@
 """The generator as ONNX: ONNX Runtime draws what PyTorch draws."""
 
 import re
+import sys
 from functools import cache
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import torch
 
 import draw
+from draw import cli, pretrained
 from draw import onnx as to_onnx
 from draw.checkpoint import load_model
 from draw.classifier import Classifier
@@ -110,7 +112,7 @@ def test_the_files_say_what_they_are_and_nothing_of_this_computer() -> None:
         model = onnx.load_from_string(content)
         facts = {prop.key: prop.value for prop in model.metadata_props}
         assert facts["what"] == model.doc_string
-        assert facts["glimpses"], facts["write_size"] == ("5", "3")
+        assert (facts["glimpses"], facts["write_size"]) == ("5", "3")
         assert model.opset_import[0].version == to_onnx.OPSET
         assert str(Path(draw.__file__).parent).encode() not in content
         assert str(Path(torch.__file__).parents[1]).encode() not in content
@@ -187,3 +189,35 @@ def test_a_missing_package_is_named(
     with pytest.raises(DrawError, match="found no onnxscript; pip install onnxscript"):
         exported(run, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_a_model_that_is_no_run_is_copied_with_its_card(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    start(TINY, tmp_path / "run", SPLITS.train, SPLITS.validation).fit()
+    first, second = tmp_path / "weights" / "tiny", tmp_path / "second"
+    export(tmp_path / "run", SPLITS, first, make_accelerator("fp32"), name="tiny", precision="fp16")
+    (first / "notes.txt").write_text("not of the model")
+    monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr(sys, "argv", ["draw", "export", "tiny", "--to", str(second), "--onnx"])
+    cli.main()
+    assert "from PyTorch at most" in capsys.readouterr().out
+    added = {"generator.onnx", "generator-start.onnx", "generator-step.onnx"}
+    names = {path.name for path in first.iterdir()} - {"notes.txt"}
+    assert {path.name for path in second.iterdir()} == names | added
+    for name in names - {"README.md"}:
+        assert (second / name).read_bytes() == (first / name).read_bytes(), name
+    before, after = ((folder / "README.md").read_text() for folder in (first, second))
+    assert after.startswith(before)
+    assert "## ONNX" in after
+
+    third = ["draw", "export", str(second), "--to", str(tmp_path / "third")]
+    monkeypatch.setattr(sys, "argv", third)
+    cli.main()
+    assert (tmp_path / "third" / "README.md").read_text() == after
+    assert {path.name for path in (tmp_path / "third").iterdir()} == names | added
+    monkeypatch.setattr(sys, "argv", [*third, "--precision", "bf16"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "expected a run folder for --name, --precision" in capsys.readouterr().err

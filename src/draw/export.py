@@ -5,14 +5,22 @@ The figures on the card are measured on the very weights that are written, which
 
 import dataclasses
 import re
+import shutil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from accelerate import Accelerator
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from draw.checkpoint import METRICS_FILE, RUN_FILE, export_model, load_model, read_run_file
+from draw.checkpoint import (
+    METRICS_FILE,
+    RUN_FILE,
+    export_model,
+    exported_folder,
+    load_model,
+    read_run_file,
+)
 from draw.classifier import Classifier
 from draw.config import Config, DRAWConfig
 from draw.data import KNOWN_SETS, ImageSet, Splits
@@ -32,6 +40,8 @@ from draw.visualize import animate, sample_grid
 Precision = Literal["fp32", "fp16", "bf16"]
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 CARD_FILE = "README.md"
+COPIED = ".json", ".safetensors", ".md", ".png", ".gif", ".onnx"
+"""Suffixes of the files that an exported model may consist of."""
 
 
 def export(
@@ -63,8 +73,7 @@ def export(
     Raises:
         DrawError: if the folder holds something, the run folder is none, or there can be no ONNX.
     """
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise DrawError(f"{to} exists already and is left as it is; name another folder with --to")
+    _refuse_existing(to)
     config = read_run_file(run)
     loaded = load_model(str(run))
     model = loaded.model.to(_DTYPES[precision]).float()
@@ -84,6 +93,44 @@ def export(
     data = dataclasses.replace(config.data, path=None, cache_dir=None)
     export_model(to, model.to(_DTYPES[precision]), data, loaded.state)
     return figures
+
+
+def copy_exported(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[str, Any]]:
+    """Write a model that was exported before, with its card and pictures as they are.
+
+    Args:
+        name: an exported folder, one of `draw.pretrained.shipped`, or owner/name on the Hub.
+        to: a folder that is new or empty.
+        onnx: add the generator as ONNX (`draw.onnx`).
+
+    Returns:
+        With onnx how far it is from PyTorch; else nothing.
+
+    Raises:
+        DrawError: if the folder holds something, there is no such model, or there can be no ONNX.
+    """
+    _refuse_existing(to)
+    model = load_model(name).model
+    generator = make_generator(check_exportable(model)) if onnx else None
+    for file in sorted(exported_folder(name).iterdir()):
+        if file.suffix in COPIED:
+            with written_atomically(to / file.name) as temporary:
+                shutil.copyfile(file, temporary)
+    if generator is None:
+        return {}
+    generator.write(to)
+    card = to / CARD_FILE
+    text = card.read_text() if card.exists() else ""
+    if "## ONNX" not in text:
+        section = how_to_run(generator, cast(DRAW, model).config)
+        with written_atomically(card) as temporary:
+            temporary.write_text(f"{text}\n{section}")
+    return {"onnx": {"difference": generator.difference}}
+
+
+def _refuse_existing(to: Path) -> None:
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise DrawError(f"{to} exists already and is left as it is; name another folder with --to")
 
 
 def _measured(
