@@ -119,6 +119,13 @@ def test_a_file_is_replaced_not_written_over(tmp_path: Path) -> None:
     assert (read_json(path), read_json(same_file)) == ([2], [1])
 
 
+def test_the_umask_says_who_may_read_a_file(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.touch()
+    save_tensors(tmp_path / "one.safetensors", {"a": torch.zeros(1)}, {})
+    assert (tmp_path / "one.safetensors").stat().st_mode == plain.stat().st_mode
+
+
 def test_run_files_round_trip(tmp_path: Path) -> None:
     write_run_file(tmp_path, TINY, {})
     assert read_run_file(tmp_path) == TINY

@@ -17,7 +17,8 @@ def test_a_run_says_how_it_came_about(tmp_path: Path) -> None:
     start(TINY, tmp_path / "run", image_set(10), image_set(7, "validation"))
     made = json.loads((tmp_path / "run" / "run.json").read_text())["made"]
     assert made["versions"]["torch"] == torch.__version__
-    assert made["hardware"].endswith(f"{torch.get_num_threads()} threads")
+    threads = torch.get_num_threads()
+    assert made["hardware"].endswith(", 1 thread" if threads == 1 else f", {threads} threads")
     assert made["command"]
 
 

@@ -229,6 +229,36 @@ def test_the_canvas_starts_at_the_mean_image(tmp_path: Path) -> None:
     torch.testing.assert_close(trainer.bare_model.canvas_0.sigmoid().double(), mean)
 
 
+def test_a_run_can_start_from_the_weights_of_another_with_fewer_glimpses(tmp_path: Path) -> None:
+    before, folder = TINY.model, tmp_path / "before"
+    fresh(folder).fit()
+    train = dataclasses.replace(TINY.train, start_from=str(folder))
+    model = dataclasses.replace(before, glimpses=before.glimpses + 2)
+    trainer = fresh(tmp_path / "after", dataclasses.replace(TINY, model=model, train=train))
+    best = load_model(str(folder)).model.state_dict()
+    for name, value in trainer.bare_model.state_dict().items():
+        assert torch.equal(value, best[name]), name
+    stop_after(trainer, 1)
+    with pytest.raises(Interrupted):
+        trainer.fit()
+    for name, value in trainer.average.module.state_dict().items():
+        assert torch.equal(value, trainer.bare_model.state_dict()[name]), name
+
+
+def test_weights_that_do_not_fit_are_no_start(tmp_path: Path) -> None:
+    folder, after = tmp_path / "before", tmp_path / "after"
+    fresh(folder).fit()
+    train = dataclasses.replace(TINY.train, start_from=str(folder))
+    model = dataclasses.replace(TINY.model, hidden_size=TINY.model.hidden_size + 1)
+    message = r"(?s)\(train.start_from\) do not fit the model.*h_enc_0"
+    with pytest.raises(DrawError, match=message):
+        fresh(after, dataclasses.replace(TINY, model=model, train=train))
+    train = dataclasses.replace(TINY.train, start_from="nowhere")
+    with pytest.raises(DrawError, match="there is no folder nowhere"):
+        fresh(after, dataclasses.replace(TINY, train=train))
+    assert not after.exists()
+
+
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(tmp_path: Path) -> None:
     run = tmp_path / "run"
     trainer = fresh(run, with_train(TINY, checkpoint_minutes=1e-9))

@@ -231,11 +231,27 @@ def load_model(name: str, weights: str = "best") -> LoadedModel:
         model = make_model(config.model)
         model.load_state_dict(tensors)
         return LoadedModel(model, str(source), config.data, config, state)
-    if folder.is_dir():
-        return _load_exported(folder)
+    loaded = _load_exported(exported_folder(name))
+    return loaded if folder.is_dir() else dataclasses.replace(loaded, source=name)
+
+
+def exported_folder(name: str) -> Path:
+    """The folder of a model that is no run: itself, in the package, or as the Hub keeps it here.
+
+    Raises:
+        DrawError: if there is none.
+    """
+    if Path(name).is_dir():
+        return Path(name)
     if name in shipped():
-        return dataclasses.replace(_load_exported(shipped()[name]), source=name)
-    return _load_from_hub(name)
+        return shipped()[name]
+    choices = (
+        "pass a run folder (runs/NAME), an exported folder, a name that draw models lists, or "
+        "owner/name on the Hub"
+    )
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.split("/")[0] in (".", "..", "runs"):
+        raise DrawError(f"there is no folder {name}; {choices}")
+    return hub.fetch(name, "model", ("config.json", "model.safetensors"), choices.capitalize())
 
 
 def _load_exported(folder: Path) -> LoadedModel:
@@ -249,14 +265,3 @@ def _load_exported(folder: Path) -> LoadedModel:
         raise DrawError(f"{folder} does not hold a model of draw: {error}") from error
     data = None if data is None else from_dict(DataConfig, data)
     return LoadedModel(model, str(folder / "model.safetensors"), data, None, state)
-
-
-def _load_from_hub(name: str) -> LoadedModel:
-    choices = (
-        "pass a run folder (runs/NAME), an exported folder, a name that draw models lists, or "
-        "owner/name on the Hub"
-    )
-    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.split("/")[0] in (".", "..", "runs"):
-        raise DrawError(f"there is no folder {name}; {choices}")
-    folder = hub.fetch(name, "model", ("config.json", "model.safetensors"), choices.capitalize())
-    return dataclasses.replace(_load_exported(folder), source=name)

@@ -257,6 +257,9 @@ class TrainConfig:
     bf16 where the processor multiplies it in hardware."""
     seed: int = 0
     """Decides the initial weights, the order of the images and all noise."""
+    start_from: str | None = None
+    """A model whose weights to start from: run folder, exported folder, a name from draw models, or
+    owner/name on the Hub. The number of glimpses may differ, other sizes may not."""
     evaluate_every: int = 1000
     """Steps between evaluations on validation images, each with a grid of samples."""
     evaluate_images: int | None = None

@@ -4,14 +4,23 @@ The figures on the card are measured on the very weights that are written, which
 """
 
 import dataclasses
+import re
+import shutil
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from accelerate import Accelerator
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from draw.checkpoint import METRICS_FILE, RUN_FILE, export_model, load_model, read_run_file
+from draw.checkpoint import (
+    METRICS_FILE,
+    RUN_FILE,
+    export_model,
+    exported_folder,
+    load_model,
+    read_run_file,
+)
 from draw.classifier import Classifier
 from draw.config import Config, DRAWConfig
 from draw.data import KNOWN_SETS, ImageSet, Splits
@@ -21,6 +30,7 @@ from draw.files import read_json, written_atomically
 from draw.metrics import read_metrics
 from draw.model import DRAW
 from draw.models import Model
+from draw.onnx import check_exportable, how_to_run, make_generator
 from draw.pretrained import shipped
 from draw.report import glimpses_of, with_progress
 from draw.tasks import task_for
@@ -30,6 +40,8 @@ from draw.visualize import animate, sample_grid
 Precision = Literal["fp32", "fp16", "bf16"]
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 CARD_FILE = "README.md"
+COPIED = ".json", ".safetensors", ".md", ".png", ".gif", ".onnx"
+"""Suffixes of the files that an exported model may consist of."""
 
 
 def export(
@@ -41,6 +53,7 @@ def export(
     name: str,
     precision: Precision = "fp32",
     importance_samples: int = 0,
+    onnx: bool = False,
 ) -> dict[str, dict[str, Any]]:
     """Write the best model of a run, with its card and pictures.
 
@@ -52,28 +65,72 @@ def export(
         name: what the model is to be called.
         precision: of the weights in the file.
         importance_samples: K of the importance-weighted estimate on the test images, 0 for none.
+        onnx: also write the generator as ONNX (`draw.onnx`).
 
     Returns:
-        What was measured, by split, in plain values.
+        What was measured, by split, in plain values; with onnx also how far it is from PyTorch.
 
     Raises:
-        DrawError: if the folder holds something, or the run folder is none.
+        DrawError: if the folder holds something, the run folder is none, or there can be no ONNX.
     """
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
-        raise DrawError(f"{to} exists already and is left as it is; name another folder with --to")
+    _refuse_existing(to)
     config = read_run_file(run)
     loaded = load_model(str(run))
     model = loaded.model.to(_DTYPES[precision]).float()
+    generator = make_generator(check_exportable(model)) if onnx else None
     figures = {
         "validation": _measured(config, model, splits.validation, accelerator, 0),
         "test": _measured(config, model, splits.test, accelerator, importance_samples),
     }
     _pictures(model, splits.test, to)
+    card = _card(run, config, model, splits, figures, name, precision)
+    if generator is not None:
+        generator.write(to)
+        card.text += "\n" + how_to_run(generator, loaded.drawing.config)
+        figures["onnx"] = {"difference": generator.difference}
     with written_atomically(to / CARD_FILE) as temporary:
-        temporary.write_text(str(_card(run, config, model, splits, figures, name, precision)))
+        temporary.write_text(str(card))
     data = dataclasses.replace(config.data, path=None, cache_dir=None)
     export_model(to, model.to(_DTYPES[precision]), data, loaded.state)
     return figures
+
+
+def copy_exported(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[str, Any]]:
+    """Write a model that was exported before, with its card and pictures as they are.
+
+    Args:
+        name: an exported folder, one of `draw.pretrained.shipped`, or owner/name on the Hub.
+        to: a folder that is new or empty.
+        onnx: add the generator as ONNX (`draw.onnx`).
+
+    Returns:
+        With onnx how far it is from PyTorch; else nothing.
+
+    Raises:
+        DrawError: if the folder holds something, there is no such model, or there can be no ONNX.
+    """
+    _refuse_existing(to)
+    model = load_model(name).model
+    generator = make_generator(check_exportable(model)) if onnx else None
+    for file in sorted(exported_folder(name).iterdir()):
+        if file.suffix in COPIED:
+            with written_atomically(to / file.name) as temporary:
+                shutil.copyfile(file, temporary)
+    if generator is None:
+        return {}
+    generator.write(to)
+    card = to / CARD_FILE
+    text = card.read_text() if card.exists() else ""
+    if "## ONNX" not in text:
+        section = how_to_run(generator, cast(DRAW, model).config)
+        with written_atomically(card) as temporary:
+            temporary.write_text(f"{text}\n{section}")
+    return {"onnx": {"difference": generator.difference}}
+
+
+def _refuse_existing(to: Path) -> None:
+    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+        raise DrawError(f"{to} exists already and is left as it is; name another folder with --to")
 
 
 def _measured(
@@ -158,9 +215,7 @@ def _card(
     lines = read_metrics(run / METRICS_FILE)
     seconds = max((line["seconds"] for line in lines if "seconds" in line), default=0.0)
     rows = [
-        f"| {words} | {figures['validation'].get(kind, ''):.5g} | {figures['test'][kind]:.5g} |"
-        if kind in figures["validation"]
-        else f"| {words} | | {figures['test'][kind]:.5g} |"
+        f"| {words} | {_cell(figures['validation'], kind)} | {_cell(figures['test'], kind)} |"
         for kind, words in FIGURES.items()
         if kind in figures["test"]
     ]
@@ -169,7 +224,7 @@ def _card(
     text = [
         f"# {name}",
         "",
-        f"{what(config)}, for `draw` (Gregor et al. 2015, DRAW).",
+        f"A model that {what(config)}, for `draw` (Gregor et al. 2015, DRAW).",
         "",
         "![](glimpses.png)" if classifier else "![](generation.gif)",
         "",
@@ -179,7 +234,7 @@ def _card(
         "",
         f"- **Data**: {config.data.name}: {known.description}. {splits.train.count:,} images for "
         f"training. Licence of the data: {known.licence}.",
-        f"- **Training**: `{made.get('command') or 'draw train ' + config.preset}`, seed "
+        f"- **Training**: `{_command(made.get('command') or 'draw train ' + config.preset)}`, seed "
         f"{config.train.seed}, {config.train.steps:,} steps of {config.train.batch_size} images, "
         f"{seconds / 3600:.1f} hours on {made.get('hardware', 'hardware that was not noted')}; "
         f"commit {made.get('commit') or 'not noted'}.",
@@ -194,6 +249,15 @@ def _card(
         ),
     ]
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(text) + "\n")
+
+
+def _cell(values: dict[str, Any], kind: str) -> str:
+    return f"{values[kind]:.2f}" if kind in values else ""
+
+
+def _command(command: str) -> str:
+    """A command without the folders of the machine it ran on: of a path the last name stays."""
+    return re.sub(r"(?<=[\s='\"])[/~][^\s'\"]*/(?=[^\s'\"])", "", command)
 
 
 def what(config: Config) -> str:

@@ -20,13 +20,18 @@ def cache_folder() -> Path:
 def written_atomically(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to; renamed to `path` at the end, removed on any failure.
 
+    Who may read it is what the user's umask says, whatever the library that writes it thinks.
+
     Raises:
         DrawError: if the system refuses (disk full, no permission); `path` is then as it was.
     """
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.writing{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

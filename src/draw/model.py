@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from draw.attention import GaussianAttention, NoAttention
+from draw.attention import GaussianAttention, NoAttention, Window
 from draw.checks import check_images, check_noise
 from draw.config import DRAWConfig
 from draw.errors import DrawError
@@ -101,7 +101,7 @@ class DRAW(
 
     def _changed(self) -> str | None:
         """What a subclass or a user replaced, which the fused kernel would not know of."""
-        for method in ("step", "initial_state", "unroll"):
+        for method in ("step", "generate_step", "initial_state", "unroll"):
             if getattr(type(self), method) is not getattr(DRAW, method):
                 return method
         for part, known in _KNOWN_PARTS.items():
@@ -256,14 +256,25 @@ class DRAW(
         if self.kernel.name == "fused":
             return fused.trajectory(self.config, self, None, codes)
         state, canvases, windows = self.initial_state(n), [], []
-        canvas, h_dec, c_dec = state.canvas, state.h_dec, state.c_dec
         for z in codes:
-            h_dec, c_dec = self.lstm_dec(z, (h_dec, c_dec))  # (14)
-            written, window = self.attention.write(h_dec)
-            canvas = canvas + written  # (15)
-            canvases.append(canvas)
+            state, window = self.generate_step(z, state)
+            canvases.append(state.canvas)
             windows.append(window)
         return Trajectory(torch.stack(canvases), stack_windows(windows), read_windows=None)
+
+    def generate_step(
+        self, z: Float[Tensor, "batch latent"], state: State
+    ) -> tuple[State, Window | None]:
+        """One step of a new image, which nobody looks at: the encoder rests (eqs 14-15).
+
+        Args:
+            z: standard normal, one number per latent variable.
+            state: what the step before left.
+        """
+        h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec))  # (14)
+        written, window = self.attention.write(h_dec)
+        canvas = state.canvas + written  # (15)
+        return state._replace(canvas=canvas, h_dec=h_dec, c_dec=c_dec), window
 
     @torch.no_grad()
     def codes(

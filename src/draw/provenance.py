@@ -54,7 +54,8 @@ def hardware(device: torch.device) -> str:
     """The GPU, or the CPU and how many threads compute, by name."""
     if device.type != "cpu":
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    return f"{processor()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{processor()}, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def processor() -> str:

@@ -49,13 +49,15 @@ def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -
     """A new run in a folder of its own.
 
     Raises:
-        DrawError: if the folder holds something already, or the images do not fit the model or
-            its likelihood.
+        DrawError: if the folder holds something already, the images do not fit the model or its
+            likelihood, or the weights to start from do not fit it.
     """
     refuse_existing(run)
     check_images(config, training, validation)
+    source = config.train.start_from
+    before = None if source is None else load_model(source).model
     trainer = Trainer(config, run, training, validation)
-    trainer.start_from_data()
+    trainer.start(before)
     if trainer.main:
         write_run_file(run, config, provenance(trainer.accelerator.device))
     trainer.accelerator.wait_for_everyone()

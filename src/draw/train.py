@@ -19,7 +19,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from draw.checkpoint import (
@@ -138,9 +138,25 @@ class Trainer:
         """Whether this process writes files and speaks."""
         return bool(self.accelerator.is_main_process)
 
-    def start_from_data(self) -> None:
-        """Set those starting weights that depend on the training images."""
-        self.task.start_from_data(self.bare_model, self.training)
+    def start(self, before: nn.Module | None = None) -> None:
+        """Set those starting weights that depend on the training images, or all of them.
+
+        Args:
+            before: a model to take the weights of.
+
+        Raises:
+            DrawError: if they do not fit.
+        """
+        if before is None:
+            self.task.start_from_data(self.bare_model, self.training)
+            return
+        try:
+            self.bare_model.load_state_dict(before.state_dict())
+        except RuntimeError as error:
+            raise DrawError(
+                f"the weights of {self.config.train.start_from} (train.start_from) do not fit the "
+                f"model: {error}. Give --model. the sizes that draw info shows, or leave it out"
+            ) from error
 
     def fit(self) -> None:
         """Train to the last step; ends early with `Interrupted` after Ctrl-C or SIGTERM.

@@ -6,53 +6,71 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from draw.cli.options import at_least, words_apart_from, write_result
+from draw.errors import DrawError
 
 
 def export(
-    run: Annotated[Positional[Path], arg(metavar="RUN")],
+    model: Annotated[Positional[str], arg(metavar="MODEL")],
     to: Path,
     name: str | None = None,
-    precision: Literal["fp32", "fp16", "bf16"] = "fp32",
+    precision: Literal["fp32", "fp16", "bf16"] | None = None,
     importance_samples: int = 0,
+    onnx: bool = False,
     path: Annotated[str | None, arg(name="data.path")] = None,
     json: Annotated[str | None, arg(metavar="FILE")] = None,
 ) -> None:
-    """Write the best model of a run into a folder, as the Hub keeps models.
+    """Write a model into a folder, as the Hub keeps models: of a run, its best.
 
     config.json, model.safetensors, pictures, and a model card (README.md) with data, command,
     hardware, time and figures. These are measured on the weights that are written, validation and
-    test images each. The folder works wherever a MODEL is asked for.
+    test images each. The folder works wherever a MODEL is asked for. A model that is no run comes
+    with the card that it has; add --onnx.
 
     Args:
-        run: the run folder.
+        model: run folder, exported folder, a name from draw models, or owner/name on the Hub.
         to: a new folder.
         name: what the model is called on its card; by default as the folder.
-        precision: of the stored weights; 16 bits halve the file. draw computes as before.
+        precision: of the stored weights, fp32 by default; 16 bits halve the file. draw computes as
+            before.
         importance_samples: K of the importance-weighted estimate on the test images.
+        onnx: also write the generator as ONNX, whole and step by step, and compare ONNX Runtime's
+            drawings with PyTorch's; needs onnx, onnxscript and onnxruntime.
         path: where the run's images are, if not where they were.
         json: also write the figures as JSON to this file (- for standard output).
     """
     import dataclasses
 
-    from draw.checkpoint import read_run_file
+    from draw.checkpoint import RUN_FILE, read_run_file
     from draw.data import load_splits
+    from draw.export import copy_exported
     from draw.export import export as write
     from draw.train import make_accelerator
 
     at_least(("--importance-samples", importance_samples, 0))
-    config = read_run_file(run).data
-    splits = load_splits(dataclasses.replace(config, path=path or config.path))
-    figures = write(
-        run,
-        splits,
-        to,
-        make_accelerator("fp32"),
-        name=name or to.resolve().name,
-        precision=precision,
-        importance_samples=importance_samples,
-    )
+    if (Path(model) / RUN_FILE).exists():
+        config = read_run_file(Path(model)).data
+        splits = load_splits(dataclasses.replace(config, path=path or config.path))
+        figures = write(
+            Path(model),
+            splits,
+            to,
+            make_accelerator("fp32"),
+            name=name or to.resolve().name,
+            precision=precision or "fp32",
+            importance_samples=importance_samples,
+            onnx=onnx,
+        )
+    elif name or precision or importance_samples or path:
+        raise DrawError(
+            f"expected a run folder for --name, --precision, --importance-samples and --data.path, "
+            f"got {model}; leave them out, and it is copied with the card it has"
+        )
+    else:
+        figures = copy_exported(model, to, onnx=onnx)
     with words_apart_from(json):
-        print(to / "README.md")
+        print(to)
+        if onnx:
+            print(f"ONNX: {figures['onnx']['difference']:.1e} from PyTorch at most")
     write_result(json, figures)
 
 
