@@ -15,6 +15,7 @@ from PIL import Image
 
 from draw.config import DataConfig
 from draw.errors import DrawError
+from draw.pretrained import shipped
 from draw.studio import classifying, exploring, generating, reconstructing, watching
 from draw.studio.folders import run_folders
 from draw.studio.guard import LONGEST_BODY, refused
@@ -26,7 +27,7 @@ from draw.studio.player import placed, sheet
 from draw.studio.saving import save_drawings, save_reconstruction
 from draw.visualize import window_box
 from running import draw_command
-from studio_runs import DRAWS, line, make_run, make_runs
+from studio_runs import DRAWS, SLOW, line, make_run, make_runs
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +53,11 @@ def page(pixels: np.ndarray) -> str:
 
 class TestModels:
     def test_runs_by_name_and_kind(self, runs):
-        catalogue = Catalogue(None, runs)
-        assert set(catalogue.names(draws=True)) == {"runs/draws", "runs/colour", "runs/slow"}
-        assert catalogue.names(draws=False) == ["runs/looks"]
+        catalogue, ours = Catalogue(None, runs), set(shipped())
+        drawing, looking = (set(catalogue.names(draws=draws)) for draws in (True, False))
+        assert drawing - ours == {"runs/draws", "runs/colour", "runs/slow"}
+        assert looking - ours == {"runs/looks"}
+        assert ours <= drawing | looking
 
     def test_a_given_model_comes_first(self, runs):
         given = Catalogue(str(runs / "colour" / "best"), runs)
@@ -72,7 +75,8 @@ class TestModels:
         ):
             pass
 
-    def test_without_any_it_says_what_to_do(self, tmp_path):
+    def test_without_any_it_says_what_to_do(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("draw.pretrained.WEIGHTS", tmp_path)
         with pytest.raises(DrawError, match="draw train digits takes a minute"):
             Catalogue(None, tmp_path / "none")["mnist"]
 
@@ -351,7 +355,7 @@ class TestWatching:
             "runs/slow",
         }
         settings = dict(watching.settings(both))
-        assert settings["model.glimpses"] == ("4", "40")
+        assert settings["model.glimpses"] == ("4", str(SLOW.glimpses))
         error = watching.panels([watching.read(runs, "runs/looks")])[0]
         assert error["unit"] == "%"
 

@@ -74,8 +74,8 @@ def page(opened: Callable[..., Page]) -> Page:
     return opened()
 
 
-def choose_model(page: Page, name: str) -> None:
-    page.get_by_role("combobox", name="Model").locator("visible=true").click()
+def choose_model(page: Page, name: str, label: str = "Model") -> None:
+    page.get_by_role("combobox", name=label).locator("visible=true").click()
     page.get_by_role("option", name=name, exact=True).click()
 
 
@@ -193,6 +193,7 @@ class TestReconstruct:
 
 def test_classify(page):
     open_tab(page, "Classify")
+    choose_model(page, "runs/looks", "Classifier")
     page.locator("#classify-go").click()
     expect(page.locator("#classify-answer")).to_contain_text("with a probability of")
     player = page.locator("#classify-player")
