@@ -251,6 +251,27 @@ class TestReconstructing:
         saved = save_reconstruction(made.image, made.trajectory, made.window_sizes, "r", "gif")
         assert saved.read_bytes().startswith(b"GIF8")
 
+    def test_without_its_own_images_digits_are_placed_as_they_are(self, shelf):
+        with shelf.use("runs/draws") as loaded:
+            elsewhere = dataclasses.replace(loaded.data, name="mnist")
+            found = examples(dataclasses.replace(loaded, data=elsewhere))
+        ink = found.images.images.max(1) > 0
+        rows = ink.any(2)
+        assert not rows[:, 0].any(), "MNIST's digits do not touch the border"
+        assert (rows.sum(1) <= 20).all()
+        assert "scikit-learn" in found.note
+
+    def test_images_from_a_folder_that_is_given(self, runs, tmp_path):
+        for k in range(30):
+            pixels = np.full((12, 10, 3), 8 * k, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / f"{k}.png")
+        shelf = Shelf(Catalogue(None, runs), data_path=str(tmp_path))
+        with shelf.use("runs/colour") as loaded:
+            assert examples(loaded).note == "from images"
+            assert training_images(loaded).count == 24
+        with shelf.use("runs/draws") as loaded:
+            assert loaded.data.path is None, "its own are here"
+
     def test_8_bit_pixels_have_bits(self, shelf):
         pixels = np.random.default_rng(0).integers(0, 256, (3, 12, 10)).astype(np.uint8)
         made = reconstructing.reconstruct(shelf, "runs/colour", pixels)

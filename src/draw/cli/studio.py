@@ -18,6 +18,7 @@ def studio(
     runs: Path = Path("runs"),
     port: int = 7860,
     host: str = "127.0.0.1",
+    path: Annotated[str | None, arg(name="data.path")] = None,
     open: bool = True,  # noqa: A002  (the flags are --open and --no-open)
 ) -> None:
     """Open a local web page: watch models draw, look, and train.
@@ -30,6 +31,7 @@ def studio(
         runs: folder of run folders.
         port: to listen on; 0 for any that is free.
         host: address to listen on; by default nobody but this computer reaches it.
+        path: folder with the images of models whose own are not on this computer, such as MNIST's.
         open: open the page in the browser.
     """
     import importlib.util
@@ -45,4 +47,4 @@ def studio(
 
     from draw.studio.server import serve
 
-    serve(model, runs, host, port, open)
+    serve(model, runs, host, port, open, path)

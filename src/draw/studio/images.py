@@ -3,6 +3,7 @@
 import functools
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -13,7 +14,7 @@ from draw.data import DataError, ImageSet, view_of
 from draw.data.load import at_hand, find_or_build
 from draw.errors import DrawError
 from draw.evaluate import evaluation_images
-from draw.studio.pictures import Pixels
+from draw.studio.pictures import Pixels, centred
 
 MOST_EXAMPLES = 500
 """Test images to choose from, evenly from all."""
@@ -45,16 +46,18 @@ def examples(loaded: LoadedModel, shape: tuple[int, ...] | None = None) -> Examp
 @functools.lru_cache(maxsize=8)
 def _examples(data: DataConfig, shape: tuple[int, ...]) -> Examples:
     if at_hand(data):
-        found = _some(data, data)
+        found = replace(_some(data), view=view_of(data)).fixed()
         if found.image_shape == shape:
             return Examples(found, f"from {data.name}")
-    # Scikit-learn's digits come with the package: small digits, or what a view makes of them.
-    found = _some(DataConfig(name="digits", cache_dir=data.cache_dir), data)
+    # Scikit-learn's digits come with the package: placed as MNIST's, or what a view makes of them.
+    digits = _some(DataConfig(name="digits", cache_dir=data.cache_dir))
+    placed = np.stack([centred(image, (28, 28)) for image in digits.images])
+    found = replace(digits, images=placed, binary=False, view=view_of(data)).fixed()
     if found.image_shape != shape:
         raise DrawError(
             f"the images of {data.name} are not on this computer, so there are no test images of "
-            f"{shape[2]}×{shape[1]} pixels; draw or upload one, or fetch them with: draw data "
-            f"prepare {data.name}"
+            f"{shape[2]}×{shape[1]} pixels; draw or upload one, fetch them (draw data prepare "
+            f"{data.name}), or start the studio with their folder (draw studio --data.path FOLDER)"
         )
     return Examples(
         found,
@@ -63,10 +66,10 @@ def _examples(data: DataConfig, shape: tuple[int, ...]) -> Examples:
     )
 
 
-def _some(stored: DataConfig, seen_as: DataConfig) -> ImageSet:
-    """Some test images, as the view of a data set shows them."""
-    images = find_or_build(stored, ("test",), progress=False).read(stored.name, "test")
-    return replace(images.some(MOST_EXAMPLES), view=view_of(seen_as)).fixed()
+def _some(data: DataConfig) -> ImageSet:
+    """Some test images as they are stored."""
+    images = find_or_build(data, ("test",), progress=False).read(data.name, "test")
+    return images.some(MOST_EXAMPLES)
 
 
 def training_images(loaded: LoadedModel) -> ImageSet:
@@ -78,9 +81,9 @@ def training_images(loaded: LoadedModel) -> ImageSet:
     if loaded.data is None or not at_hand(loaded.data):
         name = "what this model learned from" if loaded.data is None else loaded.data.name
         raise DrawError(
-            f"the training images ({name}) are not on this computer, so nothing can be compared "
-            "with them; fetch them once with: draw data prepare NAME, or pass the folder that the "
-            "run used"
+            f"expected training images ({name}) to compare with, but they are not on this computer; "
+            "fetch them once (draw data prepare NAME), or start the studio with their folder (draw "
+            "studio --data.path FOLDER)"
         )
     prepared = find_or_build(loaded.data, ("train",), progress=False)
     training = replace(prepared.read(loaded.data.name, "train"), view=view_of(loaded.data))

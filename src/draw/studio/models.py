@@ -5,13 +5,14 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from draw.checkpoint import RUN_FILE, LoadedModel, checkpoints, load_model, read_run_file
 from draw.config import ConvnetConfig, DRAWConfig, ModelConfig, model_config
+from draw.data.load import at_hand
 from draw.errors import DrawError
 from draw.files import read_json
 from draw.pretrained import shipped
@@ -136,10 +137,13 @@ class Shelf:
     Args:
         catalogue: where they come from.
         most: how many stay in memory.
+        data_path: where the images of those models are whose own are not on this computer.
     """
 
-    def __init__(self, catalogue: Catalogue, most: int = MOST_IN_MEMORY) -> None:
-        self.catalogue, self.most = catalogue, most
+    def __init__(
+        self, catalogue: Catalogue, most: int = MOST_IN_MEMORY, data_path: str | None = None
+    ) -> None:
+        self.catalogue, self.most, self.data_path = catalogue, most, data_path
         self._held: OrderedDict[str, tuple[int, LoadedModel, threading.Lock]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -155,7 +159,7 @@ class Shelf:
         with self._lock:
             held = self._held.get(choice.name)
             if held is None or held[0] != stamp:
-                held = stamp, _load(choice), threading.Lock()
+                held = stamp, _load(choice, self.data_path), threading.Lock()
                 self._held[choice.name] = held
             self._held.move_to_end(choice.name)
             while len(self._held) > self.most:
@@ -171,11 +175,13 @@ def _stamp(weights: Path | None) -> int:
         return 0
 
 
-def _load(choice: Choice) -> LoadedModel:
+def _load(choice: Choice, data_path: str | None) -> LoadedModel:
     try:
         loaded = load_model(choice.source)
     except (OSError, RuntimeError, json.JSONDecodeError) as error:
         raise DrawError(f"{choice.name} cannot be loaded: {error}") from error
+    if data_path is not None and loaded.data is not None and not at_hand(loaded.data):
+        loaded = replace(loaded, data=replace(loaded.data, path=data_path))
     loaded.model.requires_grad_(False)
     loaded.model.to(torch.accelerator.current_accelerator() or torch.device("cpu"))
     return loaded

@@ -28,7 +28,14 @@ MOST_WAITING = 40
 """Requests in the queue; whoever comes then is told to try again."""
 
 
-def serve(model: str | None, runs: Path, host: str, port: int, open_browser: bool) -> None:
+def serve(
+    model: str | None,
+    runs: Path,
+    host: str,
+    port: int,
+    open_browser: bool,
+    data_path: str | None = None,
+) -> None:
     """Open the page and serve it until interrupted.
 
     Args:
@@ -37,12 +44,13 @@ def serve(model: str | None, runs: Path, host: str, port: int, open_browser: boo
         host: address to listen on.
         port: to listen on; 0 for any that is free.
         open_browser: whether to open the page in the browser.
+        data_path: where the images of those models are whose own are not on this computer.
 
     Raises:
         DrawError: if the model is none, or the port is taken.
     """
     catalogue = Catalogue(model, runs)
-    studio = Studio(catalogue, Shelf(catalogue), runs)
+    studio = Studio(catalogue, Shelf(catalogue, data_path=data_path), runs)
     with _listening(host, port) as listening, tempfile.TemporaryDirectory("-draw-studio") as folder:
         # Uploads and files to save lie in a folder of their own, which goes when the studio does.
         tempfile.tempdir = folder
