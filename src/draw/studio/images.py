@@ -81,9 +81,9 @@ def training_images(loaded: LoadedModel) -> ImageSet:
     if loaded.data is None or not at_hand(loaded.data):
         name = "what this model learned from" if loaded.data is None else loaded.data.name
         raise DrawError(
-            f"expected training images ({name}) to compare with, but they are not on this computer; "
-            "fetch them once (draw data prepare NAME), or start the studio with their folder (draw "
-            "studio --data.path FOLDER)"
+            f"expected training images ({name}) to compare with, but they are not on this "
+            "computer; fetch them once (draw data prepare NAME), or start the studio with their "
+            "folder (draw studio --data.path FOLDER)"
         )
     prepared = find_or_build(loaded.data, ("train",), progress=False)
     training = replace(prepared.read(loaded.data.name, "train"), view=view_of(loaded.data))

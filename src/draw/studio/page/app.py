@@ -89,8 +89,8 @@ def build(studio: Studio) -> gr.Blocks:
                 chosen_runs = runs.build(studio)
         gr.HTML(
             "<p>Everything is computed on this computer; nothing leaves it. To give a model away, "
-            "run <code>draw export RUN --to FOLDER</code> in a terminal: weights, pictures and a "
-            "model card, ready for the Hub.</p>",
+            "run <code>draw export MODEL --to FOLDER</code> in a terminal: weights, pictures and a "
+            "model card, ready for the Hub; with <code>--onnx</code> the generator as ONNX too.</p>",
             elem_classes=["ds-foot"],
         )
         _one_model(studio, [generating, reconstructing, exploring])
