@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from draw.errors import DrawError
+from draw.studio import generating
 from draw.studio.guard import Guard
 from draw.studio.models import Catalogue, Shelf
 from draw.studio.page import app as page
@@ -57,13 +58,13 @@ def serve(
         os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "uploads")
         local = is_loopback(host)
         application = make_application(studio, local)
+        warm(studio)
         address = f"http://{_named(host)}:{listening.getsockname()[1]}"
         print(f"draw studio: {address}   (Ctrl-C ends it)", flush=True)
         if not local:
             logger.warning("anyone who reaches %s on the network can use this page", host)
         if page.nothing_at_hand(studio):
             logger.info("no models and no runs in %s yet; the page says what to do", runs)
-        threading.Thread(target=warm, args=(studio,), daemon=True).start()
         if open_browser:
             threading.Timer(1.0, webbrowser.open, (address,)).start()
         config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1)
@@ -92,12 +93,11 @@ def make_application(studio: Studio, local: bool) -> FastAPI:
 
 
 def warm(studio: Studio) -> None:
-    """Have the first model in memory, and its code compiled, before anyone asks for it."""
+    """Draw once with the first model, so that whoever asks first need not wait for it to load."""
     names = studio.catalogue.names(draws=True)
     if names:
         try:
-            with studio.shelf.use(names[0]) as loaded:
-                loaded.drawing.generate(1)
+            next(generating.generate(studio.shelf, generating.request(names[0], 1, 0, 1.0)))
         except (DrawError, OSError) as error:
             logger.warning("%s", error)
 

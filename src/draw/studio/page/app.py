@@ -90,7 +90,7 @@ def build(studio: Studio) -> gr.Blocks:
         gr.HTML(
             "<p>Everything is computed on this computer; nothing leaves it. To give a model away, "
             "run <code>draw export MODEL --to FOLDER</code> in a terminal: weights, pictures and a "
-            "model card, ready for the Hub; with <code>--onnx</code> the generator as ONNX too.</p>",
+            "model card, ready for the Hub; with <code>--onnx</code> the generator as ONNX.</p>",
             elem_classes=["ds-foot"],
         )
         _one_model(studio, [generating, reconstructing, exploring])
