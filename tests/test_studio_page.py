@@ -18,6 +18,7 @@ from browser import SCREENSHOTS, draw_a_line, launched, message, open_tab, serve
 from draw.config import DataConfig
 from studio_runs import DRAWS, line, make_run, make_runs
 
+expect.set_options(timeout=20_000)  # a busy computer is slow, not wrong
 TABS = ("Generate", "Reconstruct", "Explore", "Classify", "Runs")
 
 
@@ -49,7 +50,7 @@ def opened(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(10_000)
+        page.set_default_timeout(20_000)
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on(
             "request",
@@ -247,11 +248,11 @@ def test_runs_are_compared_and_followed_without_touching_them(page, runs):
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     with open(folder / "metrics.jsonl", "a") as file:
         file.write(line("train", 77, DRAWS) + "\n" + line("train", 78, DRAWS)[:40])
-    expect(facts).to_contain_text("77 of 100", timeout=12_000)
+    expect(facts).to_contain_text("77 of 100", timeout=20_000)
     after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
     assert {path.name for path in after if after[path] != before.get(path)} == {"metrics.jsonl"}
     shutil.rmtree(folder)
-    expect(facts).to_contain_text("may have been deleted", timeout=12_000)
+    expect(facts).to_contain_text("may have been deleted", timeout=20_000)
     choose("Compare with", "none")
     assert "may have been deleted" in message(page)
     choose("Run", "runs/draws")
