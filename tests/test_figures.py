@@ -105,6 +105,22 @@ def test_figure_6_is_what_sample_shows_with_the_nearest_beside(colour: str) -> N
     assert json.loads(Path("sample.json").read_text())["nearest"] == figure["nearest"]
 
 
+def test_figure_6_of_a_model_whose_images_are_not_here(
+    place: Path, pictures: Path, colour: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lonely = place / "lonely"
+    lonely.mkdir()
+    for file in (place / colour).iterdir():
+        text = file.read_bytes().replace(str(pictures).encode(), b"/nowhere")
+        (lonely / file.name).write_bytes(text)
+    figure, pixels = made(6, "lonely", "--n", "9")
+    assert "without the nearest training images: " in capsys.readouterr().out
+    assert "nearest" not in figure
+    assert pixels.shape[1] < made(6, colour, "--n", "9")[1].shape[1]
+    with pytest.raises(DrawError, match="elsewhere"):
+        made(6, "lonely", "--data.path", "elsewhere")
+
+
 def test_figure_7_puts_a_second_model_below(colour: str, plain: str) -> None:
     alone, short = made(7, colour, "--n", "2")
     both, tall = made(7, colour, "--n", "2", "--without", plain)

@@ -30,11 +30,12 @@ from draw.visualize.strips import generation_sheet
 
 WIDTH = 1200
 """Pixels to aim at: a page's, wider than a README's."""
+_MNIST = "mnist", "binarized_mnist"
 DATA_OF = {
-    5: "cluttered-mnist", 6: "mnist", 7: "mnist", 8: "two-digits", 9: "svhn", 10: "svhn",
-    12: "cifar10",
+    5: ("cluttered-mnist",), 6: _MNIST, 7: _MNIST, 8: ("two-digits",), 9: ("svhn",), 10: ("svhn",),
+    12: ("cifar10",),
 }  # fmt: skip
-"""The data set of each figure in the paper."""
+"""The data set of each figure in the paper, by the names it has here."""
 EXAMPLE = 2
 """Of scikit-learn's digits, for the window's geometry."""
 ROWS, GRID_COLUMNS, GRID_ROWS = 6, 9, 2

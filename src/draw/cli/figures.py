@@ -63,7 +63,8 @@ def figure(
 
     5   where a classifier (draw train cluttered) looks in test images, glimpse by glimpse.
 
-    6   new MNIST digits; beside the last column the nearest training images (L2).
+    6   new MNIST digits; beside the last column the nearest training images (L2), where they
+        are at hand (--data.path).
 
     7   MNIST digits step by step, write window in red, its line as wide as sigma. The paper shows
         a model without attention here and one with attention in figure 1; --without MODEL
@@ -133,7 +134,14 @@ def _figure_6(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
     from draw.figures import WIDTH, samples_figure
 
     loaded = _load(options, options.source)
-    training = images_for(loaded, DataOptions("train", options.name, options.path))[0]
+    training = None
+    try:
+        training = images_for(loaded, DataOptions("train", options.name, options.path))[0]
+    except DrawError as error:
+        if options.name is not None or options.path is not None:
+            raise
+        with words_apart_from(options.json):
+            print(f"without the nearest training images: {error}")
     made = samples_figure(
         loaded.drawing, _count(options, 64), options.seed, training, out, width=WIDTH
     )
@@ -191,11 +199,11 @@ def _origin(number: int, options: FigureOptions, loaded: "LoadedModel") -> dict[
     from draw.figures import DATA_OF
 
     name = None if loaded.data is None else loaded.data.name
-    if name != DATA_OF[number]:
+    if name not in DATA_OF[number]:
         with words_apart_from(options.json):
             print(
-                f"the paper's figure {number} is of {DATA_OF[number]}; this model was trained on "
-                f"{name or 'something that was not written down'}"
+                f"the paper's figure {number} is of {DATA_OF[number][0]}; this model was trained "
+                f"on {name or 'something that was not written down'}"
             )
     return {"model": loaded.source, "data": name, "seed": options.seed}
 
