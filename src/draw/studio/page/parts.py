@@ -176,10 +176,7 @@ def connect_saving(
 
 def ended(running: Any, stop: gr.Button, status: gr.Markdown) -> None:
     """What happens when a computation fails or is stopped: its button goes, a word stays."""
-    running.failure(
-        lambda: (gr.update(visible=False), ""), None, [stop, status], api_visibility="private"
-    )
-    stop.click(
-        lambda: (gr.update(visible=False), "Stopped; what there was by then stays."),
-        None, [stop, status], cancels=[running], api_visibility="private",
-    )  # fmt: skip
+    # Gradio counts what is cancelled as failed too: both leave the same words.
+    words = (gr.update(visible=False), "Stopped; what there was by then stays.")
+    running.failure(lambda: words, None, [stop, status], api_visibility="private")
+    stop.click(lambda: words, None, [stop, status], cancels=[running], api_visibility="private")
