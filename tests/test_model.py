@@ -355,6 +355,37 @@ class TestGenerate:
         with pytest.raises(ValueError, match=r"seed of at least 0, got -1"):
             model.generate(2, seed=-1)
 
+    @pytest.mark.parametrize("temperature", [-0.5, float("nan"), float("inf")])
+    def test_refuses_a_temperature_that_cannot_be(self, model, temperature):
+        with pytest.raises(ValueError, match=f"temperature of at least 0, got {temperature}"):
+            model.generate(2, temperature=temperature)
+
+    def test_at_temperature_0_all_images_are_one(self, model):
+        first, second = model.generate(2, seed=1, temperature=0.0).canvases.unbind(1)
+        assert torch.equal(first, second)
+
+
+@cases
+def test_temperature_is_the_standard_deviation_of_the_prior(
+    case, random_model, random_batch, numpy_parameters
+):
+    model = random_model(**SMALL | case)
+    _, noise = random_batch(model)
+    drawing = model.generate(2, noise=noise, temperature=0.6)
+    for n in range(2):
+        z = 0.6 * noise[:, n].numpy()
+        papers = oracle.generate(numpy_parameters(model), z, model.config.write_size)
+        close(drawing.canvases[:, n], papers.canvases)
+
+
+@cases
+def test_codes_are_those_that_reconstruct_draws_from(case, random_model, random_batch):
+    model = random_model(**SMALL | case)
+    images, noise = random_batch(model)
+    codes = model.codes(images, noise)
+    drawn, again = model.reconstruct(images, noise), model.generate(2, noise=codes)
+    close(again.canvases, drawn.canvases.numpy())
+
 
 class TestReconstruct:
     def test_same_seed_same_drawing(self, model, random_batch):

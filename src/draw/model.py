@@ -1,5 +1,7 @@
 """DRAW as a plain loop under autograd: eqs 1-8 and 13-16, the executable specification."""
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -227,26 +229,34 @@ class DRAW(
         *,
         seed: int = 0,
         noise: Float[Tensor, "glimpses batch latent"] | None = None,
+        temperature: float = 1.0,
     ) -> Trajectory:
         """Draw n new images, and show every step of it (eqs 13-16).
 
         Args:
             n: number of images, at least 1.
             seed: the same seed gives the same images; image i does not depend on n.
-            noise: z_1 .. z_T, standard normal; by default made from the seed.
+            noise: standard normal; by default made from the seed. z_1 .. z_T are it times the
+                temperature.
+            temperature: standard deviation of the prior, the paper's 1; of less, the images are
+                nearer to the likeliest ones and less various.
 
         Raises:
-            ValueError: if n is below 1, or if the noise has another shape.
+            ValueError: if n is below 1, the noise has another shape, or the temperature is
+                negative or not finite.
         """
         if n < 1:
             raise DrawError(f"expected a number of images of at least 1, got {n}")
+        if not 0 <= temperature < math.inf:
+            raise DrawError(f"expected a temperature of at least 0, got {temperature}")
         if noise is None:
             noise = self.noise_for(n, seed)
         check_noise(self.config, self.canvas_0.dtype, noise, n)
+        codes = temperature * noise  # (13)
         if self.kernel.name == "fused":
-            return fused.trajectory(self.config, self, None, noise)
+            return fused.trajectory(self.config, self, None, codes)
         state, canvases, windows = self.initial_state(n), [], []
-        for z in noise:  # (13)
+        for z in codes:
             state, window = self.generate_step(z, state)
             canvases.append(state.canvas)
             windows.append(window)
@@ -265,6 +275,35 @@ class DRAW(
         written, window = self.attention.write(h_dec)
         canvas = state.canvas + written  # (15)
         return state._replace(canvas=canvas, h_dec=h_dec, c_dec=c_dec), window
+
+    @torch.no_grad()
+    def codes(
+        self,
+        images: Float[Tensor, "batch channels rows columns"],
+        noise: Float[Tensor, "glimpses batch latent"] | None = None,
+        *,
+        seed: int = 0,
+    ) -> Float[Tensor, "glimpses batch latent"]:
+        """z_1 .. z_T that `reconstruct` draws given images from (eqs 1-8).
+
+        `generate`, given them as its noise, draws the same.
+
+        Args:
+            images: float, [batch, channels, rows, columns], in [0, 1].
+            noise: as in `forward`; by default made from the seed.
+            seed: the same seed gives the same codes.
+
+        Raises:
+            ValueError: if the images or the noise are not as the model expects them.
+        """
+        if noise is None:
+            noise = self.noise_for(len(images), seed)
+        noise = self._checked_noise(images, noise)
+        state, codes = self.initial_state(len(images)), []
+        for noise_t in noise:
+            state, step = self.step(images, noise_t, state)
+            codes.append(step.mu + step.log_sigma.exp() * noise_t)  # (6)
+        return torch.stack(codes)
 
     @classmethod
     def _load_as_safetensor(  # type: ignore[override]

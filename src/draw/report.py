@@ -1,6 +1,6 @@
 """What a finished run shows: pictures, in the run folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -135,17 +135,24 @@ def glimpses_of(model: Classifier, images: ImageSet, path: Path, n: int = 6) -> 
     return Glimpsed(numbers, labels, answers)
 
 
-def nearest_in_training(
-    samples: Float[Tensor, "samples channels rows columns"], training: ImageSet
-) -> tuple[
-    UInt8[Tensor, "samples channels rows columns"],
-    Int64[Tensor, " samples"],
-    Float[Tensor, " samples"],
-]:
-    """The training image nearest to each sample in L2, its number, and its distance.
+class Nearest(NamedTuple):
+    """The training image nearest to each sample in L2, of those that were looked at."""
 
-    Images are compared as evaluation sees them, some at a time; of those that a view makes, the
-    number is that of the stored image it started from.
+    images: UInt8[Tensor, "samples channels rows columns"]
+    numbers: Int64[Tensor, " samples"]
+    """Of the stored images: where a view makes the images, what each started from."""
+    distances: Float[Tensor, " samples"]
+    """In units of the [0, 1] intensities."""
+    looked_at: int
+    """So many training images."""
+
+
+def nearest_so_far(
+    samples: Float[Tensor, "samples channels rows columns"], training: ImageSet
+) -> Iterator[Nearest]:
+    """The nearest training images among more and more of them, at last among all.
+
+    Images are compared as evaluation sees them, some at a time.
     """
     points = samples.double()
     found = torch.zeros(samples.shape, dtype=torch.uint8)
@@ -159,4 +166,16 @@ def nearest_in_training(
         found[nearer], distances[nearer] = images[indices[nearer]], apart[nearer]
         numbers[nearer] = indices[nearer] + before
         before += len(images)
-    return found, numbers, distances.to(samples.dtype)
+        yield Nearest(found, numbers, distances.to(samples.dtype), before)
+
+
+def nearest_in_training(
+    samples: Float[Tensor, "samples channels rows columns"], training: ImageSet
+) -> tuple[
+    UInt8[Tensor, "samples channels rows columns"],
+    Int64[Tensor, " samples"],
+    Float[Tensor, " samples"],
+]:
+    """The training image nearest to each sample in L2, its number, and its distance."""
+    *_, last = nearest_so_far(samples, training)
+    return last.images, last.numbers, last.distances

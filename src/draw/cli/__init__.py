@@ -14,6 +14,7 @@ from draw.cli.figures import figure
 from draw.cli.giving import export, models
 from draw.cli.measuring import evaluate, info
 from draw.cli.showing import animate, glimpses, reconstruct, sample
+from draw.cli.studio import studio
 from draw.cli.training import run_train, train
 from draw.errors import DrawError, Interrupted
 
@@ -23,6 +24,7 @@ DESCRIPTION = """DRAW (Gregor et al. 2015): train a network that draws images st
   draw sample runs/digits        new images, as a grid
   draw animate runs/digits       the canvas growing, as a GIF
   draw train images --data.path FOLDER --data.size 32 --data.mode colour
+  draw studio                    watch models draw, look and train, in the browser
   draw train cluttered           a classifier that looks where it wants to; draw glimpses shows it
 
 MODEL is a run folder (runs/digits), an exported folder, a name that draw models lists, or
@@ -40,6 +42,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "info": info,
     "export": export,
     "models": models,
+    "studio": studio,
 }
 DATA_VERBS: dict[str, Callable[..., None]] = {
     "list": data_list,

@@ -70,6 +70,16 @@ def load_images(config: DataConfig, split: str, *, progress: bool = True) -> Ima
     return _seen(prepared.read(config.name, split), view_of(config))
 
 
+def at_hand(config: DataConfig) -> bool:
+    """Whether images can be had without a network: prepared already, or stored on this computer."""
+    try:
+        source = open_source(config)
+        entry = known_entry(source, conversion_of(config), cache_root(config))
+    except DataError:
+        return False
+    return source.stamp() != "hub" or (entry is not None and entry.is_dir())
+
+
 def view_of(config: DataConfig) -> View | None:
     """What makes the images that a model sees out of those of a configuration, if anything does."""
     return known_set(config.name).view

@@ -126,7 +126,7 @@ def _draw_curves(
 
     shown = [np.zeros(0)]
     for field, colour in train_colours.items():
-        images, values = _series(metrics, "train", field)
+        images, values = series(metrics, "train", field)
         if np.isfinite(values).any():
             many = len(values) >= 20
             smooth = running_mean(values) if many else values
@@ -139,11 +139,11 @@ def _draw_curves(
     styles = {"validation": ("-", "o", 4.5), "test": ("", "*", 11)}
     for kind, (line, marker, size) in styles.items():
         for field, colour in colours.items():
-            images, values = _series(metrics, kind, field)
+            images, values = series(metrics, kind, field)
             known = values[np.isfinite(values)]
             if len(known):
                 # With training in the legend, its colour says which of the parts this is.
-                told = not names[field] or np.isfinite(_series(metrics, "train", field)[1]).any()
+                told = not names[field] or np.isfinite(series(metrics, "train", field)[1]).any()
                 name = kind if told else f"{names[field]}, {kind}"
                 axes.plot(
                     images, values, color=colour, linestyle=line, marker=marker, markersize=size,
@@ -178,7 +178,7 @@ def _draw_profiles(axes: Any, metrics: Sequence[Mapping[str, Any]], field: str) 
 
     measured = []
     for line in metrics:
-        profile = _numbers(line.get(field) or [])
+        profile = numbers(line.get(field) or [])
         if line.get("kind") == "validation" and np.isfinite(profile).any():
             measured.append((_number(line.get("images_seen")), profile))
     chosen = [measured[k] for k in evenly(len(measured), PROFILES)] if measured else []
@@ -231,15 +231,17 @@ def running_mean(values: Numbers) -> Numbers:
     return mean
 
 
-def _series(metrics: Sequence[Mapping[str, Any]], kind: str, name: str) -> tuple[Numbers, Numbers]:
+def series(metrics: Sequence[Mapping[str, Any]], kind: str, name: str) -> tuple[Numbers, Numbers]:
+    """Images seen and a number, of all lines of one kind; what is missing or not finite is NaN."""
     lines = [line for line in metrics if line.get("kind") == kind]
     return (
-        _numbers([line.get("images_seen") for line in lines]),
-        _numbers([line.get(name) for line in lines]),
+        numbers([line.get("images_seen") for line in lines]),
+        numbers([line.get(name) for line in lines]),
     )
 
 
-def _numbers(values: Sequence[Any]) -> Numbers:
+def numbers(values: Sequence[Any]) -> Numbers:
+    """Numbers of JSON; what is missing or not finite is NaN."""
     return np.array([_number(value) for value in values], dtype=np.float64)
 
 

@@ -1,0 +1,50 @@
+"""draw studio: a local web page that shows what models do."""
+
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from draw.errors import DrawError
+
+MISSING = (
+    "draw studio needs Gradio, which is not installed; install it with: pip install 'draw[studio]' "
+    "(in a checkout: pip install -c constraints.txt -e '.[studio]')"
+)
+
+
+def studio(
+    model: Annotated[Positional[str | None], arg(metavar="MODEL")] = None,
+    runs: Path = Path("runs"),
+    port: int = 7860,
+    host: str = "127.0.0.1",
+    path: Annotated[str | None, arg(name="data.path")] = None,
+    open: bool = True,  # noqa: A002  (the flags are --open and --no-open)
+) -> None:
+    """Open a local web page: watch models draw, look, and train.
+
+    It offers the models that come with the package, those of a folder of runs (also while they
+    train; it only reads), and MODEL if one is given. Nothing leaves this computer.
+
+    Args:
+        model: run folder, exported folder, a name from draw models, or owner/name on the Hub.
+        runs: folder of run folders.
+        port: to listen on; 0 for any that is free.
+        host: address to listen on; by default nobody but this computer reaches it.
+        path: folder with the images of models whose own are not on this computer, such as MNIST's.
+        open: open the page in the browser.
+    """
+    import importlib.util
+    import os
+
+    if importlib.util.find_spec("gradio") is None:
+        raise DrawError(MISSING)
+    if not 0 <= port <= 65535:
+        raise DrawError(f"expected --port from 0 to 65535, got {port}")
+    # Read when Gradio and the Hub's library are imported: no word to anybody about this use.
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
+
+    from draw.studio.server import serve
+
+    serve(model, runs, host, port, open, path)

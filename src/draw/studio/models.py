@@ -1,0 +1,201 @@
+"""The models that the page offers, and those of them that are in memory."""
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from draw.checkpoint import RUN_FILE, LoadedModel, checkpoints, load_model, read_run_file
+from draw.config import ConvnetConfig, DRAWConfig, ModelConfig, model_config
+from draw.data.load import at_hand
+from draw.errors import DrawError
+from draw.files import read_json
+from draw.pretrained import shipped
+from draw.studio.folders import inside, run_folders
+
+MOST_IN_MEMORY = 3
+NOTHING = (
+    "There is no model yet. Train one in a terminal (draw train digits takes a minute and needs no "
+    "network), then load this page again; or start the studio with a model or with the folder of "
+    "your runs: draw studio MODEL, draw studio --runs FOLDER"
+)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model that can be chosen."""
+
+    name: str
+    """What the page calls it, and all that ever comes back from there."""
+    source: str
+    """What `load_model` takes."""
+    config: ModelConfig
+    weights: Path | None
+    """The file whose time tells newer weights of a run in training; None for the Hub."""
+
+    @property
+    def draws(self) -> bool:
+        """It draws; otherwise it classifies."""
+        return isinstance(self.config, DRAWConfig)
+
+
+class Catalogue:
+    """The models on offer: one given by name, those of the package, those of a folder of runs.
+
+    Args:
+        model: a run folder, an exported folder, a name of `draw.pretrained.shipped` or of the Hub.
+        runs: a folder of run folders.
+    """
+
+    def __init__(self, model: str | None, runs: Path) -> None:
+        self.model, self.runs = model, runs
+        if model is not None:
+            self._given = _given(model)
+
+    def choices(self) -> dict[str, Choice]:
+        """All of them by name, the given one first; what cannot be read is left out."""
+        found: list[Choice | None] = [self._given] if self.model is not None else []
+        found += [_exported(name, folder) for name, folder in shipped().items()]
+        found += [_of_run(name, folder) for name, folder in run_folders(self.runs).items()]
+        named: dict[str, Choice] = {}
+        for choice in found:
+            if choice is not None:
+                named.setdefault(choice.name, choice)
+        return named
+
+    def names(self, *, draws: bool) -> list[str]:
+        """Names of the models that draw, or of those that classify."""
+        return [name for name, choice in self.choices().items() if choice.draws == draws]
+
+    def __getitem__(self, name: str | None) -> Choice:
+        """A model by the name that `choices` gave it.
+
+        Raises:
+            DrawError: if there is no such model, or no longer.
+        """
+        choices = self.choices()
+        if name is None or name not in choices:
+            raise DrawError(
+                f"expected one of the models {', '.join(choices)}, got {name!r}; it may have been "
+                "deleted: load the page again for the models there are"
+                if choices
+                else NOTHING
+            )
+        return choices[name]
+
+
+def _given(name: str) -> Choice:
+    folder = Path(name)
+    choice = _of_run(name, folder) if (folder / RUN_FILE).exists() else None
+    if choice is None and folder.is_dir():
+        choice = _exported(name, folder)
+    if choice is None and name in shipped():
+        choice = _exported(name, shipped()[name])
+    if choice is None:
+        loaded = load_model(name)  # on the Hub, or an error that says what was expected
+        choice = Choice(name, name, loaded.model.config, None)
+    return choice
+
+
+def _exported(name: str, folder: Path) -> Choice | None:
+    try:
+        values = read_json(folder / "config.json")
+        weights = folder / "model.safetensors"
+        values.pop("data", None)
+        return _usable(Choice(name, str(folder), model_config(values), weights))
+    except (DrawError, ValueError, TypeError, OSError):
+        return None
+
+
+def _of_run(name: str, folder: Path) -> Choice | None:
+    best = folder / "best" / "model.safetensors"
+    try:
+        found = [best] if best.exists() else checkpoints(folder)
+        if not found:
+            return None
+        weights = inside(folder, *found[-1].relative_to(folder).parts)
+        return _usable(Choice(name, str(folder), read_run_file(folder).model, weights))
+    except (DrawError, ValueError, OSError):
+        return None
+
+
+def _usable(choice: Choice) -> Choice | None:
+    """The choice, unless it is a network without a window, of which there is nothing to watch."""
+    return None if isinstance(choice.config, ConvnetConfig) else choice
+
+
+class Shelf:
+    """The models in memory: the few used last, each for one thread at a time.
+
+    A run in training whose weights have changed is loaded anew.
+
+    Args:
+        catalogue: where they come from.
+        most: how many stay in memory.
+        data_path: where the images of those models are whose own are not on this computer.
+    """
+
+    def __init__(
+        self, catalogue: Catalogue, most: int = MOST_IN_MEMORY, data_path: str | None = None
+    ) -> None:
+        self.catalogue, self.most, self.data_path = catalogue, most, data_path
+        self._held: OrderedDict[str, tuple[int, LoadedModel, threading.Lock]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def use(self, name: str | None) -> Iterator[LoadedModel]:
+        """A model by its name in the catalogue; others wait until it is given back.
+
+        Raises:
+            DrawError: if there is no such model, or it cannot be loaded.
+        """
+        choice = self.catalogue[name]
+        stamp = _stamp(choice.weights)
+        with self._lock:
+            held = self._held.get(choice.name)
+            if held is None or held[0] != stamp:
+                held = stamp, _load(choice, self.data_path), threading.Lock()
+                self._held[choice.name] = held
+            self._held.move_to_end(choice.name)
+            while len(self._held) > self.most:
+                self._held.popitem(last=False)
+        with held[2]:
+            yield held[1]
+
+
+def _stamp(weights: Path | None) -> int:
+    try:
+        return 0 if weights is None else weights.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _load(choice: Choice, data_path: str | None) -> LoadedModel:
+    try:
+        loaded = load_model(choice.source)
+    except (OSError, RuntimeError, json.JSONDecodeError) as error:
+        raise DrawError(f"{choice.name} cannot be loaded: {error}") from error
+    if data_path is not None and loaded.data is not None and not at_hand(loaded.data):
+        loaded = replace(loaded, data=replace(loaded.data, path=data_path))
+    loaded.model.requires_grad_(False)
+    loaded.model.to(torch.accelerator.current_accelerator() or torch.device("cpu"))
+    return loaded
+
+
+def describe(loaded: LoadedModel) -> str:
+    """What a model is, in a line."""
+    config = loaded.model.config
+    colour = "colour" if config.channels == 3 else "grey"
+    size = f"{config.rows}×{config.columns} pixels, {colour}"
+    parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
+    weight = f"{parameters / 1e6:.1f} million weights"
+    data = f", learned from {loaded.data.name}" if loaded.data is not None else ""
+    if isinstance(config, DRAWConfig):
+        return f"{size}, in {config.glimpses} steps{data}; {weight}"
+    glimpses = getattr(config, "glimpses", 0)
+    return f"{size}, {glimpses} glimpses{data}; {weight}"

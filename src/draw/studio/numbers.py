@@ -1,0 +1,33 @@
+"""Numbers from a form, which may be missing, not numbers, or out of range."""
+
+import math
+from typing import Any
+
+from draw.errors import DrawError
+
+
+def real(name: str, value: Any, least: float, most: float) -> float:
+    """A number within bounds.
+
+    Raises:
+        DrawError: if it is something else, with what was expected.
+    """
+    expected = f"expected {name} to be a number from {least:g} to {most:g}"
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
+        got = "nothing" if value is None else repr(value)
+        raise DrawError(f"{expected}, got {got}; type a number")
+    if not least <= value <= most:
+        raise DrawError(f"{expected}, got {value:g}; type one in between")
+    return float(value)
+
+
+def whole(name: str, value: Any, least: int, most: int) -> int:
+    """A whole number within bounds.
+
+    Raises:
+        DrawError: if it is something else, with what was expected.
+    """
+    number = real(name, value, float(least), float(most))
+    if number != int(number):
+        raise DrawError(f"expected {name} to be a whole number, got {number:g}; leave out the rest")
+    return int(number)

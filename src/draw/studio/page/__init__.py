@@ -1,0 +1,1 @@
+"""The page, laid out with Gradio; one file a tab."""

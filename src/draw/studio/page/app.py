@@ -1,0 +1,133 @@
+"""The whole page: a title, the tabs, and what happens when it is loaded."""
+
+from typing import Any
+
+import gradio as gr
+
+from draw.studio.folders import run_folders
+from draw.studio.page import classify, explore, generate, parts, reconstruct, runs
+from draw.studio.page.parts import Studio
+
+FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
+MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
+TITLE = """<header class="ds-title">
+<svg viewBox="0 0 32 32" aria-hidden="true"><rect x="2" y="2" width="28" height="28" rx="6"/>
+<path d="M10 22c1-8 3-12 6-12s-1 9 2 9 3-3 4-6"/>
+<rect class="w" x="13" y="6" width="12" height="12"/></svg>
+<div><h1>draw studio</h1><p>Watch a neural network draw, one patch at a time</p></div></header>"""
+
+
+def theme() -> gr.themes.Base:
+    """Quiet and neutral with one accent, in fonts of the computer."""
+    accent = gr.themes.Color(
+        "#eef2ff", "#e0e7ff", "#c7d2fe", "#a5b4fc", "#818cf8", "#4f5fd9", "#4350c4", "#3842a5",
+        "#2f3785", "#262c68", "#171b42",
+    )  # fmt: skip
+    return gr.themes.Base(
+        primary_hue=accent,
+        secondary_hue=accent,
+        neutral_hue=gr.themes.colors.slate,
+        font=FONTS,
+        font_mono=MONO,
+        radius_size=gr.themes.sizes.radius_md,
+    ).set(
+        body_background_fill="#f7f7f5",
+        body_background_fill_dark="#14151a",
+        body_text_color="#1d2129",
+        body_text_color_dark="#e7e8ec",
+        body_text_color_subdued="#565d6b",
+        body_text_color_subdued_dark="#a6adba",
+        block_background_fill="#ffffff",
+        block_background_fill_dark="#1c1e25",
+        block_border_color="#e3e4e0",
+        block_border_color_dark="#30333d",
+        block_label_text_color="#3a4150",
+        block_label_text_color_dark="#c6cbd6",
+        block_title_text_color="#2b3140",
+        block_title_text_color_dark="#d6dae2",
+        block_info_text_color="#5b6270",
+        block_info_text_color_dark="#a6adba",
+        block_shadow="none",
+        input_border_width="1px",
+        button_border_width="1px",
+        button_primary_border_color="#4350c4",
+        button_primary_border_color_dark="#5766e0",
+        input_background_fill="#ffffff",
+        input_background_fill_dark="#14151a",
+        input_border_color="#cfd2d8",
+        input_border_color_dark="#3d414d",
+        button_primary_background_fill="#4350c4",
+        button_primary_background_fill_hover="#3842a5",
+        button_primary_background_fill_dark="#5766e0",
+        button_primary_background_fill_hover_dark="#4350c4",
+        button_primary_text_color="#ffffff",
+        button_primary_text_color_dark="#ffffff",
+        button_secondary_background_fill="#ffffff",
+        button_secondary_background_fill_dark="#262932",
+        button_secondary_border_color="#cfd2d8",
+        button_secondary_border_color_dark="#3d414d",
+        slider_color="#4f5fd9",
+        slider_color_dark="#818cf8",
+    )
+
+
+def build(studio: Studio) -> gr.Blocks:
+    """The page; every event of it is private to it."""
+    page: gr.Blocks
+    with gr.Blocks(title="draw studio", analytics_enabled=False, fill_width=True) as page:
+        gr.HTML(TITLE, apply_default_css=False)
+        with gr.Tabs(elem_classes=["ds-tabs"]):
+            with gr.Tab("Generate"):
+                generating = generate.build(studio)
+            with gr.Tab("Reconstruct"):
+                reconstructing = reconstruct.build(studio)
+            with gr.Tab("Explore"):
+                exploring = explore.build(studio)
+            with gr.Tab("Classify"):
+                classifying = classify.build(studio)
+            with gr.Tab("Runs") as runs_tab:
+                chosen_runs = runs.build(studio)
+        gr.HTML(
+            "<p>Everything is computed on this computer; nothing leaves it. To give a model away, "
+            "run <code>draw export MODEL --to FOLDER</code> in a terminal: weights, pictures and a "
+            "model card, ready for the Hub; with <code>--onnx</code> the generator as ONNX.</p>",
+            elem_classes=["ds-foot"],
+        )
+        _one_model(studio, [generating, reconstructing, exploring])
+        classifier, about = classifying
+        classifier.change(
+            lambda name: parts.about(studio, name), classifier, about, show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
+
+        def load(*chosen: str | None) -> list[Any]:
+            drawing = [parts.refreshed(studio, name, draws=True) for name in chosen[:3]]
+            return [
+                *drawing,
+                parts.refreshed(studio, chosen[3], draws=False),
+                *runs.refreshed(studio, chosen[4], chosen[5]),
+            ]
+
+        lists = [generating[0], reconstructing[0], exploring[0], classifier, *chosen_runs]
+        page.load(parts.told(load), lists, lists, show_progress="hidden", api_visibility="private")
+        runs_tab.select(
+            lambda one, other: runs.refreshed(studio, one, other), list(chosen_runs),
+            list(chosen_runs), show_progress="hidden", api_visibility="private",
+        )  # fmt: skip
+    return page
+
+
+def _one_model(studio: Studio, choices: list[tuple[gr.Dropdown, gr.Markdown]]) -> None:
+    """A model chosen in one tab is chosen in all of them."""
+    for number, (model, about) in enumerate(choices):
+        others = [other for k, (other, _) in enumerate(choices) if k != number]
+        model.input(None, model, others, js="(name) => [name, name]", api_visibility="private")
+        model.change(
+            lambda name: parts.about(studio, name), model, about, show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
+
+
+def nothing_at_hand(studio: Studio) -> bool:
+    """There is neither a model nor a run to show."""
+    return not studio.catalogue.choices() and not run_folders(studio.runs)

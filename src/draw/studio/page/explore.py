@@ -1,0 +1,149 @@
+"""The tab Explore: between two images, one step's code, nearest training images."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from draw.studio import exploring
+from draw.studio.generating import LARGEST_SEED
+from draw.studio.images import MOST_EXAMPLES
+from draw.studio.numbers import whole
+from draw.studio.page import parts
+from draw.studio.page.parts import Studio
+
+SEEDS, IMAGES = "Two seeds", "Two test images"
+
+
+def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
+    """Lay out the tab, and return its choice of model and the line about it."""
+    parts.lead(
+        "Every drawing is told by a list of codes, one for each step. Here you can move between "
+        "two such lists, exchange a single code, and see whether a drawing was merely remembered."
+    )
+    with gr.Row(elem_classes=["ds-with-about"]):
+        model, about = parts.model_choice(studio, draws=True, label="Model")
+    with gr.Tabs(elem_classes=["ds-inner"]):
+        with gr.Tab("Between two"):
+            _between(studio, model)
+        with gr.Tab("One step"):
+            _one_step(studio, model)
+        with gr.Tab("Nearest in training"):
+            _nearest(studio, model)
+    return model, about
+
+
+def _columns() -> Any:
+    return gr.Row(elem_classes=["ds-columns"])
+
+
+def _between(studio: Studio, model: gr.Dropdown) -> None:
+    with _columns():
+        with gr.Column(scale=1, min_width=280, elem_classes=["ds-side"]):
+            kind = gr.Radio([SEEDS, IMAGES], value=SEEDS, label="Between")
+            with gr.Row():
+                first = gr.Number(1, label="From", min_width=100)
+                second = gr.Number(2, label="To", min_width=100)
+            go = gr.Button("Interpolate", variant="primary", elem_id="between-go")
+        with gr.Column(scale=3, min_width=300, elem_classes=["ds-main"]):
+            gr.HTML(
+                "<p>The codes of all steps are turned from one drawing's to the other's. Of test "
+                "images they are what the network tells itself on looking at them.</p>",
+                elem_classes=["ds-hint"],
+            )
+            player = parts.player("between-player")
+
+    def make(name: str | None, which: str, start: Any, end: Any) -> str:
+        if which == IMAGES:
+            a, b = (whole("the number of a test image", n, 1, MOST_EXAMPLES) for n in (start, end))
+            return exploring.interpolate_images(studio.shelf, name, a, b).to_json()
+        a, b = (whole("the seed", seed, 0, LARGEST_SEED) for seed in (start, end))
+        return exploring.interpolate_seeds(studio.shelf, name, a, b).to_json()
+
+    go.click(
+        parts.told(make), [model, kind, first, second], player, concurrency_id="model",
+        concurrency_limit=parts.AT_ONCE, show_progress="hidden", api_visibility="private",
+    )  # fmt: skip
+
+
+def _one_step(studio: Studio, model: gr.Dropdown) -> None:
+    with _columns():
+        with gr.Column(scale=1, min_width=280, elem_classes=["ds-side"]):
+            seed = gr.Number(1, label="Seed of the drawing")
+            step = gr.Number(5, label="Step whose code is exchanged")
+            other = gr.Number(2, label="Seed of the new code")
+            go = gr.Button("Exchange", variant="primary", elem_id="step-go")
+        with gr.Column(scale=3, min_width=300, elem_classes=["ds-main"]):
+            gr.HTML(
+                "<p>All other codes stay. The bars show how much the finished drawing changes for "
+                "each step exchanged alone: early steps place, late ones refine.</p>",
+                elem_classes=["ds-hint"],
+            )
+            player = parts.player("step-player")
+            bars = parts.chart("step-bars")
+
+    def make(name: str | None, of: Any, which: Any, new: Any) -> tuple[str, str]:
+        drawing = whole("the seed of the drawing", of, 0, LARGEST_SEED)
+        number = whole("the step", which, 1, 100_000)
+        code = whole("the seed of the new code", new, 0, LARGEST_SEED)
+        changed = exploring.change_step(studio.shelf, name, drawing, number, code)
+        percent = [round(100 * share, 2) for share in changed.differences]
+        line = {"run": "change", "kind": "bars", "colour": 0, "y": percent}
+        line["x"] = list(range(1, len(percent) + 1))
+        panel = {
+            "title": "Change of the finished drawing", "unit": "% of full brightness",
+            "across": "step exchanged", "limits": [0, max(percent) or 1], "lines": [line],
+        }  # fmt: skip
+        return changed.show.to_json(), json.dumps({"runs": [], "panels": [panel]})
+
+    go.click(
+        parts.told(make), [model, seed, step, other], [player, bars], concurrency_id="model",
+        concurrency_limit=parts.AT_ONCE, show_progress="hidden", api_visibility="private",
+    )  # fmt: skip
+
+
+def _nearest(studio: Studio, model: gr.Dropdown) -> None:
+    with _columns():
+        with gr.Column(scale=1, min_width=280, elem_classes=["ds-side"]):
+            seed = gr.Number(1, label="Seed of the drawings")
+            with gr.Row():
+                go = gr.Button("Search", variant="primary", elem_id="nearest-go")
+                stop = gr.Button("Stop", visible=False, elem_id="nearest-stop")
+        with gr.Column(scale=3, min_width=300, elem_classes=["ds-main"]):
+            gr.HTML(
+                "<p>A model that had learned its images by heart would draw them again. So each "
+                "drawing is compared with all training images, pixel by pixel (L2).</p>",
+                elem_classes=["ds-hint"],
+            )
+            status = gr.Markdown("", elem_classes=["ds-status"], elem_id="nearest-status")
+            found = gr.HTML("", elem_id="nearest-found", elem_classes=["ds"])
+
+    def make(name: str | None, of: Any) -> Iterator[Any]:
+        number = whole("the seed", of, 0, LARGEST_SEED)
+        yield gr.skip(), "Getting the training images …", gr.update(visible=True)
+        for each in exploring.neighbours(studio.shelf, name, number):
+            done = each.looked_at >= each.total
+            words = f"Compared with {each.looked_at:,} of {each.total:,} training images"
+            yield _pairs(each), words + ("." if done else " …"), gr.update(visible=not done)
+
+    running = go.click(
+        parts.told(make), [model, seed], [found, status, stop], concurrency_id="search",
+        concurrency_limit=1, show_progress="hidden", api_visibility="private",
+    )  # fmt: skip
+    parts.ended(running, stop, status)
+
+
+def _pairs(found: exploring.Neighbours) -> str:
+    """Samples above the training images that are nearest to them."""
+    pairs = "".join(
+        f'<li><img src="{sample}" alt="Drawing {k}"><img src="{nearest}" alt="Training image '
+        f'{number + 1}"><span>no. {number + 1:,}, distance {distance:.1f}</span></li>'
+        for k, (sample, nearest, number, distance) in enumerate(
+            zip(found.samples, found.nearest, found.numbers, found.distances, strict=True), 1
+        )
+    )
+    return (
+        f'<figure class="ds-pairs"><ol>{pairs}</ol><figcaption>Above each drawing, below the '
+        "training image nearest to it; a distance of 0 would be a copy.</figcaption></figure>"
+    )

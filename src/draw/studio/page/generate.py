@@ -1,0 +1,75 @@
+"""The tab Generate: new images, drawn step by step."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import gradio as gr
+
+from draw.studio import generating
+from draw.studio.generating import Request
+from draw.studio.page import parts
+from draw.studio.page.parts import Studio
+from draw.studio.saving import Format, save_drawings
+
+
+def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
+    """Lay out the tab, and return its choice of model and the line about it."""
+    parts.lead(
+        "From noise alone the network draws an image, a patch at a time. The red frame is the "
+        "window through which it writes."
+    )
+    with gr.Row(elem_classes=["ds-columns"]):
+        with gr.Column(scale=1, min_width=280, elem_classes=["ds-side"]):
+            model, about = parts.model_choice(studio, draws=True, label="Model")
+            number = gr.Slider(
+                1, generating.MOST_IMAGES, value=16, step=1, label="Number of images"
+            )
+            with gr.Row(elem_classes=["ds-with-dice"]):
+                seed = gr.Number(1, label="Seed", info="The same seed gives the same images")
+                dice = gr.Button("Another", size="sm", min_width=88)
+            temperature = gr.Slider(
+                0, generating.MOST_HEAT, value=1, step=0.05, label="Temperature",
+                info="How far from average: 1 as learned, below it tamer, above it wilder",
+            )  # fmt: skip
+            with gr.Row():
+                draw = gr.Button("Draw", variant="primary", elem_id="generate-draw")
+                stop = gr.Button("Stop", elem_id="generate-stop", visible=False)
+        with gr.Column(scale=3, min_width=300, elem_classes=["ds-main"]):
+            status = gr.Markdown(
+                "Press *Draw*.", elem_classes=["ds-status"], elem_id="generate-status"
+            )
+            player = parts.player("generate-player")
+            shown = gr.State(None)
+            buttons, file = parts.save_row(
+                {"png": "PNG", "strip": "Steps", "gif": "GIF", "webp": "WebP", "mp4": "MP4"}
+            )
+
+    def make(*fields: Any) -> Iterator[Any]:
+        asked = generating.request(*fields)
+        yield gr.skip(), gr.skip(), f"Drawing 1 of {asked.n} …", gr.update(visible=True)
+        for show in generating.generate(studio.shelf, asked):
+            done = sum(part["count"] for part in show.parts)
+            words = f"{done} of {asked.n} drawn …" if done < asked.n else _finished(asked)
+            yield show.to_json(), asked, words, gr.update(visible=done < asked.n)
+
+    running = gr.on(
+        [draw.click, seed.submit],
+        parts.told(make), [model, number, seed, temperature], [player, shown, status, stop],
+        concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
+        api_visibility="private",
+    )  # fmt: skip
+    parts.ended(running, stop, status)
+    dice.click(None, None, seed, js=parts.DICE, api_visibility="private")
+
+    def save(asked: Request, kind: str) -> Path:
+        drawn, size = generating.trajectory(studio.shelf, asked)
+        return save_drawings(drawn, size, generating.described(asked), cast(Format, kind))
+
+    parts.connect_saving(buttons, file, shown, save)
+    return model, about
+
+
+def _finished(asked: Request) -> str:
+    images = "1 image" if asked.n == 1 else f"{asked.n} images"
+    return f"{images} by {asked.model}, seed {asked.seed}, temperature {asked.temperature:g}"

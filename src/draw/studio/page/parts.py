@@ -1,0 +1,182 @@
+"""What the tabs share: the components made for the studio, and how mishaps are told."""
+
+import functools
+import inspect
+import logging
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from draw.errors import DrawError
+from draw.studio.models import NOTHING, Catalogue, Shelf, describe
+
+logger = logging.getLogger("draw")
+
+ASSETS = Path(__file__).parents[1] / "assets"
+SCRIPTS = ("player.js", "pad.js", "chart.js")
+AT_ONCE = 2
+"""Computations at a time, over all visitors; the others wait in the queue."""
+DOWNLOAD = """(file) => {
+    if (!file) return;
+    const link = document.createElement("a");
+    link.href = file.url;
+    link.download = file.orig_name || "";
+    link.click();
+}"""
+DICE = "() => Math.floor(Math.random() * 100000)"
+
+
+@dataclass(frozen=True)
+class Studio:
+    """What every tab works on."""
+
+    catalogue: Catalogue
+    shelf: Shelf
+    runs: Path
+
+
+def head() -> str:
+    """Styles and scripts, in the page itself: nothing is fetched from anywhere."""
+    styles = (ASSETS / "studio.css").read_text()
+    scripts = "\n".join(f"<script>\n{(ASSETS / name).read_text()}</script>" for name in SCRIPTS)
+    return f"<style>\n{styles}</style>\n{scripts}"
+
+
+def player(name: str) -> gr.HTML:
+    """Plays what `draw.studio.player.Show` describes."""
+    return _own("player", name)
+
+
+def pad(name: str) -> gr.HTML:
+    """A page to draw on; its value is a PNG as a data address, empty if nothing was drawn."""
+    return _own("pad", name)
+
+
+def chart(name: str) -> gr.HTML:
+    """Curves, as `draw.studio.watching.panels` describes them."""
+    return _own("chart", name)
+
+
+def _own(kind: str, name: str) -> gr.HTML:
+    return gr.HTML(
+        "",
+        html_template="",
+        js_on_load=f"DrawStudio.{kind}(element, props, watch);",
+        apply_default_css=False,
+        elem_id=name,
+        elem_classes=["ds", f"ds-holds-{kind}"],
+    )
+
+
+def told(action: Callable[..., Any]) -> Callable[..., Any]:
+    """The action, its mistakes and mishaps as messages in the page; the server goes on."""
+    if inspect.isgeneratorfunction(action):
+
+        @functools.wraps(action)
+        def stepping(*arguments: Any) -> Iterator[Any]:
+            try:
+                yield from action(*arguments)
+            except Exception as error:
+                raise _message(error) from error
+
+        return stepping
+
+    @functools.wraps(action)
+    def acting(*arguments: Any) -> Any:
+        try:
+            return action(*arguments)
+        except Exception as error:
+            raise _message(error) from error
+
+    return acting
+
+
+def _message(error: Exception) -> gr.Error:
+    if isinstance(error, gr.Error):
+        return error
+    if isinstance(error, DrawError):
+        words = re.sub("^expected", "Expected", str(error))
+        return gr.Error(
+            words, title="That did not work", duration=20,
+            print_exception=False,
+        )  # fmt: skip
+    if isinstance(error, OSError):
+        return gr.Error(
+            f"A file could not be read or written: {error.strerror or error}",
+            title="That did not work", duration=20, print_exception=False,
+        )  # fmt: skip
+    logger.exception("the studio met an error it did not expect", exc_info=error)
+    return gr.Error(
+        f"Something unexpected happened ({type(error).__name__}). The studio goes on; its terminal "
+        "has the details",
+        title="That did not work", duration=20, print_exception=False,
+    )  # fmt: skip
+
+
+def lead(text: str) -> gr.HTML:
+    """The sentence under a tab's name."""
+    return gr.HTML(f"<p>{text}</p>", elem_classes=["ds-lead"])
+
+
+def model_choice(studio: Studio, *, draws: bool, label: str) -> tuple[gr.Dropdown, gr.Markdown]:
+    """A list of models and a line about the one that is chosen."""
+    names = studio.catalogue.names(draws=draws)
+    chosen = gr.Dropdown(names, value=names[0] if names else None, label=label, filterable=False)
+    return chosen, gr.Markdown(
+        about(studio, names[0] if names else None), elem_classes=["ds-about"]
+    )
+
+
+def about(studio: Studio, name: str | None) -> str:
+    """A line about a model."""
+    if name is None:
+        return NOTHING
+    try:
+        with studio.shelf.use(name) as loaded:
+            return describe(loaded)
+    except (DrawError, OSError) as error:
+        return str(error)
+
+
+def refreshed(studio: Studio, chosen: str | None, *, draws: bool) -> Any:
+    """The list of models as it is now, with the same one chosen if it is still there."""
+    names = studio.catalogue.names(draws=draws)
+    value = chosen if chosen in names else (names[0] if names else None)
+    return gr.update(choices=names, value=value)
+
+
+def save_row(kinds: dict[str, str]) -> tuple[dict[str, gr.Button], gr.File]:
+    """Buttons for files, and where these go."""
+    with gr.Row(elem_classes=["ds-save"]):
+        gr.HTML("<span>Save as</span>", elem_classes=["ds-save-words"])
+        buttons = {kind: gr.Button(words, size="sm", min_width=64) for kind, words in kinds.items()}
+    return buttons, gr.File(visible="hidden", label="Saved file", interactive=False)
+
+
+def connect_saving(
+    buttons: dict[str, gr.Button], file: gr.File, state: gr.State, save: Callable[[Any, str], Path]
+) -> None:
+    """Have each button make its file of what is shown, and the browser download it."""
+    for kind, button in buttons.items():
+
+        def make(shown: Any, kind: str = kind) -> str:
+            if shown is None:
+                raise DrawError("there is nothing to save yet; make a drawing first")
+            return str(save(shown, kind))
+
+        button.click(
+            told(make), state, file, concurrency_id="model", concurrency_limit=AT_ONCE,
+            api_visibility="private",
+        ).success(None, file, None, js=DOWNLOAD, api_visibility="private")  # fmt: skip
+
+
+def ended(running: Any, stop: gr.Button, status: gr.Markdown) -> None:
+    """What happens when a computation fails or is stopped: its button goes, a word stays."""
+    # Gradio counts what is cancelled as failed too: both leave the same words.
+    words = (gr.update(visible=False), "Stopped; what there was by then stays.")
+    running.failure(lambda: words, None, [stop, status], api_visibility="private")
+    stop.click(lambda: words, None, [stop, status], cancels=[running], api_visibility="private")

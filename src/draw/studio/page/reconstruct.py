@@ -1,0 +1,64 @@
+"""The tab Reconstruct: how a given image is drawn, and what it costs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import gradio as gr
+
+from draw.studio.generating import LARGEST_SEED
+from draw.studio.numbers import whole
+from draw.studio.page import parts
+from draw.studio.page.parts import Studio
+from draw.studio.page.sources import Sources, chosen
+from draw.studio.reconstructing import Reconstruction, reconstruct, told
+from draw.studio.saving import Format, save_reconstruction
+
+
+def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
+    """Lay out the tab, and return its choice of model and the line about it."""
+    parts.lead(
+        "The network looks at an image through a reading window (green), tells itself a few "
+        "numbers, and draws it again through a writing window (red), step by step."
+    )
+    with gr.Row(elem_classes=["ds-columns"]):
+        with gr.Column(scale=1, min_width=280, elem_classes=["ds-side"]):
+            model, about = parts.model_choice(studio, draws=True, label="Model")
+            sources = Sources("reconstruct", centring="Centre and scale it as MNIST's digits are")
+            seed = gr.Number(0, label="Seed", info="Of the noise in what it tells itself")
+            with gr.Row():
+                go = gr.Button("Reconstruct", variant="primary", elem_id="reconstruct-go")
+                stop = gr.Button("Stop", visible=False, elem_id="reconstruct-stop")
+        with gr.Column(scale=3, min_width=300, elem_classes=["ds-main"]):
+            status = gr.Markdown(
+                "Choose an image and press *Reconstruct*.", elem_classes=["ds-status"],
+                elem_id="reconstruct-status",
+            )  # fmt: skip
+            player = parts.player("reconstruct-player")
+            cost = gr.Markdown("", elem_classes=["ds-told"])
+            shown = gr.State(None)
+            buttons, file = parts.save_row(
+                {"strip": "PNG", "gif": "GIF", "webp": "WebP", "mp4": "MP4"}
+            )
+
+    def make(name: str | None, noise: Any, *fields: Any) -> Iterator[Any]:
+        yield gr.skip(), gr.skip(), "Looking …", gr.skip(), gr.update(visible=True)
+        which = whole("the seed", noise, 0, LARGEST_SEED)
+        image = chosen(studio.shelf, name, None, *fields)
+        made = reconstruct(studio.shelf, name, image.pixels, which)
+        yield made.show.to_json(), made, image.words, told(made), gr.update(visible=False)
+
+    running = go.click(
+        parts.told(make), [model, seed, *sources.fields], [player, shown, status, cost, stop],
+        concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
+        api_visibility="private",
+    )  # fmt: skip
+    parts.ended(running, stop, status)
+
+    def save(made: Reconstruction, kind: str) -> Path:
+        return save_reconstruction(
+            made.image, made.trajectory, made.window_sizes, "reconstruction", cast(Format, kind)
+        )
+
+    parts.connect_saving(buttons, file, shown, save)
+    return model, about

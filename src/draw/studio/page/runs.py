@@ -1,0 +1,146 @@
+"""The tab Runs: curves, samples and settings of runs, also of those in training."""
+
+import html
+import json
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from draw.errors import DrawError
+from draw.studio import watching
+from draw.studio.folders import run_folders
+from draw.studio.page import parts
+from draw.studio.page.parts import Studio
+from draw.studio.player import picture_address
+from draw.studio.watching import Run
+
+SECONDS = 3
+"""Between looks at a run that is followed."""
+NOBODY = "none"
+
+
+def build(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown]:
+    """Lay out the tab, and return its two lists of runs."""
+    parts.lead(
+        "What the training runs of a folder have come to. Folders are only read: following a run "
+        "does not touch it."
+    )
+    names = list(run_folders(studio.runs))
+    with gr.Row(elem_classes=["ds-choose-runs"]):
+        first = gr.Dropdown(names, value=names[0] if names else None, label="Run", filterable=False)
+        second = gr.Dropdown([NOBODY, *names], value=NOBODY, label="Compare with", filterable=False)
+        follow = gr.Checkbox(True, label="Follow while it trains", min_width=180)
+    status = gr.HTML("", elem_id="runs-facts", elem_classes=["ds"])
+    curves = parts.chart("runs-curves")
+    with gr.Row(elem_classes=["ds-columns"]):
+        with gr.Column(scale=1, min_width=300):
+            picture = gr.HTML("", elem_id="runs-picture", elem_classes=["ds"])
+        with gr.Column(scale=1, min_width=300):
+            settings = gr.HTML("", elem_id="runs-settings", elem_classes=["ds"])
+    seen = gr.State(None)
+    outputs = [status, curves, picture, settings, seen]
+
+    def show(name: str | None, other: str | None) -> tuple[Any, ...]:
+        if name is None:
+            return _empty(studio), "", "", "", None
+        stamps = _stamps(studio, name, other)
+        runs = [watching.read(studio.runs, name)]
+        if other and other != NOBODY and other != name:
+            runs.append(watching.read(studio.runs, other))
+        if runs[0].draws != runs[-1].draws:
+            gr.Info(f"{other} learns something else than {name}: only {name} is shown as curves")
+        data = {"runs": [run.name for run in runs], "panels": watching.panels(runs)}
+        samples = "".join(map(_picture, runs))
+        return (
+            "".join(map(_facts, runs)), json.dumps(data),
+            f'<div class="ds-samples">{samples}</div>', _settings(runs), stamps,
+        )  # fmt: skip
+
+    def look(name: str | None, other: str | None, following: bool, before: Any) -> tuple[Any, ...]:
+        if not following or name is None or _stamps(studio, name, other) == before:
+            return tuple(gr.skip() for _ in outputs)
+        try:
+            return show(name, other)
+        except DrawError as error:
+            note = f'<p class="ds-notice" role="status">{html.escape(str(error))}</p>'
+            return note, "", "", "", _stamps(studio, name, other)
+
+    for choice in (first, second):
+        choice.change(
+            parts.told(show), [first, second], outputs, show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
+    timer = gr.Timer(SECONDS)
+    timer.tick(
+        look, [first, second, follow, seen], outputs, show_progress="hidden",
+        api_visibility="private",
+    )  # fmt: skip
+    return first, second
+
+
+def refreshed(studio: Studio, first: str | None, second: str | None) -> tuple[Any, Any]:
+    """The lists of runs as they are now."""
+    names = list(run_folders(studio.runs))
+    one = first if first in names else (names[0] if names else None)
+    other = second if second in names else NOBODY
+    return gr.update(choices=names, value=one), gr.update(choices=[NOBODY, *names], value=other)
+
+
+def _stamps(studio: Studio, *names: str | None) -> list[tuple[int, ...]]:
+    return [watching.stamp(studio.runs, name) for name in names]
+
+
+def _empty(studio: Studio) -> str:
+    folder = html.escape(studio.runs.name or str(studio.runs))
+    return (
+        f'<p class="ds-notice">There is no run in <code>{folder}</code> yet. In a terminal, '
+        "<code>draw train digits</code> makes one in a minute and needs no network; it can be "
+        "followed here while it trains. Other folders: <code>draw studio --runs FOLDER</code>.</p>"
+    )
+
+
+def _facts(run: Run) -> str:
+    entries = "".join(
+        f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
+        for name, value in watching.facts(run)
+    )
+    share = min(1.0, run.step / run.config.train.steps)
+    return (
+        f'<section class="ds-facts ds-{run.state}"><h3>{html.escape(run.name)}</h3>'
+        f'<div class="ds-progress"><i style="width: {share:.1%}"></i></div><dl>{entries}</dl>'
+        "</section>"
+    )
+
+
+def _picture(run: Run) -> str:
+    found = watching.latest_picture(run)
+    if found is None:
+        return ""
+    path, words = found
+    try:
+        with Image.open(path, formats=("PNG",)) as picture:
+            address = picture_address(picture)
+    except OSError:  # it is just being written
+        return ""
+    name = html.escape(run.name)
+    return (
+        f'<figure><img src="{address}" alt="{name}: {words}"><figcaption>{name}: {words}'
+        "</figcaption></figure>"
+    )
+
+
+def _settings(runs: list[Run]) -> str:
+    heads = "".join(f'<th scope="col">{html.escape(run.name)}</th>' for run in runs)
+    rows = "".join(
+        f'<tr class="{"ds-differs" if len(set(values)) > 1 else ""}">'
+        f'<th scope="row">{html.escape(name)}</th>'
+        + "".join(f"<td>{html.escape(value)}</td>" for value in values)
+        + "</tr>"
+        for name, values in watching.settings(runs)
+    )
+    return (
+        '<details class="ds-settings" open><summary>Settings</summary>'
+        f'<div tabindex="0" role="group" aria-label="Settings"><table><thead><tr><td></td>{heads}'
+        f"</tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )

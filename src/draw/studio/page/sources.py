@@ -1,0 +1,104 @@
+"""Where an image comes from that a model is to look at: drawn, uploaded, or a test image."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import gradio as gr
+
+from draw.errors import DrawError
+from draw.studio.images import examples
+from draw.studio.models import Shelf
+from draw.studio.numbers import whole
+from draw.studio.page import parts
+from draw.studio.pictures import Pixels, Wanted, from_page, from_upload
+
+TEST, DRAW, UPLOAD = "Test image", "Draw", "Upload"
+FITS: dict[str, Literal["pad", "crop", "stretch"]] = {
+    "Whole, with bars": "pad",
+    "Middle, cropped": "crop",
+    "Stretched": "stretch",
+}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An image, and what is known of it."""
+
+    pixels: Pixels
+    label: int | None
+    words: str
+    """Where it comes from."""
+
+
+class Sources:
+    """Three ways to choose an image, one of them visible at a time.
+
+    Args:
+        name: what the elements' names start with.
+        centring: whether to offer to place a drawing as MNIST's digits are placed.
+    """
+
+    def __init__(self, name: str, *, centring: str) -> None:
+        self.kind = gr.Radio(
+            [TEST, DRAW, UPLOAD], value=TEST, label="Image", elem_id=f"{name}-source"
+        )
+        with gr.Column(visible=True, elem_classes=["ds-source"]) as test:  # noqa: SIM117
+            with gr.Row(elem_classes=["ds-with-dice"]):
+                self.number = gr.Number(1, label="Number of the test image")
+                dice = gr.Button("Another", size="sm", min_width=88)
+        with gr.Column(visible=False, elem_classes=["ds-source"]) as drawing:
+            self.page = parts.pad(f"{name}-pad")
+            self.centred = gr.Checkbox(True, label=centring)
+        with gr.Column(visible=False, elem_classes=["ds-source"]) as upload:
+            self.file = gr.File(
+                label="A picture (PNG, JPEG, WebP, …)", file_count="single", height=130,
+                elem_id=f"{name}-file",
+            )  # fmt: skip
+            self.fit = gr.Radio(list(FITS), value="Middle, cropped", label="If its shape differs")
+            self.on_paper = gr.Checkbox(False, label="It is dark ink on light paper")
+        self.fields = [
+            self.kind, self.number, self.page, self.centred, self.file, self.fit, self.on_paper
+        ]  # fmt: skip
+        self.kind.change(
+            lambda kind: [gr.update(visible=kind == each) for each in (TEST, DRAW, UPLOAD)],
+            self.kind, [test, drawing, upload], show_progress="hidden",
+            api_visibility="private",
+        )  # fmt: skip
+        dice.click(
+            None, None, self.number, js="() => 1 + Math.floor(Math.random() * 170)",
+            api_visibility="private",
+        )  # fmt: skip
+
+
+def chosen(shelf: Shelf, model: str | None, wanted: Wanted | None, *fields: Any) -> Chosen:
+    """The image that the fields of `Sources` name, of the size that a model needs.
+
+    Args:
+        shelf: where the model is.
+        model: what it is called.
+        wanted: what to turn a drawing or an upload into; by default what the model needs.
+        fields: values of `Sources.fields`.
+
+    Raises:
+        DrawError: if there is no such image.
+    """
+    kind, number, page, centring, file, fit, on_paper = fields
+    with shelf.use(model) as loaded:
+        wanted = wanted or Wanted.by(loaded.model.config)
+        if kind == TEST:
+            found = examples(loaded)
+            index = whole("the number of the test image", number, 1, found.images.count)
+            labels = found.images.labels
+            label = None if labels is None else int(labels[index - 1])
+            return Chosen(
+                found.images.images[index - 1],
+                label,
+                f"Test image {index} of {found.images.count}, {found.note}",
+            )
+    if kind == DRAW:
+        centred = bool(centring) and wanted.channels == 1
+        return Chosen(from_page(page, replace(wanted, centred=centred)), None, "Your drawing")
+    if fit not in FITS:
+        raise DrawError(f"expected one of {', '.join(FITS)}, got {fit!r}")
+    wanted = replace(wanted, fit=FITS[fit], on_paper=bool(on_paper))
+    return Chosen(from_upload(file, wanted), None, "Your picture, as the model gets it")

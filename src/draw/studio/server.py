@@ -1,0 +1,131 @@
+"""Serving the page: on this computer alone unless told otherwise, and nothing but the page."""
+
+import contextlib
+import ipaddress
+import logging
+import os
+import socket
+import tempfile
+import threading
+import webbrowser
+from pathlib import Path
+
+import gradio as gr
+import uvicorn
+from fastapi import FastAPI
+
+from draw.errors import DrawError
+from draw.studio import generating
+from draw.studio.guard import Guard
+from draw.studio.models import Catalogue, Shelf
+from draw.studio.page import app as page
+from draw.studio.page import parts
+from draw.studio.page.parts import AT_ONCE, Studio
+from draw.studio.pictures import MAX_BYTES
+
+logger = logging.getLogger("draw")
+
+MOST_WAITING = 40
+"""Requests in the queue; whoever comes then is told to try again."""
+
+
+def serve(
+    model: str | None,
+    runs: Path,
+    host: str,
+    port: int,
+    open_browser: bool,
+    data_path: str | None = None,
+) -> None:
+    """Open the page and serve it until interrupted.
+
+    Args:
+        model: a model to offer besides those of the package and of the runs.
+        runs: a folder of run folders.
+        host: address to listen on.
+        port: to listen on; 0 for any that is free.
+        open_browser: whether to open the page in the browser.
+        data_path: where the images of those models are whose own are not on this computer.
+
+    Raises:
+        DrawError: if the model is none, or the port is taken.
+    """
+    catalogue = Catalogue(model, runs)
+    studio = Studio(catalogue, Shelf(catalogue, data_path=data_path), runs)
+    with _listening(host, port) as listening, tempfile.TemporaryDirectory("-draw-studio") as folder:
+        # Uploads and files to save lie in a folder of their own, which goes when the studio does.
+        tempfile.tempdir = folder
+        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "uploads")
+        local = is_loopback(host)
+        application = make_application(studio, local)
+        warm(studio)
+        address = f"http://{_named(host)}:{listening.getsockname()[1]}"
+        print(f"draw studio: {address}   (Ctrl-C ends it)", flush=True)
+        if not local:
+            logger.warning("anyone who reaches %s on the network can use this page", host)
+        if page.nothing_at_hand(studio):
+            logger.info("no models and no runs in %s yet; the page says what to do", runs)
+        if open_browser:
+            threading.Timer(1.0, webbrowser.open, (address,)).start()
+        config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1)
+        with contextlib.suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listening])
+
+
+def make_application(studio: Studio, local: bool) -> FastAPI:
+    """The page as an application, and round it what keeps everything else out."""
+    blocks = page.build(studio)
+    blocks.queue(default_concurrency_limit=2 * AT_ONCE, max_size=MOST_WAITING)
+    application: FastAPI = gr.mount_gradio_app(
+        FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        blocks,
+        path="/",
+        allowed_paths=[],
+        max_file_size=MAX_BYTES,
+        ssr_mode=False,
+        footer_links=[],
+        run_history=False,
+        theme=page.theme(),
+        head=parts.head(),
+    )
+    application.add_middleware(Guard, local=local)
+    return application
+
+
+def warm(studio: Studio) -> None:
+    """Draw once with the first model, so that whoever asks first need not wait for it to load."""
+    names = studio.catalogue.names(draws=True)
+    if names:
+        try:
+            next(generating.generate(studio.shelf, generating.request(names[0], 1, 0, 1.0)))
+        except (DrawError, OSError) as error:
+            logger.warning("%s", error)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether an address is reached from this computer alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _named(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(128)
+    except (OSError, OverflowError) as error:
+        raise DrawError(
+            f"could not listen on {host}, port {port}: {error}. Another studio may be open: pass "
+            "--port with another number, or --port 0 for any that is free"
+        ) from error
+    return listening

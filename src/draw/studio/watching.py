@@ -1,0 +1,227 @@
+"""What there is to see of a run, finished or in training: read from its folder, never written."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from draw.checkpoint import METRICS_FILE, read_run_file
+from draw.config import Config, DRAWConfig
+from draw.errors import DrawError
+from draw.metrics import read_metrics
+from draw.studio.folders import inside, run_folders
+from draw.visualize.curves import numbers, running_mean, series
+from draw.visualize.layout import evenly
+
+MOST_POINTS = 240
+"""Of a curve: as many as can be told apart on the page."""
+MOST_PICTURE_BYTES = 4_000_000
+QUIET = 180.0
+"""Seconds without a new line of metrics after which a run counts as stopped."""
+
+Panel = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder as it is at the moment."""
+
+    name: str
+    folder: Path
+    config: Config
+    metrics: tuple[dict[str, Any], ...]
+    age: float
+    """Seconds since the last line of metrics."""
+
+    @property
+    def draws(self) -> bool:
+        """It learns to draw; otherwise to classify."""
+        return isinstance(self.config.model, DRAWConfig)
+
+    @property
+    def step(self) -> int:
+        """How far it has come."""
+        return max((int(line.get("step", 0)) for line in self.metrics), default=0)
+
+    @property
+    def state(self) -> str:
+        """Whether it is finished, in training, or neither."""
+        if any(line.get("kind") == "test" for line in self.metrics):
+            return "finished"
+        return "training" if self.age < QUIET else "stopped"
+
+    def best(self, kind: str) -> float | None:
+        """The least bound in nats, or error in %, of its evaluations of a kind."""
+        values = series(self.metrics, kind, "bound" if self.draws else "error")[1]
+        known = values[np.isfinite(values)]
+        return float(known.min()) if len(known) else None
+
+
+def read(root: Path, name: str | None) -> Run:
+    """A run by its name below a folder.
+
+    Raises:
+        DrawError: if there is no such run, or no longer, or its files are damaged.
+    """
+    folder = run_folders(root).get(name or "")
+    if folder is None:
+        raise DrawError(
+            f"expected one of the runs in {root.name}, got {name!r}; it may have been deleted: "
+            "choose another"
+        )
+    try:
+        path = folder / METRICS_FILE
+        lines = read_metrics(inside(folder, METRICS_FILE)) if path.exists() else []
+        age = time.time() - path.stat().st_mtime if path.exists() else math.inf
+        config = read_run_file(folder)
+    except OSError as error:
+        raise DrawError(f"{name} cannot be read: {error.strerror}; was it deleted?") from error
+    return Run(
+        str(name), folder, config, tuple(line for line in lines if isinstance(line, dict)), age
+    )
+
+
+def stamp(root: Path, name: str | None) -> tuple[int, ...]:
+    """Changes whenever there is something new to see of a run."""
+    folder = run_folders(root).get(name or "")
+    if folder is None:
+        return ()
+    found = []
+    for part in (METRICS_FILE, "samples", "glimpses"):
+        try:
+            found.append((folder / part).stat().st_mtime_ns)
+        except OSError:
+            found.append(0)
+    return tuple(found)
+
+
+def panels(runs: Sequence[Run]) -> list[Panel]:
+    """Curves of one run, or of several on top of each other; see assets/chart.js."""
+    if not runs:
+        return []
+    draws = runs[0].draws
+    chosen = [run for run in runs if run.draws == draws]
+    curves = (
+        [("bound", "Bound, lower is better", "nats"),
+         ("reconstruction", "Its reconstruction part", "nats"), ("kl", "Its KL part", "nats")]
+        if draws
+        else [("error", "Wrong answers", "%"), ("cross_entropy", "Cross-entropy", "nats")]
+    )  # fmt: skip
+    made = [_curves(chosen, *curve) for curve in curves]
+    if draws:
+        made.append(_profile(chosen, "kl_per_glimpse", "KL of each step", "nats", "step"))
+    else:
+        made.append(
+            _profile(chosen, "error_by_glimpse", "Wrong after each glimpse", "%", "glimpse")
+        )
+    return made
+
+
+def _curves(runs: Sequence[Run], field: str, title: str, unit: str) -> Panel:
+    lines, low, high = [], math.inf, -math.inf
+    for colour, run in enumerate(runs):
+        seen, values = series(run.metrics, "train", field)
+        smooth = running_mean(values) if len(values) >= 20 else values
+        late = smooth[len(smooth) // 10 if len(smooth) >= 20 else 0 :]
+        lines.append(_line(run.name, "training", colour, seen, smooth))
+        seen, values = series(run.metrics, "validation", field)
+        lines.append(_line(run.name, "validation", colour, seen, values))
+        seen, tested = series(run.metrics, "test", field)
+        lines.append(_line(run.name, "test", colour, seen, tested))
+        for visible in (late, values[len(values) // 10 :], tested):
+            visible = visible[np.isfinite(visible)]
+            if len(visible):
+                low, high = min(low, visible.min()), max(high, visible.max())
+    limits = [float(low), float(high)] if low <= high else [0.0, 1.0]
+    shown = [line for line in lines if line["x"]]
+    return {"title": title, "unit": unit, "across": "images seen", "limits": limits, "lines": shown}
+
+
+def _line(run: str, kind: str, colour: int, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
+    known = np.isfinite(x) & np.isfinite(y)
+    x, y = x[known], y[known]
+    kept = evenly(len(x), MOST_POINTS) if len(x) else []
+    return {
+        "run": run, "kind": kind, "colour": colour,
+        "x": [float(value) for value in x[kept]],
+        "y": [float(f"{value:.5g}") for value in y[kept]],
+    }  # fmt: skip
+
+
+def _profile(runs: Sequence[Run], field: str, title: str, unit: str, across: str) -> Panel:
+    """A number of each step at the last validation."""
+    lines, high = [], 0.0
+    for colour, run in enumerate(runs):
+        measured = [
+            values
+            for line in run.metrics
+            if line.get("kind") == "validation"
+            and np.isfinite(values := numbers(line.get(field) or [])).any()
+        ]
+        if measured:
+            steps = np.arange(1, len(measured[-1]) + 1, dtype=np.float64)
+            lines.append(_line(run.name, "bars", colour, steps, measured[-1]))
+            high = max(high, float(np.nanmax(measured[-1])))
+    return {
+        "title": title, "unit": unit, "across": f"{across}, at the last validation",
+        "limits": [0.0, high or 1.0], "lines": lines,
+    }  # fmt: skip
+
+
+def latest_picture(run: Run) -> tuple[Path, str] | None:
+    """The newest picture that a run made of what it does, and what it shows."""
+    for folder, words in (("samples", "samples"), ("glimpses", "where it looks")):
+        try:
+            found = sorted(inside(run.folder, folder).glob("step-*.png"))
+            if found:
+                path = inside(run.folder, folder, found[-1].name)
+                if path.stat().st_size <= MOST_PICTURE_BYTES:
+                    step = int(path.stem.partition("-")[2])
+                    return path, f"{words} at step {step:,}"
+        except (DrawError, OSError, ValueError):
+            continue
+    return None
+
+
+def facts(run: Run) -> list[tuple[str, str]]:
+    """What a run has come to, in names and values."""
+    unit, score = ("nats", "bound") if run.draws else ("%", "error")
+    found = [
+        ("State", run.state),
+        ("Step", f"{run.step:,} of {run.config.train.steps:,}"),
+        ("Data", run.config.data.name),
+    ]
+    for kind, words in (("validation", f"Best validation {score}"), ("test", f"Test {score}")):
+        value = run.best(kind)
+        if value is not None:
+            found.append((words, f"{value:.2f} {unit}"))
+    seconds = max((float(line["seconds"]) for line in run.metrics if "seconds" in line), default=0)
+    if seconds:
+        found.append(
+            ("Time", f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{seconds / 60:.0f} min")
+        )
+    return found
+
+
+def settings(runs: Sequence[Run]) -> list[tuple[str, tuple[str, ...]]]:
+    """Every field of the runs' configs, and its value in each run."""
+    tables = [_flat(dataclasses.asdict(run.config)) for run in runs]
+    names = dict.fromkeys(name for table in tables for name in table)
+    return [(name, tuple(table.get(name, "") for table in tables)) for name in names]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    flat: dict[str, str] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{name}.")
+        elif value is not None:
+            flat[f"{prefix}{name}"] = (
+                " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            )
+    return flat

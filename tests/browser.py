@@ -1,0 +1,100 @@
+"""The studio as people meet it: the real server in a process of its own, and a browser."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+def chromium() -> str:
+    """A browser: one that is here, or Debian's, installed where that is allowed; else a skip."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
+        subprocess.run(["apt-get", "install", "-qq", "-y", "chromium"], check=False, timeout=280)
+        found = shutil.which("chromium")
+    if found is None:
+        pytest.skip("needs Chromium, which is not here and could not be installed with apt-get")
+    return found
+
+
+@contextmanager
+def launched() -> Iterator[Browser]:
+    """The browser."""
+    executable = chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def served(runs: Path) -> Iterator[str]:
+    """The address of a studio that shows a folder of runs; its process ends with the block."""
+    command = [sys.executable, "-m", "draw", "studio", "--runs", str(runs), "--port", "0"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    log = runs.parent / "server.log"
+    with open(log, "w") as out:
+        process = subprocess.Popen(
+            [*command, "--no-open"], stdout=out, stderr=subprocess.STDOUT, env=environment
+        )
+    try:
+        deadline = time.monotonic() + 90
+        while not (found := re.search(r"http://[\d.]+:\d+", log.read_text())):
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        yield found[0]
+        assert process.poll() is None, f"the server ended: {log.read_text()}"
+        assert "Traceback" not in log.read_text(), log.read_text()
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def open_tab(page: Page, name: str) -> None:
+    """Go to a tab, which may be in the menu of those for which there is no room."""
+    tab = page.get_by_role("tab", name=name, exact=True)
+    if not tab.first.is_visible():
+        page.locator(".overflow-menu > button").first.click()
+        page.locator(".overflow-dropdown button", has_text=name).click()
+        return
+    tab.first.click()
+
+
+def message(page: Page) -> str:
+    """What the page tells, once it tells something; then it is closed."""
+    toast = page.locator(".toast-body").last
+    toast.wait_for(timeout=15_000)
+    words = toast.inner_text()
+    for close in page.locator(".toast-close").all():
+        close.click()
+    page.locator(".toast-body").first.wait_for(state="detached")
+    return words
+
+
+def draw_a_line(page: Page, pad: str) -> None:
+    """With the mouse, on a page to draw on."""
+    box = page.locator(f"{pad} canvas").bounding_box()
+    assert box is not None
+    places = [(0.3, 0.2), (0.7, 0.2), (0.45, 0.8)]
+    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
+    page.mouse.move(*at[0])
+    page.mouse.down()
+    for x, y in at[1:]:
+        page.mouse.move(x, y, steps=5)
+    page.mouse.up()

@@ -1,0 +1,442 @@
+"""What the studio computes and lets through, without its page."""
+
+import base64
+import dataclasses
+import io
+import json
+import shutil
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from draw.config import DataConfig
+from draw.errors import DrawError
+from draw.pretrained import shipped
+from draw.studio import classifying, exploring, generating, reconstructing, watching
+from draw.studio.folders import run_folders
+from draw.studio.guard import LONGEST_BODY, refused
+from draw.studio.images import examples, training_images
+from draw.studio.models import Catalogue, Shelf, describe
+from draw.studio.numbers import real, whole
+from draw.studio.pictures import PNG_ADDRESS, Wanted, centred, from_page, from_upload
+from draw.studio.player import placed, sheet
+from draw.studio.saving import save_drawings, save_reconstruction
+from draw.visualize import window_box
+from running import draw_command
+from studio_runs import DRAWS, SLOW, line, make_run, make_runs
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_runs(tmp_path_factory.mktemp("studio") / "runs")
+
+
+@pytest.fixture(scope="module")
+def shelf(runs: Path) -> Shelf:
+    return Shelf(Catalogue(None, runs))
+
+
+def pixels_of(address: str) -> np.ndarray:
+    data = base64.b64decode(address.removeprefix(PNG_ADDRESS))
+    return np.asarray(Image.open(io.BytesIO(data)))
+
+
+def page(pixels: np.ndarray) -> str:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return PNG_ADDRESS + base64.b64encode(file.getvalue()).decode()
+
+
+class TestModels:
+    def test_runs_by_name_and_kind(self, runs):
+        catalogue, ours = Catalogue(None, runs), set(shipped())
+        drawing, looking = (set(catalogue.names(draws=draws)) for draws in (True, False))
+        assert drawing - ours == {"runs/draws", "runs/colour", "runs/slow"}
+        assert looking - ours == {"runs/looks"}
+        assert ours <= drawing | looking
+
+    def test_a_given_model_comes_first(self, runs):
+        given = Catalogue(str(runs / "colour" / "best"), runs)
+        assert given.names(draws=True)[0] == str(runs / "colour" / "best")
+
+    def test_a_model_that_is_none_is_refused_at_the_start(self, runs):
+        with pytest.raises(DrawError, match="there is no folder nothing-of-the-kind"):
+            Catalogue("nothing-of-the-kind", runs)
+
+    @pytest.mark.parametrize("name", ["../../etc", "/etc/passwd", "runs/draws/best", None])
+    def test_a_path_is_no_name(self, shelf, runs, name):
+        with (
+            pytest.raises(DrawError, match=r"expected one of the models .*runs/draws"),
+            shelf.use(name),
+        ):
+            pass
+
+    def test_without_any_it_says_what_to_do(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("draw.pretrained.WEIGHTS", tmp_path)
+        with pytest.raises(DrawError, match="draw train digits takes a minute"):
+            Catalogue(None, tmp_path / "none")["mnist"]
+
+    def test_newer_weights_are_loaded_and_few_stay(self, tmp_path):
+        root = tmp_path / "runs"
+        for name in ("a", "b", "c"):
+            make_run(root / name, DRAWS, DataConfig(name="digits"))
+        shelf = Shelf(Catalogue(None, root), most=2)
+        with shelf.use("runs/a") as first, shelf.use("runs/b"):
+            pass
+        with shelf.use("runs/a") as again:
+            assert again is first
+        make_run_anew = root / "a" / "best" / "model.safetensors"
+        content = make_run_anew.read_bytes()
+        make_run_anew.unlink()
+        make_run_anew.write_bytes(content)
+        with shelf.use("runs/a") as newer, shelf.use("runs/c"):
+            assert newer is not first
+        assert set(shelf._held) == {"runs/a", "runs/c"}
+
+    def test_a_deleted_run_is_told(self, tmp_path):
+        folder = make_run(tmp_path / "runs" / "a", DRAWS, DataConfig(name="digits"))
+        shelf = Shelf(Catalogue(None, tmp_path / "runs"))
+        with shelf.use("runs/a") as loaded:
+            assert describe(loaded).startswith("28×28 pixels, grey, in 4 steps")
+        shutil.rmtree(folder)
+        with pytest.raises(DrawError), shelf.use("runs/a"):
+            pass
+
+
+class TestFolders:
+    def test_links_out_of_a_run_are_not_followed(self, tmp_path):
+        folder = make_run(tmp_path / "runs" / "a", DRAWS, DataConfig(name="digits"))
+        secret = tmp_path / "secret.jsonl"
+        secret.write_text(line("train", 7, DRAWS))
+        (folder / "metrics.jsonl").unlink()
+        (folder / "metrics.jsonl").symlink_to(secret)
+        with pytest.raises(DrawError, match="a link that leads out of its folder"):
+            watching.read(tmp_path / "runs", "runs/a")
+        shutil.rmtree(folder / "samples")
+        outside = tmp_path / "samples"
+        outside.mkdir()
+        Image.new("L", (3, 3)).save(outside / "step-00000001.png")
+        (folder / "samples").symlink_to(outside)
+        (folder / "metrics.jsonl").unlink()
+        assert watching.latest_picture(watching.read(tmp_path / "runs", "runs/a")) is None
+
+    def test_a_link_in_the_chosen_folder_is_chosen_and_one_below_is_not(self, tmp_path):
+        elsewhere = make_run(tmp_path / "disk" / "a", DRAWS, DataConfig(name="digits"))
+        (tmp_path / "runs" / "inner").mkdir(parents=True)
+        (tmp_path / "runs" / "linked").symlink_to(elsewhere)
+        (tmp_path / "runs" / "inner" / "deep").symlink_to(elsewhere)
+        assert list(run_folders(tmp_path / "runs")) == ["runs/linked"]
+
+
+class TestNumbers:
+    @pytest.mark.parametrize("value", [None, float("nan"), "4", True, float("inf"), -1, 65])
+    def test_what_is_no_number_in_range_is_told(self, value):
+        with pytest.raises(DrawError, match="expected the seed to be a number from 0 to 64, got"):
+            whole("the seed", value, 0, 64)
+
+    def test_a_fraction_is_not_whole(self):
+        with pytest.raises(DrawError, match=r"whole number, got 1\.5"):
+            whole("the seed", 1.5, 0, 64)
+        assert real("it", 1.5, 0.0, 64.0) == 1.5
+
+
+class TestGenerating:
+    def test_parts_are_the_whole(self, shelf):
+        asked = generating.request("runs/draws", 7, 3, 0.8)
+        shows = list(generating.generate(shelf, asked))
+        assert [sum(part["count"] for part in show.parts) for show in shows] == [4, 7]
+        drawn, size = generating.trajectory(shelf, asked)
+        last = shows[-1]
+        made = np.concatenate([pixels_of(part["sheet"]) for part in last.parts])
+        assert (made == pixels_of(sheet(drawn.images))).all()
+        expected = placed(drawn.write_windows, size, 28, 28)
+        got = [numbers for part in last.parts for numbers in part["write"]["numbers"]]
+        np.testing.assert_allclose(got, expected["numbers"], rtol=1e-3)
+        json.loads(last.to_json())
+
+    def test_boxes_are_those_of_the_pictures(self, shelf):
+        drawn, size = generating.trajectory(shelf, generating.request("runs/draws", 2, 0, 1))
+        boxes = placed(drawn.write_windows, size, 28, 28)["boxes"]
+        window = type(drawn.write_windows)(*(part[3, 1] for part in drawn.write_windows))
+        papers = window_box(window, size, 28, 28, 16)
+        np.testing.assert_allclose(boxes[1][3], np.array(papers) / 16, atol=1e-3)
+
+    def test_a_sheet_has_a_row_an_image_and_a_column_a_step(self):
+        images = torch.arange(2 * 3 * 4, dtype=torch.float32).reshape(2, 3, 1, 2, 2) / 24
+        pixels = pixels_of(sheet(images))
+        assert pixels.shape == (6, 4)
+        assert pixels[4, 2] == round(float(images[1, 2, 0, 0, 0]) * 255)
+        assert pixels_of(sheet(images.expand(2, 3, 3, 2, 2))).shape == (6, 4, 3)
+
+    @pytest.mark.parametrize(
+        ("kind", "start"),
+        [("png", b"\x89PNG"), ("strip", b"\x89PNG"), ("gif", b"GIF8"), ("webp", b"RIFF")],
+    )
+    def test_files(self, shelf, kind, start):
+        drawn, size = generating.trajectory(shelf, generating.request("runs/colour", 2, 0, 1))
+        path = save_drawings(drawn, size, "../../a b", kind)
+        assert path.read_bytes().startswith(start)
+        assert "/" not in path.stem
+        assert " " not in path.name
+
+
+class TestPictures:
+    wanted = Wanted((28, 28), 1)
+
+    @pytest.mark.parametrize("address", [None, "", page(np.zeros((280, 280), np.uint8))])
+    def test_an_empty_page_is_told(self, address):
+        with pytest.raises(DrawError, match="The page is empty: draw something"):
+            from_page(address, self.wanted)
+
+    @pytest.mark.parametrize("address", ["/etc/passwd", PNG_ADDRESS + "#", "x" * 3_000_000])
+    def test_what_is_no_drawing_is_refused(self, address):
+        with pytest.raises(DrawError, match="expected a drawing as a PNG"):
+            from_page(address, self.wanted)
+
+    def test_a_drawing_that_unpacks_to_too_much_is_refused(self):
+        with pytest.raises(DrawError, match=r"at most 1 megapixels, got 2000×2000"):
+            from_page(page(np.ones((2000, 2000), np.uint8)), self.wanted)
+
+    def test_ink_is_centred_as_in_mnist(self):
+        drawn = np.zeros((280, 280), np.uint8)
+        drawn[10:150, 200:240] = 255
+        made = from_page(page(drawn), dataclasses.replace(self.wanted, centred=True))[0]
+        rows, columns = np.flatnonzero(made.any(1)), np.flatnonzero(made.any(0))
+        assert (rows[0], rows[-1]) == (4, 23)
+        assert abs(columns.mean() - 13.5) <= 0.5
+        with pytest.raises(DrawError, match="empty"):
+            centred(np.zeros((1, 5, 5), np.uint8), (28, 28))
+
+    def test_40_megapixels_are_refused_unread(self, tmp_path):
+        Image.new("1", (8000, 5000)).save(tmp_path / "large.png")
+        with pytest.raises(DrawError, match=r"24 megapixels, got 8000×5000 \(40\.0 megapixels\)"):
+            from_upload(tmp_path / "large.png", self.wanted)
+
+    def test_text_named_png_is_refused(self, tmp_path):
+        (tmp_path / "words.png").write_text("hello")
+        with pytest.raises(DrawError, match=r"words\.png: is no picture of a known format"):
+            from_upload(tmp_path / "words.png", self.wanted)
+        with pytest.raises(DrawError, match="got no file"):
+            from_upload(None, self.wanted)
+
+    def test_grey_paper_becomes_black_and_ink_white(self, tmp_path):
+        paper = np.random.default_rng(0).integers(150, 200, (80, 60)).astype(np.uint8)
+        paper[20:60, 25:35] = 40
+        Image.fromarray(paper).save(tmp_path / "photo.png")
+        wanted = dataclasses.replace(self.wanted, on_paper=True, fit="stretch")
+        made = from_upload(tmp_path / "photo.png", wanted)[0]
+        assert (made[:5] == 0).mean() > 0.98
+        assert made[14, 14] == 255
+
+
+class TestReconstructing:
+    def test_costs_add_up_to_the_bound(self, shelf):
+        with shelf.use("runs/draws") as loaded:
+            found = examples(loaded)
+            image = found.images.images[3]
+            model = loaded.drawing
+        made = reconstructing.reconstruct(shelf, "runs/draws", image, seed=5)
+        part = made.show.parts[0]
+        assert part["costs"][-1] + sum(part["kl"]) == pytest.approx(made.bound, rel=1e-3)
+        expected = model(made.image, model.noise_for(1, 5))
+        assert made.bound == pytest.approx(float(expected.bound))
+        assert set(np.unique(pixels_of(part["originals"]))) <= {0, 255}, "drawn as 0 or 1"
+        assert "bounds -log p(x)" in reconstructing.told(made)
+        grey = dataclasses.replace(made, likelihood=False)
+        assert "cross-entropy" in reconstructing.told(grey)
+        saved = save_reconstruction(made.image, made.trajectory, made.window_sizes, "r", "gif")
+        assert saved.read_bytes().startswith(b"GIF8")
+
+    def test_without_its_own_images_digits_are_placed_as_they_are(self, shelf):
+        with shelf.use("runs/draws") as loaded:
+            elsewhere = dataclasses.replace(loaded.data, name="mnist")
+            found = examples(dataclasses.replace(loaded, data=elsewhere))
+        ink = found.images.images.max(1) > 0
+        rows = ink.any(2)
+        assert not rows[:, 0].any(), "MNIST's digits do not touch the border"
+        assert (rows.sum(1) <= 20).all()
+        assert "scikit-learn" in found.note
+
+    def test_images_from_a_folder_that_is_given(self, runs, tmp_path):
+        for k in range(30):
+            pixels = np.full((12, 10, 3), 8 * k, np.uint8)
+            Image.fromarray(pixels).save(tmp_path / f"{k}.png")
+        shelf = Shelf(Catalogue(None, runs), data_path=str(tmp_path))
+        with shelf.use("runs/colour") as loaded:
+            assert examples(loaded).note == "from images"
+            assert training_images(loaded).count == 24
+        with shelf.use("runs/draws") as loaded:
+            assert loaded.data.path is None, "its own are here"
+
+    def test_8_bit_pixels_have_bits(self, shelf):
+        pixels = np.random.default_rng(0).integers(0, 256, (3, 12, 10)).astype(np.uint8)
+        made = reconstructing.reconstruct(shelf, "runs/colour", pixels)
+        assert "bits for each number" in reconstructing.told(made)
+
+    def test_without_test_images_it_says_so(self, shelf):
+        with shelf.use("runs/colour") as loaded, pytest.raises(DrawError, match="draw or upload"):
+            examples(loaded)
+
+
+class TestClassifying:
+    def test_probabilities_windows_and_what_is_seen(self, shelf):
+        with shelf.use("runs/looks") as loaded:
+            found = examples(loaded)
+        assert "scikit-learn" in found.note
+        assert found.images.image_shape == (1, 100, 100)
+        label = int(found.images.labels[0])
+        said = classifying.classify(shelf, "runs/looks", found.images.images[0], label)
+        part = said.show.parts[0]
+        assert np.array(part["probabilities"]).shape == (3, 10)
+        np.testing.assert_allclose(np.sum(part["probabilities"], 1), 1, atol=1e-3)
+        assert pixels_of(part["patches"]).shape == (4, 12)
+        assert f"**{said.answer}**" in classifying.told(said)
+
+    @pytest.mark.parametrize("clutter", [True, False])
+    def test_a_digit_is_laid_on_the_page(self, shelf, clutter):
+        digit = np.zeros((1, 28, 28), np.uint8)
+        digit[:, 4:24, 10:18] = 255
+        with shelf.use("runs/looks") as loaded:
+            first, again, other = (
+                classifying.laid(loaded, digit, clutter, seed) for seed in (1, 1, 2)
+            )
+        assert (first == again).all()
+        assert (first != other).any()
+        assert first.shape == (1, 100, 100)
+        assert ((first > 0).sum() > 160) == clutter
+
+    def test_a_model_that_draws_is_told(self, shelf):
+        with pytest.raises(DrawError, match="expected a classifier"):
+            classifying.classify(shelf, "runs/draws", np.zeros((1, 28, 28), np.uint8))
+
+
+class TestExploring:
+    def test_between_keeps_ends_and_length(self):
+        first, second = torch.randn(5, 20), torch.randn(5, 20)
+        codes = exploring.between(first, second, 7)
+        torch.testing.assert_close(codes[:, 0], first)
+        torch.testing.assert_close(codes[:, -1], second)
+        lengths = codes.transpose(0, 1).flatten(1).norm(dim=1)
+        assert lengths.min() > 0.9 * min(first.norm(), second.norm())
+        torch.testing.assert_close(exploring.between(first, first, 3)[:, 1], first)
+
+    def test_the_ends_are_the_seeds_drawings(self, shelf):
+        show = exploring.interpolate_seeds(shelf, "runs/draws", 1, 2)
+        drawn, _ = generating.trajectory(shelf, generating.request("runs/draws", 1, 1, 1))
+        first = pixels_of(show.parts[0]["sheet"])[:28].astype(int)
+        assert np.abs(first - pixels_of(sheet(drawn.images))).max() <= 1
+        assert len(show.captions) == exploring.BETWEEN
+
+    def test_between_images(self, shelf):
+        show = exploring.interpolate_images(shelf, "runs/draws", 1, 2)
+        assert show.captions[0] == "image 1"
+        with pytest.raises(DrawError, match="expected test images from 1 to"):
+            exploring.interpolate_images(shelf, "runs/draws", 1, 499)
+
+    def test_one_step_changes_what_comes_after_it(self, shelf):
+        changed = exploring.change_step(shelf, "runs/draws", 1, 3, 2)
+        before, after = (
+            pixels_of(changed.show.parts[0]["sheet"]).reshape(2, 28, 4, 28).swapaxes(1, 2)
+        )
+        assert (before[:2] == after[:2]).all()
+        assert (before[2] != after[2]).any()
+        assert len(changed.differences) == 4
+        with pytest.raises(DrawError, match="a step from 1 to 4, got 5"):
+            exploring.change_step(shelf, "runs/draws", 1, 5, 2)
+
+    def test_nearest_goes_through_all_training_images(self, shelf):
+        *_, last = exploring.neighbours(shelf, "runs/draws", 1)
+        assert last.looked_at == last.total == 1439
+        with (
+            shelf.use("runs/colour") as loaded,
+            pytest.raises(DrawError, match="not on this computer"),
+        ):
+            training_images(loaded)
+
+
+class TestWatching:
+    def test_a_run_in_training(self, runs):
+        run = watching.read(runs, "runs/draws")
+        assert (run.state, run.step, run.best("validation")) == ("training", 40, 161.0)
+        assert ("Best validation bound", "161.00 nats") in watching.facts(run)
+        panels = watching.panels([run])
+        assert [panel["title"] for panel in panels][-1] == "KL of each step"
+        assert panels[-1]["lines"][0]["y"] == [39, 40, 41, 42]
+        low, high = panels[0]["limits"]
+        assert low < 165 < high < 200, "the axis leaves out where the bound falls"
+
+    def test_two_runs_share_their_panels(self, runs):
+        both = [watching.read(runs, f"runs/{name}") for name in ("draws", "slow")]
+        assert {one["run"] for one in watching.panels(both)[0]["lines"]} == {
+            "runs/draws",
+            "runs/slow",
+        }
+        settings = dict(watching.settings(both))
+        assert settings["model.glimpses"] == ("4", str(SLOW.glimpses))
+        error = watching.panels([watching.read(runs, "runs/looks")])[0]
+        assert error["unit"] == "%"
+
+    def test_a_line_cut_short_and_a_run_without_lines(self, tmp_path):
+        folder = make_run(tmp_path / "runs" / "a", DRAWS, DataConfig(name="digits"))
+        before = watching.stamp(tmp_path / "runs", "runs/a")
+        with open(folder / "metrics.jsonl", "a") as file:
+            file.write(line("train", 41, DRAWS)[:30])
+        assert watching.read(tmp_path / "runs", "runs/a").step == 40
+        assert watching.stamp(tmp_path / "runs", "runs/a") != before
+        (folder / "metrics.jsonl").unlink()
+        empty = watching.read(tmp_path / "runs", "runs/a")
+        assert empty.state == "stopped"
+        assert watching.panels([empty])[0]["lines"] == []
+        shutil.rmtree(folder)
+        with pytest.raises(DrawError, match="may have been deleted"):
+            watching.read(tmp_path / "runs", "runs/a")
+
+
+class TestGuard:
+    here = MappingProxyType({b"host": "127.0.0.1:7860"})
+
+    @pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/queue/data", "/assets/a.js"])
+    def test_the_page_is_served(self, path):
+        assert refused("GET", path, self.here, local=True) is None
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/gradio_api/proxy=http://example.org", "/gradio_api/run/predict", "/monitoring",
+            "/gradio_api/call/draw", "/gradio_api/vibe-code", "/gradio_api/file=http://example.org",
+            "/gradio_api/file%3Dhttp%3A//example.org", "/docs", "/gradio_api/component_server",
+        ],
+    )  # fmt: skip
+    def test_nothing_else_is(self, path):
+        assert refused("GET", path, self.here, local=True)[0] == 404
+
+    def test_names_and_origins_of_others(self):
+        other = {b"host": "evil.example:7860"}
+        assert refused("GET", "/", other, local=True)[0] == 403
+        assert refused("GET", "/", other, local=False) is None
+        from_other = {**self.here, b"origin": "http://evil.example"}
+        assert refused("POST", "/gradio_api/queue/join", from_other, local=True)[0] == 403
+        own = {**self.here, b"origin": "http://127.0.0.1:7860", b"content-length": "10"}
+        assert refused("POST", "/gradio_api/queue/join", own, local=True) is None
+
+    def test_bodies_are_bounded(self):
+        large = {**self.here, b"content-length": str(LONGEST_BODY + 1)}
+        assert refused("POST", "/gradio_api/queue/join", large, local=True)[0] == 413
+        assert refused("POST", "/gradio_api/upload", large, local=True) is None
+        assert refused("POST", "/gradio_api/upload", self.here, local=True)[0] == 411
+        assert refused("DELETE", "/", self.here, local=True)[0] == 405
+
+
+class TestCommand:
+    def test_a_port_that_cannot_be(self, tmp_path):
+        done = draw_command("studio", "--port", "70000", cwd=tmp_path, check=1)
+        assert "expected --port from 0 to 65535" in done.stderr
+
+    def test_without_gradio_it_says_what_to_install(self, tmp_path, monkeypatch):
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+        done = draw_command("studio", cwd=tmp_path, check=1)
+        assert "pip install 'draw[studio]'" in done.stderr

@@ -1,0 +1,361 @@
+"""The studio in a browser: what each tab is for, what may go wrong, both widths, both schemes."""
+
+import importlib.resources
+import json
+import shutil
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from browser import SCREENSHOTS, draw_a_line, launched, message, open_tab, served
+from draw.config import DataConfig
+from studio_runs import DRAWS, line, make_run, make_runs
+
+expect.set_options(timeout=20_000)  # a busy computer is slow, not wrong
+TABS = ("Generate", "Reconstruct", "Explore", "Classify", "Runs")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_runs(tmp_path_factory.mktemp("studio") / "runs")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def address(browser: Browser, runs: Path) -> Iterator[str]:
+    with served(runs) as address:
+        yield address
+
+
+@pytest.fixture
+def opened(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
+    """Opens the page; at the end nothing came from elsewhere and no script failed."""
+    contexts, wrong = [], []
+
+    def open_page(width: int = 1280, scheme: str = "light") -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on(
+            "request",
+            lambda sent: (
+                None
+                if sent.url.startswith((address, "data:", "blob:"))
+                else wrong.append(f"outside: {sent.url}")
+            ),
+        )
+        page.goto(address)
+        page.locator("#generate-draw").wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+@pytest.fixture
+def page(opened: Callable[..., Page]) -> Page:
+    return opened()
+
+
+def choose_model(page: Page, name: str, label: str = "Model") -> None:
+    page.get_by_role("combobox", name=label).locator("visible=true").click()
+    page.get_by_role("option", name=name, exact=True).click()
+
+
+def tiles(page: Page) -> int:
+    return page.locator("#generate-player .ds-tile").count()
+
+
+class TestGenerate:
+    def test_images_are_drawn_and_played(self, page):
+        choose_model(page, "runs/draws")
+        page.locator("#generate-draw").click()
+        expect(page.locator("#generate-status")).to_contain_text("16 images by runs/draws, seed 1")
+        expect(page.locator("#generate-player .ds-tile")).to_have_count(16)
+        player = page.locator("#generate-player .ds-player")
+        said = player.locator(".ds-said")
+        expect(said).to_have_text("finished")  # less motion is asked for, so it starts at the end
+        player.focus()
+        player.press("ArrowLeft")
+        expect(said).to_have_text("step 4 of 4")
+        player.press("Home")
+        expect(said).to_have_text("step 1 of 4")
+        numbers = player.locator(".ds-window-write").inner_text()
+        player.get_by_label("Drawing 3: show it large").click()
+        expect(player.locator(".ds-pane figcaption")).to_have_text("Drawing 3")
+        player.get_by_label("Step of the drawing").fill("3")
+        expect(said).to_have_text("step 3 of 4")
+        assert player.locator(".ds-window-write").inner_text() != numbers
+        player.get_by_label("Speed").select_option("4")
+        player.focus()
+        player.press(" ")
+        expect(said).to_have_text("finished")
+
+    def test_files_are_saved(self, page):
+        choose_model(page, "runs/colour")
+        page.locator("#generate-draw").click()
+        expect(page.locator("#generate-status")).to_contain_text("16 images by runs/colour")
+        for name, start in (("PNG", b"\x89PNG"), ("GIF", b"GIF8"), ("MP4", b"\0\0\0")):
+            with page.expect_download() as download:
+                page.get_by_role("button", name=name, exact=True).locator("visible=true").click()
+            path = Path(download.value.path())
+            assert path.read_bytes().startswith(start)
+            assert download.value.suggested_filename == f"runs-colour-seed-1.{name.lower()}"
+
+    def test_the_first_are_seen_while_the_rest_are_made_and_it_can_be_stopped(self, page):
+        choose_model(page, "runs/slow")
+        page.get_by_label("number input for Number of images").fill("64")
+        page.locator("#generate-draw").click()
+        page.locator("#generate-player .ds-tile").first.wait_for()
+        page.locator("#generate-stop").dispatch_event("click")
+        expect(page.locator("#generate-status")).to_contain_text("Stopped")
+        time.sleep(4)  # a part takes a second or two; one more would be told of here
+        expect(page.locator("#generate-status")).to_contain_text("Stopped")
+        assert 0 < tiles(page) < 64
+        expect(page.locator("#generate-stop")).not_to_be_visible()
+
+    def test_a_field_that_is_no_number_is_told_and_the_page_goes_on(self, page):
+        seed = page.get_by_label("Seed").locator("visible=true")
+        seed.fill("")
+        page.locator("#generate-draw").click()
+        assert "Expected the seed to be a number from 0" in message(page)
+        expect(page.locator("#generate-stop")).not_to_be_visible()
+        seed.fill("-3")
+        page.locator("#generate-draw").click()
+        assert "got -3; type one in between" in message(page)
+        seed.fill("7")
+        choose_model(page, "runs/draws")
+        page.locator("#generate-draw").click()
+        expect(page.locator("#generate-status")).to_contain_text("seed 7")
+
+
+class TestReconstruct:
+    def test_a_test_image_and_a_drawing(self, page):
+        open_tab(page, "Reconstruct")
+        choose_model(page, "runs/draws")
+        page.locator("#reconstruct-go").click()
+        expect(page.locator("#reconstruct-status")).to_contain_text("Test image 1 of 179")
+        player = page.locator("#reconstruct-player")
+        expect(player.locator("canvas")).to_have_count(3)
+        expect(player.locator(".ds-kl")).to_have_count(4)
+        total = player.locator(".ds-cost strong").inner_text()
+        expect(page.get_by_text("nats in all")).to_contain_text(total)
+        page.locator("#reconstruct-source").get_by_text("Draw", exact=True).click()
+        page.locator("#reconstruct-pad canvas").wait_for()
+        page.locator("#reconstruct-go").click()
+        assert "The page is empty: draw something" in message(page)
+        draw_a_line(page, "#reconstruct-pad")
+        page.locator("#reconstruct-go").click()
+        expect(page.locator("#reconstruct-status")).to_contain_text("Your drawing")
+
+    def test_uploads_that_are_none_are_told(self, page, tmp_path):
+        Image.new("1", (8000, 5000)).save(tmp_path / "large.png")
+        (tmp_path / "words.png").write_text("hello")
+        Image.new("L", (60, 40), 200).save(tmp_path / "fine.png")
+        (tmp_path / "heavy.png").write_bytes(bytes(20 * 2**20 + 9))
+        open_tab(page, "Reconstruct")
+        choose_model(page, "runs/draws")
+        page.locator("#reconstruct-source").get_by_text("Upload", exact=True).click()
+        field = page.locator("#reconstruct-file input[type=file]")
+        for name, words in (
+            ("large.png", "got 8000×5000 (40.0 megapixels)"),
+            ("words.png", "words.png: is no picture of a known format"),
+        ):
+            field.set_input_files(tmp_path / name)
+            page.locator("#reconstruct-file").get_by_text(name.partition(".")[0]).first.wait_for()
+            page.locator("#reconstruct-go").click()
+            assert words in message(page)
+            page.locator("#reconstruct-file").get_by_label("Clear").click()
+        field.set_input_files(tmp_path / "heavy.png")
+        assert "maximum allowed size of 20" in message(page)
+        field.set_input_files(tmp_path / "fine.png")
+        page.locator("#reconstruct-file").get_by_text("fine").first.wait_for()
+        page.locator("#reconstruct-go").click()
+        expect(page.locator("#reconstruct-status")).to_contain_text("Your picture")
+
+
+def test_classify(page):
+    open_tab(page, "Classify")
+    choose_model(page, "runs/looks", "Classifier")
+    page.locator("#classify-go").click()
+    expect(page.locator("#classify-answer")).to_contain_text("with a probability of")
+    player = page.locator("#classify-player")
+    expect(player.locator(".ds-class")).to_have_count(10)
+    said = [player.locator(".ds-classes").inner_text()]
+    player.locator(".ds-player").press("Home")
+    said.append(player.locator(".ds-classes").inner_text())
+    expect(player.locator(".ds-said")).to_have_text("glimpse 1 of 3")
+    page.locator("#classify-source").get_by_text("Draw", exact=True).click()
+    page.locator("#classify-pad canvas").wait_for()
+    draw_a_line(page, "#classify-pad")
+    page.locator("#classify-go").click()
+    expect(page.locator("#classify-status")).to_contain_text("Your drawing")
+
+
+def test_explore(page):
+    open_tab(page, "Explore")
+    choose_model(page, "runs/draws")
+    page.locator("#between-go").click()
+    expect(page.locator("#between-player .ds-tile")).to_have_count(9)
+    page.get_by_text("Two test images", exact=True).click()
+    page.locator("#between-go").click()
+    expect(page.locator("#between-player")).to_contain_text("image 2")
+    page.get_by_role("tab", name="One step").click()
+    page.get_by_label("Step whose code is exchanged").fill("3")
+    page.locator("#step-go").click()
+    expect(page.locator("#step-player .ds-tile")).to_have_count(2)
+    expect(page.locator("#step-bars rect.ds-bar-of")).to_have_count(4)
+    page.get_by_role("tab", name="Nearest in training").click()
+    page.locator("#nearest-go").click()
+    expect(page.locator("#nearest-status")).to_contain_text("Compared with 1,439 of 1,439")
+    expect(page.locator("#nearest-found img")).to_have_count(12)
+
+
+def test_runs_are_compared_and_followed_without_touching_them(page, runs):
+    folder = make_run(runs / "training", DRAWS, DataConfig(name="digits"))
+    open_tab(page, "Runs")
+
+    def choose(label: str, name: str) -> None:
+        page.get_by_role("combobox", name=label, exact=True).click()
+        page.get_by_role("option", name=name, exact=True).click()
+
+    facts, curves = page.locator("#runs-facts"), page.locator("#runs-curves")
+    choose("Run", "runs/training")
+    expect(facts).to_contain_text("40 of 100")
+    expect(curves.locator(".ds-chart")).to_have_count(4)
+    expect(page.locator("#runs-picture img")).to_have_count(1)
+    choose("Compare with", "runs/draws")
+    expect(page.locator("#runs-settings thead th")).to_have_count(2)
+    expect(curves.locator(".ds-charts-key")).to_contain_text("runs/draws")
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    with open(folder / "metrics.jsonl", "a") as file:
+        file.write(line("train", 77, DRAWS) + "\n" + line("train", 78, DRAWS)[:40])
+    expect(facts).to_contain_text("77 of 100", timeout=20_000)
+    after = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+    assert {path.name for path in after if after[path] != before.get(path)} == {"metrics.jsonl"}
+    shutil.rmtree(folder)
+    expect(facts).to_contain_text("may have been deleted", timeout=20_000)
+    choose("Compare with", "none")
+    assert "may have been deleted" in message(page)
+    choose("Run", "runs/draws")
+    expect(facts).to_contain_text("40 of 100")
+
+
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
+)
+def test_it_holds_at_both_widths_and_schemes_and_for_everyone(opened, width, scheme):
+    page = opened(width, scheme)
+    axe = importlib.resources.files("axe_playwright_python") / "axe.min.js"
+    checked = (width, scheme) in ((1280, "light"), (390, "dark"))
+    if checked:
+        page.add_script_tag(content=axe.read_text())
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    findings = []
+    for tab in TABS:
+        open_tab(page, tab)
+        start = {
+            "Generate": "#generate-draw", "Reconstruct": "#reconstruct-go",
+            "Explore": "#between-go", "Classify": "#classify-go",
+        }.get(tab)  # fmt: skip
+        if tab in ("Generate", "Reconstruct"):
+            choose_model(page, "runs/draws")
+        if start:
+            page.locator(start).click()
+            page.locator(".ds-player canvas").locator("visible=true").first.wait_for()
+        else:
+            page.locator("#runs-curves svg").first.wait_for()
+        too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert too_wide <= 0, f"{tab} is {too_wide} pixels too wide"
+        page.screenshot(path=SCREENSHOTS / f"{tab.lower()}-{width}-{scheme}.png", full_page=True)
+        if not checked:
+            continue
+        report = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        findings += [
+            f"{tab}: {one['id']}: {one['nodes'][0]['html'][:200]}; "
+            f"{one['nodes'][0]['failureSummary']}"
+            for one in report["violations"]
+            if one["impact"] in ("serious", "critical")
+        ]
+    assert findings == [], "\n".join(findings)
+
+
+def test_nothing_but_the_page_is_served(address, runs, tmp_path):
+    (runs / "escape").symlink_to("/etc")
+
+    def ask(path: str, **headers: str) -> int:
+        asked = urllib.request.Request(address + path, headers=headers)
+        try:
+            with urllib.request.urlopen(asked, timeout=20) as answer:
+                return answer.status
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    assert ask("/") == 200
+    secret = tmp_path / "secret.txt"
+    secret.write_text("secret")
+    for path in (
+        "/etc/passwd", str(secret), str(runs / "draws" / "run.json"), "../../etc/passwd",
+        "..%2f..%2f..%2fetc%2fpasswd", str(runs / "escape" / "passwd"), str(Path(__file__)),
+        "pyproject.toml", "/proc/self/environ",
+    ):  # fmt: skip
+        assert ask(f"/gradio_api/file={path}") in (403, 404), path
+    for path in ("/static/../../../etc/passwd", "/assets/..%2f..%2f..%2fetc%2fpasswd"):
+        assert ask(path) in (403, 404), path
+    assert ask("/gradio_api/proxy=http://127.0.0.1/") == 404
+    assert ask("/", Host="evil.example") == 403
+    (runs / "escape").unlink()
+
+
+def test_ten_people_at_once(address):
+    """Ten visitors ask at the same time; each gets a drawing or a word, and the page stays."""
+    with urllib.request.urlopen(f"{address}/config", timeout=20) as answer:
+        config = json.load(answer)
+    draw = next(
+        one["id"] for one in config["components"] if one["props"].get("elem_id") == "generate-draw"
+    )
+    event = next(one for one in config["dependencies"] if [draw, "click"] in one["targets"])
+    outcomes: list[str] = []
+
+    def visit(number: int) -> None:
+        session = f"visitor{number}"
+        asked = {
+            "data": ["runs/draws", 8, number, 1.0], "fn_index": event["id"], "session_hash": session
+        }  # fmt: skip
+        join = urllib.request.Request(
+            f"{address}/gradio_api/queue/join", json.dumps(asked).encode(),
+            {"Content-Type": "application/json"},
+        )  # fmt: skip
+        with urllib.request.urlopen(join, timeout=60):
+            pass
+        url = f"{address}/gradio_api/queue/data?session_hash={session}"
+        with urllib.request.urlopen(url, timeout=60) as stream:
+            for raw in stream:
+                if b"process_completed" in raw:
+                    outcomes.append(json.loads(raw.removeprefix(b"data: "))["success"])
+                    return
+
+    visitors = [threading.Thread(target=visit, args=(number,)) for number in range(10)]
+    for visitor in visitors:
+        visitor.start()
+    for visitor in visitors:
+        visitor.join(90)
+    assert outcomes == [True] * 10
