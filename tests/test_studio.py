@@ -272,6 +272,15 @@ class TestReconstructing:
         with shelf.use("runs/draws") as loaded:
             assert loaded.data.path is None, "its own are here"
 
+    def test_a_folder_with_images_of_another_kind_is_not_the_end(self, shelf, tmp_path):
+        for k in range(30):
+            Image.fromarray(np.full((28, 28), 8 * k, np.uint8)).save(tmp_path / f"{k}.png")
+        with shelf.use("runs/draws") as loaded:
+            data = dataclasses.replace(loaded.data, name="binarized_mnist", path=str(tmp_path))
+            found = examples(dataclasses.replace(loaded, data=data))
+        assert "scikit-learn's digits" in found.note
+        assert "expected binarized_mnist to be binary" in found.note
+
     def test_8_bit_pixels_have_bits(self, shelf):
         pixels = np.random.default_rng(0).integers(0, 256, (3, 12, 10)).astype(np.uint8)
         made = reconstructing.reconstruct(shelf, "runs/colour", pixels)
@@ -368,6 +377,13 @@ class TestWatching:
         assert panels[-1]["lines"][0]["y"] == [39, 40, 41, 42]
         low, high = panels[0]["limits"]
         assert low < 165 < high < 200, "the axis leaves out where the bound falls"
+
+    def test_one_answer_is_no_profile(self, runs):
+        run = watching.read(runs, "runs/looks")
+        assert len(watching.panels([run])) == 3
+        once = tuple({**line, "error_by_glimpse": [line["error"]]} for line in run.metrics)
+        panels = watching.panels([dataclasses.replace(run, metrics=once)])
+        assert [panel["title"] for panel in panels] == ["Wrong answers", "Cross-entropy"]
 
     def test_two_runs_share_their_panels(self, runs):
         both = [watching.read(runs, f"runs/{name}") for name in ("draws", "slow")]

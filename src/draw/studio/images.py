@@ -45,10 +45,14 @@ def examples(loaded: LoadedModel, shape: tuple[int, ...] | None = None) -> Examp
 
 @functools.lru_cache(maxsize=8)
 def _examples(data: DataConfig, shape: tuple[int, ...]) -> Examples:
+    reason = f"{data.name} is not on this computer"
     if at_hand(data):
-        found = replace(_some(data), view=view_of(data)).fixed()
-        if found.image_shape == shape:
-            return Examples(found, f"from {data.name}")
+        try:
+            found = replace(_some(data), view=view_of(data)).fixed()
+            if found.image_shape == shape:
+                return Examples(found, f"from {data.name}")
+        except DataError as error:  # the folder that was given holds something else, say
+            reason = str(error)
     # Scikit-learn's digits come with the package: placed as MNIST's, or what a view makes of them.
     digits = _some(DataConfig(name="digits", cache_dir=data.cache_dir))
     placed = np.stack([centred(image, (28, 28)) for image in digits.images])
@@ -61,8 +65,7 @@ def _examples(data: DataConfig, shape: tuple[int, ...]) -> Examples:
         )
     return Examples(
         found,
-        "of scikit-learn's digits, which the model has not learned from "
-        f"({data.name} is not on this computer)",
+        f"of scikit-learn's digits, which the model has not learned from ({reason})",
     )
 
 

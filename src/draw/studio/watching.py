@@ -112,14 +112,13 @@ def panels(runs: Sequence[Run]) -> list[Panel]:
         if draws
         else [("error", "Wrong answers", "%"), ("cross_entropy", "Cross-entropy", "nats")]
     )  # fmt: skip
-    made = [_curves(chosen, *curve) for curve in curves]
-    if draws:
-        made.append(_profile(chosen, "kl_per_glimpse", "KL of each step", "nats", "step"))
-    else:
-        made.append(
-            _profile(chosen, "error_by_glimpse", "Wrong after each glimpse", "%", "glimpse")
-        )
-    return made
+    profile = (
+        _profile(chosen, "kl_per_glimpse", "KL of each step", "nats", "step")
+        if draws
+        else _profile(chosen, "error_by_glimpse", "Wrong after each glimpse", "%", "glimpse")
+    )
+    several = any(len(line["y"]) > 1 for line in profile["lines"])  # steps, if it has been measured
+    return [*(_curves(chosen, *curve) for curve in curves), *([profile] if several else [])]
 
 
 def _curves(runs: Sequence[Run], field: str, title: str, unit: str) -> Panel:

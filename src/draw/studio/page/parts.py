@@ -177,6 +177,6 @@ def connect_saving(
 def ended(running: Any, stop: gr.Button, status: gr.Markdown) -> None:
     """What happens when a computation fails or is stopped: its button goes, a word stays."""
     # Gradio counts what is cancelled as failed too: both leave the same words.
-    words = (gr.update(visible=False), "Stopped; what there was by then stays.")
+    words = (gr.update(visible=False), "Not finished; what there was by then stays.")
     running.failure(lambda: words, None, [stop, status], api_visibility="private")
     stop.click(lambda: words, None, [stop, status], cancels=[running], api_visibility="private")
