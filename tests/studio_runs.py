@@ -17,7 +17,7 @@ DRAWS = DRAWConfig(
     rows=28, columns=28, glimpses=4, hidden_size=16, latent_size=4, read_size=3, write_size=3
 )
 COLOUR = dataclasses.replace(DRAWS, channels=3, rows=12, columns=10, likelihood="logistic")
-SLOW = DRAWConfig(rows=128, columns=128, glimpses=64, hidden_size=512, write_size=24)
+SLOW = DRAWConfig(rows=128, columns=128, glimpses=256, hidden_size=512, write_size=24)
 LOOKS = ClassifierConfig(glimpses=3, hidden_size=16, read_size=4)
 
 

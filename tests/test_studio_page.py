@@ -236,6 +236,7 @@ def test_runs_are_compared_and_followed_without_touching_them(page, runs):
     def choose(label: str, name: str) -> None:
         page.get_by_role("combobox", name=label, exact=True).click()
         page.get_by_role("option", name=name, exact=True).click()
+        expect(page.get_by_role("option")).to_have_count(0)
 
     facts, curves = page.locator("#runs-facts"), page.locator("#runs-curves")
     choose("Run", "runs/training")

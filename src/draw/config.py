@@ -288,6 +288,10 @@ class TrainConfig:
             self.final_learning_rate,
         )
         _require(
+            self.start_from is None or (isinstance(self.start_from, str) and self.start_from != ""),
+            "train.start_from", "None or the name of a model", self.start_from,
+        )  # fmt: skip
+        _require(
             0 <= self.ema_decay < 1, "train.ema_decay", "at least 0 and below 1", self.ema_decay
         )
         _require(
