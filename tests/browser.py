@@ -1,10 +1,12 @@
 """The studio as people meet it: the real server in a process of its own, and a browser."""
 
+import fcntl
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,13 +25,22 @@ FLAGS = (
 
 def chromium() -> str:
     """A browser: one that is here, or Debian's, installed where that is allowed; else a skip."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
+    found = _here()
     if found is None and os.geteuid() == 0 and shutil.which("apt-get"):
-        subprocess.run(["apt-get", "install", "-qq", "-y", "chromium"], check=False, timeout=280)
-        found = shutil.which("chromium")
+        with open(Path(tempfile.gettempdir()) / "draw-tests-apt.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # another test process may be at it
+            install = "apt-get install -qq -y chromium"
+            if _here() is None and subprocess.run(install.split(), timeout=280).returncode != 0:
+                subprocess.run(["apt-get", "update", "-qq"], timeout=100)
+                subprocess.run(install.split(), timeout=280)
+        found = _here()
     if found is None:
         pytest.skip("needs Chromium, which is not here and could not be installed with apt-get")
     return found
+
+
+def _here() -> str | None:
+    return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextmanager
