@@ -39,7 +39,7 @@ def mnist() -> Config:
         ),
         data=DataConfig(name="mnist", binarize="dynamic"),
         train=TrainConfig(
-            steps=120_000, batch_size=128, learning_rate=2e-3, warmup_steps=1000, clip_norm=100.0,
+            steps=120_000, batch_size=64, learning_rate=2e-3, warmup_steps=1000, clip_norm=100.0,
             ema_decay=0.9995, evaluate_every=2000,
         ),
     )  # fmt: skip
