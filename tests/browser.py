@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -85,6 +85,16 @@ def open_tab(page: Page, name: str) -> None:
         page.locator(".overflow-dropdown button", has_text=name).click()
         return
     tab.first.click()
+
+
+def type_into(field: Locator, value: str) -> None:
+    """Type a value, again if need be: a tab that has just been opened sets its fields once more."""
+    for _ in range(20):
+        field.fill(value)
+        time.sleep(0.5)
+        if field.input_value() == value:
+            return
+    raise AssertionError(f"{field} does not keep {value}: {field.input_value()}")
 
 
 def message(page: Page) -> str:

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from browser import SCREENSHOTS, draw_a_line, launched, message, open_tab, served
+from browser import SCREENSHOTS, draw_a_line, launched, message, open_tab, served, type_into
 from draw.config import DataConfig
 from studio_runs import DRAWS, line, make_run, make_runs
 
@@ -122,7 +122,7 @@ class TestGenerate:
 
     def test_the_first_are_seen_while_the_rest_are_made_and_it_can_be_stopped(self, page):
         choose_model(page, "runs/slow")
-        page.get_by_label("number input for Number of images").fill("64")
+        type_into(page.get_by_label("number input for Number of images"), "64")
         page.locator("#generate-draw").click()
         page.locator("#generate-player .ds-tile").first.wait_for()
         page.locator("#generate-stop").dispatch_event("click")
@@ -219,9 +219,12 @@ def test_explore(page):
     page.locator("#between-go").click()
     expect(page.locator("#between-player")).to_contain_text("image 2")
     page.get_by_role("tab", name="One step").click()
-    page.get_by_label("Step whose code is exchanged").fill("3")
+    step = page.get_by_label("number input for Step whose code is exchanged")
+    expect(step).to_have_attribute("max", "4")
+    type_into(step, "3")
     page.locator("#step-go").click()
     expect(page.locator("#step-player .ds-tile")).to_have_count(2)
+    expect(page.locator("#step-player")).to_contain_text("step 3 from seed 2")
     expect(page.locator("#step-bars rect.ds-bar-of")).to_have_count(4)
     page.get_by_role("tab", name="Nearest in training").click()
     page.locator("#nearest-go").click()

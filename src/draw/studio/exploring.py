@@ -106,6 +106,15 @@ class Changed:
     """Mean difference of the finished images' pixels for each step exchanged alone, 0 to 1."""
 
 
+def last_step(shelf: Shelf, name: str | None) -> int | None:
+    """T of a model; None if it cannot be had, of which the line about the model tells."""
+    try:
+        with shelf.use(name) as loaded:
+            return loaded.drawing.config.glimpses
+    except (DrawError, OSError):
+        return None
+
+
 def change_step(shelf: Shelf, name: str | None, seed: int, step: int, other: int) -> Changed:
     """Exchange the code of one step for that of another seed; and each other step's, to compare.
 

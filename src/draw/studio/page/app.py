@@ -101,17 +101,17 @@ def build(studio: Studio) -> gr.Blocks:
         )  # fmt: skip
 
         def load(*chosen: str | None) -> list[Any]:
-            drawing = [parts.refreshed(studio, name, draws=True) for name in chosen[:3]]
+            drawing = [parts.models_relisted(studio, name, draws=True) for name in chosen[:3]]
             return [
                 *drawing,
-                parts.refreshed(studio, chosen[3], draws=False),
-                *runs.refreshed(studio, chosen[4], chosen[5]),
+                parts.models_relisted(studio, chosen[3], draws=False),
+                *runs.relisted(studio, chosen[4], chosen[5]),
             ]
 
         lists = [generating[0], reconstructing[0], exploring[0], classifier, *chosen_runs]
         page.load(parts.told(load), lists, lists, show_progress="hidden", api_visibility="private")
         runs_tab.select(
-            lambda one, other: runs.refreshed(studio, one, other), list(chosen_runs),
+            lambda one, other: runs.relisted(studio, one, other), list(chosen_runs),
             list(chosen_runs), show_progress="hidden", api_visibility="private",
         )  # fmt: skip
     return page

@@ -71,7 +71,10 @@ def _one_step(studio: Studio, model: gr.Dropdown) -> None:
     with _columns():
         with gr.Column(scale=1, min_width=280, elem_classes=["ds-side"]):
             seed = gr.Number(1, label="Seed of the drawing")
-            step = gr.Number(5, label="Step whose code is exchanged")
+            last = exploring.last_step(studio.shelf, model.value) or 1
+            step = gr.Slider(
+                1, last, value=min(5, last), step=1, label="Step whose code is exchanged"
+            )
             other = gr.Number(2, label="Seed of the new code")
             go = gr.Button("Exchange", variant="primary", elem_id="step-go")
         with gr.Column(scale=3, min_width=300, elem_classes=["ds-main"]):
@@ -96,6 +99,12 @@ def _one_step(studio: Studio, model: gr.Dropdown) -> None:
             "across": "step exchanged", "limits": [0, max(percent) or 1], "lines": [line],
         }  # fmt: skip
         return changed.show.to_json(), json.dumps({"runs": [], "panels": [panel]})
+
+    def limit(name: str | None, chosen: int) -> Any:
+        last = exploring.last_step(studio.shelf, name)
+        return gr.skip() if last is None else gr.update(maximum=last, value=min(chosen, last))
+
+    model.change(limit, [model, step], step, show_progress="hidden", api_visibility="private")
 
     go.click(
         parts.told(make), [model, seed, step, other], [player, bars], concurrency_id="model",

@@ -4,7 +4,7 @@ import functools
 import inspect
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -142,11 +142,20 @@ def about(studio: Studio, name: str | None) -> str:
         return str(error)
 
 
-def refreshed(studio: Studio, chosen: str | None, *, draws: bool) -> Any:
-    """The list of models as it is now, with the same one chosen if it is still there."""
+def relisted(names: Sequence[str], chosen: str | None, otherwise: str | None) -> Any:
+    """The list of a choice as it is now; what is chosen is left alone if it is still there.
+
+    It is not set again: on a busy computer another one may have been chosen in the meantime.
+    """
+    if chosen in names:
+        return gr.update(choices=list(names))
+    return gr.update(choices=list(names), value=otherwise)
+
+
+def models_relisted(studio: Studio, chosen: str | None, *, draws: bool) -> Any:
+    """The list of models as it is now; see `relisted`."""
     names = studio.catalogue.names(draws=draws)
-    value = chosen if chosen in names else (names[0] if names else None)
-    return gr.update(choices=names, value=value)
+    return relisted(names, chosen, names[0] if names else None)
 
 
 def save_row(kinds: dict[str, str]) -> tuple[dict[str, gr.Button], gr.File]:

@@ -79,12 +79,13 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown]:
     return first, second
 
 
-def refreshed(studio: Studio, first: str | None, second: str | None) -> tuple[Any, Any]:
-    """The lists of runs as they are now."""
+def relisted(studio: Studio, first: str | None, second: str | None) -> tuple[Any, Any]:
+    """The lists of runs as they are now; see `parts.relisted`."""
     names = list(run_folders(studio.runs))
-    one = first if first in names else (names[0] if names else None)
-    other = second if second in names else NOBODY
-    return gr.update(choices=names, value=one), gr.update(choices=[NOBODY, *names], value=other)
+    return (
+        parts.relisted(names, first, names[0] if names else None),
+        parts.relisted([NOBODY, *names], second, NOBODY),
+    )
 
 
 def _stamps(studio: Studio, *names: str | None) -> list[tuple[int, ...]]:
