@@ -1,6 +1,7 @@
 """DRAW as a plain loop under autograd: eqs 1-8 and 13-16, the executable specification."""
 
 import math
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float
@@ -138,7 +139,7 @@ class DRAW(
         canvas = state.canvas + written  # (8)
         return (
             State(canvas, h_enc, c_enc, h_dec, c_dec),
-            Step(mu, log_sigma, read_window, write_window),
+            Step(mu, log_sigma, z, read_window, write_window),
         )
 
     def forward(
@@ -179,14 +180,21 @@ class DRAW(
         noise: Float[Tensor, "glimpses batch latent"],
     ) -> Unrolled:
         """All steps, one after another: what the fused kernel must agree with (eqs 1-8, 10)."""
-        state, steps = self.initial_state(len(images)), []
-        for noise_t in noise:
-            state, step = self.step(images, noise_t, state)
+        steps = []
+        for state, step in self._glimpses(images, noise):
+            canvas = state.canvas
             steps.append(step)
         mu = torch.stack([step.mu for step in steps])
         log_sigma = torch.stack([step.log_sigma for step in steps])
         kl = kl_divergence(mu, log_sigma).mT  # (10)
-        return Unrolled(state.canvas, kl, log_prior_over_posterior(mu, log_sigma, noise))
+        return Unrolled(canvas, kl, log_prior_over_posterior(mu, log_sigma, noise))
+
+    def _glimpses(self, images: Tensor, noise: Tensor) -> Iterator[tuple[State, Step]]:
+        """What each step leaves, and what it did."""
+        state = self.initial_state(len(images))
+        for noise_t in noise:
+            state, step = self.step(images, noise_t, state)
+            yield state, step
 
     @torch.no_grad()
     def reconstruct(
@@ -211,9 +219,8 @@ class DRAW(
         noise = self._checked_noise(images, noise)
         if self.kernel.name == "fused":
             return fused.trajectory(self.config, self, images, noise)
-        state, canvases, steps = self.initial_state(len(images)), [], []
-        for noise_t in noise:
-            state, step = self.step(images, noise_t, state)
+        canvases, steps = [], []
+        for state, step in self._glimpses(images, noise):
             canvases.append(state.canvas)
             steps.append(step)
         return Trajectory(
@@ -299,11 +306,7 @@ class DRAW(
         if noise is None:
             noise = self.noise_for(len(images), seed)
         noise = self._checked_noise(images, noise)
-        state, codes = self.initial_state(len(images)), []
-        for noise_t in noise:
-            state, step = self.step(images, noise_t, state)
-            codes.append(step.mu + step.log_sigma.exp() * noise_t)  # (6)
-        return torch.stack(codes)
+        return torch.stack([step.z for _, step in self._glimpses(images, noise)])
 
     @classmethod
     def _load_as_safetensor(  # type: ignore[override]

@@ -20,10 +20,14 @@ class State(NamedTuple):
 
 
 class Step(NamedTuple):
-    """One glimpse: the posterior of its code, and the windows (None without attention)."""
+    """One glimpse: the posterior, the code drawn from it, and the windows (None without attention).
+
+    mu and log_sigma are those of equations 1 and 2, z is that of equation 6.
+    """
 
     mu: Float[Tensor, "batch latent"]
     log_sigma: Float[Tensor, "batch latent"]
+    z: Float[Tensor, "batch latent"]
     read_window: Window | None
     write_window: Window | None
 
