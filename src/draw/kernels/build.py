@@ -100,7 +100,7 @@ def _compiled_by(compiler: str, files: dict[str, bytes]) -> Path:
     if (folder / name).is_file():
         return folder / name
     print(
-        f"draw: compiling the fast kernel with {compiler}, once (about 20 seconds)",
+        f"draw: compiling the fast kernel with {compiler}, once (about half a minute)",
         file=sys.stderr,
         flush=True,
     )
