@@ -104,6 +104,21 @@ def test_an_update_is_adam_on_the_clipped_gradient_of_the_mean_bound(tmp_path: P
         torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-5, atol=1e-7)
 
 
+def test_weight_decay_shrinks_weights_and_nothing_else(tmp_path: Path) -> None:
+    config = with_train(TINY, steps=1, warmup_steps=0)
+    plain, decayed = (
+        fresh(tmp_path / str(decay), with_train(config, weight_decay=decay)) for decay in (0.0, 3.0)
+    )
+    before = {name: value.clone() for name, value in plain.bare_model.state_dict().items()}
+    plain.fit()
+    decayed.fit()
+    after = decayed.bare_model.state_dict()
+    for name, value in plain.bare_model.state_dict().items():
+        taken = 3.0 * config.train.learning_rate * before[name] if ".weight" in name else 0.0
+        torch.testing.assert_close(after[name], value - taken, rtol=1e-5, atol=1e-7)
+    assert {name for name in before if ".weight" not in name} >= {"canvas_0", "mu.bias"}
+
+
 def test_the_average_starts_unbiased_and_lags_behind_the_weights(tmp_path: Path) -> None:
     trainer = fresh(tmp_path / "run", with_train(TINY, steps=3))
     history = []

@@ -250,6 +250,9 @@ class TrainConfig:
     """Where the learning rate ends; it falls along half a cosine."""
     clip_norm: float = 5.0
     """Longest gradient (L2 norm over all parameters); longer ones are scaled to it."""
+    weight_decay: float = 0.0
+    """Share of each weight taken away per update, times the step size (AdamW's decoupled weight
+    decay, against overfitting); biases and starting states are left alone."""
     ema_decay: float = 0.999
     """Decay of the running average of the weights, which is evaluated and exported."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -290,6 +293,10 @@ class TrainConfig:
         _require(
             self.start_from is None or (isinstance(self.start_from, str) and self.start_from != ""),
             "train.start_from", "None or the name of a model", self.start_from,
+        )  # fmt: skip
+        _require(
+            0 <= self.weight_decay < float("inf"),
+            "train.weight_decay", "a number of at least 0", self.weight_decay,
         )  # fmt: skip
         _require(
             0 <= self.ema_decay < 1, "train.ema_decay", "at least 0 and below 1", self.ema_decay

@@ -24,8 +24,9 @@ from draw.train import Trainer
 
 FREE_ON_RESUME = frozenset(
     {
-        "steps", "learning_rate", "warmup_steps", "final_learning_rate", "clip_norm", "precision",
-        "evaluate_every", "evaluate_images", "log_every", "checkpoint_minutes", "keep_checkpoints",
+        "steps", "learning_rate", "warmup_steps", "final_learning_rate", "clip_norm",
+        "weight_decay", "precision", "evaluate_every", "evaluate_images", "log_every",
+        "checkpoint_minutes", "keep_checkpoints",
     }
 )  # fmt: skip
 """Fields of `TrainConfig` that may change when a run is resumed; the rest decide what the numbers

@@ -61,6 +61,17 @@ def _average_weights(decay: float) -> Callable[[Tensors, Tensors, Tensor | int],
     return update
 
 
+def _decayed(model: nn.Module, decay: float) -> list[dict[str, Any]]:
+    """Parameters as the optimizer takes them: weights decay, biases and starting states do not.
+
+    Each is a group of its own, so that their order, by which checkpoints know them, is the model's.
+    """
+    return [
+        {"params": [value], "weight_decay": decay * (".weight" in name)}
+        for name, value in model.named_parameters()
+    ]
+
+
 def hardware_precision() -> str:
     """bf16 where the processor has instructions for its products, else fp32."""
     if torch.cuda.is_available():
@@ -123,7 +134,8 @@ class Trainer:
         self.average: AveragedModel = AveragedModel(
             self.bare_model, multi_avg_fn=_average_weights(config.train.ema_decay)
         )
-        adam = torch.optim.Adam(self.bare_model.parameters(), lr=0.0, fused=True)
+        parameters = _decayed(self.bare_model, config.train.weight_decay)
+        adam = torch.optim.AdamW(parameters, lr=0.0, fused=True)
         self.average.to(self.accelerator.device)
         self.model, self.optimizer = self.accelerator.prepare(self.bare_model, adam)
         self.step = 0
