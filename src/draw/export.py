@@ -214,6 +214,7 @@ def _card(
     made = read_json(run / RUN_FILE).get("made", {})
     lines = read_metrics(run / METRICS_FILE)
     seconds = max((line["seconds"] for line in lines if "seconds" in line), default=0.0)
+    steps = max((line["step"] for line in lines), default=config.train.steps)
     rows = [
         f"| {words} | {_cell(figures['validation'], kind)} | {_cell(figures['test'], kind)} |"
         for kind, words in FIGURES.items()
@@ -235,7 +236,7 @@ def _card(
         f"- **Data**: {config.data.name}: {known.description}. {splits.train.count:,} images for "
         f"training. Licence of the data: {known.licence}.",
         f"- **Training**: `{_command(made.get('command') or 'draw train ' + config.preset)}`, seed "
-        f"{config.train.seed}, {config.train.steps:,} steps of {config.train.batch_size} images, "
+        f"{config.train.seed}, {steps:,} steps of {config.train.batch_size} images, "
         f"{seconds / 3600:.1f} hours on {made.get('hardware', 'hardware that was not noted')}; "
         f"commit {made.get('commit') or 'not noted'}.",
         f"- **Weights**: {parameters:,} parameters, stored in {precision}; the figures are of "
