@@ -89,6 +89,18 @@ def test_nothing_of_this_machine_is_in_what_is_given_away(run: Path, tmp_path: P
     assert "`draw train x --data.path 'my data' --out=c --n 1/2`" in card
 
 
+def test_a_card_tells_the_steps_that_were_made_not_those_that_were_meant(
+    run: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    values = json.loads((copy / "run.json").read_text())
+    values["config"]["train"]["steps"] = 9000  # resumed with fewer
+    (copy / "run.json").write_text(json.dumps(values))
+    exported(copy, tmp_path / "out")
+    assert "12 steps of 4 images" in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_an_export_writes_over_nothing(run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(DrawError, match="exists already and is left as it is"):
