@@ -84,6 +84,65 @@ def tiles(page: Page) -> int:
     return page.locator("#generate-player .ds-tile").count()
 
 
+STREAM = r"""async () => {
+  const server = [], said = [];
+  let asked = 0;
+  const plain = async (input) => {
+    if (!(input.url ?? input).includes("/queue/data"))
+      return new Response(JSON.stringify({ event_id: `question ${++asked}` }));
+    let out;
+    const body = new ReadableStream({ start: (controller) => void (out = controller) });
+    const write = (said) => out.enqueue(new TextEncoder().encode(said));
+    server.push({
+      say: (said) => write(`data: ${JSON.stringify(said)}\n\n`),
+      end: () => { write('data: {"msg": "close_stream"}\n\n'); out.close(); },
+    });
+    return new Response(body);
+  };
+  const answer = (n) => ({ msg: "process_completed", event_id: `question ${n}` });
+  const soon = () => new Promise((resolve) => setTimeout(resolve, 50));
+  const fetch = DrawStudio.lastingStream(plain);
+  const abort = new AbortController();
+
+  await fetch("/queue/join", { method: "POST" });
+  const response = await fetch("/queue/data?session_hash=s", { signal: abort.signal });
+  const reading = (async () => {
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) return "ended";
+      for (const told of value.split("\n\n").filter(Boolean))
+        said.push(JSON.parse(told.slice("data: ".length)).event_id);
+    }
+  })().catch((error) => error.name);
+
+  server[0].say(answer(1));
+  await fetch("/queue/join", { method: "POST" });  // the server is ending the stream just now
+  server[0].end();
+  await soon();
+  const whenAsked = server.length;
+  server[1].say(answer(2));
+  server[1].end();
+  await soon();
+  const whenNothingIsAsked = server.length;
+  await fetch("/queue/join", { method: "POST" });
+  await soon();
+  server[2].say(answer(3));
+  server[2].end();
+  await soon();
+  abort.abort();
+  return { said, whenAsked, whenNothingIsAsked, end: await reading };
+}"""
+
+
+class TestStream:
+    def test_a_question_asked_while_the_stream_ends_is_answered(self, page):
+        found = page.evaluate(STREAM)
+        assert found["said"] == ["question 1", "question 2", "question 3"]
+        assert (found["whenAsked"], found["whenNothingIsAsked"]) == (2, 2)
+        assert found["end"] == "AbortError"
+
+
 class TestGenerate:
     def test_images_are_drawn_and_played(self, page):
         choose_model(page, "runs/draws")

@@ -17,7 +17,7 @@ from draw.studio.models import NOTHING, Catalogue, Shelf, describe
 logger = logging.getLogger("draw")
 
 ASSETS = Path(__file__).parents[1] / "assets"
-SCRIPTS = ("player.js", "pad.js", "chart.js")
+SCRIPTS = ("stream.js", "player.js", "pad.js", "chart.js")
 AT_ONCE = 2
 """Computations at a time, over all visitors; the others wait in the queue."""
 DOWNLOAD = """(file) => {
