@@ -95,10 +95,14 @@ def test_a_card_tells_the_steps_that_were_made_not_those_that_were_meant(
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     values = json.loads((copy / "run.json").read_text())
-    values["config"]["train"]["steps"] = 9000  # resumed with fewer
+    values["config"]["train"]["steps"] = 9000  # stopped before
+    changes = {"train.steps": [8000, 9000], "data.path": [None, "/home/me/data"]}
+    values["made"]["resumed"] = [{"step": 4321, "changes": changes}, {"step": 5, "changes": {}}]
     (copy / "run.json").write_text(json.dumps(values))
     exported(copy, tmp_path / "out")
-    assert "12 steps of 4 images" in (tmp_path / "out" / "README.md").read_text()
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "12 steps of 4 images" in card
+    assert "Changed on the way: steps 9000 from step 4,321 on." in card
 
 
 def test_an_export_writes_over_nothing(run: Path, tmp_path: Path) -> None:

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from draw.checkpoint import checkpoints, load_model, load_tensors
+from draw.checkpoint import checkpoints, load_model, load_tensors, read_run_file
 from draw.config import Config
 from draw.data.batches import batch_indices
 from draw.errors import DrawError, Interrupted
+from draw.files import read_json
 from draw.metrics import read_metrics
 from draw.model import DRAW
 from draw.runs import resume, resumed_config, start
@@ -183,6 +184,31 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None
         for folder in (tmp_path / "straight", run)
     ]
     assert lines[0] == lines[1]
+
+
+def test_what_is_changed_on_resuming_is_written_down_and_stays(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trainer = fresh(run)
+    stop_after(trainer, 5)
+    with pytest.raises(Interrupted):
+        trainer.fit()
+    made = read_json(run / "run.json")["made"]
+    longer = with_train(TINY, steps=TINY.train.steps + 3)
+    for config, step in ((longer, 6), (None, 8)):
+        trainer = again(run, config)
+        assert read_run_file(run) == longer
+        stop_after(trainer, step)
+        with pytest.raises(Interrupted):
+            trainer.fit()
+    again(run).fit()
+    assert checkpoints(run)[-1].stem == f"step-{longer.train.steps:08d}"
+    noted = read_json(run / "run.json")["made"]
+    resumed = noted.pop("resumed")
+    assert noted == made
+    assert [(note["step"], note["changes"]) for note in resumed] == [
+        (5, {"train.steps": [TINY.train.steps, longer.train.steps]}), (6, {}), (8, {}),
+    ]  # fmt: skip
+    assert all(note["command"] == made["command"] for note in resumed)
 
 
 def test_a_run_can_go_on_from_an_earlier_checkpoint(tmp_path: Path) -> None:

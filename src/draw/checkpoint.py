@@ -142,6 +142,13 @@ def write_run_file(run: Path, config: Config, made: dict[str, Any]) -> None:
     write_json(run / RUN_FILE, {"config": config.to_dict(), "made": made})
 
 
+def note_resumption(run: Path, config: Config, made: dict[str, Any]) -> None:
+    """Add to the file of a run that it went on, with what config, and how that came about."""
+    values = read_json(run / RUN_FILE)
+    resumed = [*values.get("made", {}).get("resumed", []), made]
+    write_run_file(run, config, {**values.get("made", {}), "resumed": resumed})
+
+
 def read_run_file(run: Path) -> Config:
     """The config of a run.
 

@@ -238,7 +238,7 @@ def _card(
         f"- **Training**: `{_command(made.get('command') or 'draw train ' + config.preset)}`, seed "
         f"{config.train.seed}, {steps:,} steps of {config.train.batch_size} images, "
         f"{seconds / 3600:.1f} hours on {made.get('hardware', 'hardware that was not noted')}; "
-        f"commit {made.get('commit') or 'not noted'}.",
+        f"commit {made.get('commit') or 'not noted'}.{_changes(made.get('resumed', []))}",
         f"- **Weights**: {parameters:,} parameters, stored in {precision}; the figures are of "
         "the stored weights. Licence: MIT.",
         "- **Not for**: images unlike those it was trained on. "
@@ -254,6 +254,17 @@ def _card(
 
 def _cell(values: dict[str, Any], kind: str) -> str:
     return f"{values[kind]:.2f}" if kind in values else ""
+
+
+def _changes(resumed: list[dict[str, Any]]) -> str:
+    """What of the training was changed on the way, as a sentence; nothing if nothing was."""
+    changed = [
+        f"{name.removeprefix('train.')} {new} from step {made['step']:,} on"
+        for made in resumed
+        for name, (_, new) in made["changes"].items()
+        if name.startswith("train.")
+    ]
+    return f" Changed on the way: {', '.join(changed)}." if changed else ""
 
 
 def _command(command: str) -> str:

@@ -10,6 +10,7 @@ from draw.checkpoint import (
     checkpoints,
     load_checkpoint,
     load_model,
+    note_resumption,
     read_run_file,
     write_run_file,
 )
@@ -24,13 +25,13 @@ from draw.train import Trainer
 
 FREE_ON_RESUME = frozenset(
     {
-        "steps", "learning_rate", "warmup_steps", "final_learning_rate", "clip_norm",
-        "weight_decay", "precision", "evaluate_every", "evaluate_images", "log_every",
-        "checkpoint_minutes", "keep_checkpoints",
+        "model.kernel", "data.path", "data.cache_dir", "train.steps", "train.learning_rate",
+        "train.warmup_steps", "train.final_learning_rate", "train.clip_norm", "train.weight_decay",
+        "train.precision", "train.evaluate_every", "train.evaluate_images", "train.log_every",
+        "train.checkpoint_minutes", "train.keep_checkpoints",
     }
 )  # fmt: skip
-"""Fields of `TrainConfig` that may change when a run is resumed; the rest decide what the numbers
-of a checkpoint mean."""
+"""What may change when a run is resumed; the rest decides what the numbers of a checkpoint mean."""
 
 
 def refuse_existing(run: Path) -> None:
@@ -78,14 +79,9 @@ def resumed_config(run: Path, after: Config | None = None) -> Config:
     before = read_run_file(run)
     after = after or before
     changes = [
-        f"{section}.{name} is {old!r} in {run}, got {new!r}"
-        for section, free in (
-            ("model", frozenset({"kernel"})),
-            ("data", frozenset({"path", "cache_dir"})),
-            ("train", FREE_ON_RESUME),
-        )
-        for name, old in dataclasses.asdict(getattr(before, section)).items()
-        if name not in free and (new := getattr(getattr(after, section), name)) != old
+        f"{name} is {old!r} in {run}, got {new!r}"
+        for name, (old, new) in changes_between(before, after).items()
+        if name not in FREE_ON_RESUME
     ]
     if changes:
         raise DrawError(
@@ -95,8 +91,18 @@ def resumed_config(run: Path, after: Config | None = None) -> Config:
     return after
 
 
+def changes_between(before: Config, after: Config) -> dict[str, tuple[Any, Any]]:
+    """Fields that differ, by names such as `train.steps`: their values before and after."""
+    return {
+        f"{section}.{name}": (old, new)
+        for section in ("model", "data", "train")
+        for name, old in dataclasses.asdict(getattr(before, section)).items()
+        if (new := getattr(getattr(after, section), name)) != old
+    }
+
+
 def resume(config: Config, checkpoint: Path, training: ImageSet, validation: ImageSet) -> Trainer:
-    """Go on with a run.
+    """Go on with a run; its file tells from then on what it goes by, and what was changed when.
 
     Args:
         config: what `resumed_config` returned.
@@ -123,6 +129,9 @@ def resume(config: Config, checkpoint: Path, training: ImageSet, validation: Ima
             if later.name > checkpoint_path(run, trainer.step).name:
                 later.unlink()
         forget_metrics_after(run / METRICS_FILE, trainer.step)
+        changes = changes_between(read_run_file(run), config)
+        made = provenance(trainer.accelerator.device)
+        note_resumption(run, config, {"step": trainer.step, "changes": changes, **made})
     trainer.accelerator.wait_for_everyone()
     return trainer
 
