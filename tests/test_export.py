@@ -174,7 +174,7 @@ def test_the_models_of_the_package_fit_their_cards() -> None:
 
 DATA = {
     "mnist": "binarized_mnist", "mnist-small": "binarized_mnist", "two-digits": "mnist",
-    "cluttered": "mnist",
+    "cluttered": "mnist", "chars74k": "chars74k_street",
 }  # fmt: skip
 """Which of the development data sets a model of the package was trained on."""
 
@@ -196,4 +196,4 @@ def test_a_model_of_the_package_does_what_its_card_says(
             return
         dynamic = loaded.data.binarize == "dynamic" and not test.binary
         bound = evaluate(loaded.model, test.images, dynamic=dynamic).bound
-    assert bound == pytest.approx(card["bound"], abs=0.1)
+    assert bound == pytest.approx(card["bound"], abs=0.1, rel=5e-4)

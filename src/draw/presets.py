@@ -175,6 +175,22 @@ def cifar10() -> Config:
     )  # fmt: skip
 
 
+def chars74k() -> Config:
+    """Letters photographed in streets, 48x48 in colour; small enough to be given away (ours)."""
+    return Config(
+        preset="chars74k",
+        model=DRAWConfig(
+            rows=48, columns=48, channels=3, glimpses=32, hidden_size=288, latent_size=100,
+            attention="gaussian", read_size=12, write_size=12,
+        ),
+        data=DataConfig(name="chars74k", size=(48,), mode="colour", fit="crop"),
+        train=TrainConfig(
+            steps=12_000, batch_size=64, learning_rate=2e-3, warmup_steps=500, clip_norm=100.0,
+            ema_decay=0.999, evaluate_every=1000,
+        ),
+    )  # fmt: skip
+
+
 def images() -> Config:
     """Your own folder of pictures: --data.path FOLDER --data.size 32 --data.mode colour (ours)."""
     return Config(
@@ -202,5 +218,6 @@ PRESETS = {
     "two-digits": two_digits,
     "svhn": svhn,
     "cifar10": cifar10,
+    "chars74k": chars74k,
     "images": images,
 }

@@ -27,6 +27,7 @@ def train(
             "two-digits",
             "svhn",
             "cifar10",
+            "chars74k",
             "images",
         ]
     ],
@@ -56,7 +57,8 @@ def train(
         preset: digits (a minute, no network), mnist and mnist-no-attention (the paper's),
             mnist-small (half an hour on 2 cores), cluttered, cluttered-4 and cluttered-convnet (the
             paper's Table 1: they classify), two-digits (on one canvas, as in the paper), svhn and
-            cifar10 (the paper's, in colour), images (your own pictures).
+            cifar10 (the paper's, in colour), chars74k (letters in streets, in colour), images (your
+            own pictures).
         options: where the run and its result go.
         resume: go on with a run folder, or from one of its checkpoint files.
     """

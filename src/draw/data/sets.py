@@ -127,6 +127,12 @@ KNOWN_SETS: dict[str, KnownSet] = {
         splits=("train", "extra", "validation", "test"),
         held_out=4_701,
     ),
+    "chars74k": KnownSet(
+        "letters and digits photographed in streets, in colour (de Campos et al. 2009, English)",
+        "research use",
+        image_shape=(3, 48, 48),
+        remedy="no dependable Hub source has it: pass --data.path FOLDER with its pictures",
+    ),
     "images": KnownSet(
         "your own: a folder of pictures, a folder of parquet files, or a Hub name",
         "yours",
