@@ -105,6 +105,36 @@ def test_a_card_tells_the_steps_that_were_made_not_those_that_were_meant(
     assert "Changed on the way: steps 9000 from step 4,321 on." in card
 
 
+def test_a_card_tells_whose_weights_it_began_from(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    values = json.loads((copy / "run.json").read_text())
+    values["config"]["train"]["start_from"] = "mnist"
+    (copy / "run.json").write_text(json.dumps(values))
+    exported(copy, tmp_path / "out")
+    began = "It began from the weights of `mnist` as they were at that commit"
+    assert began in (tmp_path / "out" / "README.md").read_text()
+    exported(run, tmp_path / "plain")
+    assert "began from" not in (tmp_path / "plain" / "README.md").read_text()
+
+
+@pytest.mark.parametrize("binary", [True, False])
+def test_mnist_that_came_binary_is_given_away_as_the_static_set(
+    run: Path, tmp_path: Path, binary: bool
+) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    values = json.loads((copy / "run.json").read_text())
+    values["config"]["data"]["name"] = "mnist"
+    (copy / "run.json").write_text(json.dumps(values))
+    training = dataclasses.replace(SPLITS.train, binary=binary)
+    splits = dataclasses.replace(SPLITS, train=training)
+    export(copy, splits, tmp_path / "out", make_accelerator("fp32"), name="tiny")
+    name = "binarized_mnist" if binary else "mnist"
+    assert json.loads((tmp_path / "out" / "config.json").read_text())["data"]["name"] == name
+    assert f"**Data**: {name}:" in (tmp_path / "out" / "README.md").read_text()
+
+
 def test_an_export_writes_over_nothing(run: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(DrawError, match="exists already and is left as it is"):

@@ -74,7 +74,7 @@ def export(
         DrawError: if the folder holds something, the run folder is none, or there can be no ONNX.
     """
     _refuse_existing(to)
-    config = read_run_file(run)
+    config = _named_as_seen(read_run_file(run), splits.train)
     loaded = load_model(str(run))
     model = loaded.model.to(_DTYPES[precision]).float()
     generator = make_generator(check_exportable(model)) if onnx else None
@@ -126,6 +126,15 @@ def copy_exported(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[
         with written_atomically(card) as temporary:
             temporary.write_text(f"{text}\n{section}")
     return {"onnx": {"difference": generator.difference}}
+
+
+def _named_as_seen(config: Config, training: ImageSet) -> Config:
+    """A run of `mnist` whose images came as 0 and 1 saw the static set, though it cannot say so."""
+    if config.data.name != "mnist" or not training.binary:
+        return config
+    return dataclasses.replace(
+        config, data=dataclasses.replace(config.data, name="binarized_mnist")
+    )
 
 
 def _refuse_existing(to: Path) -> None:
@@ -238,7 +247,8 @@ def _card(
         f"- **Training**: `{_command(made.get('command') or 'draw train ' + config.preset)}`, seed "
         f"{config.train.seed}, {steps:,} steps of {config.train.batch_size} images, "
         f"{seconds / 3600:.1f} hours on {made.get('hardware', 'hardware that was not noted')}; "
-        f"commit {made.get('commit') or 'not noted'}.{_changes(made.get('resumed', []))}",
+        f"commit {made.get('commit') or 'not noted'}.{_changes(made.get('resumed', []))}"
+        + _begun_from(config.train.start_from),
         f"- **Weights**: {parameters:,} parameters, stored in {precision}; the figures are of "
         "the stored weights. Licence: MIT.",
         "- **Not for**: images unlike those it was trained on. "
@@ -265,6 +275,15 @@ def _changes(resumed: list[dict[str, Any]]) -> str:
         if name.startswith("train.")
     ]
     return f" Changed on the way: {', '.join(changed)}." if changed else ""
+
+
+def _begun_from(start: str | None) -> str:
+    if start is None:
+        return ""
+    return (
+        f" It began from the weights of `{_command(start)}` as they were at that commit; steps and "
+        "hours of these are not counted."
+    )
 
 
 def _command(command: str) -> str:
