@@ -15,11 +15,12 @@ from safetensors.torch import load_file
 
 from draw import DRAW, Classifier, cli, pretrained
 from draw.accuracy import measure_accuracy
+from draw.card import listed
 from draw.checkpoint import load_model
 from draw.data import Splits, load_images
 from draw.errors import DrawError
 from draw.evaluate import evaluate
-from draw.export import export, listed
+from draw.export import export
 from draw.runs import start
 from draw.train import make_accelerator
 from running import TINY, image_set
@@ -133,6 +134,26 @@ def test_mnist_that_came_binary_is_given_away_as_the_static_set(
     name = "binarized_mnist" if binary else "mnist"
     assert json.loads((tmp_path / "out" / "config.json").read_text())["data"]["name"] == name
     assert f"**Data**: {name}:" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_a_card_does_not_call_a_cross_entropy_a_likelihood(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sets = (SPLITS.train, SPLITS.validation, SPLITS.test)
+    shelf = tmp_path / "weights"
+    cards = {}
+    for name, binary in (("grey", False), ("binary", True)):
+        splits = Splits(*(dataclasses.replace(one, binary=binary) for one in sets))
+        export(run, splits, shelf / name, make_accelerator("fp32"), name=name)
+        cards[name] = (shelf / name / "README.md").read_text()
+    assert "nats are a cross-entropy, no likelihood" in cards["grey"]
+    assert "upper bound on -log p(x)" not in cards["grey"]
+    assert "cross-entropy" not in cards["binary"]
+    assert "upper bound on -log p(x)" in cards["binary"]
+    monkeypatch.setattr(pretrained, "WEIGHTS", shelf)
+    scores = {one["name"]: one["test"] for one in listed()}
+    assert scores["grey"].endswith("nats (cross-entropy, no likelihood)")
+    assert scores["binary"].endswith("nats")
 
 
 def test_an_export_writes_over_nothing(run: Path, tmp_path: Path) -> None:

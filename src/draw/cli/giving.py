@@ -80,7 +80,7 @@ def models(json: Annotated[str | None, arg(metavar="FILE")] = None) -> None:
     Args:
         json: also write the list as JSON to this file (- for standard output).
     """
-    from draw.export import listed
+    from draw.card import listed
     from draw.tables import print_models
 
     found = listed()
