@@ -47,7 +47,7 @@ def training_curves(
     bound, parts, glimpses = figure.subplots(1, 3)
     _draw_curves(bound, metrics, {"bound": ""}, {"bound": TRAIN}, {"bound": VALIDATION})
     bound.set(ylabel="nats per image")
-    bound.set_title("bound on -log p(x)", pad=TITLE_PAD)
+    bound.set_title("bound, eq 12", pad=TITLE_PAD)
     _draw_bits(bound, metrics)
     colours = {"reconstruction": RECONSTRUCTION, "kl": KL}
     names = {"reconstruction": "reconstruction", "kl": "KL"}
