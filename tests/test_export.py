@@ -81,13 +81,15 @@ def test_nothing_of_this_machine_is_in_what_is_given_away(run: Path, tmp_path: P
     copy = tmp_path / "run"
     shutil.copytree(run, copy)
     values = json.loads((copy / "run.json").read_text())
-    values["made"]["command"] = "draw train x --data.path '/home/me/my data' --out=/a/b/c --n 1/2"
+    values["made"]["command"] = (
+        "draw train x --data.path '/home/me/my data' --out=/a/b/c --n 1/2 --a ../me/b --c ./me/d"
+    )
     (copy / "run.json").write_text(json.dumps(values))
     exported(copy, tmp_path / "out")
     data = json.loads((tmp_path / "out" / "config.json").read_text())["data"]
     assert (data["path"], data["cache_dir"]) == (None, None)
     card = (tmp_path / "out" / "README.md").read_text()
-    assert "`draw train x --data.path 'my data' --out=c --n 1/2`" in card
+    assert "`draw train x --data.path 'my data' --out=c --n 1/2 --a b --c d`" in card
 
 
 def test_a_card_tells_the_steps_that_were_made_not_those_that_were_meant(

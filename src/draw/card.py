@@ -160,7 +160,7 @@ def _begun_from(start: str | None) -> str:
 
 def _command(command: str) -> str:
     """A command without the folders of the machine it ran on: of a path the last name stays."""
-    return re.sub(r"(?<=[\s='\"])[/~][^\s'\"]*/(?=[^\s'\"])", "", command)
+    return re.sub(r"(?<=[\s='\"])(?:[/~]|\.\.?/)[^\s'\"]*/(?=[^\s'\"])", "", command)
 
 
 def what(config: Config) -> str:
