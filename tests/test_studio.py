@@ -59,6 +59,9 @@ class TestModels:
         assert looking - ours == {"runs/looks"}
         assert ours <= drawing | looking
 
+    def test_the_papers_model_comes_first(self, runs):
+        assert Catalogue(None, runs).names(draws=True)[0] == "mnist"
+
     def test_a_given_model_comes_first(self, runs):
         given = Catalogue(str(runs / "colour" / "best"), runs)
         assert given.names(draws=True)[0] == str(runs / "colour" / "best")

@@ -44,6 +44,10 @@ class Choice:
         return isinstance(self.config, DRAWConfig)
 
 
+FIRST = "mnist"
+"""Of the models of the package the one that a visitor meets first."""
+
+
 class Catalogue:
     """The models on offer: one given by name, those of the package, those of a folder of runs.
 
@@ -60,7 +64,8 @@ class Catalogue:
     def choices(self) -> dict[str, Choice]:
         """All of them by name, the given one first; what cannot be read is left out."""
         found: list[Choice | None] = [self._given] if self.model is not None else []
-        found += [_exported(name, folder) for name, folder in shipped().items()]
+        ours = sorted(shipped().items(), key=lambda named: named[0] != FIRST)
+        found += [_exported(name, folder) for name, folder in ours]
         found += [_of_run(name, folder) for name, folder in run_folders(self.runs).items()]
         named: dict[str, Choice] = {}
         for choice in found:
