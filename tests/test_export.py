@@ -100,12 +100,17 @@ def test_a_card_tells_the_steps_that_were_made_not_those_that_were_meant(
     values = json.loads((copy / "run.json").read_text())
     values["config"]["train"]["steps"] = 9000  # stopped before
     changes = {"train.steps": [8000, 9000], "data.path": [None, "/home/me/data"]}
-    values["made"]["resumed"] = [{"step": 4321, "changes": changes}, {"step": 5, "changes": {}}]
+    values["made"]["resumed"] = [
+        {"step": 4321, "changes": changes},
+        {"step": 5000, "changes": {}, "hardware": "an abacus"},
+        {"step": 5001, "changes": {}, "hardware": "an abacus"},
+    ]
     (copy / "run.json").write_text(json.dumps(values))
     exported(copy, tmp_path / "out")
     card = (tmp_path / "out" / "README.md").read_text()
     assert "12 steps of 4 images" in card
-    assert "Changed on the way: steps 9000 from step 4,321 on." in card
+    changed = "steps 9000 from step 4,321 on, hardware an abacus from step 5,000 on"
+    assert f"Changed on the way: {changed}." in card
 
 
 def test_a_card_tells_whose_weights_it_began_from(run: Path, tmp_path: Path) -> None:

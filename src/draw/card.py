@@ -108,7 +108,7 @@ def make_card(
         f"- **Training**: `{_command(made.get('command') or 'draw train ' + config.preset)}`, seed "
         f"{config.train.seed}, {steps:,} steps of {config.train.batch_size} images, "
         f"{seconds / 3600:.1f} hours on {made.get('hardware', 'hardware that was not noted')}; "
-        f"commit {made.get('commit') or 'not noted'}.{_changes(made.get('resumed', []))}"
+        f"commit {made.get('commit') or 'not noted'}.{_changes(made)}"
         + _begun_from(config.train.start_from),
         *([f"- **Likelihood**: {likelihood}."] if likelihood else []),
         f"- **Weights**: {parameters:,} parameters, stored in {precision}; the figures are of "
@@ -138,14 +138,18 @@ def _cell(values: dict[str, Any], kind: str) -> str:
     return f"{values[kind]:.2f}" if kind in values else ""
 
 
-def _changes(resumed: list[dict[str, Any]]) -> str:
+def _changes(made: dict[str, Any]) -> str:
     """What of the training was changed on the way, as a sentence; nothing if nothing was."""
-    changed = [
-        f"{name.removeprefix('train.')} {new} from step {made['step']:,} on"
-        for made in resumed
-        for name, (_, new) in made["changes"].items()
-        if name.startswith("train.")
-    ]
+    changed, hardware = [], made.get("hardware")
+    for again in made.get("resumed", []):
+        changes = {
+            name.removeprefix("train."): new
+            for name, (_, new) in again["changes"].items()
+            if name.startswith("train.")
+        }
+        if again.get("hardware", hardware) != hardware:
+            changes["hardware"] = hardware = again["hardware"]
+        changed += [f"{name} {new} from step {again['step']:,} on" for name, new in changes.items()]
     return f" Changed on the way: {', '.join(changed)}." if changed else ""
 
 
