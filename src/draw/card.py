@@ -10,7 +10,7 @@ from draw.checkpoint import METRICS_FILE, RUN_FILE, load_model
 from draw.config import Config, DRAWConfig
 from draw.data import KNOWN_SETS, ImageSet, Splits
 from draw.files import read_json
-from draw.likelihood import meaning
+from draw.likelihood import bounds_likelihood, meaning
 from draw.metrics import read_metrics
 from draw.model import DRAW
 from draw.models import Model
@@ -130,8 +130,8 @@ def _likelihood(config: Config, model: Model, training: ImageSet) -> tuple[str, 
         return "", FIGURES
     dynamic = config.data.binarize == "dynamic"
     words = meaning(model.config, binary=training.binary, dynamic=dynamic)
-    likely = model.config.likelihood == "logistic" or training.binary or dynamic
-    return words, FIGURES if likely else FIGURES | _OF_GREY
+    bounds = bounds_likelihood(model.config, binary=training.binary or dynamic)
+    return words, FIGURES if bounds else FIGURES | _OF_GREY
 
 
 def _cell(values: dict[str, Any], kind: str) -> str:

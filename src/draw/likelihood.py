@@ -76,6 +76,16 @@ def in_bits(config: DRAWConfig, nats: float | None) -> float | None:
     return bits_per_dimension(nats, channels * rows * columns)
 
 
+def bounds_likelihood(config: DRAWConfig, *, binary: bool) -> bool:
+    """Whether a model's nats bound -log p(x); otherwise they are a cross-entropy.
+
+    Args:
+        config: the model's.
+        binary: all pixels that the model sees are 0 or 1.
+    """
+    return config.likelihood == "logistic" or binary
+
+
 def meaning(config: DRAWConfig, *, binary: bool, dynamic: bool) -> str:
     """What the nats of a model are, in words for people.
 

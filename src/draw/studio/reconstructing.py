@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import torch
 
-from draw.likelihood import in_bits
+from draw.likelihood import bounds_likelihood, in_bits
 from draw.outputs import Trajectory
 from draw.studio.images import binarized, seen
 from draw.studio.models import Shelf
@@ -71,7 +71,7 @@ def reconstruct(shelf: Shelf, name: str | None, pixels: Pixels, seed: int = 0) -
         kl=float(output.kl.sum()),
         bits_per_dimension=in_bits(config, float(output.bound)),
         binarized=dynamic,
-        likelihood=config.likelihood == "logistic" or bool(((x == 0) | (x == 1)).all()),
+        likelihood=bounds_likelihood(config, binary=bool(((x == 0) | (x == 1)).all())),
     )
 
 
@@ -88,8 +88,9 @@ def told(made: Reconstruction) -> str:
         words += " This bounds -log p(x) from above: the lower, the less the image surprised it."
     else:
         words += (
-            " The image has grey values, where this model knows of black and white alone: so the "
-            "nats are a cross-entropy, which compares drawings of this image and no more."
+            " The image has values between 0 and 1, where this model's likelihood knows of 0 and 1 "
+            "alone: so the nats are a cross-entropy, which compares drawings of this image and no "
+            "more."
         )
     words += " A nat is 1.44 bits."
     if made.binarized:
