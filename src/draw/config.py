@@ -248,6 +248,9 @@ class TrainConfig:
     """Steps over which the learning rate rises from 0."""
     final_learning_rate: float = 0.0
     """Where the learning rate ends; it falls along half a cosine."""
+    window_share: float = 1.0
+    """The affine maps that make window parameters learn with this share of the learning rate: their
+    gradient is the noisiest, and late in a long run a fifth makes them steadier."""
     clip_norm: float = 5.0
     """Longest gradient (L2 norm over all parameters); longer ones are scaled to it."""
     weight_decay: float = 0.0
@@ -281,7 +284,7 @@ class TrainConfig:
         if self.evaluate_images is not None:
             _require_whole("train", self, "evaluate_images")
         _require_whole("train", self, "warmup_steps", "seed", least=0)
-        for name in ("learning_rate", "clip_norm", "checkpoint_minutes"):
+        for name in ("learning_rate", "window_share", "clip_norm", "checkpoint_minutes"):
             value = getattr(self, name)
             _require(0 < value < float("inf"), f"train.{name}", "a number above 0", value)
         _require(

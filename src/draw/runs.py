@@ -26,9 +26,9 @@ from draw.train import Trainer
 FREE_ON_RESUME = frozenset(
     {
         "model.kernel", "data.path", "data.cache_dir", "train.steps", "train.learning_rate",
-        "train.warmup_steps", "train.final_learning_rate", "train.clip_norm", "train.weight_decay",
-        "train.precision", "train.evaluate_every", "train.evaluate_images", "train.log_every",
-        "train.checkpoint_minutes", "train.keep_checkpoints",
+        "train.warmup_steps", "train.final_learning_rate", "train.window_share", "train.clip_norm",
+        "train.weight_decay", "train.precision", "train.evaluate_every", "train.evaluate_images",
+        "train.log_every", "train.checkpoint_minutes", "train.keep_checkpoints",
     }
 )  # fmt: skip
 """What may change when a run is resumed; the rest decides what the numbers of a checkpoint mean."""

@@ -61,13 +61,18 @@ def _average_weights(decay: float) -> Callable[[Tensors, Tensors, Tensor | int],
     return update
 
 
-def _decayed(model: nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Parameters as the optimizer takes them: weights decay, biases and starting states do not.
+def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """Parameters as the optimizer takes them: weights decay, biases and starting states do not; the
+    affine maps to window parameters take `window_share` of the step size.
 
     Each is a group of its own, so that their order, by which checkpoints know them, is the model's.
     """
     return [
-        {"params": [value], "weight_decay": decay * (".weight" in name)}
+        {
+            "params": [value],
+            "weight_decay": config.weight_decay * (".weight" in name),
+            "share": config.window_share if "_window." in name else 1.0,
+        }
         for name, value in model.named_parameters()
     ]
 
@@ -134,7 +139,7 @@ class Trainer:
         self.average: AveragedModel = AveragedModel(
             self.bare_model, multi_avg_fn=_average_weights(config.train.ema_decay)
         )
-        parameters = _decayed(self.bare_model, config.train.weight_decay)
+        parameters = _parameter_groups(self.bare_model, config.train)
         adam = torch.optim.AdamW(parameters, lr=0.0, fused=True)
         self.average.to(self.accelerator.device)
         self.model, self.optimizer = self.accelerator.prepare(self.bare_model, adam)
@@ -226,7 +231,7 @@ class Trainer:
                 f"{config.learning_rate / 2:.2g}, or a smaller --train.clip-norm"
             )
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["share"]
         self.optimizer.step()
         self.optimizer.zero_grad()
         self.average.update_parameters(self.bare_model)
