@@ -47,7 +47,8 @@ WRONG = {  # by section and field
         "warmup_steps": (-1,),
         "seed": (-1,),
         **dict.fromkeys(
-            ("learning_rate", "clip_norm", "checkpoint_minutes"), (0.0, -1.0, math.inf, math.nan)
+            ("learning_rate", "window_share", "clip_norm", "checkpoint_minutes"),
+            (0.0, -1.0, math.inf, math.nan),
         ),
         "final_learning_rate": (-1e-9, 1.0, math.nan),
         "weight_decay": (-0.1, math.inf, math.nan),
@@ -70,7 +71,7 @@ RIGHT = {
     },
     "train": {
         "warmup_steps": (0, 10), "seed": (0, 2**40), "ema_decay": (0.0, 0.9999),
-        "weight_decay": (0.0, 0.1),
+        "weight_decay": (0.0, 0.1), "window_share": (0.2, 1.0, 3.0),
         "evaluate_images": (None, 1), "final_learning_rate": (0.0, 1e-3),
         "precision": ("fp32", "bf16"), "checkpoint_minutes": (0.1,),
         "start_from": (None, "runs/mnist"),

@@ -120,6 +120,28 @@ def test_weight_decay_shrinks_weights_and_nothing_else(tmp_path: Path) -> None:
     assert {name for name in before if ".weight" not in name} >= {"canvas_0", "mu.bias"}
 
 
+def test_windows_take_their_share_of_the_step(tmp_path: Path) -> None:
+    config = with_train(TINY, steps=1, warmup_steps=0)
+    plain, shared = (
+        fresh(tmp_path / str(share), with_train(config, window_share=share)) for share in (1.0, 0.2)
+    )
+    before = {name: value.clone() for name, value in plain.bare_model.state_dict().items()}
+    plain.fit()
+    shared.fit()
+    after = shared.bare_model.state_dict()
+    windows = {
+        f"attention.{map_}_window.{part}"
+        for map_ in ("read", "write")
+        for part in ("weight", "bias")
+    }
+    for name, value in plain.bare_model.state_dict().items():
+        share = 0.2 if name in windows else 1.0
+        torch.testing.assert_close(
+            after[name] - before[name], share * (value - before[name]), rtol=1e-3, atol=1e-7
+        )
+    assert windows <= before.keys()
+
+
 def test_the_average_starts_unbiased_and_lags_behind_the_weights(tmp_path: Path) -> None:
     trainer = fresh(tmp_path / "run", with_train(TINY, steps=3))
     history = []
