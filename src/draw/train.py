@@ -62,10 +62,11 @@ def _average_weights(decay: float) -> Callable[[Tensors, Tensors, Tensor | int],
 
 
 def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """Parameters as the optimizer takes them: weights decay, biases and starting states do not; the
-    affine maps to window parameters take `window_share` of the step size.
+    """Parameters with their weight decay and their share of the step size.
 
-    Each is a group of its own, so that their order, by which checkpoints know them, is the model's.
+    Weights decay, biases and starting states do not; the affine maps to window parameters take
+    `window_share` of the step size. Each parameter is a group of its own, so that their order, by
+    which checkpoints know them, is the model's.
     """
     return [
         {
