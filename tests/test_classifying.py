@@ -60,6 +60,14 @@ def fresh(run: Path, config: Config) -> Trainer:
     return start(config, run, TRAINING, VALIDATION)
 
 
+def test_its_window_takes_a_share_of_the_step(tmp_path: Path) -> None:
+    trainer = fresh(tmp_path / "run", config_of(WINDOWED, window_share=0.2))
+    names = [name for name, _ in trainer.bare_model.named_parameters()]
+    shares = [group["share"] for group in trainer.optimizer.param_groups]
+    slower = {name for name, share in zip(names, shares, strict=True) if share == 0.2}
+    assert slower == {"read_window.weight", "read_window.bias"}
+
+
 def test_a_run_has_the_task_of_its_model() -> None:
     assert isinstance(task_for(TINY), Drawing)
     for model in (WINDOWED, CONVOLVED):

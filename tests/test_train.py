@@ -105,40 +105,36 @@ def test_an_update_is_adam_on_the_clipped_gradient_of_the_mean_bound(tmp_path: P
         torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-5, atol=1e-7)
 
 
+def one_update(
+    run: Path, **settings: object
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Weights before and after one update at the full step size, always from the same weights."""
+    trainer = fresh(run, with_train(TINY, steps=1, warmup_steps=0, **settings))
+    before = {name: value.clone() for name, value in trainer.bare_model.state_dict().items()}
+    trainer.fit()
+    return before, trainer.bare_model.state_dict()
+
+
 def test_weight_decay_shrinks_weights_and_nothing_else(tmp_path: Path) -> None:
-    config = with_train(TINY, steps=1, warmup_steps=0)
-    plain, decayed = (
-        fresh(tmp_path / str(decay), with_train(config, weight_decay=decay)) for decay in (0.0, 3.0)
-    )
-    before = {name: value.clone() for name, value in plain.bare_model.state_dict().items()}
-    plain.fit()
-    decayed.fit()
-    after = decayed.bare_model.state_dict()
-    for name, value in plain.bare_model.state_dict().items():
-        taken = 3.0 * config.train.learning_rate * before[name] if ".weight" in name else 0.0
-        torch.testing.assert_close(after[name], value - taken, rtol=1e-5, atol=1e-7)
+    before, plain = one_update(tmp_path / "plain")
+    _, decayed = one_update(tmp_path / "decayed", weight_decay=3.0)
+    for name, value in plain.items():
+        taken = 3.0 * TINY.train.learning_rate * before[name] if ".weight" in name else 0.0
+        torch.testing.assert_close(decayed[name], value - taken, rtol=1e-5, atol=1e-7)
     assert {name for name in before if ".weight" not in name} >= {"canvas_0", "mu.bias"}
 
 
 def test_windows_take_their_share_of_the_step(tmp_path: Path) -> None:
-    config = with_train(TINY, steps=1, warmup_steps=0)
-    plain, shared = (
-        fresh(tmp_path / str(share), with_train(config, window_share=share)) for share in (1.0, 0.2)
-    )
-    before = {name: value.clone() for name, value in plain.bare_model.state_dict().items()}
-    plain.fit()
-    shared.fit()
-    after = shared.bare_model.state_dict()
+    before, plain = one_update(tmp_path / "plain")
+    _, shared = one_update(tmp_path / "shared", window_share=0.2)
     windows = {
-        f"attention.{map_}_window.{part}"
-        for map_ in ("read", "write")
+        f"attention.{kind}_window.{part}"
+        for kind in ("read", "write")
         for part in ("weight", "bias")
     }
-    for name, value in plain.bare_model.state_dict().items():
-        share = 0.2 if name in windows else 1.0
-        torch.testing.assert_close(
-            after[name] - before[name], share * (value - before[name]), rtol=1e-3, atol=1e-7
-        )
+    for name, value in plain.items():
+        expected = (0.2 if name in windows else 1.0) * (value - before[name])
+        torch.testing.assert_close(shared[name] - before[name], expected, rtol=1e-3, atol=1e-7)
     assert windows <= before.keys()
 
 

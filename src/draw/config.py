@@ -249,8 +249,8 @@ class TrainConfig:
     final_learning_rate: float = 0.0
     """Where the learning rate ends; it falls along half a cosine."""
     window_share: float = 1.0
-    """The affine maps that make window parameters learn with this share of the learning rate: their
-    gradient is the noisiest, and late in a long run a fifth makes them steadier."""
+    """The affine maps that make window parameters (eq 21) take this share of the learning rate.
+    Their gradient is the noisiest: in a long run a fifth lowered the training bound at once."""
     clip_norm: float = 5.0
     """Longest gradient (L2 norm over all parameters); longer ones are scaled to it."""
     weight_decay: float = 0.0
