@@ -373,6 +373,43 @@ def test_a_batch_that_processes_cannot_share_is_refused(place: Path, flags: list
     assert "multiple of the 2 processes, got 7; pass --train.batch-size 8" in done.stderr
 
 
+# Threads that outlive the process group abort the process now and then, after all work is done.
+ONE_OF_TWO = """
+from pathlib import Path
+
+import psutil
+import torch
+from draw.train import make_accelerator
+
+before = psutil.Process().num_threads()
+accelerator = make_accelerator("fp32")
+accelerator.prepare(torch.nn.Linear(1, 1))
+during = psutil.Process().num_threads()
+accelerator.end_training()
+counts = before, during, psutil.Process().num_threads()
+Path(f"{accelerator.process_index}.txt").write_text(" ".join(map(str, counts)))
+"""
+
+
+@pytest.mark.slow
+def test_the_threads_of_a_process_group_end_with_it(tmp_path: Path) -> None:
+    (tmp_path / "one.py").write_text(ONE_OF_TWO)
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "one.py"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=one_thread(),
+        capture_output=True,
+        text=True,
+        timeout=200,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for rank in range(2):
+        before, during, after = map(int, (tmp_path / f"{rank}.txt").read_text().split())
+        assert before == after < during
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
 @pytest.mark.parametrize("kernel", ["fused"], indirect=True)

@@ -5,6 +5,7 @@ interrupted and resumed ends with the same bits on the CPU, and two processes ma
 as one with the same global batch.
 """
 
+import importlib
 import math
 import os
 import signal
@@ -99,13 +100,18 @@ def make_accelerator(precision: str, tensorboard: Path | None = None) -> Acceler
     if precision == "auto":
         precision = hardware_precision()
     AcceleratorState._reset_state()  # or a second run in this process could not have its own
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if launched > 1:
+        # Its defaults are the process group there is when it is first imported (torch 2.13, where
+        # DistributedDataParallel imports it): a group kept for good, whose threads may abort the
+        # process at its end.
+        importlib.import_module("torch.distributed.nn")
     accelerator = Accelerator(
         cpu=not torch.accelerator.is_available(),
         mixed_precision="bf16" if precision == "bf16" else "no",
         log_with="tensorboard" if tensorboard else None,
         project_dir=tensorboard,
     )
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
     if accelerator.num_processes != launched:
         raise DrawError(
             f"expected {launched} processes (WORLD_SIZE), Accelerate joined "

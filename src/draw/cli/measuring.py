@@ -73,6 +73,7 @@ def evaluate(
         )
     else:
         measured, show = _accuracy(model, images, accelerator, title, batch_size)
+    accelerator.end_training()
     if accelerator.is_main_process:
         with words_apart_from(options.json):
             show()
