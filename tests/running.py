@@ -110,8 +110,13 @@ def draw_process(
     *arguments: str, cwd: Path, launcher: tuple[str, ...] = ("-m",), check: int = 0
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line as a user does, in a process of its own."""
+    return python_process(*launcher, "draw", *arguments, cwd=cwd, check=check)
+
+
+def python_process(*arguments: str, cwd: Path, check: int = 0) -> subprocess.CompletedProcess[str]:
+    """Run Python, and look at how it ends."""
     done = subprocess.run(
-        [sys.executable, *launcher, "draw", *arguments],
+        [sys.executable, *arguments],
         cwd=cwd,
         env=one_thread(),
         capture_output=True,

@@ -20,7 +20,7 @@ from PIL import Image
 
 from draw.checkpoint import checkpoints, load_tensors
 from draw.metrics import read_metrics
-from running import TINY_DIGITS, draw_command, draw_process, one_thread
+from running import TINY_DIGITS, draw_command, draw_process, one_thread, python_process
 
 
 @pytest.fixture(scope="module")
@@ -394,17 +394,8 @@ Path(f"{accelerator.process_index}.txt").write_text(" ".join(map(str, counts)))
 @pytest.mark.slow
 def test_the_threads_of_a_process_group_end_with_it(tmp_path: Path) -> None:
     (tmp_path / "one.py").write_text(ONE_OF_TWO)
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "one.py"]
-    done = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env=one_thread(),
-        capture_output=True,
-        text=True,
-        timeout=200,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2")
+    python_process(*launcher, "one.py", cwd=tmp_path)
     for rank in range(2):
         before, during, after = map(int, (tmp_path / f"{rank}.txt").read_text().split())
         assert before == after < during
