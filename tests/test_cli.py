@@ -428,3 +428,30 @@ def test_two_processes_make_the_same_updates_as_one(
     for first, second in zip(one, two, strict=True):
         assert second["bound"] == pytest.approx(first["bound"], rel=1e-5)
     assert one[-1]["images"] == two[-1]["images"] == 179
+
+
+@pytest.mark.slow
+def test_two_processes_measure_what_one_does(run: Path, place: Path) -> None:
+    draw_command("evaluate", "run", "--json", "one.json", cwd=place)
+    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m")
+    done = draw_process("evaluate", "run", "--json", "two.json", cwd=place, launcher=launcher)
+    one, two = (json.loads((place / name).read_text()) for name in ("one.json", "two.json"))
+    assert two["bound"] == pytest.approx(one["bound"], rel=1e-5)
+    assert one["images"] == two["images"] == 179
+    assert done.stdout.count("test images of") == 1
+
+
+@pytest.mark.parametrize("verb", ["export", "sample", "data"])
+def test_copies_of_a_verb_do_not_write_over_each_other(
+    run: Path, place: Path, verb: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    rest = {
+        "export": ["run", "--to", "copies"],
+        "sample": ["run", "--out", "copies"],
+        "data": ["list"],
+    }
+    told = draw_command(verb, *rest[verb], cwd=place, check=1).stderr
+    assert f"expected one process for draw {verb}, got 2" in told
+    assert not (place / "copies").exists()
+    assert "draw studio" in draw_command("--help", cwd=place).stdout

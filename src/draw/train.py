@@ -7,7 +7,6 @@ as one with the same global batch.
 
 import importlib
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -35,6 +34,7 @@ from draw.checkpoint import (
 from draw.config import Config, TrainConfig
 from draw.data import ImageSet
 from draw.errors import DrawError, Interrupted
+from draw.launch import launched_processes
 from draw.metrics import append_metrics
 from draw.progress import Update, progress
 from draw.tasks import Result, task_for
@@ -100,7 +100,7 @@ def make_accelerator(precision: str, tensorboard: Path | None = None) -> Acceler
     if precision == "auto":
         precision = hardware_precision()
     AcceleratorState._reset_state()  # or a second run in this process could not have its own
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    launched = launched_processes()
     if launched > 1:
         # Its defaults are the process group there is when it is first imported (torch 2.13, where
         # DistributedDataParallel imports it): a group kept for good, whose threads may abort the

@@ -17,6 +17,7 @@ from draw.cli.showing import animate, glimpses, reconstruct, sample
 from draw.cli.studio import studio
 from draw.cli.training import run_train, train
 from draw.errors import DrawError, Interrupted
+from draw.launch import launched_processes
 
 DESCRIPTION = """DRAW (Gregor et al. 2015): train a network that draws images step by step.
 
@@ -49,6 +50,8 @@ DATA_VERBS: dict[str, Callable[..., None]] = {
     "prepare": data_prepare,
     "check": data_check,
 }
+SHARED_VERBS = {"train", "evaluate"}
+"""What several processes do together; of the other verbs, each would write the same files."""
 
 
 def data() -> None:
@@ -57,6 +60,11 @@ def data() -> None:
 
 def _dispatch(arguments: list[str]) -> None:
     match arguments:
+        case [verb, *_] if launched_processes() > 1 and verb in {*VERBS, "data"} - SHARED_VERBS:
+            raise DrawError(
+                f"expected one process for draw {verb}, got {launched_processes()} (WORLD_SIZE); "
+                "only train and evaluate share their work, start this one without a launcher"
+            )
         case ["train", first, *_] if first not in ("-h", "--help"):
             run_train(arguments[1:])
         case ["data", *rest]:

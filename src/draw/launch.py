@@ -1,0 +1,8 @@
+"""What a launcher of several processes (torchrun, accelerate launch) says."""
+
+import os
+
+
+def launched_processes() -> int:
+    """How many processes do this together: WORLD_SIZE, or 1 without a launcher."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
