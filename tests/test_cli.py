@@ -454,4 +454,11 @@ def test_copies_of_a_verb_do_not_write_over_each_other(
     told = draw_command(verb, *rest[verb], cwd=place, check=1).stderr
     assert f"expected one process for draw {verb}, got 2" in told
     assert not (place / "copies").exists()
+
+
+def test_help_is_there_for_each_of_several_processes(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
     assert "draw studio" in draw_command("--help", cwd=place).stdout
+    assert "--seed" in draw_command("sample", "--help", cwd=place).stdout

@@ -51,20 +51,26 @@ DATA_VERBS: dict[str, Callable[..., None]] = {
     "check": data_check,
 }
 SHARED_VERBS = {"train", "evaluate"}
-"""What several processes do together; of the other verbs, each would write the same files."""
+"""What several processes do together; of any other verb, each would do and write the same."""
 
 
 def data() -> None:
     """List, prepare or check data sets: draw data list | prepare | check."""
 
 
+def _refuse_copies(arguments: list[str]) -> None:
+    launched = launched_processes()
+    alone = {*VERBS, "data"} - SHARED_VERBS
+    if launched > 1 and alone & {*arguments[:1]} and not {"-h", "--help"} & {*arguments}:
+        raise DrawError(
+            f"expected one process for draw {arguments[0]}, got {launched} (WORLD_SIZE); only "
+            f"{' and '.join(sorted(SHARED_VERBS))} share their work, start this without a launcher"
+        )
+
+
 def _dispatch(arguments: list[str]) -> None:
+    _refuse_copies(arguments)
     match arguments:
-        case [verb, *_] if launched_processes() > 1 and verb in {*VERBS, "data"} - SHARED_VERBS:
-            raise DrawError(
-                f"expected one process for draw {verb}, got {launched_processes()} (WORLD_SIZE); "
-                "only train and evaluate share their work, start this one without a launcher"
-            )
         case ["train", first, *_] if first not in ("-h", "--help"):
             run_train(arguments[1:])
         case ["data", *rest]:
