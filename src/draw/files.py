@@ -1,11 +1,14 @@
-"""Files that are either whole or not there: written to the side, then renamed."""
+"""Files that are whole or not there (written to the side, then renamed); only regular ones read."""
 
 import json
+import math
 import os
+import stat
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from draw.errors import DrawError
 
@@ -52,18 +55,129 @@ def to_json(value: Any) -> str:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically, paths as text; numbers that are not finite are refused."""
     with written_atomically(path) as temporary:
-        temporary.write_text(to_json(value) + "\n")
+        temporary.write_text(to_json(value) + "\n", encoding="utf-8")
+
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+JSON_BYTES = 64 * 2**20
+"""The largest file that `read_json` takes; those of draw are a thousandth of it."""
+
+
+def check_regular_file(path: Path) -> None:
+    """See that a path is a regular file, or a link to one, before anything opens it.
+
+    A named pipe or a device would make a program wait, or read, for ever.
+
+    Raises:
+        DrawError: if it is missing, of another kind, or cannot be reached.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        what = "a link that leads nowhere" if path.is_symlink() else "none"
+        raise DrawError(f"expected a file {path}, found {what}") from error
+    except (OSError, ValueError) as error:  # a link that loops, a name that can be none
+        reason = getattr(error, "strerror", None) or error
+        raise DrawError(f"expected a regular file {path}, which cannot be: {reason}") from error
+    if not stat.S_ISREG(mode):
+        kind = next((kind for holds, kind in _KINDS if holds(mode)), "something else")
+        raise DrawError(f"{path} is no regular file: expected one, got {kind}")
+
+
+def open_file(path: Path) -> BinaryIO:
+    """A regular file, opened to read its bytes.
+
+    Raises:
+        DrawError: if it is missing, no regular file, or may not be read.
+    """
+    check_regular_file(path)
+    try:
+        return open(path, "rb")
+    except OSError as error:
+        raise DrawError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def read_text(path: Path, largest: int = JSON_BYTES) -> str:
+    """The text of a regular file in UTF-8, whatever the locale.
+
+    Args:
+        path: the file.
+        largest: the most bytes that it may have.
+
+    Raises:
+        DrawError: if it is missing, no regular file, too large, or not UTF-8.
+    """
+    try:
+        with open_file(path) as file:
+            content = file.read(largest + 1)
+        if len(content) > largest:
+            raise DrawError(f"{path} is too large: expected {largest:,} bytes at most")
+        return content.decode()
+    except OSError as error:
+        raise DrawError(f"{path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise DrawError(f"{path} is damaged: expected text in UTF-8, {error}") from error
+
+
+def parse_json(text: str) -> Any:
+    """JSON as the standard has it: finite numbers, each name once, and no depth without end.
+
+    Raises:
+        ValueError: if it is not, or has a number of thousands of digits or thousands of levels.
+    """
+    try:
+        return json.loads(
+            text,
+            parse_constant=_finite,
+            parse_float=_finite,
+            object_pairs_hook=_named_once,
+        )
+    except RecursionError as error:
+        raise ValueError("too many levels of lists or objects within each other") from error
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"expected a finite number, got {text}")
+    return value
+
+
+def _named_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        twice = [name for name, count in counts.items() if count > 1]
+        raise ValueError(f"expected each name once, got more of {', '.join(twice)}")
+    return values
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file; see `parse_json`.
 
     Raises:
-        DrawError: if it is missing or is not JSON.
+        DrawError: if it is missing, no regular file, or is not JSON.
     """
+    text = read_text(path)
     try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise DrawError(f"expected a file {path}, found none") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        return parse_json(text)
+    except ValueError as error:
         raise DrawError(f"{path} is damaged: expected JSON, {error}") from error
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """Read a JSON file that holds an object, names with values.
+
+    Raises:
+        DrawError: if it is missing, no regular file, or holds anything else.
+    """
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise DrawError(f"{path} is damaged: expected a JSON object, got {type(values).__name__}")
+    return values
