@@ -1,0 +1,221 @@
+"""The backward pass of the unroll, derived by hand: the paper's equations, the last one first.
+
+The readable tier between autograd, which finds the same numbers, and the compiled kernels, which
+find them faster and are this file in other words. `d_y` is the gradient of the loss with respect to
+y. Of the forward pass it needs the states alone; all else is computed again from them, step by
+step. A weight serves at every step: its gradient is one product over all steps and images, once the
+sequence is through.
+"""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from draw.kernels.attention_backward import read_backward, write_backward
+from draw.kernels.products import Products
+from draw.layers import LSTMCell
+from draw.objective import kl_divergence, log_prior_over_posterior
+from draw.outputs import State, Unrolled
+
+if TYPE_CHECKING:
+    from draw.model import DRAW
+
+
+class Gradients(NamedTuple):
+    """Gradients of all that a sequence is computed from."""
+
+    images: Float[Tensor, "batch channels rows columns"]
+    noise: Float[Tensor, "glimpses batch latent"]
+    parameters: dict[str, Tensor]
+    """By the names of `named_parameters`, less those of the likelihood."""
+
+
+@torch.no_grad()
+def unroll_backward(
+    model: "DRAW",
+    images: Float[Tensor, "batch channels rows columns"],
+    noise: Float[Tensor, "glimpses batch latent"],
+    states: State,
+    d_canvas: Float[Tensor, "batch channels rows columns"],
+    d_kl: Float[Tensor, "batch glimpses"],
+    d_log_ratio: Float[Tensor, " batch"],
+) -> Gradients:
+    """Gradients of `DRAW.unroll`, given those of its three results.
+
+    Args:
+        model: whose parameters were used.
+        images: in [0, 1].
+        noise: standard normal.
+        states: the first and what each step left, each field [glimpses + 1, batch, ...].
+        d_canvas: of c_T.
+        d_kl: of the KL of each step.
+        d_log_ratio: of log p(z) / q(z | x).
+    """
+    products = Products()
+    rest = torch.zeros_like(states.h_enc[0])
+    d_state = State(d_canvas, rest, rest, rest, rest)
+    d_images, d_noise = torch.zeros_like(images), torch.empty_like(noise)
+    for t in reversed(range(len(noise))):
+        before, after = (State(*(part[i] for part in states)) for i in (t, t + 1))
+        d_state, d_x, d_noise[t] = step_backward(
+            model, images, noise[t], before, after, d_state, d_kl[:, t], d_log_ratio, products
+        )
+        d_images += d_x
+    starts = {f"{name}_0": d_start.sum(0) for name, d_start in d_state._asdict().items()}
+    return Gradients(d_images, d_noise, starts | products.gradients())
+
+
+def step_backward(
+    model: "DRAW",
+    x: Float[Tensor, "batch channels rows columns"],
+    noise: Float[Tensor, "batch latent"],
+    before: State,
+    after: State,
+    d_after: State,
+    d_kl: Float[Tensor, " batch"],
+    d_log_ratio: Float[Tensor, " batch"],
+    products: Products,
+) -> tuple[State, Tensor, Tensor]:
+    """Gradients of one glimpse (eqs 1-8): of the state before it, of the images and of the noise.
+
+    Args:
+        model: whose parameters were used.
+        x: images.
+        noise: of this step.
+        before: the state that the step started from.
+        after: the state that it left.
+        d_after: gradient of that, from all later steps.
+        d_kl: gradient of this step's KL.
+        d_log_ratio: gradient of log p(z) / q(z | x).
+        products: gets the uses of every affine map.
+    """
+    mu, log_sigma = model.mu(after.h_enc), model.log_sigma(after.h_enc)
+    sigma = log_sigma.exp()
+    z = mu + sigma * noise
+    s = before.canvas.sigmoid()
+    d_canvas = d_after.canvas
+    # (8) c_t = c_{t-1} + write(h_dec_t)
+    d_h_dec = d_after.h_dec + write_backward(model, after.h_dec, d_canvas, products)
+    # (7) h_dec_t = RNN_dec(h_dec_{t-1}, z_t)
+    d_z, d_h_dec, d_c_dec = _lstm_backward(
+        model.lstm_dec, "lstm_dec", z, before.h_dec, before.c_dec, d_h_dec, d_after.c_dec, products
+    )
+    # (6) z = mu + sigma noise; log p(z) / q(z | x) = (noise^2 - z^2) / 2 + log sigma
+    d_ratio = d_log_ratio[:, None]
+    d_z = d_z - d_ratio * z
+    d_noise = d_z * sigma + d_ratio * noise
+    # (10) KL = (mu^2 + sigma^2 - 2 log sigma - 1) / 2
+    d_mu = d_z + d_kl[:, None] * mu
+    d_log_sigma = d_z * sigma * noise + d_kl[:, None] * (sigma.square() - 1) + d_ratio
+    # (1-2) mu and log sigma, affine maps of h_enc_t
+    d_h_enc = d_after.h_enc + d_mu @ model.mu.weight + d_log_sigma @ model.log_sigma.weight
+    products.add("mu", after.h_enc, d_mu)
+    products.add("log_sigma", after.h_enc, d_log_sigma)
+    # (5) h_enc_t = RNN_enc(h_enc_{t-1}, [r_t, h_dec_{t-1}])
+    r, _ = model.attention.read(x, x - s, before.h_dec)
+    seen = torch.cat([r, before.h_dec], -1)
+    d_seen, d_h_enc, d_c_enc = _lstm_backward(
+        model.lstm_enc, "lstm_enc", seen, before.h_enc, before.c_enc, d_h_enc, d_after.c_enc,
+        products,
+    )  # fmt: skip
+    d_r = d_seen[:, : r.shape[1]]
+    d_h_dec = d_h_dec + d_seen[:, r.shape[1] :]
+    # (4) r_t = read(x, x_hat, h_dec_{t-1})
+    d_x, d_x_hat, d_from_read = read_backward(model, x, x - s, before.h_dec, d_r, products)
+    # (3) x_hat = x - sigmoid(c_{t-1})
+    d_canvas = d_canvas - s * (1 - s) * d_x_hat
+    d_before = State(d_canvas, d_h_enc, d_c_enc, d_h_dec + d_from_read, d_c_dec)
+    return d_before, d_x + d_x_hat, d_noise
+
+
+def _lstm_backward(
+    lstm: LSTMCell,
+    name: str,
+    operand: Tensor,
+    h: Tensor,
+    c: Tensor,
+    d_h_next: Tensor,
+    d_c_next: Tensor,
+    products: Products,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of an LSTM's operand and of h and c before it; the gates are computed again."""
+    gates = operand @ lstm.weight_ih.mT + lstm.bias_ih + h @ lstm.weight_hh.mT + lstm.bias_hh
+    i, f, g, o = gates.chunk(4, -1)
+    i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
+    tanh_c = (f * c + i * g).tanh()
+    # h' = o tanh(c')
+    d_c_next = d_c_next + d_h_next * o * (1 - tanh_c.square())
+    # c' = f c + i g, and through the nonlinearities to what they were given
+    d_gates = torch.cat(
+        [
+            d_c_next * g * i * (1 - i),
+            d_c_next * c * f * (1 - f),
+            d_c_next * i * (1 - g.square()),
+            d_h_next * tanh_c * o * (1 - o),
+        ],
+        -1,
+    )
+    products.add(name, operand, d_gates, "_ih")
+    products.add(name, h, d_gates, "_hh")
+    return d_gates @ lstm.weight_ih, d_gates @ lstm.weight_hh, d_c_next * f
+
+
+class _Unroll(torch.autograd.Function):
+    """The loop, with the gradient above."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        model: "DRAW",
+        names: list[str],
+        images: Tensor,
+        noise: Tensor,
+        *parameters: Tensor,
+    ) -> tuple[Tensor, ...]:
+        state = model.initial_state(len(images))
+        states, posteriors = [state], []
+        for noise_t in noise:
+            state, step = model.step(images, noise_t, state)
+            states.append(state)
+            posteriors.append((step.mu, step.log_sigma))
+        kept = State(*(torch.stack(part) for part in zip(*states, strict=True)))
+        mu, log_sigma = (torch.stack(part) for part in zip(*posteriors, strict=True))
+        ctx.model, ctx.names = model, names
+        ctx.save_for_backward(images, noise, *kept, *parameters)
+        kl = kl_divergence(mu, log_sigma).mT.contiguous()
+        return state.canvas.clone(), kl, log_prior_over_posterior(mu, log_sigma, noise)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *d_results: Tensor) -> tuple[Tensor | None, ...]:
+        images, noise, *rest = ctx.saved_tensors
+        states = State(*rest[: len(State._fields)])
+        found = unroll_backward(ctx.model, images, noise, states, *d_results)
+        of_parameters = [found.parameters[name] for name in ctx.names]
+        return None, None, found.images, found.noise, *of_parameters
+
+
+def unroll(
+    model: "DRAW",
+    images: Float[Tensor, "batch channels rows columns"],
+    noise: Float[Tensor, "glimpses batch latent"],
+) -> Unrolled:
+    """`DRAW.unroll`, whose gradient is the one derived here.
+
+    Args:
+        model: DRAW as it is, without autocast.
+        images: in [0, 1].
+        noise: standard normal.
+    """
+    parameters = {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if not name.startswith("likelihood.")
+    }
+    found = _Unroll.apply(  # type: ignore[no-untyped-call]
+        model, list(parameters), images, noise, *parameters.values()
+    )
+    return Unrolled(*found)

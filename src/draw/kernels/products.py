@@ -1,0 +1,26 @@
+"""The affine maps of a sequence, noted step by step for one product each at its end."""
+
+from collections import defaultdict
+
+import torch
+from torch import Tensor
+
+
+class Products:
+    """The operands of every affine map and the gradients of its results, of all steps."""
+
+    def __init__(self) -> None:
+        self._steps: dict[tuple[str, str], list[tuple[Tensor, Tensor]]] = defaultdict(list)
+
+    def add(self, name: str, operand: Tensor, d_result: Tensor, suffix: str = "") -> None:
+        """Note one use of `{name}.weight{suffix}` and its bias; both [batch, features]."""
+        self._steps[name, suffix].append((operand, d_result))
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Gradients of weights and biases: one product over all steps and images for each map."""
+        found = {}
+        for (name, suffix), uses in self._steps.items():
+            operand, d_result = (torch.cat(each) for each in zip(*uses, strict=True))
+            found[f"{name}.weight{suffix}"] = d_result.mT @ operand
+            found[f"{name}.bias{suffix}"] = d_result.sum(0)
+        return found

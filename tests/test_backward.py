@@ -1,0 +1,100 @@
+"""The backward pass derived by hand against autograd of the reference, and against differences."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from draw.kernels import backward
+from draw.model import DRAW
+
+pytestmark = pytest.mark.parametrize("kernel", ["reference"], indirect=True)
+
+OFF_IMAGE = (5.0, -4.0, 0.0, 0.0, 0.5)
+BEYOND_THE_LIMITS = (2e4, -2e4, 25.0, -25.0, 21.0)
+
+CASES: dict[str, dict[str, object]] = {
+    "odd sides": {"rows": 9, "columns": 7},
+    "wide": {"rows": 3, "columns": 12, "read_size": 3, "write_size": 2},
+    "tall, colour": {"rows": 11, "columns": 4, "channels": 3},
+    "one filter": {"read_size": 1, "write_size": 1},
+    "more filters than pixels": {"rows": 3, "columns": 2, "read_size": 5, "write_size": 4},
+    "one pixel": {"rows": 1, "columns": 1},
+    "one step": {"glimpses": 1},
+    "one image": {"batch": 1},
+    "no image": {"batch": 0},
+    "one unit, one latent variable": {"hidden_size": 1, "latent_size": 1},
+    "window off the image": {"read_window": OFF_IMAGE, "write_window": OFF_IMAGE},
+    "window beyond the limits": {"read_window": BEYOND_THE_LIMITS},
+    "no attention": {"attention": "none"},
+    "no attention, colour, odd": {"attention": "none", "channels": 3, "rows": 5},
+    "no attention, no image": {"attention": "none", "batch": 0},
+}
+SMALL = {"rows": 6, "columns": 8, "glimpses": 4, "hidden_size": 5, "latent_size": 3,
+         "read_size": 3, "write_size": 4, "batch": 3}  # fmt: skip
+
+
+@pytest.fixture
+def case(random_model, random_batch) -> Callable[..., tuple[DRAW, Tensor, Tensor]]:
+    """A model with random weights, images and noise, in float64."""
+
+    def make(**options: object) -> tuple[DRAW, Tensor, Tensor]:
+        options = {**SMALL, **options}
+        batch = options.pop("batch")
+        model = random_model(**options)
+        return model, *random_batch(model, batch)
+
+    return make
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_gradient_is_that_of_autograd(name: str, case) -> None:
+    model, images, noise = case(**CASES[name])
+    wanted = {"images": images.requires_grad_(), "noise": noise.requires_grad_(),
+              **dict(model.named_parameters())}  # fmt: skip
+    expected, found = model.unroll(images, noise), backward.unroll(model, images, noise)
+    random = torch.Generator().manual_seed(1)
+    slopes = [torch.randn(part.shape, generator=random).double() for part in expected]
+    ways = [torch.autograd.grad(way, list(wanted.values()), slopes) for way in (expected, found)]
+    for part, ours, theirs in zip(expected._fields, found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=0, msg=part)
+    for part, theirs, ours in zip(wanted, *ways, strict=True):
+        torch.testing.assert_close(
+            ours, theirs, rtol=1e-11, atol=1e-11 * float(theirs.abs().sum()),
+            msg=lambda message, part=part: f"{part}: {message}",
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize("attention", ["gaussian", "none"])
+def test_gradient_is_that_of_differences(attention: str, case) -> None:
+    model, images, noise = case(
+        rows=3, columns=4, glimpses=3, hidden_size=3, latent_size=2, read_size=2, write_size=2,
+        attention=attention, batch=2,
+    )  # fmt: skip
+    inputs = images.requires_grad_(), noise.requires_grad_(), *model.parameters()
+
+    def unroll(images: Tensor, noise: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
+        return tuple(backward.unroll(model, images, noise))
+
+    assert torch.autograd.gradcheck(unroll, inputs)
+
+
+def test_only_what_wants_a_gradient_gets_one(case) -> None:
+    model, images, noise = case()
+    model.requires_grad_(False)
+    model.mu.weight.requires_grad_()
+    backward.unroll(model, images, noise).kl.sum().backward()
+    found = model.mu.weight.grad
+    expected = torch.autograd.grad(model.unroll(images, noise).kl.sum(), model.mu.weight)[0]
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+    assert model.canvas_0.grad is None
+
+
+def test_a_weight_changed_before_the_gradient_is_an_error(case) -> None:
+    model, images, noise = case()
+    loss = backward.unroll(model, images, noise).kl.sum()
+    with torch.no_grad():
+        model.mu.weight.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        loss.backward()
