@@ -69,7 +69,7 @@ def test_every_gradient_is_that_of_autograd(name: str, case) -> None:
 @pytest.mark.parametrize("attention", ["gaussian", "none"])
 def test_gradient_is_that_of_differences(attention: str, case) -> None:
     model, images, noise = case(
-        rows=3, columns=4, glimpses=3, hidden_size=3, latent_size=2, read_size=2, write_size=2,
+        rows=3, columns=2, glimpses=2, hidden_size=2, latent_size=2, read_size=2, write_size=2,
         attention=attention, batch=2,
     )  # fmt: skip
     inputs = images.requires_grad_(), noise.requires_grad_(), *model.parameters()

@@ -63,7 +63,7 @@ def read_backward(
     F_y, F_x = (F[:, None] for F in filterbanks(window, N, B, A))
     images = torch.cat([x, x_hat], 1)
     # (27) patch = gamma F_y image F_x^T
-    d_patch = window.gamma[:, None, None, None] * d_r.unflatten(-1, (2 * attention.channels, N, N))
+    d_patch = window.gamma[:, None, None, None] * d_r.reshape(len(x), 2 * attention.channels, N, N)
     d_images = F_y.mT @ d_patch @ F_x
     d_F_y = (d_patch @ F_x @ images.mT).sum(1)
     d_F_x = (d_patch.mT @ F_y @ images).sum(1)
