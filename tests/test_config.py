@@ -6,7 +6,8 @@ import math
 
 import pytest
 
-from draw.config import Config, DataConfig, DRAWConfig, TrainConfig, from_dict
+from draw.config import Config, DataConfig, DRAWConfig, TrainConfig
+from draw.fields import from_plain
 
 # The import hook checks the types of dataclasses too, before they check themselves.
 pytestmark = pytest.mark.usefixtures("without_shape_checks")
@@ -25,7 +26,7 @@ WRONG = {  # by section and field
                 "read_size",
                 "write_size",
             ),
-            NOT_COUNTS,
+            (*NOT_COUNTS, 10**30),
         ),
         "channels": (0, 2, 4, "3", None),
         "attention": ("Gaussian", "", None, 1),
@@ -38,17 +39,20 @@ WRONG = {  # by section and field
         "fit": ("scale", "", 1),
         "binarize": ("static", "", None, True),
         "bad_boxes": ("drop", "", None, True),
+        "name": ("", "a\0b", None, 3, ["mnist"]),
+        **dict.fromkeys(("path", "cache_dir"), ("", "a\0b", 3, True, ["folder"])),
     },
     "train": {
         **dict.fromkeys(
-            ("steps", "batch_size", "evaluate_every", "log_every", "keep_checkpoints"), NOT_COUNTS
+            ("steps", "batch_size", "evaluate_every", "log_every", "keep_checkpoints"),
+            (*NOT_COUNTS, 10**30),
         ),
         "evaluate_images": tuple(v for v in NOT_COUNTS if v is not None),
-        "warmup_steps": (-1,),
-        "seed": (-1,),
+        "warmup_steps": (-1, 2**31),
+        "seed": (-1, 2**63),
         **dict.fromkeys(
             ("learning_rate", "window_share", "clip_norm", "checkpoint_minutes"),
-            (0.0, -1.0, math.inf, math.nan),
+            (0.0, -1.0, math.inf, math.nan, True, "1", 10**400, None),
         ),
         "final_learning_rate": (-1e-9, 1.0, math.nan),
         "weight_decay": (-0.1, math.inf, math.nan),
@@ -57,7 +61,6 @@ WRONG = {  # by section and field
         "start_from": ("", 3),
     },
 }
-UNCHECKED = {("data", "name"), ("data", "path"), ("data", "cache_dir")}  # text, checked at use
 RIGHT = {
     "model": {
         "rows": (1, 28), "columns": (1, 64), "channels": (1, 3), "glimpses": (1, 64),
@@ -81,7 +84,7 @@ RIGHT = {
 
 def listed(values: dict) -> list:
     return [
-        pytest.param(section, name, value, id=f"{section}.{name}={value!r}")
+        pytest.param(section, name, value, id=f"{section}.{name}={value!r:.40}")
         for section, fields in values.items()
         for name, choices in fields.items()
         for value in choices
@@ -92,7 +95,7 @@ def listed(values: dict) -> list:
 def test_wrong_values_are_refused_by_name(section, name, value):
     with pytest.raises(ValueError, match=rf"expected {section}\.{name} to be .+, got ") as error:
         SECTIONS[section](**{name: value})
-    assert repr(value) in str(error.value)
+    assert repr(value)[:100] in str(error.value)
 
 
 @pytest.mark.parametrize(("section", "name", "value"), listed(RIGHT))
@@ -118,7 +121,7 @@ def test_counts_are_whole_numbers(section, name, value):
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_field_is_checked(section):
     fields = {(section, field.name) for field in dataclasses.fields(SECTIONS[section])}
-    assert fields - UNCHECKED == {(section, name) for name in WRONG[section]}
+    assert fields == {(section, name) for name in WRONG[section]}
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -199,7 +202,7 @@ def test_unknown_sections_are_refused(values):
 
 def test_unknown_fields_are_refused_and_the_known_ones_listed():
     with pytest.raises(ValueError, match=r"unknown DRAWConfig field heads; .*rows.*newer version"):
-        from_dict(DRAWConfig, {"rows": 5, "heads": 8})
+        from_plain(DRAWConfig, "model", {"rows": 5, "heads": 8})
 
 
 def test_wrong_values_in_json_are_refused():

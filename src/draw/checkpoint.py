@@ -25,8 +25,9 @@ from torch import Tensor, nn
 
 from draw import hub
 from draw.classifier import Classifier
-from draw.config import Config, DataConfig, from_dict, model_config
+from draw.config import Config, DataConfig, model_config
 from draw.errors import DrawError
+from draw.fields import from_plain
 from draw.files import read_json, write_json, written_atomically
 from draw.model import DRAW
 from draw.models import Model, make_model
@@ -270,5 +271,5 @@ def _load_exported(folder: Path) -> LoadedModel:
         model.load_state_dict(tensors)
     except (TypeError, RuntimeError) as error:
         raise DrawError(f"{folder} does not hold a model of draw: {error}") from error
-    data = None if data is None else from_dict(DataConfig, data)
+    data = None if data is None else from_plain(DataConfig, "data", data)
     return LoadedModel(model, str(folder / "model.safetensors"), data, None, state)

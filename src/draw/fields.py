@@ -1,0 +1,251 @@
+"""Fields of dataclasses and options of the command line: compared with what their types say.
+
+A type such as `Annotated[int, Limits(least=1)]` says all that there is to say about one value; no
+line of code about a single field is needed, and none can be forgotten.
+"""
+
+import dataclasses
+import math
+import types
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
+
+from draw.errors import DrawError
+
+
+class Rule(Protocol):
+    """What a type says of a value beyond its kind; stands in `Annotated`."""
+
+    def expected(self, kind: str, value: Any) -> str | None:
+        """What was expected instead of a value of this kind; None if the value fits."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Between what a number must lie."""
+
+    least: int | float = -math.inf
+    above: int | float = -math.inf
+    below: int | float = math.inf
+    most: int | float = math.inf
+
+    def expected(self, kind: str, value: Any) -> str | None:
+        """See `Rule`."""
+        if value > self.most:
+            return f"{kind} of at most {self.most}"
+        if value >= self.least and self.above < value < self.below:
+            return None
+        return self.describe(kind)
+
+    def describe(self, kind: str) -> str:
+        """A number within the limits, in words; the least alone where there is one."""
+        words = [
+            f"of at least {self.least}" if self.least > -math.inf else "",
+            f"above {self.above}" if self.above > -math.inf else "",
+            f"and below {self.below}" if self.below < math.inf else "",
+        ]
+        return " ".join([kind, *filter(None, words)])
+
+
+Count = Annotated[int, Limits(least=1, most=2**31 - 1)]
+"""How many, at least one."""
+Natural = Annotated[int, Limits(least=0, most=2**31 - 1)]
+"""How many, possibly none."""
+Seed = Annotated[int, Limits(least=0, most=2**63 - 1)]
+"""What chance follows from."""
+Positive = Annotated[float, Limits(above=0)]
+"""A number above 0."""
+
+Expected = str | None
+
+
+def check(name: str, hint: Any, value: object) -> None:
+    """Compare a value with its type.
+
+    Args:
+        name: what the message calls it.
+        hint: the type: int, float, str, bool, Literal, a union, tuple[X, ...], dict[str, X], a
+            class, or one of these in `Annotated` with rules.
+        value: anything.
+
+    Raises:
+        DrawError: if it does not fit: "expected NAME to be ..., got ...".
+    """
+    expected = _expected(hint, value)
+    if expected is not None:
+        refuse(name, expected, value)
+
+
+def refuse(name: str, expected: str, got: object) -> None:
+    """Raise the error that every value of a wrong kind gets."""
+    raise DrawError(f"expected {name} to be {expected}, got {shown(got)}")
+
+
+def shown(value: object) -> str:
+    """A value for a message, cut where it is long."""
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # thousands of digits, or of levels
+        return f"a {type(value).__name__} too long to show"
+    return text if len(text) <= 100 else f"{text[:100]}..."
+
+
+def check_fields(prefix: str, instance: Any) -> None:
+    """Compare every field of a dataclass with its type.
+
+    Args:
+        prefix: goes before the names of the fields, such as "model.".
+        instance: of a dataclass.
+
+    Raises:
+        DrawError: for the first that does not fit.
+    """
+    hints = _hints(type(instance))
+    for field in dataclasses.fields(instance):
+        check(prefix + field.name, hints[field.name], getattr(instance, field.name))
+
+
+def from_plain(kind: type[Any], name: str, values: object) -> Any:
+    """A dataclass from the plain values of JSON, whose lists become tuples.
+
+    Args:
+        kind: the dataclass; it checks itself.
+        name: what the message calls it.
+        values: names with values; those left out have their defaults.
+
+    Raises:
+        DrawError: if a field is unknown, missing, or has a value that does not fit.
+    """
+    given = names_and_values(name, values)
+    fields = dataclasses.fields(kind)
+    known = [field.name for field in fields]
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise DrawError(
+            f"unknown {kind.__name__} field {', '.join(unknown)}; the known ones are "
+            f"{', '.join(known)}. It may come from a newer version of draw"
+        )
+    needed = {
+        field.name
+        for field in fields
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    }
+    missing = sorted(needed - set(given))
+    if missing:
+        raise DrawError(f"expected {name} to have {', '.join(missing)}, got {sorted(given)}")
+    hints = _hints(kind)
+    return kind(
+        **{
+            key: tuple(value) if isinstance(value, list) and _takes_tuples(hints[key]) else value
+            for key, value in given.items()
+        }
+    )
+
+
+def names_and_values(name: str, values: object) -> dict[str, Any]:
+    """What must be an object of JSON.
+
+    Raises:
+        DrawError: if it is anything else.
+    """
+    if not isinstance(values, dict):
+        refuse(name, "an object of names and values", values)
+    return values  # type: ignore[return-value]
+
+
+def _hints(kind: type[Any]) -> dict[str, Any]:
+    return get_type_hints(kind, include_extras=True)
+
+
+def _takes_tuples(hint: Any) -> bool:
+    return get_origin(hint) is tuple or any(map(_takes_tuples, get_args(hint)))
+
+
+def _expected(hint: Any, value: object) -> Expected:
+    """What was expected instead of a value; None if it fits."""
+    origin = get_origin(hint)
+    if hint is Any:
+        return None
+    if origin is Annotated:
+        return _expected_by_rules(hint, value)
+    if origin in (Union, types.UnionType):
+        return _expected_of_several(get_args(hint), value)
+    if origin is Literal:
+        choices = get_args(hint)
+        fits = any(type(one) is type(value) and one == value for one in choices)
+        return None if fits else _or([repr(one) for one in choices])
+    if origin is tuple:
+        part = get_args(hint)[0]
+        fits = isinstance(value, tuple) and all(_expected(part, one) is None for one in value)
+        return None if fits else f"several, each {_describe(part)}"
+    if origin is dict:
+        part = get_args(hint)[1]
+        fits = isinstance(value, dict) and all(
+            isinstance(key, str) and _expected(part, one) is None for key, one in value.items()
+        )
+        return None if fits else f"names with values, each {_describe(part)}"
+    return None if _is(hint, value) else _describe(hint)
+
+
+def _expected_by_rules(hint: Any, value: object) -> Expected:
+    kind, *rules = get_args(hint)
+    if value is None and _expected(kind, None) is None:
+        return None
+    if _expected(kind, value) is not None:
+        return _describe(hint)
+    for rule in rules:
+        if hasattr(rule, "expected"):
+            expected: Expected = rule.expected(_describe(kind), value)
+            if expected is not None:
+                return expected
+    return None
+
+
+def _expected_of_several(hints: tuple[Any, ...], value: object) -> Expected:
+    each = [_expected(hint, value) for hint in hints]
+    return None if None in each else _or([one for one in each if one is not None])
+
+
+def _is(kind: Any, value: object) -> bool:
+    return _KINDS[kind][1](value) if kind in _KINDS else isinstance(value, kind)
+
+
+def _describe(hint: Any) -> str:
+    if get_origin(hint) is Annotated:
+        kind, *rules = get_args(hint)
+        limits = [rule for rule in rules if isinstance(rule, Limits)]
+        return limits[0].describe(_describe(kind)) if limits else _describe(kind)
+    if get_args(hint) and get_origin(hint) in (Union, types.UnionType):
+        return _or([_describe(one) for one in get_args(hint)])
+    return _KINDS[hint][0] if hint in _KINDS else f"a {hint.__name__}"
+
+
+def _or(words: list[str]) -> str:
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != "" and "\0" not in value
+
+
+_KINDS: dict[Any, tuple[str, Callable[[object], bool]]] = {
+    bool: ("true or false", lambda value: isinstance(value, bool)),
+    int: ("a whole number", _is_whole),
+    float: ("a number", _is_number),
+    str: ("text that is not empty", _is_text),
+    types.NoneType: ("None", lambda value: value is None),
+}
