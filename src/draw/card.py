@@ -11,7 +11,7 @@ from draw.config import Config, DRAWConfig
 from draw.data import KNOWN_SETS, ImageSet, Splits
 from draw.files import read_json
 from draw.likelihood import bounds_likelihood, meaning
-from draw.metrics import read_metrics
+from draw.metrics import read_metrics, seconds_in
 from draw.model import DRAW
 from draw.models import Model
 from draw.pretrained import shipped
@@ -83,7 +83,7 @@ def make_card(
     )
     made = read_json(run / RUN_FILE).get("made", {})
     lines = read_metrics(run / METRICS_FILE)
-    seconds = max((line["seconds"] for line in lines if "seconds" in line), default=0.0)
+    seconds = seconds_in(lines)
     steps = max((line["step"] for line in lines), default=config.train.steps)
     rows = [
         f"| {words} | {_cell(figures['validation'], kind)} | {_cell(figures['test'], kind)} |"

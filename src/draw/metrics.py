@@ -1,29 +1,54 @@
 """metrics.jsonl: one JSON object a line, the truth about a run.
 
-Every line has `kind` ("train", "validation" or "test"), `step` and `images_seen`. A line of
-training holds means over the steps since the line before it; a line of evaluation holds the fields
-of `draw.evaluate.Evaluation`, or of `draw.accuracy.Accuracy` for a classifier. All losses are in
-nats per image, errors in %; with the logistic likelihood `bits_per_dimension` is the bound in that
-unit.
+Every line has `kind` ("train", "validation" or "test"), `step` and `images_seen`; all else are
+numbers, null, or lists of them. A line of training holds means over the steps since the line
+before it; a line of evaluation holds the fields of `draw.evaluate.Evaluation`, or of
+`draw.accuracy.Accuracy` for a classifier. All losses are in nats per image, errors in %; with the
+logistic likelihood `bits_per_dimension` is the bound in that unit.
+
+A line that is none of these (cut short by a crash, damaged, or put there by something else) is left
+out wherever metrics are read, and counted; resuming a run sets it aside in DAMAGED_FILE.
 """
 
 import json
+import logging
+import math
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from draw.errors import DrawError
-from draw.files import written_atomically
+from draw.files import open_file, written_atomically
+
+logger = logging.getLogger("draw")
+
+Line = dict[str, Any]
+DAMAGED_FILE = "metrics.damaged.jsonl"
+"""Beside metrics.jsonl: the damaged lines that were taken out of it."""
+LONGEST_LINE = 2**22
+"""Bytes; a line of a model with a thousand glimpses has a hundredth of it."""
+_LARGEST = 2**53
+"""Of whole numbers: beyond it a float would be another number."""
 
 
-def append_metrics(path: Path, line: dict[str, Any]) -> None:
-    """Add a line.
+class Metrics(NamedTuple):
+    """What a file of metrics holds."""
+
+    lines: list[Line]
+    damaged: int
+    """So many lines are left out."""
+
+
+def append_metrics(path: Path, line: Line) -> None:
+    """Add a line; numbers that are not finite become null, as JSON has none.
 
     Raises:
         DrawError: if it cannot be written.
     """
+    values = {name: None if _not_finite(value) else value for name, value in line.items()}
     try:
-        with open(path, "a") as file:
-            file.write(json.dumps(line) + "\n")
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
     except OSError as error:
         raise DrawError(
             f"could not write {path}: {error.strerror}. Free some space, then go on with: "
@@ -31,19 +56,115 @@ def append_metrics(path: Path, line: dict[str, Any]) -> None:
         ) from error
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """All lines; a last one that was cut short by a crash is left out."""
-    lines = []
-    for text in path.read_text().splitlines() if path.exists() else ():
-        try:
-            lines.append(json.loads(text))
-        except json.JSONDecodeError:
-            break
+def read_metrics(path: Path) -> list[Line]:
+    """All lines, none where there is no file; says if some are damaged and left out.
+
+    Raises:
+        DrawError: if it is no regular file, or may not be read.
+    """
+    lines, damaged = scan_metrics(path)
+    if damaged:
+        logger.warning(
+            f"{path}: {_lines(damaged)} left out, damaged or no line of metrics; "
+            f"draw train --resume sets such lines aside"
+        )
     return lines
 
 
+def scan_metrics(path: Path) -> Metrics:
+    """All lines, and how many are damaged; for whoever looks again and again.
+
+    Raises:
+        DrawError: if it is no regular file, or may not be read.
+    """
+    lines, damaged, ended = [], 0, True
+    for raw, line in _read(path):
+        ended = raw.endswith(b"\n") or line is not None
+        if line is not None:
+            lines.append(line)
+        elif ended:
+            damaged += 1
+    return Metrics(lines, damaged + (not ended))
+
+
+def seconds_in(lines: Sequence[Line]) -> float:
+    """How long a run has been in training, in seconds; 0 if no line says so."""
+    found = [line.get("seconds") for line in lines]
+    known = [float(value) for value in found if isinstance(value, int | float)]
+    return max(filter(math.isfinite, known), default=0.0)
+
+
 def forget_metrics_after(path: Path, step: int) -> None:
-    """Drop the lines of later steps, which a resumed run makes again."""
-    kept = [line for line in read_metrics(path) if line["step"] <= step]
+    """Drop the lines of later steps, which a resumed run makes again, and set damaged ones aside.
+
+    Raises:
+        DrawError: if it is no regular file, or cannot be written.
+    """
+    damaged = scan_metrics(path).damaged
+    kept, aside, dropped = [], [], False
+    for raw, line in _read(path):
+        if line is None:
+            aside.append(raw)
+        elif line["step"] <= step:
+            kept.append(raw.rstrip(b"\n") + b"\n")
+        else:
+            dropped = True
+    if aside:
+        beside = path.with_name(DAMAGED_FILE)
+        before = [raw for raw, _ in _read(beside)]
+        _write(beside, [*before, *aside])
+        logger.warning(
+            f"{path}: {_lines(damaged)} damaged or no line of metrics; set aside in {beside}"
+        )
+    if aside or dropped:
+        _write(path, kept)
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count} lines"
+
+
+def _write(path: Path, raw: list[bytes]) -> None:
     with written_atomically(path) as temporary:
-        temporary.write_text("".join(json.dumps(line) + "\n" for line in kept))
+        temporary.write_bytes(b"".join(raw))
+
+
+def _read(path: Path) -> Iterator[tuple[bytes, Line | None]]:
+    """Each line as it stands, and what it says; one that is too long comes in several pieces."""
+    if not path.exists() and not path.is_symlink():
+        return
+    with open_file(path) as file:
+        continued = False
+        while raw := file.readline(LONGEST_LINE):
+            if raw.strip() or continued:
+                yield raw, None if continued else _parse(raw)
+            continued = not raw.endswith(b"\n")
+
+
+def _parse(raw: bytes) -> Line | None:
+    """A line of metrics; None if it is anything else."""
+    try:
+        line = json.loads(raw.decode())
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(line, dict):
+        return None
+    kind, step, others = line.get("kind"), line.get("step"), {**line, "kind": None}
+    known = isinstance(kind, str) and type(step) is int and step >= 0
+    return line if known and all(map(_is_value, others.values())) else None
+
+
+def _is_value(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_number, value))
+    return _is_number(value)
+
+
+def _is_number(value: Any) -> bool:
+    if type(value) is int:
+        return -_LARGEST <= value <= _LARGEST
+    return value is None or isinstance(value, float)
+
+
+def _not_finite(value: Any) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

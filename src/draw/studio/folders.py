@@ -50,7 +50,7 @@ def inside(folder: Path, *parts: str) -> Path:
     """
     try:
         path = folder.joinpath(*parts).resolve(strict=True)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # the latter is a link that loops
         raise DrawError(f"{folder.name} has no {'/'.join(parts)}; was it deleted?") from error
     if not path.is_relative_to(folder.resolve()):
         raise DrawError(

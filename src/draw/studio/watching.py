@@ -13,9 +13,10 @@ import numpy as np
 from draw.checkpoint import METRICS_FILE, read_run_file
 from draw.config import Config, DRAWConfig
 from draw.errors import DrawError
-from draw.metrics import read_metrics
+from draw.files import check_regular_file
+from draw.metrics import scan_metrics, seconds_in
 from draw.studio.folders import inside, run_folders
-from draw.visualize.curves import numbers, running_mean, series
+from draw.visualize.curves import profile, running_mean, series
 from draw.visualize.layout import evenly
 
 MOST_POINTS = 240
@@ -37,6 +38,8 @@ class Run:
     metrics: tuple[dict[str, Any], ...]
     age: float
     """Seconds since the last line of metrics."""
+    damaged: int = 0
+    """Lines of metrics that are damaged, and left out."""
 
     @property
     def draws(self) -> bool:
@@ -46,12 +49,12 @@ class Run:
     @property
     def step(self) -> int:
         """How far it has come."""
-        return max((int(line.get("step", 0)) for line in self.metrics), default=0)
+        return max((line["step"] for line in self.metrics), default=0)
 
     @property
     def state(self) -> str:
         """Whether it is finished, in training, or neither."""
-        if any(line.get("kind") == "test" for line in self.metrics):
+        if any(line["kind"] == "test" and line["step"] == self.step for line in self.metrics):
             return "finished"
         return "training" if self.age < QUIET else "stopped"
 
@@ -76,14 +79,13 @@ def read(root: Path, name: str | None) -> Run:
         )
     try:
         path = folder / METRICS_FILE
-        lines = read_metrics(inside(folder, METRICS_FILE)) if path.exists() else []
-        age = time.time() - path.stat().st_mtime if path.exists() else math.inf
+        there = path.exists() or path.is_symlink()
+        lines, damaged = scan_metrics(inside(folder, METRICS_FILE) if there else path)
+        age = time.time() - path.stat().st_mtime if there else math.inf
         config = read_run_file(folder)
     except OSError as error:
         raise DrawError(f"{name} cannot be read: {error.strerror}; was it deleted?") from error
-    return Run(
-        str(name), folder, config, tuple(line for line in lines if isinstance(line, dict)), age
-    )
+    return Run(str(name), folder, config, tuple(lines), age, damaged)
 
 
 def stamp(root: Path, name: str | None) -> tuple[int, ...]:
@@ -112,13 +114,13 @@ def panels(runs: Sequence[Run]) -> list[Panel]:
         if draws
         else [("error", "Wrong answers", "%"), ("cross_entropy", "Cross-entropy", "nats")]
     )  # fmt: skip
-    profile = (
+    steps = (
         _profile(chosen, "kl_per_glimpse", "KL of each step", "nats", "step")
         if draws
         else _profile(chosen, "error_by_glimpse", "Wrong after each glimpse", "%", "glimpse")
     )
-    several = any(len(line["y"]) > 1 for line in profile["lines"])  # steps, if it has been measured
-    return [*(_curves(chosen, *curve) for curve in curves), *([profile] if several else [])]
+    several = any(len(line["y"]) > 1 for line in steps["lines"])  # steps, if it has been measured
+    return [*(_curves(chosen, *curve) for curve in curves), *([steps] if several else [])]
 
 
 def _curves(runs: Sequence[Run], field: str, title: str, unit: str) -> Panel:
@@ -160,7 +162,7 @@ def _profile(runs: Sequence[Run], field: str, title: str, unit: str, across: str
             values
             for line in run.metrics
             if line.get("kind") == "validation"
-            and np.isfinite(values := numbers(line.get(field) or [])).any()
+            and np.isfinite(values := profile(line, field)).any()
         ]
         if measured:
             steps = np.arange(1, len(measured[-1]) + 1, dtype=np.float64)
@@ -179,6 +181,7 @@ def latest_picture(run: Run) -> tuple[Path, str] | None:
             found = sorted(inside(run.folder, folder).glob("step-*.png"))
             if found:
                 path = inside(run.folder, folder, found[-1].name)
+                check_regular_file(path)
                 if path.stat().st_size <= MOST_PICTURE_BYTES:
                     step = int(path.stem.partition("-")[2])
                     return path, f"{words} at step {step:,}"
@@ -199,11 +202,13 @@ def facts(run: Run) -> list[tuple[str, str]]:
         value = run.best(kind)
         if value is not None:
             found.append((words, f"{value:.2f} {unit}"))
-    seconds = max((float(line["seconds"]) for line in run.metrics if "seconds" in line), default=0)
+    seconds = seconds_in(run.metrics)
     if seconds:
         found.append(
             ("Time", f"{seconds / 3600:.1f} h" if seconds > 5400 else f"{seconds / 60:.0f} min")
         )
+    if run.damaged:
+        found.append(("Damaged lines", f"{run.damaged}, left out of {METRICS_FILE}"))
     return found
 
 

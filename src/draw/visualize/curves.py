@@ -17,6 +17,8 @@ TRAIN, VALIDATION, RECONSTRUCTION, KL = "#8a8f98", "#0b5cad", "#c4480c", "#008b6
 SUFFIXES = (".png", ".svg", ".pdf")
 TITLE_PAD = 36
 """Points between axes and titles: two lines of legend lie there, where no curve can run."""
+LARGEST = 1e100
+"""Numbers beyond it are none of a run, and no axis could show them."""
 PROFILES = 4
 """Most measurements of the KL per glimpse that are shown."""
 
@@ -34,8 +36,8 @@ def training_curves(
     leave out the first moments of a longer run, where the bound falls from hundreds of nats.
 
     Args:
-        metrics: the lines of metrics.jsonl in their order; values that are missing, null or not
-            finite leave a gap.
+        metrics: the lines of metrics.jsonl in their order; values that are missing, null, of
+            another type or not finite leave a gap.
         path: a .png, .svg or .pdf file.
         title: a line of text on top.
 
@@ -166,7 +168,7 @@ def _draw_curves(
 def _draw_bits(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
     """The bound a second time in bits per dimension, where the lines say how many there are."""
     measured = [(_number(m.get("bound")), _number(m.get("bits_per_dimension"))) for m in metrics]
-    scales = [bits / nats for nats, bits in measured if nats and math.isfinite(bits / nats)]
+    scales = [bits / nats for nats, bits in measured if nats and 0 < bits / nats < LARGEST]
     if scales:
         both_ways = lambda nats: nats * scales[0], lambda bits: bits / scales[0]
         axes.secondary_yaxis("right", functions=both_ways).set(ylabel="bits per dimension")
@@ -178,19 +180,19 @@ def _draw_profiles(axes: Any, metrics: Sequence[Mapping[str, Any]], field: str) 
 
     measured = []
     for line in metrics:
-        profile = numbers(line.get(field) or [])
-        if line.get("kind") == "validation" and np.isfinite(profile).any():
-            measured.append((_number(line.get("images_seen")), profile))
+        values = profile(line, field)
+        if line.get("kind") == "validation" and np.isfinite(values).any():
+            measured.append((_number(line.get("images_seen")), values))
     chosen = [measured[k] for k in evenly(len(measured), PROFILES)] if measured else []
-    for k, (images, profile) in enumerate(chosen):
+    for k, (images, values) in enumerate(chosen):
         age = (len(chosen) - 1 - k) / PROFILES
-        t = np.arange(1, len(profile) + 1)
+        t = np.arange(1, len(values) + 1)
         rounded = EngFormatter(sep="")(float(f"{images:.3g}"))
         label = f"{rounded} images" if math.isfinite(images) else "?"
         if k == len(chosen) - 1:
-            axes.bar(t, profile, width=0.8, color=KL, alpha=0.35, label=label)
+            axes.bar(t, values, width=0.8, color=KL, alpha=0.35, label=label)
         else:
-            axes.plot(t, profile, color=str(0.25 + 0.6 * age), label=label, linewidth=1.2)
+            axes.plot(t, values, color=str(0.25 + 0.6 * age), label=label, linewidth=1.2)
     if chosen:
         _legend(axes)
     else:
@@ -232,7 +234,7 @@ def running_mean(values: Numbers) -> Numbers:
 
 
 def series(metrics: Sequence[Mapping[str, Any]], kind: str, name: str) -> tuple[Numbers, Numbers]:
-    """Images seen and a number, of all lines of one kind; what is missing or not finite is NaN."""
+    """Images seen and a number, of all lines of one kind; NaN as in `numbers`."""
     lines = [line for line in metrics if line.get("kind") == kind]
     return (
         numbers([line.get("images_seen") for line in lines]),
@@ -240,11 +242,18 @@ def series(metrics: Sequence[Mapping[str, Any]], kind: str, name: str) -> tuple[
     )
 
 
+def profile(line: Mapping[str, Any], field: str) -> Numbers:
+    """A list of numbers of a line, one for each glimpse; empty if it has none."""
+    values = line.get(field)
+    return numbers(values if isinstance(values, list | tuple) else ())
+
+
 def numbers(values: Sequence[Any]) -> Numbers:
-    """Numbers of JSON; what is missing or not finite is NaN."""
+    """Numbers of JSON; what is missing, of another type or beyond `LARGEST` is NaN."""
     return np.array([_number(value) for value in values], dtype=np.float64)
 
 
 def _number(value: Any) -> float:
-    number = math.nan if value is None else float(value)
-    return number if math.isfinite(number) else math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    return float(value) if abs(value) <= LARGEST else math.nan
