@@ -18,7 +18,7 @@ from PIL import Image
 from draw.config import DataConfig
 from draw.data import DataError, check, describe, load_images, load_splits, prepare
 from draw.data import build as build_module
-from draw.data.cache import building
+from draw.data.cache import TAG, TAG_FILE, building
 from draw.data.load import find_or_build
 from draw.files import cache_folder
 
@@ -235,12 +235,14 @@ def test_nothing_is_left_after_an_interrupt(config: DataConfig, monkeypatch) -> 
 
 def test_what_was_abandoned_is_removed(config: DataConfig) -> None:
     cache = Path(config.cache_dir)
-    for name, age in {".0123-7-old": 2 * 86_400, ".0123-7-new": 60}.items():
+    old, new = (f".{'0' * 32}-7-{age}" for age in ("01d01d01", "0e0e0e0e"))
+    for name, age in {old: 2 * 86_400, new: 60}.items():
         (cache / name).mkdir(parents=True)
         (cache / name / "train.npy").touch()
+        (cache / name / TAG_FILE).write_text(TAG)
         os.utime(cache / name, (time.time() - age,) * 2)
     load_splits(config, progress=False)
-    assert left_over(config) == [".0123-7-new"]
+    assert left_over(config) == [new]
 
 
 def test_the_first_of_two_builders_wins(tmp_path: Path) -> None:

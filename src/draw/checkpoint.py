@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from draw import hub
 from draw.classifier import Classifier
 from draw.config import Config, DataConfig, model_config
+from draw.data.places import places_of_model, places_of_run
 from draw.errors import DrawError
 from draw.fields import from_plain
 from draw.files import read_json, write_json, written_atomically
@@ -161,13 +162,16 @@ def read_run_file(run: Path) -> Config:
         raise DrawError(f"expected a run folder with a {RUN_FILE}, got {run}")
     values = read_json(path)
     try:
-        return Config.from_dict(values["config"])
+        config = Config.from_dict(values["config"])
     except (KeyError, TypeError, ValueError) as error:
         raise DrawError(f"{path} does not hold the config of a run: {error}") from error
+    return dataclasses.replace(config, data=places_of_run(config.data, path))
 
 
 def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[str, Any]) -> None:
     """Write a model as `from_pretrained` of its class reads it, with the data it learned from.
+
+    Where that data is on this computer is left out.
 
     Args:
         folder: where config.json and model.safetensors go.
@@ -176,7 +180,7 @@ def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[s
         state: counters and figures to keep with it.
     """
     config = cast(Model, model).config
-    write_json(folder / "config.json", {**asdict(config), "data": asdict(data)})
+    write_json(folder / "config.json", {**asdict(config), "data": asdict(data.without_places())})
     save_tensors(folder / "model.safetensors", model.state_dict(), state)
 
 
@@ -271,5 +275,6 @@ def _load_exported(folder: Path) -> LoadedModel:
         model.load_state_dict(tensors)
     except (TypeError, RuntimeError) as error:
         raise DrawError(f"{folder} does not hold a model of draw: {error}") from error
-    data = None if data is None else from_plain(DataConfig, "data", data)
+    if data is not None:
+        data = places_of_model(from_plain(DataConfig, "data", data), folder / "config.json")
     return LoadedModel(model, str(folder / "model.safetensors"), data, None, state)

@@ -174,6 +174,10 @@ class DataConfig:
         """The size asked for, as (rows, columns)."""
         return None if self.size is None else (self.size[0], self.size[-1])
 
+    def without_places(self) -> "DataConfig":
+        """The same images wherever they are: what a model that is given away says of its data."""
+        return dataclasses.replace(self, path=None, cache_dir=None)
+
 
 Steps = Annotated[int, Limits(least=1, most=99_999_999)]
 """Steps of training: their checkpoints are named, and so ordered, by eight digits."""

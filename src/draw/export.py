@@ -78,8 +78,7 @@ def export(
         figures["onnx"] = {"difference": generator.difference}
     with written_atomically(to / CARD_FILE) as temporary:
         temporary.write_text(str(card))
-    data = dataclasses.replace(config.data, path=None, cache_dir=None)
-    export_model(to, model.to(_DTYPES[precision]), data, loaded.state)
+    export_model(to, model.to(_DTYPES[precision]), config.data, loaded.state)
     return figures
 
 

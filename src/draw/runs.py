@@ -1,6 +1,7 @@
 """Starting a run, and going on with one."""
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,22 @@ def refuse_existing(run: Path) -> None:
             f"{run} exists already and is left as it is; go on with it by draw train --resume "
             f"{run}, or name another folder with --out"
         )
+
+
+def refuse_links_out(run: Path) -> None:
+    """Make sure that what is written into a run folder, and removed from it, lies in it.
+
+    Raises:
+        DrawError: if something in the folder is a link to something outside of it.
+    """
+    root = os.path.realpath(run)
+    for path in sorted(run.iterdir()):
+        target = os.path.realpath(path)
+        if not Path(target).is_relative_to(root):
+            raise DrawError(
+                f"expected {path} in the run folder itself, got a link to {target}, which is left "
+                "as it is; put what it leads to in its place, or link the whole run folder"
+            )
 
 
 def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -> Trainer:
@@ -114,6 +131,7 @@ def resume(config: Config, checkpoint: Path, training: ImageSet, validation: Ima
         DrawError: if the checkpoint is missing, damaged, complete, or does not fit.
     """
     run = run_of(checkpoint)
+    refuse_links_out(run)
     tensors, state = load_checkpoint(checkpoint)
     finished = any(line["kind"] == "test" for line in read_metrics(run / METRICS_FILE))
     if state["step"] >= config.train.steps and finished:

@@ -44,6 +44,8 @@ class FigureOptions:
     """Figures 5, 6, 9 and 12: another data set than the model's; see draw data list."""
     path: Annotated[str | None, arg(name="data.path")] = None
     """Figures 5, 6, 9 and 12: where its images are, if not where they were."""
+    cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None
+    """Figures 5, 6, 9 and 12: folder of decoded images; by default the run's, or ~/.cache/draw."""
     weights: Literal["best", "last"] = "best"
     """Of a run: those with the lowest validation bound, or the last ones."""
     seed: int = 0
@@ -125,7 +127,9 @@ def _figure_5(options: FigureOptions, out: Path) -> dict[str, Any]:
 
     loaded = _load(options, options.source)
     classifier = loaded.classifier
-    images = images_for(loaded, DataOptions("test", options.name, options.path))[0]
+    images = images_for(loaded, DataOptions("test", options.name, options.path, options.cache_dir))[
+        0
+    ]
     origin = _origin(5, options, loaded)
     return {**origin, **glimpses_figure(classifier, images, _count(options, 6), out)}
 
@@ -136,9 +140,10 @@ def _figure_6(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
     loaded = _load(options, options.source)
     training = None
     try:
-        training = images_for(loaded, DataOptions("train", options.name, options.path))[0]
+        asked = DataOptions("train", options.name, options.path, options.cache_dir)
+        training = images_for(loaded, asked)[0]
     except DrawError as error:
-        if options.name is not None or options.path is not None:
+        if (options.name, options.path, options.cache_dir) != (None, None, None):
             raise
         with words_apart_from(options.json):
             print(f"without the nearest training images: {error}")
@@ -216,6 +221,7 @@ def _refuse_what_does_not_apply(number: int, options: FigureOptions) -> None:
         "--filters": (options.filters is not None, (3,)),
         "--data.name": (options.name is not None, (5, 6, 9, 12)),
         "--data.path": (options.path is not None, (5, 6, 9, 12)),
+        "--data.cache-dir": (options.cache_dir is not None, (5, 6, 9, 12)),
     }
     for flag, (used, figures) in given.items():
         if used and number not in figures:

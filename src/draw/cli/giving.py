@@ -17,6 +17,7 @@ def export(
     importance_samples: int = 0,
     onnx: bool = False,
     path: Annotated[str | None, arg(name="data.path")] = None,
+    cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None,
     json: Annotated[str | None, arg(metavar="FILE")] = None,
 ) -> None:
     """Write a model into a folder, as the Hub keeps models: of a run, its best.
@@ -36,6 +37,7 @@ def export(
         onnx: also write the generator as ONNX, whole and step by step, and compare ONNX Runtime's
             drawings with PyTorch's; needs onnx, onnxscript and onnxruntime.
         path: where the run's images are, if not where they were.
+        cache_dir: folder of decoded images; by default the run's, or ~/.cache/draw.
         json: also write the figures as JSON to this file (- for standard output).
     """
     import dataclasses
@@ -49,7 +51,11 @@ def export(
     at_least(("--importance-samples", importance_samples, 0))
     if (Path(model) / RUN_FILE).exists():
         config = read_run_file(Path(model)).data
-        splits = load_splits(dataclasses.replace(config, path=path or config.path))
+        splits = load_splits(
+            dataclasses.replace(
+                config, path=path or config.path, cache_dir=cache_dir or config.cache_dir
+            )
+        )
         figures = write(
             Path(model),
             splits,
@@ -60,10 +66,10 @@ def export(
             importance_samples=importance_samples,
             onnx=onnx,
         )
-    elif name or precision or importance_samples or path:
+    elif name or precision or importance_samples or path or cache_dir:
         raise DrawError(
-            f"expected a run folder for --name, --precision, --importance-samples and --data.path, "
-            f"got {model}; leave them out, and it is copied with the card it has"
+            "expected a run folder for --name, --precision, --importance-samples, --data.path and "
+            f"--data.cache-dir, got {model}; leave them out, and it is copied with the card it has"
         )
     else:
         figures = copy_exported(model, to, onnx=onnx)

@@ -43,6 +43,8 @@ class DataOptions:
     """Another data set than the model was trained on; see draw data list."""
     path: Annotated[str | None, arg(name="data.path")] = None
     """Another folder or Hub name than the model was trained on."""
+    cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None
+    """Folder of decoded images; by default the run's, or ~/.cache/draw."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +86,7 @@ def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, 
         config = dataclasses.replace(before, path=options.path or before.path)
     else:
         config = dataclasses.replace(before, name=options.name, path=options.path)
+    config = dataclasses.replace(config, cache_dir=options.cache_dir or config.cache_dir)
     images = load_images(config, options.split)
     dynamic = config.binarize == "dynamic" and not images.binary
     model = loaded.model.config

@@ -3,11 +3,13 @@
     ROOT/<key>/meta.json               what is in it, with the SHA-256 of each file
     ROOT/<key>/train.npy               uint8 [n, channels, rows, columns]; so for the other splits
     ROOT/<key>/train-labels.npy        int64 [n], where there are labels
+    ROOT/<key>/CACHEDIR.TAG            says that `draw` made the folder, and may remove it
     ROOT/index/<request>.json          which key a request led to, to skip reading the originals
 
 The key is a hash of the originals' content and of the conversion, so that a change to either leads
 to another entry. An entry is written under another name and then renamed: of several processes that
-prepare the same set at once, the first to finish wins.
+prepare the same set at once, the first to finish wins. Nothing is removed but folders of `ROOT`
+itself that have a name and a tag of this module's.
 """
 
 import dataclasses
@@ -15,6 +17,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 import secrets
 import shutil
 import time
@@ -29,6 +32,8 @@ from jaxtyping import Shaped
 
 from draw.data.decode import Conversion
 from draw.data.errors import DataError
+from draw.errors import DrawError
+from draw.files import parse_json, read_json_object, read_text, write_json
 
 logger = logging.getLogger("draw")
 
@@ -36,6 +41,13 @@ FORMAT = 1
 """Goes into every key: raise it when decoding or the layout of an entry changes."""
 
 SECONDS_UNTIL_ABANDONED = 24 * 3600.0
+
+TAG_FILE = "CACHEDIR.TAG"
+"""In every folder that is made here; backup programs know it, and pass such a folder over."""
+TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Images decoded by draw; it may remove them.\n"
+KEY = re.compile(r"[0-9a-f]{32}")
+UNFINISHED = re.compile(rf"\.({KEY.pattern})-[0-9]+-[0-9a-f]{{8}}")
+"""An entry's name while it is written, and while it is removed."""
 
 
 class Damaged(Exception):  # noqa: N818 (a finding, never shown as an error)
@@ -78,14 +90,14 @@ def entry_key(fingerprint: str, conversion: Conversion) -> str:
 
 def read_record(entry: Path) -> Record | None:
     """What an entry holds; None if there is no entry. Raises `Damaged`."""
-    try:
-        text = (entry / "meta.json").read_text()
-    except (FileNotFoundError, NotADirectoryError):
-        if entry.exists():
-            raise Damaged("meta.json is missing") from None
+    path = entry / "meta.json"
+    if not entry.exists():
         return None
+    if not path.is_file():
+        raise Damaged("meta.json is missing")
+    text = path.read_text()
     try:
-        stored = json.loads(text)
+        stored = parse_json(text)
         body = stored["record"]
         if _digest(body) != stored["sha256"]:
             raise Damaged("meta.json does not match its checksum")
@@ -104,11 +116,9 @@ def verify(entry: Path, record: Record, split: str) -> None:
     if record.splits[split].labels is not None:
         files[f"{split}-labels.npy"] = record.splits[split].labels or ""
     for name, expected in files.items():
-        try:
-            actual = digest_file(entry / name)
-        except FileNotFoundError:
-            raise Damaged(f"{name} is missing") from None
-        if actual != expected:
+        if not (entry / name).is_file():
+            raise Damaged(f"{name} is missing")
+        if digest_file(entry / name) != expected:
             raise Damaged(f"{name} does not match its checksum")
 
 
@@ -135,12 +145,12 @@ def building(entry: Path) -> Iterator[Path]:
     Raises:
         DataError: the cache cannot be written, as on a full disk.
     """
-    root = entry.parent
-    temporary = root / f".{entry.name}-{os.getpid()}-{secrets.token_hex(4)}"
+    root, temporary = entry.parent, _unfinished(entry)
     try:
         root.mkdir(parents=True, exist_ok=True)
         _remove_abandoned(root)
         temporary.mkdir()
+        (temporary / TAG_FILE).write_text(TAG)
         yield temporary
         try:
             temporary.rename(entry)
@@ -157,9 +167,18 @@ def building(entry: Path) -> Iterator[Path]:
 
 
 def discard(entry: Path, reason: object) -> None:
-    """Removes a damaged entry and says so in the log."""
+    """Removes a damaged entry and says so in the log.
+
+    Raises:
+        DataError: it is not known to be one, or cannot be removed.
+    """
+    if not (KEY.fullmatch(entry.name) and _is_ours(entry)):
+        raise DataError(
+            f"expected images decoded by draw in {entry}, got something else ({reason}), which is "
+            "left as it is; remove it yourself, or pass --data.cache-dir FOLDER with another place"
+        )
     logger.warning("the decoded images in %s are damaged (%s): making them anew", entry, reason)
-    aside = entry.with_name(f".{entry.name}-{secrets.token_hex(4)}")
+    aside = _unfinished(entry)
     try:
         entry.rename(aside)  # at once, so that no other process sees half of it
     except FileNotFoundError:
@@ -172,26 +191,34 @@ def discard(entry: Path, reason: object) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
+def is_cache(root: Path) -> bool:
+    """Whether a folder holds images that were decoded into it."""
+    try:
+        return any(KEY.fullmatch(path.name) and _is_ours(path) for path in root.iterdir())
+    except OSError:
+        return False
+
+
+def entry_named(root: Path, name: object) -> Path | None:
+    """The entry of a name that was noted down; None for what is no name of an entry."""
+    return root / name if isinstance(name, str) and KEY.fullmatch(name) else None
+
+
 def recall(root: Path, request: str) -> dict[str, Any] | None:
     """What `remember` noted down for a request, if it did."""
     try:
-        note = json.loads(_note(root, request).read_text())
-    except (OSError, ValueError):
+        return read_json_object(_note(root, request))
+    except DrawError:
         return None
-    return note if isinstance(note, dict) else None
 
 
 def remember(root: Path, request: str, note: dict[str, Any]) -> None:
     """Notes down what a request led to."""
     path = _note(root, request)
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps(note))
-        temporary.replace(path)
-    except OSError as error:  # it only saves time: a cache that cannot be written can be used
+        write_json(path, note)
+    except DrawError as error:  # it only saves time: a cache that cannot be written can be used
         logger.info("cannot note down in %s: %s", path.parent, error)
-        temporary.unlink(missing_ok=True)
 
 
 def _note(root: Path, request: str) -> Path:
@@ -202,9 +229,25 @@ def _digest(body: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
+def _unfinished(entry: Path) -> Path:
+    return entry.with_name(f".{entry.name}-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether this module made a folder: it is tagged, and neither it nor its tag is a link."""
+    tag = folder / TAG_FILE
+    try:
+        linked = folder.is_symlink() or tag.is_symlink()
+        return not linked and read_text(tag, largest=len(TAG)) == TAG
+    except DrawError:
+        return False
+
+
 def _remove_abandoned(root: Path) -> None:
     """Removes what processes that were killed have left."""
-    for path in root.glob(".*-*-*"):
+    for path in root.iterdir():
+        if not (UNFINISHED.fullmatch(path.name) and _is_ours(path)):
+            continue
         if time.time() - path.stat().st_mtime > SECONDS_UNTIL_ABANDONED:
             shutil.rmtree(path, ignore_errors=True)
 

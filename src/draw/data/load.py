@@ -128,7 +128,7 @@ def known_entry(source: Source, conversion: Conversion, root: Path) -> Path | No
     note = cache.recall(root, request_of(source, conversion))
     if note is None or note.get("stamp") != source.stamp():
         return None
-    return root / str(note.get("entry"))
+    return cache.entry_named(root, note.get("entry"))
 
 
 def request_of(source: Source, conversion: Conversion) -> str:
