@@ -59,7 +59,7 @@ def build(
             for labels in [folder / f"{name}-labels.npy"]
         }
         record = cache.Record(
-            splitting="; ".join([sentence, *source.remarks()]),
+            splitting="; ".join([sentence, *source.remarks(), *found.remarks]),
             image_shape=_image_shape(settled),
             splits=splits,
             classes=source.classes(),

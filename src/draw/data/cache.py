@@ -37,8 +37,9 @@ from draw.files import parse_json, read_json_object, read_text, write_json
 
 logger = logging.getLogger("draw")
 
-FORMAT = 1
-"""Goes into every key: raise it when decoding or the layout of an entry changes."""
+FORMAT = 2
+"""Goes into every key: raise it when decoding, the rules of splits and labels, or the layout of an
+entry change."""
 
 SECONDS_UNTIL_ABANDONED = 24 * 3600.0
 

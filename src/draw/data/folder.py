@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from draw.data.decode import SUFFIXES, Picture
 from draw.data.errors import DataError
-from draw.data.splits import ALIASES
+from draw.data.labels import METADATA_FILES, Labels, label_by_folder, read_labels
+from draw.data.splits import split_named, split_of
 
 logger = logging.getLogger("draw")
 
@@ -89,42 +91,76 @@ def stamp_files(files: tuple[Found, ...]) -> str:
 class PictureFolder:
     """A source (see `draw.data.source.Source`): a folder of pictures, at any depth.
 
-    If it has a subfolder `train`, then that and its siblings `validation` (`val`, `valid`, `dev`)
-    and `test` are splits; otherwise all pictures are one split. Below that the first subfolder is a
-    picture's class, if there are at least two and no picture lies outside them. Hidden files are
-    passed over; so are files whose suffix is not a picture's, which are counted.
+    Splits are told by the names of folders at any depth (`draw.data.splits.split_named`), or else
+    by those of all pictures; without either, all pictures are one split. Labels are those of
+    metadata.jsonl or metadata.csv; without such, the classes are the first folders, splits aside,
+    that differ, if no picture lies outside them. Hidden files are passed over; so are files whose
+    suffix is not a picture's, which are counted.
     """
 
     folder: Path
     files: tuple[Found, ...]
 
     @cached_property
-    def _sorted_out(self) -> tuple[tuple[Found, ...], tuple[Found, ...]]:
-        """Pictures, and files that are passed over."""
+    def _sorted_out(self) -> tuple[dict[str, tuple[Found, ...]], tuple[Found, ...]]:
+        """The pictures of each split, and files that are passed over."""
         pictures, others = list[Found](), list[Found]()
         for file in self.files:
             is_picture = file.path.suffix.lower() in SUFFIXES and file.stamp != "no file"
             (pictures if is_picture else others).append(file)
         if not pictures:
             raise DataError(
-                f"expected pictures or parquet files in {self.folder}, found {_kinds(others)}; "
+                f"expected pictures or parquet files in {self.folder}, found {kinds(others)}; "
                 "pass --data.path with the folder that holds them"
             )
-        if any(_split(file) == "train" for file in pictures):
-            strays = [file for file in pictures if _split(file) is None]
-            pictures = [file for file in pictures if _split(file) is not None]
-            if strays:
-                logger.warning("%s: outside its splits, not used: %s", self.folder, _kinds(strays))
-            others += strays
-        return tuple(pictures), tuple(others)
+        told = [split_of(file.parts[:-1], printable(file.path)) for file in pictures]
+        if not any(told):
+            told = self._told_by_names(pictures)
+        if not any(told):
+            return {"all": tuple(pictures)}, tuple(others)
+        self._check_training(pictures, told)
+        strays = [file for file, split in zip(pictures, told, strict=True) if split is None]
+        if strays:
+            logger.warning("%s: outside its splits, not used: %s", self.folder, kinds(strays))
+        splits = {
+            name: tuple(file for file, split in zip(pictures, told, strict=True) if split == name)
+            for name in sorted(filter(None, set(told)))
+        }
+        return splits, (*others, *strays)
 
-    @cached_property
-    def _has_splits(self) -> bool:
-        return any(_split(file) == "train" for file in self._sorted_out[0])
+    def _told_by_names(self, pictures: list[Found]) -> list[str | None]:
+        """The split that each picture's own name tells of, where they tell of held-out ones too."""
+        told = [split_named(file.path.stem) for file in pictures]
+        if "train" not in told or len(set(told) - {None}) < 2:
+            return [None] * len(told)
+        if None in told:
+            without = printable(pictures[told.index(None)].path)
+            counts = ", ".join(f"{count:,} {split}" for split, count in Counter(told).items())
+            raise DataError(
+                f"expected the names of all pictures in {self.folder} to tell of splits, or of "
+                f"none, got {counts} ({without}); put each split into a folder of its own"
+            )
+        return told
 
-    def _class(self, file: Found) -> str | None:
-        below = file.parts[1:] if self._has_splits else file.parts
-        return below[0] if len(below) > 1 else None
+    def _check_training(self, pictures: list[Found], told: list[str | None]) -> None:
+        if "train" in told:
+            return
+        number = next(number for number, split in enumerate(told) if split is not None)
+        raise DataError(
+            f"expected training pictures in {self.folder}, but {printable(pictures[number].path)} "
+            f"is one of {told[number]} by the names of its folders, and none is one of train; "
+            "rename the folder of training pictures to train (or one that is called so for another "
+            "reason), or pass the folder to learn from as --data.path"
+        )
+
+    @property
+    def _pictures(self) -> tuple[Found, ...]:
+        """Those of all splits."""
+        return tuple(chain.from_iterable(self._sorted_out[0].values()))
+
+    @property
+    def _metadata(self) -> tuple[Found, ...]:
+        return tuple(file for file in self.files if _is_metadata(file))
 
     def location(self) -> str:
         """The folder's full path."""
@@ -132,50 +168,49 @@ class PictureFolder:
 
     def description(self) -> str:
         """The folder, and how many of its files were passed over."""
-        others = self._sorted_out[1]
-        return str(self.folder) + (f" (passed over: {_kinds(others)})" if others else "")
+        others = [file for file in self._sorted_out[1] if not _is_metadata(file)]
+        return str(self.folder) + (f" (passed over: {kinds(others)})" if others else "")
 
     def classes(self) -> tuple[str, ...] | None:
         """Names of the classes, sorted."""
-        return self._classes
+        return self._labels.classes
 
     @cached_property
-    def _classes(self) -> tuple[str, ...] | None:
-        of_pictures = [self._class(file) for file in self._sorted_out[0]]
-        names = {name for name in of_pictures if name is not None}
-        return tuple(sorted(names)) if len(names) > 1 and None not in of_pictures else None
+    def _labels(self) -> Labels:
+        """Those of metadata, or else by the names of folders."""
+        pictures = [file.parts for file in self._pictures]
+        read = read_labels({f.parts: f.path for f in self._metadata}, frozenset(pictures))
+        labels = read
+        if not read.of:
+            labels = label_by_folder(pictures)
+            labels = labels._replace(remarks=(*read.remarks, *labels.remarks))
+        for remark in labels.remarks:
+            logger.warning("%s: %s", self.folder, remark)
+        return labels
 
     def stamp(self) -> str:
-        """Changes with the names, sizes and times of the pictures."""
-        return stamp_files(self._sorted_out[0])
+        """Changes with the names, sizes and times of the pictures and their metadata."""
+        return stamp_files((*self._pictures, *self._metadata))
 
     def fingerprint(self) -> str:
-        """SHA-256 of the pictures' relative paths and bytes."""
-        return digest_files(self._sorted_out[0])
+        """SHA-256 of the relative paths and bytes of the pictures and their metadata."""
+        return digest_files((*self._pictures, *self._metadata))
 
     def splits(self) -> dict[str, Iterator[Picture]]:
         """The pictures of each split, sorted by relative path."""
-        pictures = self._sorted_out[0]
-        if not self._has_splits:
-            return {"all": self._pictures(pictures)}
-        names = sorted({file.parts[0] for file in pictures})
-        return {
-            name: self._pictures(tuple(file for file in pictures if file.parts[0] == name))
-            for name in names
-        }
+        return {name: self._read(files) for name, files in self._sorted_out[0].items()}
 
     def remarks(self) -> tuple[str, ...]:
-        """None."""
-        return ()
+        """What became of labels that could not be used."""
+        return self._labels.remarks
 
-    def _pictures(self, files: tuple[Found, ...]) -> Iterator[Picture]:
-        numbers = {name: number for number, name in enumerate(self._classes or ())}
+    def _read(self, files: tuple[Found, ...]) -> Iterator[Picture]:
         for file in files:
-            yield Picture(printable(file.path), file.path, numbers.get(self._class(file) or ""))
+            yield Picture(printable(file.path), file.path, self._labels.of.get(file.parts))
 
 
-def _split(file: Found) -> str | None:
-    return ALIASES.get(file.parts[0].lower()) if len(file.parts) > 1 else None
+def _is_metadata(file: Found) -> bool:
+    return file.parts[-1] in METADATA_FILES
 
 
 def printable(path: Path) -> str:
@@ -183,7 +218,7 @@ def printable(path: Path) -> str:
     return str(path).encode(errors="replace").decode()
 
 
-def _kinds(files: list[Found] | tuple[Found, ...]) -> str:
+def kinds(files: list[Found] | tuple[Found, ...]) -> str:
     """Such as "3 files (2 .txt, 1 without suffix)"."""
     if not files:
         return "nothing"

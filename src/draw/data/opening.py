@@ -12,6 +12,7 @@ from draw.data.decode import SUFFIXES, Picture
 from draw.data.digits import Digits
 from draw.data.errors import DataError
 from draw.data.folder import PictureFolder, find_files
+from draw.data.labels import METADATA_FILES
 from draw.data.parquet import ParquetFolder, is_shard
 from draw.data.sets import KnownSet, known_set
 from draw.data.source import Source
@@ -119,8 +120,8 @@ class Hub:
         return self._folder.splits()
 
     def remarks(self) -> tuple[str, ...]:
-        """None."""
-        return ()
+        """As in the fetched folder."""
+        return self._folder.remarks()
 
     @cached_property
     def _folder(self) -> Source:
@@ -137,7 +138,8 @@ def fetch(name: str, inner: str | None = None) -> Path:
     Raises:
         DataError: as `draw.hub.fetch`.
     """
-    patterns = ["*.parquet", "README.md", *(f"*{suffix}" for suffix in sorted(SUFFIXES))]
+    pictures = [f"*{suffix}" for suffix in sorted(SUFFIXES)]
+    patterns = ["*.parquet", "README.md", *(f"*{name}" for name in METADATA_FILES), *pictures]
     if inner is not None:
         patterns = [f"{inner}/*.parquet"]
     choices = (

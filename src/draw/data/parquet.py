@@ -1,6 +1,7 @@
 """A folder of parquet files as on the Hugging Face Hub, read through `datasets`."""
 
 import logging
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,16 +10,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from draw.data.decode import Picture
+from draw.data.decode import SUFFIXES, Picture
 from draw.data.errors import DataError
-from draw.data.folder import Found, digest_files, printable, stamp_files
+from draw.data.folder import Found, digest_files, kinds, printable, stamp_files
+from draw.data.labels import LABEL_COLUMNS
+from draw.data.splits import split_named, split_of
 
 logger = logging.getLogger("draw")
 
 ROWS_AT_ONCE = 64
 IMAGE_COLUMNS = ("image", "img")
 """Which column is taken where several hold pictures."""
-LABEL_COLUMNS = ("label", "labels")
+TEXTS = ("string", "large_string", "string_view")
 DIGITS_COLUMN = "digits"
 """Boxes and labels of the digits in a picture, as SVHN has them (see `draw.data.svhn`)."""
 
@@ -51,14 +54,32 @@ class ParquetFolder:
         return str(self.folder.resolve())
 
     def description(self) -> str:
-        """The folder."""
-        return str(self.folder)
+        """The folder, and how many pictures beside the shards are passed over."""
+        pictures = [file for file in self.files if file.path.suffix.lower() in SUFFIXES]
+        return str(self.folder) + (f" (passed over: {kinds(pictures)})" if pictures else "")
 
     def classes(self) -> tuple[str, ...] | None:
-        """Names of the classes, if the shards have them."""
-        features = next(iter(self._streams.values())).features or {}
-        names = getattr(features.get(self._label_column(features)), "names", None)
-        return tuple(names) if names else None
+        """Names of the classes, if the shards have them; texts as labels are their own."""
+        column = self._label_column(self._features)
+        names = getattr(self._features[column], "names", None) if column else None
+        return tuple(names) if names else self._texts
+
+    @property
+    def _features(self) -> dict[str, Any]:
+        return next(iter(self._streams.values())).features or {}
+
+    @cached_property
+    def _texts(self) -> tuple[str, ...] | None:
+        """All different labels, sorted, where they are texts."""
+        column = self._label_column(self._features)
+        if column is None or getattr(self._features[column], "dtype", "") not in TEXTS:
+            return None
+        texts = set[str]()
+        with _explained(self.folder):
+            for stream in self._streams.values():
+                for table in stream.select_columns([column]).with_format("arrow").iter(1000):
+                    texts |= set(table[column].unique().to_pylist()) - {None}
+        return tuple(sorted(texts))
 
     def stamp(self) -> str:
         """Changes with the names, sizes and times of the shards."""
@@ -78,8 +99,15 @@ class ParquetFolder:
         return {name: self._pictures(name) for name in self._streams}
 
     def remarks(self) -> tuple[str, ...]:
-        """None."""
-        return ()
+        """Columns of labels that are not used, and shards of no split."""
+        used = self._label_column(self._features)
+        others = ", ".join(
+            f"{name} ({getattr(feature, 'dtype', None) or type(feature).__name__})"
+            for name, feature in self._features.items()
+            if name != used and (_holds_classes(feature) or name in LABEL_COLUMNS)
+        )
+        labels = f"labels are of column {used}" if used else "no labels, which are numbers or texts"
+        return (*([f"{labels}, not {others}"] if others else []), *self._strays)
 
     @cached_property
     def _builder(self) -> Any:
@@ -97,14 +125,43 @@ class ParquetFolder:
             for split in self.named
         }
         found = {split: names for split, names in found.items() if names}
-        strays = len(shards) - sum(map(len, found.values()))
-        if found and strays:
-            logger.warning("%s: %s shards of other splits, not used", self.folder, strays)
         return found or None
+
+    @cached_property
+    def _strays(self) -> tuple[str, ...]:
+        """A line about shards that are in no split, if there are any."""
+        used = {parts for files in self._relative.values() for parts in files}
+        strays = [file for file in self.files if is_shard(file) and file.parts not in used]
+        return (f"shards of no split, not used: {kinds(strays)}",) if strays else ()
+
+    @cached_property
+    def _relative(self) -> dict[str, list[tuple[str, ...]]]:
+        """The shards of each split, by their relative paths.
+
+        Raises:
+            DataError: the names on the way to one are of another split than the one it is put in.
+        """
+        roots = self.folder, self.folder.resolve()
+        found: dict[str, list[tuple[str, ...]]] = {}
+        for split, files in self._builder.config.data_files.items():
+            paths = [Path(str(file)) for file in files]
+            inside = [p.relative_to(r) for p in paths for r in roots if p.is_relative_to(r)]
+            found[str(split)] = [path.parts for path in dict.fromkeys(inside)]
+            for path in inside:
+                told = split_of((*path.parts[:-1], path.stem), str(path))
+                if told is not None and told != (split_named(str(split)) or "train"):
+                    raise DataError(
+                        f"{self.folder}: expected shards whose names tell of their split, as "
+                        f"train-00000-of-00001.parquet does, but datasets takes {path}, which is "
+                        f"of {told} by its name, for one of {split}; rename it"
+                    )
+        return found
 
     @cached_property
     def _streams(self) -> dict[str, Any]:
         with _quiet(), _explained(self.folder):
+            for remark in self._strays:
+                logger.warning("%s: %s", self.folder, remark)
             return {str(name): s for name, s in self._builder.as_streaming_dataset().items()}
 
     def _pictures(self, split: str) -> Iterator[Picture]:
@@ -115,6 +172,7 @@ class ParquetFolder:
         image_column, label_column = self._image_column(features), self._label_column(features)
         stream = stream.cast_column(image_column, Image(decode=False)).with_format("arrow")
         shards = self._shard_names(split, stream.num_shards)
+        numbers: dict[Any, Any] = {text: at for at, text in enumerate(self._texts or ())}
         for index, shard in enumerate(shards):
             row = 0
             with _explained(self.folder / shard):
@@ -129,7 +187,9 @@ class ParquetFolder:
                         digits = [stored or () for stored in table[DIGITS_COLUMN].to_pylist()]
                     for image, label, of_row in zip(images, labels, digits, strict=True):
                         name = f"{shard}, row {row}"
-                        yield Picture(name, self._data(image, name), label, of_row)
+                        yield Picture(
+                            name, self._data(image, name), numbers.get(label, label), of_row
+                        )
                         row += 1
 
     def _data(self, image: dict[str, Any] | None, name: str) -> bytes | Path:
@@ -160,16 +220,21 @@ class ParquetFolder:
         return chosen[0]
 
     def _label_column(self, features: dict[str, Any]) -> str | None:
-        from datasets import ClassLabel, Value
+        named = [name for name, feature in features.items() if _holds_classes(feature)]
+        usable = (name for name in LABEL_COLUMNS if _holds_labels(features.get(name)))
+        return named[0] if named else next(usable, None)
 
-        for name, feature in features.items():
-            if isinstance(feature, ClassLabel):
-                return name
-        for name in LABEL_COLUMNS:
-            feature = features.get(name)
-            if isinstance(feature, Value) and "int" in feature.dtype:
-                return name
-        return None
+
+def _holds_classes(feature: Any) -> bool:
+    from datasets import ClassLabel
+
+    return isinstance(feature, ClassLabel)
+
+
+def _holds_labels(feature: Any) -> bool:
+    """Whether a column is of whole numbers or texts."""
+    dtype = str(getattr(feature, "dtype", ""))
+    return re.fullmatch(r"u?int\d+", dtype) is not None or dtype in TEXTS
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """Which picture goes into which split."""
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Int
@@ -10,14 +12,50 @@ from draw.data.errors import DataError
 
 SPLITS = ("train", "validation", "test")
 ALIASES = {
-    "train": "train", "training": "train",
+    "train": "train", "training": "train", "trainval": "train",
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
-    "test": "test", "testing": "test",
+    "test": "test", "testing": "test", "eval": "test", "evaluation": "test",
 }  # fmt: skip
-"""What splits and their folders are called, in either case."""
+"""What splits and their folders are called, in either case: the words that `datasets` goes by."""
+
+_WORDS = re.compile(r"[^\W\d_]+"), re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+"""Words of a name: between other characters, and where capitals begin them (trainA, TestImages)."""
+_SPLIT_WORD = re.compile(rf"({'|'.join(ALIASES)})(?:sets?|data|images?|imgs?|split|[ab])?")
 
 MNIST_SIZE, MNIST_HELD_OUT = 60_000, 10_000
 MOST_HELD_OUT = 10_000
+
+
+@lru_cache(maxsize=4096)
+def split_named(name: str) -> str | None:
+    """The split that a name of a folder, file or stored split tells of, if it is one alone.
+
+    One of the words of `ALIASES` in it will do, as for `datasets`: train2017, training_set, val-00,
+    images_evaluation; so will trainA and testimages, of which that knows nothing.
+    """
+    words = {word.lower() for pattern in _WORDS for word in pattern.findall(name)}
+    found = {ALIASES[match[1]] for word in words if (match := _SPLIT_WORD.fullmatch(word))}
+    return found.pop() if len(found) == 1 else None
+
+
+def split_of(names: Iterable[str], where: str) -> str | None:
+    """The split that the names on the way to a picture tell of, if any does.
+
+    Args:
+        names: of the folders it is in.
+        where: the picture, for the error.
+
+    Raises:
+        DataError: they tell of several.
+    """
+    found = {split: name for name in names if (split := split_named(name))}
+    if len(found) > 1:
+        told = " and ".join(f"{name} ({split})" for split, name in sorted(found.items()))
+        raise DataError(
+            f"expected a picture to lie in one split, but the names on the way to {where} are of "
+            f"several: {told}; rename one of them, or pass the folder below as --data.path"
+        )
+    return next(iter(found), None)
 
 
 def assign_splits(
@@ -30,8 +68,8 @@ def assign_splits(
     depends on nothing but the number of pictures, so that it is the same for every training seed
     (and sets stored class by class are split fairly). The exception is a train split of exactly
     60,000 beside a test split, as of MNIST and Fashion-MNIST, whose last 10,000 are by custom the
-    validation set. If there is but one split, it counts as train, whatever its name; other names
-    are left aside.
+    validation set. If there is but one split, it counts as train, unless its name is one of
+    pictures to be held out; others whose names `split_named` does not know are left aside.
 
     Args:
         counts: how many pictures each stored split has.
@@ -39,20 +77,21 @@ def assign_splits(
 
     Returns:
         For each stored split an index into `SPLITS` per picture, -1 for none; and a sentence that
-        says what was held out.
+        says what was held out and what was left aside.
 
     Raises:
         DataError: there is no train split among several, or too few pictures.
     """
     counts = {name: count for name, count in counts.items() if count}
-    named = {name: ALIASES.get(name.lower()) for name in counts}
-    if len(counts) == 1:
+    named = {name: split_named(name) for name in counts}
+    if len(counts) == 1 and None in named.values():
         named = dict.fromkeys(counts, "train")
     train = [name for name in counts if named[name] == "train"]
     if not train:
         raise DataError(
-            f"expected a split named train, got {', '.join(sorted(counts)) or 'none'}; rename one, "
-            "or keep a single one to have validation and test held out of it"
+            f"expected a split named train, got {', '.join(sorted(counts)) or 'none'}, and no "
+            "training on pictures kept for validation or test; rename one, or keep a single one "
+            "without such a name to have validation and test held out of it"
         )
     assigned = {
         name: np.full(count, SPLITS.index(split) if (split := named[name]) else -1)
@@ -68,7 +107,8 @@ def assign_splits(
     for name in train:
         assigned[name] = targets[first : first + counts[name]]
         first += counts[name]
-    return assigned, sentence
+    aside = [f"{name}: {count:,}, not used" for name, count in counts.items() if not named[name]]
+    return assigned, "; ".join([sentence, *aside])
 
 
 def _held_out(total: int, missing: list[str], most: int) -> tuple[dict[str, list[int]], str]:

@@ -1,5 +1,6 @@
 """A first pass over the headers of all pictures: how many, how large, grey or colour."""
 
+import logging
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,8 @@ from draw.data.decode import Conversion, read_header
 from draw.data.errors import DataError, listing
 from draw.data.source import Source
 from draw.progress import track
+
+logger = logging.getLogger("draw")
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,8 @@ class Survey:
     """Whether all are grey."""
     examples: dict[tuple[int, int], str]
     """The name of the first picture of each size."""
+    remarks: tuple[str, ...] = ()
+    """What became of labels that some pictures of a split have and others have not."""
 
     @property
     def count(self) -> int:
@@ -45,11 +50,13 @@ def survey(source: Source, *, progress: bool = True) -> Survey:
     sizes: Counter[tuple[int, int]] = Counter()
     modes: Counter[str] = Counter()
     examples: dict[tuple[int, int], str] = {}
-    grey = True
+    grey, remarks = True, list[str]()
     for split, pictures in source.splits().items():
-        of_split = []
+        of_split, unlabelled = list[int | None](), ""
         for picture in track(pictures, f"looking through {split}", enabled=progress):
             of_split.append(picture.label)
+            if picture.label is None and not unlabelled:
+                unlabelled = picture.name
             try:
                 header = read_header(picture)
             except DataError as error:
@@ -63,10 +70,14 @@ def survey(source: Source, *, progress: bool = True) -> Survey:
         present = [label for label in of_split if label is not None]
         complete = len(present) == len(of_split)
         labels[split] = np.array(present, dtype=np.int64) if complete else None
+        if present and not complete:
+            without = f"{len(of_split) - len(present):,} of {len(of_split):,} pictures"
+            remarks.append(f"no labels in {split}: {without}, such as {unlabelled}, have none")
+            logger.warning("%s: %s", source.description(), remarks[-1])
     refuse_bad(bad, source)
     if not sizes:
         raise DataError(f"expected pictures in {source.description()}, found none")
-    return Survey(counts, labels, sizes, modes, grey, examples)
+    return Survey(counts, labels, sizes, modes, grey, examples, tuple(remarks))
 
 
 def refuse_bad(bad: list[str], source: Source) -> None:
