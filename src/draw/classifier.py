@@ -123,7 +123,7 @@ class Classifier(
         # them alone. docs/decisions.md has what it is worth.
         """
         clip = self.config.window_clip
-        return math.inf if clip is None else clip / batch
+        return math.inf if clip is None or batch == 0 else clip / batch
 
     def _window(self, controls: Float[Tensor, "*batch 5"]) -> Window:
         config = self.config

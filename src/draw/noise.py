@@ -43,4 +43,6 @@ def image_noise(
         generator(seed, purpose, int(image), sample).standard_normal(shape, dtype=np.float32)
         for image in images
     ]
+    if not noise:
+        return torch.empty(*shape[:-1], 0, shape[-1])
     return torch.from_numpy(np.stack(noise, -2))

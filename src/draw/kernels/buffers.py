@@ -6,12 +6,16 @@ alive at the same time never share one.
 """
 
 import mmap
+import os
 import threading
 import weakref
+from functools import cache
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from draw.kernels.errors import KernelArgumentError
 
 KEPT = 4
 """Blocks that nobody holds and that are kept for the next call."""
@@ -21,7 +25,11 @@ _lock = threading.Lock()
 
 
 def take(size: int) -> Tensor:
-    """An uninitialised tensor of bytes on a block that was used before, if one fits."""
+    """An uninitialised tensor of bytes on a block that was used before, if one fits.
+
+    Raises:
+        KernelArgumentError: if the machine has not so much memory.
+    """
     block = _reuse(size) or _allocate(size)
     numbers = np.frombuffer(block, np.uint8)[:size]
     weakref.finalize(numbers, _give_back, block).atexit = False
@@ -39,10 +47,25 @@ def _reuse(size: int) -> mmap.mmap | None:
 
 
 def _allocate(size: int) -> mmap.mmap:
-    block = mmap.mmap(-1, max(size, 1))
+    try:
+        # some systems grant more than they have, and end the process that uses it
+        if size > _memory():
+            raise MemoryError(f"the machine has {_memory() / 2**30:.1f} GiB")
+        block = mmap.mmap(-1, max(size, 1))
+    except (OSError, MemoryError) as error:
+        raise KernelArgumentError(
+            f"the fast kernel needs {size / 2**30:.1f} GiB at once for so many images and "
+            f"glimpses: {error}; give fewer images at a time"
+        ) from error
     if hasattr(mmap, "MADV_HUGEPAGE"):
         block.madvise(mmap.MADV_HUGEPAGE)
     return block
+
+
+@cache
+def _memory() -> int:
+    """Bytes of the machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _give_back(block: mmap.mmap) -> None:

@@ -1,14 +1,12 @@
 """The fast unroll of a model: what `DRAW.unroll`, `reconstruct` and `generate` compute, faster."""
 
-from operator import attrgetter
-
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from draw.attention import Window, window_parameters
 from draw.config import DRAWConfig
-from draw.kernels import operators
+from draw.kernels import arguments, operators
 from draw.kernels.choice import multiplies_bf16
 from draw.kernels.native import PARAMETERS, shape_of
 from draw.outputs import Trajectory, Unrolled
@@ -60,7 +58,7 @@ def trajectory(
 def parameters_of(config: DRAWConfig, model: nn.Module) -> list[Tensor]:
     """A model's parameters in the order of the operators."""
     names = PARAMETERS if config.attention == "gaussian" else PARAMETERS[:-4]
-    return [attrgetter(name)(model) for name in names]
+    return arguments.parameters_of(model, names)
 
 
 def _windows(config: DRAWConfig, controls: Tensor, size: int) -> Window | None:

@@ -5,7 +5,6 @@ What they compute is the loop of `Classifier.forward`, up to the LSTM's outputs.
 
 import math
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any
 
 import torch
@@ -14,6 +13,19 @@ from torch import Tensor, nn
 
 from draw.config import ClassifierConfig
 from draw.kernels import buffers
+from draw.kernels.arguments import (
+    CONTROLS,
+    Count,
+    aligned,
+    check,
+    check_kept,
+    check_longest,
+    classifier_parameters,
+    classifier_sizes,
+    length,
+    parameters_of,
+    readable,
+)
 from draw.kernels.choice import multiplies_bf16
 from draw.kernels.native import (
     GLIMPSES,
@@ -24,7 +36,6 @@ from draw.kernels.native import (
     saved_bytes,
     shape_of_classifier,
 )
-from draw.kernels.operators import CONTROLS, contiguous
 
 
 def glimpses(
@@ -41,7 +52,7 @@ def glimpses(
         images: in [0, 1].
         longest: gradient (L2) that the controls of one image may get at one glimpse.
     """
-    parameters = [attrgetter(name)(model) for name in GLIMPSES_PARAMETERS]
+    parameters = parameters_of(model, GLIMPSES_PARAMETERS)
     bf16 = multiplies_bf16(images.device.type)
     h, controls, _ = look(images, parameters, shape_of_classifier(config), bf16, longest)
     return h, controls
@@ -67,9 +78,14 @@ def look(
     Returns:
         Outputs of the LSTM [glimpses, batch, hidden]; controls of the window [glimpses, batch, 5];
         what the gradient needs.
+
+    Raises:
+        KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
+            and device.
     """
-    images, *parameters = contiguous(images, *parameters)
-    kind, batch = Kind(images.dtype, bf16), len(images)
+    batch = _check_inputs(images, parameters, shape, longest)
+    images, *parameters = readable(images, *parameters)
+    kind = Kind(images.dtype, bf16)
     h, controls = _outputs(images, shape)
     kept = buffers.take(saved_bytes(GLIMPSES, kind, shape, batch))
     call = make_call(
@@ -82,8 +98,9 @@ def look(
 
 @look.register_fake
 def _(*inputs: Any) -> tuple[Tensor, ...]:
-    images, _, shape, bf16, _ = inputs
-    size = saved_bytes(GLIMPSES, Kind(images.dtype, bf16), shape, len(images))
+    images, parameters, shape, bf16, longest = inputs
+    batch = _check_inputs(images, parameters, shape, longest)
+    size = saved_bytes(GLIMPSES, Kind(images.dtype, bf16), shape, batch)
     return *_outputs(images, shape), images.new_empty(size, dtype=torch.uint8)
 
 
@@ -102,11 +119,17 @@ def look_backward(
 
     Returns:
         The gradient of the images (empty where not asked for), then those of the parameters.
+
+    Raises:
+        KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
+            and device.
     """
-    dh, images, *parameters = contiguous(dh, images, *parameters)
+    batch = _check_inputs(images, parameters, shape, longest, [dh], [kept], bf16)
+    dh, images, *parameters = readable(dh, images, *parameters)
+    kept = aligned(kept)
     dimages, *gradients = _gradients(images, parameters, for_images)
     call = make_call(
-        GLIMPSES, shape, len(images), parameters=parameters, images=images, saved=kept, dh=dh,
+        GLIMPSES, shape, batch, parameters=parameters, images=images, saved=kept, dh=dh,
         gradients=gradients, dimages=dimages,
     )  # fmt: skip
     setattr(call, "longest", longest if math.isfinite(longest) else 0.0)  # noqa: B010  (mypy sees no fields)
@@ -116,7 +139,8 @@ def look_backward(
 
 @look_backward.register_fake
 def _(*inputs: Any) -> list[Tensor]:
-    _, images, _, parameters, *_, for_images = inputs
+    dh, images, kept, parameters, shape, bf16, longest, for_images = inputs
+    _check_inputs(images, parameters, shape, longest, [dh], [kept], bf16)
     return _gradients(images, parameters, for_images)
 
 
@@ -140,13 +164,38 @@ def _backward(ctx: Any, dh: Tensor | None, *_: Tensor | None) -> Any:
 look.register_autograd(_backward, setup_context=_setup_context)
 
 
+def _check_inputs(
+    images: Tensor,
+    parameters: Sequence[Tensor],
+    shape: Sequence[int],
+    longest: float,
+    slopes: Sequence[Tensor] = (),
+    kept: Sequence[Tensor] = (),
+    bf16: bool = False,
+) -> Count:
+    """Whether everything fits; returns the number of images."""
+    n, batch = classifier_sizes(shape), length(images)
+    expected = [
+        ("images", images, (batch, *n.image)),
+        *classifier_parameters(n, parameters),
+        *(("dh", dh, (n.glimpses, batch, n.hidden)) for dh in slopes),
+    ]
+    check(n, batch, images, expected)
+    check_longest(longest)
+    if kept:
+        size = saved_bytes(GLIMPSES, Kind(images.dtype, bf16), shape, batch)
+        check_kept(kept[0], size, images.device)
+    return batch
+
+
 def _outputs(images: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
     batch = images.shape[0]
     return images.new_empty(shape[0], batch, shape[4]), images.new_empty(shape[0], batch, CONTROLS)
 
 
 def _gradients(images: Tensor, parameters: Sequence[Tensor], for_images: bool) -> list[Tensor]:
+    make = images.new_empty if len(images) else images.new_zeros  # of no images: no slope
     return [
         images.new_empty(images.shape if for_images else 0),
-        *(images.new_empty(parameter.shape) for parameter in parameters),
+        *(make(parameter.shape) for parameter in parameters),
     ]

@@ -114,7 +114,10 @@ def shape_of_classifier(config: ClassifierConfig) -> list[int]:
 
 
 def make_call(
-    which: Pass, shape: Sequence[int], batch: int, **tensors: Tensor | Sequence[Tensor]
+    which: Pass,
+    shape: Sequence[int],
+    batch: int | torch.SymInt,
+    **tensors: Tensor | Sequence[Tensor],
 ) -> ctypes.Structure:
     """A call whose tensors are given by the names of the C++ structure.
 
@@ -122,7 +125,7 @@ def make_call(
     """
     call = which.call()
     glimpses, *rest = shape
-    setattr(call, "shape", _Shape(glimpses, batch, *rest))  # noqa: B010  (mypy sees no fields)
+    setattr(call, "shape", _Shape(glimpses, int(batch), *rest))  # noqa: B010  (mypy sees no fields)
     for name, value in tensors.items():
         if isinstance(value, Tensor):
             setattr(call, name, value.data_ptr())
@@ -131,8 +134,10 @@ def make_call(
     return call
 
 
-def saved_bytes(which: Pass, kind: Kind, shape: Sequence[int], batch: int) -> int:
-    """Size of what a forward pass keeps for the backward pass."""
+def saved_bytes(which: Pass, kind: Kind, shape: Sequence[int], batch: int | torch.SymInt) -> int:
+    """Size of what a forward pass keeps for the backward pass: of no images, nothing."""
+    if batch == 0:
+        return 0
     function = getattr(library(), f"{which.name}_saved_bytes")
     function.restype = ctypes.c_int64
     glimpses, *rest = map(int, shape)
@@ -140,7 +145,9 @@ def saved_bytes(which: Pass, kind: Kind, shape: Sequence[int], batch: int) -> in
 
 
 def run(which: Pass, kind: Kind, call: ctypes.Structure, *, backward: bool) -> None:
-    """Make a call, with scratch memory of its own."""
+    """Make a call, with scratch memory of its own; without images there is nothing to do."""
+    if getattr(call, "shape").batch == 0:  # noqa: B009
+        return
     native = library()
     call_bytes = getattr(native, f"{which.name}_call_bytes")
     scratch_bytes = getattr(native, f"{which.name}_scratch_bytes")

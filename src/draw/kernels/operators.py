@@ -11,10 +11,18 @@ import torch
 from torch import Tensor
 
 from draw.kernels import buffers
+from draw.kernels.arguments import (
+    CONTROLS,
+    Count,
+    aligned,
+    check,
+    check_kept,
+    drawing_parameters,
+    drawing_sizes,
+    length,
+    readable,
+)
 from draw.kernels.native import UNROLL, Kind, make_call, run, saved_bytes
-
-CONTROLS = 5
-"""Numbers that place a window: g~_X, g~_Y, log sigma^2, log delta~, log gamma (eq 21)."""
 
 
 @torch.library.custom_op("draw::unroll", mutates_args=(), device_types="cpu")
@@ -39,15 +47,16 @@ def unroll(
     Returns:
         The canvas c_T in logits [batch, channels, rows, columns]; the KL in nats
         [batch, glimpses] (eq 10); log p(z) / q(z | x) in nats [batch]; what was kept.
+
+    Raises:
+        KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
+            and device.
     """
-    images, noise, *parameters = contiguous(images, noise, *parameters)
-    kind, batch = Kind(images.dtype, bf16), len(images)
+    batch = _check_inputs(images, noise, parameters, shape)
+    images, noise, *parameters = readable(images, noise, *parameters)
+    kind = Kind(images.dtype, bf16)
     canvas, kl, log_ratio = _outputs(images, shape)
-    kept = (
-        buffers.take(saved_bytes(UNROLL, kind, shape, batch))
-        if keep
-        else images.new_empty(0).byte()
-    )
+    kept = buffers.take(saved_bytes(UNROLL, kind, shape, batch) if keep else 0)
     call = make_call(
         UNROLL, shape, batch, parameters=parameters, images=images, noise=noise, canvas=canvas,
         kl=kl, log_ratio=log_ratio, saved=kept,
@@ -58,8 +67,9 @@ def unroll(
 
 @unroll.register_fake
 def _(*inputs: Any) -> tuple[Tensor, ...]:  # torch gives them in order, whatever the call was
-    images, _, _, shape, bf16, keep = inputs
-    size = saved_bytes(UNROLL, Kind(images.dtype, bf16), shape, len(images)) if keep else 0
+    images, noise, parameters, shape, bf16, keep = inputs
+    batch = _check_inputs(images, noise, parameters, shape)
+    size = saved_bytes(UNROLL, Kind(images.dtype, bf16), shape, batch) if keep else 0
     return *_outputs(images, shape), images.new_empty(size, dtype=torch.uint8)
 
 
@@ -81,13 +91,20 @@ def unroll_backward(
 
     Returns:
         The gradients of images and noise (empty where not asked for), then those of the parameters.
+
+    Raises:
+        KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
+            and device.
     """
-    dcanvas, dkl, dlog_ratio, images, noise, *parameters = contiguous(
-        dcanvas, dkl, dlog_ratio, images, noise, *parameters
+    slopes = dcanvas, dkl, dlog_ratio
+    batch = _check_inputs(images, noise, parameters, shape, slopes, [kept], bf16)
+    dcanvas, dkl, dlog_ratio, images, noise, *parameters = readable(
+        *slopes, images, noise, *parameters
     )
+    kept = aligned(kept)
     dimages, dnoise, *gradients = _gradients(images, noise, parameters, for_images, for_noise)
     call = make_call(
-        UNROLL, shape, len(images), parameters=parameters, images=images, noise=noise, saved=kept,
+        UNROLL, shape, batch, parameters=parameters, images=images, noise=noise, saved=kept,
         dcanvas=dcanvas, dkl=dkl, dlog_ratio=dlog_ratio, gradients=gradients, dimages=dimages,
         dnoise=dnoise,
     )  # fmt: skip
@@ -97,7 +114,8 @@ def unroll_backward(
 
 @unroll_backward.register_fake
 def _(*inputs: Any) -> list[Tensor]:
-    *_, images, noise, _, parameters, _, _, for_images, for_noise = inputs
+    *slopes, images, noise, kept, parameters, shape, bf16, for_images, for_noise = inputs
+    _check_inputs(images, noise, parameters, shape, slopes, [kept], bf16)
     return _gradients(images, noise, parameters, for_images, for_noise)
 
 
@@ -112,9 +130,10 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]
 def _backward(
     ctx: Any, dcanvas: Tensor | None, dkl: Tensor | None, dlog_ratio: Tensor | None, _: None
 ) -> Any:
-    if not ctx.saved_tensors:
+    saved = ctx.saved_tensors  # read once: checkpointing counts
+    if not saved:
         raise RuntimeError("expected draw::unroll to have been called with keep=True")
-    images, noise, kept, *parameters = ctx.saved_tensors
+    images, noise, kept, *parameters = saved
     slopes = [
         like.new_zeros(like.shape) if given is None else given
         for given, like in zip((dcanvas, dkl, dlog_ratio), _outputs(images, ctx.shape), strict=True)
@@ -143,11 +162,15 @@ def trajectory(
     Returns:
         Canvases in logits [glimpses, batch, channels, rows, columns], and the controls of the read
         and write windows [glimpses, batch, 5]; empty where there are none.
+
+    Raises:
+        KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
+            and device.
     """
+    batch = _check_inputs(images, noise, parameters, shape)
     given = [] if images is None else [images]
-    noise, *rest = contiguous(noise, *given, *parameters)
+    noise, *rest = readable(noise, *given, *parameters)
     given, parameters = rest[: len(given)], rest[len(given) :]
-    batch = noise.shape[1]
     canvases, read_controls, write_controls = _steps(noise, shape, reads=bool(given))
     canvas, kl, log_ratio = _outputs(canvases[0], shape)
     call = make_call(
@@ -161,13 +184,36 @@ def trajectory(
 
 @trajectory.register_fake
 def _(*inputs: Any) -> tuple[Tensor, ...]:
-    images, noise, _, shape, _ = inputs
+    images, noise, parameters, shape, _ = inputs
+    _check_inputs(images, noise, parameters, shape)
     return _steps(noise, shape, reads=images is not None)
 
 
-def contiguous(*tensors: Tensor) -> list[Tensor]:
-    """Tensors as the compiled functions read them."""
-    return [tensor.contiguous() for tensor in tensors]
+def _check_inputs(
+    images: Tensor | None,
+    noise: Tensor,
+    parameters: Sequence[Tensor],
+    shape: Sequence[int],
+    slopes: Sequence[Tensor] = (),
+    kept: Sequence[Tensor] = (),
+    bf16: bool = False,
+) -> Count:
+    """Whether everything fits; returns the number of images."""
+    n = drawing_sizes(shape)
+    batch = length(noise, 1) if images is None else length(images)
+    shapes = (batch, *n.image), (batch, n.glimpses), (batch,)
+    expected = [
+        *zip(("dcanvas", "dkl", "dlog_ratio"), slopes, shapes, strict=False),
+        ("noise", noise, (n.glimpses, batch, n.latent)),
+        *drawing_parameters(n, parameters),
+    ]
+    if images is not None:
+        expected.append(("images", images, shapes[0]))
+    check(n, batch, noise, expected)
+    if kept:
+        size = saved_bytes(UNROLL, Kind(noise.dtype, bf16), shape, batch)
+        check_kept(kept[0], size, noise.device)
+    return batch
 
 
 def _outputs(images: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -186,10 +232,11 @@ def _gradients(
     for_images: bool,
     for_noise: bool,
 ) -> list[Tensor]:
+    make = images.new_empty if len(images) else images.new_zeros  # of no images: no slope
     return [
         images.new_empty(images.shape if for_images else 0),
         images.new_empty(noise.shape if for_noise else 0),
-        *(images.new_empty(parameter.shape) for parameter in parameters),
+        *(make(parameter.shape) for parameter in parameters),
     ]
 
 
