@@ -19,7 +19,7 @@ from draw.errors import DrawError, Interrupted
 from draw.files import read_json
 from draw.metrics import read_metrics
 from draw.model import DRAW
-from draw.runs import resume, resumed_config, start
+from draw.runs import finish, resume, resumed_config, start
 from draw.train import Trainer, hardware_precision, learning_rate_at
 from running import TINY, image_set, with_train
 
@@ -391,9 +391,7 @@ def test_other_images_than_before_are_refused(tmp_path: Path) -> None:
 
 def test_a_finished_run_asks_for_more_steps(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    trainer = fresh(run)
-    trainer.fit()
-    trainer._log("test", bound=1.0)
+    finish(fresh(run), image_set(5, "test", seed=2))
     with pytest.raises(DrawError, match=r"all of its 12 steps.*--train\.steps 24"):
         again(run)
     longer = again(run, with_train(TINY, steps=14))

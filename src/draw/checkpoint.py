@@ -13,6 +13,8 @@ over everything in it, so that it is whole or recognisably damaged. A run folder
 import dataclasses
 import hashlib
 import json
+import logging
+import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -29,13 +31,17 @@ from draw.config import Config, DataConfig, model_config
 from draw.data.places import places_of_model, places_of_run
 from draw.errors import DrawError
 from draw.fields import from_plain
-from draw.files import read_json, write_json, written_atomically
+from draw.files import check_regular_file, read_json, write_json, written_atomically
+from draw.launch import is_first_process
 from draw.model import DRAW
 from draw.models import Model, make_model
 from draw.pretrained import shipped
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.jsonl"
+BEST_FILE = Path("best", "model.safetensors")
+
+logger = logging.getLogger("draw")
 
 
 class DamagedCheckpointError(DrawError):
@@ -76,11 +82,12 @@ def load_tensors(
         DamagedCheckpointError: if the file is not exactly what was written.
     """
     try:
+        check_regular_file(path)
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             # Copies: what comes from safetensors is a map of the file, which may yet change.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, DrawError) as error:
         raise DamagedCheckpointError(f"{path} cannot be read: {error}") from error
     if "sha256" not in metadata:
         if checksum_required:
@@ -113,7 +120,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         found = checkpoints(path)
         if not found:
             raise DrawError(
-                f"{path} has no checkpoint to go on from; remove the folder and start again"
+                f"{path} has no checkpoint to go on from; start it with draw train --resume {path}"
             )
         path = found[-1]
     try:
@@ -233,10 +240,9 @@ def load_model(name: str, weights: str = "best") -> LoadedModel:
     folder = Path(name)
     if (folder / RUN_FILE).exists():
         config = read_run_file(folder)
-        best = folder / "best" / "model.safetensors"
-        if weights == "best" and best.exists():
-            tensors, state = load_tensors(best)
-            source = best
+        best = best_weights(folder) if weights == "best" else None
+        if best is not None:
+            (tensors, state), source = best, folder / BEST_FILE
         else:
             tensors, state = load_checkpoint(folder)
             tensors, source = without_prefix("average", tensors), checkpoints(folder)[-1]
@@ -245,6 +251,22 @@ def load_model(name: str, weights: str = "best") -> LoadedModel:
         return LoadedModel(model, str(source), config.data, config, state)
     loaded = _load_exported(exported_folder(name))
     return loaded if folder.is_dir() else dataclasses.replace(loaded, source=name)
+
+
+def best_weights(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """The best weights of a run and their state; None if there are none, or they are damaged.
+
+    The latter is said: whoever asks has to go on with the last weights.
+    """
+    path = run / BEST_FILE
+    if not os.path.lexists(path):
+        return None
+    try:
+        return load_tensors(path)
+    except DamagedCheckpointError as error:
+        if is_first_process():
+            logger.warning(f"{error}. The last weights of {run} are used in place of its best")
+        return None
 
 
 def exported_folder(name: str) -> Path:

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterator
@@ -45,6 +46,64 @@ def written_atomically(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+_TEMPORARY = re.compile(r"\..+\.(\d{1,9})\.writing(\.[^.]+)?", re.DOTALL)
+"""What `written_atomically` calls a file until it is whole."""
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is one that `written_atomically` did not come to the end of."""
+    return bool(_TEMPORARY.fullmatch(path.name)) and not path.is_symlink() and path.is_file()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the half-written files of processes that are no more, in a folder and those below it.
+
+    Raises:
+        DrawError: if the system refuses.
+    """
+    for inner, _, names in os.walk(folder):  # does not follow links
+        for path in (Path(inner, name) for name in names):
+            name = _TEMPORARY.fullmatch(path.name)
+            if name and is_temporary(path) and not _lives(int(name[1])):
+                remove_file(path)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, where they are not there.
+
+    Raises:
+        DrawError: if the system refuses.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DrawError(
+            f"could not make the folder {path}: {error.strerror or error}; choose another"
+        ) from error
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file.
+
+    Raises:
+        DrawError: if the system refuses, as where it is a folder.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise DrawError(f"could not remove {path}: {error.strerror or error}") from error
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return process != os.getpid()
 
 
 def to_json(value: Any) -> str:

@@ -94,8 +94,13 @@ def seconds_in(lines: Sequence[Line]) -> float:
     return max(filter(math.isfinite, known), default=0.0)
 
 
-def forget_metrics_after(path: Path, step: int) -> None:
+def forget_metrics_after(path: Path, step: int, *, tests: bool = False) -> None:
     """Drop the lines of later steps, which a resumed run makes again, and set damaged ones aside.
+
+    Args:
+        path: the file of metrics.
+        step: the last whose lines stay.
+        tests: drop the tests at this very step as well.
 
     Raises:
         DrawError: if it is no regular file, or cannot be written.
@@ -105,7 +110,9 @@ def forget_metrics_after(path: Path, step: int) -> None:
     for raw, line in _read(path):
         if line is None:
             aside.append(raw)
-        elif line["step"] <= step:
+        elif line["step"] <= step and not (
+            tests and (line["kind"], line["step"]) == ("test", step)
+        ):
             kept.append(raw.rstrip(b"\n") + b"\n")
         else:
             dropped = True

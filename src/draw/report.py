@@ -1,8 +1,8 @@
 """What a finished run shows: pictures, in the run folder."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -10,14 +10,12 @@ from accelerate import Accelerator
 from jaxtyping import Float, Int, Int64, UInt8
 from torch import Tensor
 
-from draw.checkpoint import METRICS_FILE
 from draw.classifier import Classified, Classifier
 from draw.convnet import Convnet
 from draw.data import ImageSet
 from draw.data.batches import spread, to_unit_interval
 from draw.evaluate import evaluation_images
 from draw.likelihood import meaning
-from draw.metrics import read_metrics
 from draw.model import DRAW
 from draw.progress import Update, progress
 from draw.visualize import (
@@ -52,22 +50,35 @@ def with_progress(
         return measure(images.fixed(), update)
 
 
+DRAWING_PICTURES = (
+    "samples.png", "generation.png", "generation.gif", "reconstructions.png", "curves.png",
+)  # fmt: skip
+CLASSIFICATION_PICTURES = "glimpses.png", "curves.png"
+
+
 def drawing_pictures(
-    model: DRAW, run: Path, training: ImageSet, test: ImageSet, dynamic: bool
+    model: DRAW,
+    run: Path,
+    metrics: Sequence[Mapping[str, Any]],
+    training: ImageSet,
+    test: ImageSet,
+    dynamic: bool,
 ) -> list[Path]:
     """Make the pictures of a run that learned to draw.
 
     Args:
         model: with its best weights.
         run: the run folder.
+        metrics: the lines for the curves.
         training: where to look for the image nearest to each sample.
         test: images to reconstruct.
         dynamic: binarize these first, as in evaluation.
 
     Returns:
-        The files: samples, the drawing of some step by step and as an animation,
+        The files, DRAWING_PICTURES: samples, the drawing of some step by step and as an animation,
         reconstructions, curves.
     """
+    grid, strip, animation, reconstructions, curves = (run / name for name in DRAWING_PICTURES)
     read_size, write_size = model.config.window_sizes
     drawings = model.generate(64, seed=0)
     samples = drawings.images[-1]
@@ -75,40 +86,44 @@ def drawing_pictures(
     some = model.generate(16, seed=0)
     originals = evaluation_images(test.fixed().images, spread(test.count, 6), dynamic, seed=0)
     return [
-        sample_grid(samples, run / "samples.png", neighbours=neighbours),
-        generation_strip(some, run / "generation.png", write_size=write_size),
-        animate(some, run / "generation.gif", write_size=write_size),
+        sample_grid(samples, grid, neighbours=neighbours),
+        generation_strip(some, strip, write_size=write_size),
+        animate(some, animation, write_size=write_size),
         reconstruction_strip(
             originals,
             model.reconstruct(originals),
-            run / "reconstructions.png",
+            reconstructions,
             read_size=read_size,
             write_size=write_size,
         ),
         training_curves(
-            read_metrics(run / METRICS_FILE),
-            run / "curves.png",
+            metrics,
+            curves,
             title=meaning(model.config, binary=test.binary, dynamic=dynamic),
         ),
     ]
 
 
-def classification_pictures(model: Classifier | Convnet, run: Path, test: ImageSet) -> list[Path]:
+def classification_pictures(
+    model: Classifier | Convnet, run: Path, metrics: Sequence[Mapping[str, Any]], test: ImageSet
+) -> list[Path]:
     """Make the pictures of a run that learned to classify.
 
     Args:
         model: with its best weights.
         run: the run folder.
+        metrics: the lines for the curves.
         test: images to look at.
 
     Returns:
-        The files: where a model with a window looks, and the curves.
+        The files, CLASSIFICATION_PICTURES: where a model with a window looks, and the curves.
     """
-    curves = classification_curves(read_metrics(run / METRICS_FILE), run / "curves.png")
+    glimpses, curves = (run / name for name in CLASSIFICATION_PICTURES)
+    classification_curves(metrics, curves)
     if isinstance(model, Convnet):
         return [curves]
-    glimpses_of(model, test, run / "glimpses.png")
-    return [run / "glimpses.png", curves]
+    glimpses_of(model, test, glimpses)
+    return [glimpses, curves]
 
 
 class Glimpsed(NamedTuple):

@@ -2,11 +2,16 @@
 
 import dataclasses
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from draw.checkpoint import (
+    BEST_FILE,
     METRICS_FILE,
+    RUN_FILE,
+    best_weights,
     checkpoint_path,
     checkpoints,
     load_checkpoint,
@@ -18,12 +23,24 @@ from draw.checkpoint import (
 from draw.config import Config
 from draw.data import ImageSet
 from draw.errors import DrawError
-from draw.metrics import forget_metrics_after, read_metrics
+from draw.files import is_temporary, make_folder, remove_file, remove_leftovers
+from draw.locks import LOCK_FILE, RunLock
+from draw.metrics import (
+    DAMAGED_FILE,
+    append_metrics,
+    forget_metrics_after,
+    read_metrics,
+    scan_metrics,
+)
+from draw.models import Model
 from draw.provenance import provenance
 from draw.report import with_progress
 from draw.tasks import task_for
 from draw.train import Trainer
 
+FILES = RUN_FILE, METRICS_FILE, DAMAGED_FILE, "best/config.json", str(BEST_FILE)
+FOLDERS = "best", "checkpoints", "samples", "glimpses", "tensorboard"
+"""What a run writes besides its pictures."""
 FREE_ON_RESUME = frozenset(
     {
         "model.kernel", "data.path", "data.cache_dir", "train.steps", "train.learning_rate",
@@ -36,12 +53,12 @@ FREE_ON_RESUME = frozenset(
 
 
 def refuse_existing(run: Path) -> None:
-    """Make sure that a run folder is new.
+    """Make sure that a run folder is new; half-written files of draw and its lock are nothing.
 
     Raises:
         DrawError: if the folder holds something already.
     """
-    if run.exists() and (not run.is_dir() or any(run.iterdir())):
+    if os.path.lexists(run) and (not run.is_dir() or not all(map(_is_nothing, run.iterdir()))):
         raise DrawError(
             f"{run} exists already and is left as it is; go on with it by draw train --resume "
             f"{run}, or name another folder with --out"
@@ -64,23 +81,47 @@ def refuse_links_out(run: Path) -> None:
             )
 
 
+def _is_nothing(path: Path) -> bool:
+    return path.name == LOCK_FILE or is_temporary(path)
+
+
 def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -> Trainer:
-    """A new run in a folder of its own.
+    """A new run in a folder of its own, which is locked until the run ends.
 
     Raises:
-        DrawError: if the folder holds something already, the images do not fit the model or its
-            likelihood, or the weights to start from do not fit it.
+        DrawError: if the folder holds something already or is in use, the images do not fit the
+            model or its likelihood, or the weights to start from do not fit it.
     """
     refuse_existing(run)
     check_images(config, training, validation)
-    source = config.train.start_from
-    before = None if source is None else load_model(source).model
+    before = _weights_to_start_from(config)
     trainer = Trainer(config, run, training, validation)
     trainer.start(before)
     if trainer.main:
-        write_run_file(run, config, provenance(trainer.accelerator.device))
-    trainer.accelerator.wait_for_everyone()
+        make_folder(run)
+    with _kept(trainer.lock):
+        if trainer.main:
+            refuse_existing(run)  # again, now that nobody else can write there
+            remove_leftovers(run)
+            write_run_file(run, config, provenance(trainer.accelerator.device))
+        trainer.accelerator.wait_for_everyone()
     return trainer
+
+
+@contextmanager
+def _kept(lock: RunLock) -> Iterator[RunLock]:
+    """Take a lock for whoever goes on; given back if it comes to nothing."""
+    lock.acquire()
+    try:
+        yield lock
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _weights_to_start_from(config: Config) -> Model | None:
+    source = config.train.start_from
+    return None if source is None else load_model(source).model
 
 
 def resumed_config(run: Path, after: Config | None = None) -> Config:
@@ -121,6 +162,10 @@ def changes_between(before: Config, after: Config) -> dict[str, tuple[Any, Any]]
 def resume(config: Config, checkpoint: Path, training: ImageSet, validation: ImageSet) -> Trainer:
     """Go on with a run; its file tells from then on what it goes by, and what was changed when.
 
+    A run that was stopped before its first checkpoint begins at step 0, and one that was stopped
+    while it was tested or its pictures were made has these left to do. Half-written files of
+    processes that are no more are removed.
+
     Args:
         config: what `resumed_config` returned.
         checkpoint: a run folder, for its newest checkpoint, or one of its checkpoint files.
@@ -128,34 +173,78 @@ def resume(config: Config, checkpoint: Path, training: ImageSet, validation: Ima
         validation: the same images as before.
 
     Raises:
-        DrawError: if the checkpoint is missing, damaged, complete, or does not fit.
+        DrawError: if the checkpoint is missing, damaged, complete, or does not fit, or another
+            process trains in the folder.
     """
     run = run_of(checkpoint)
-    refuse_links_out(run)
-    tensors, state = load_checkpoint(checkpoint)
-    finished = any(line["kind"] == "test" for line in read_metrics(run / METRICS_FILE))
-    if state["step"] >= config.train.steps and finished:
-        raise DrawError(
-            f"{run} has all of its {config.train.steps} steps; for more, pass --train.steps "
-            f"{2 * config.train.steps}"
-        )
-    check_images(config, training, validation)
-    trainer = Trainer(config, run, training, validation)
-    trainer.restore(tensors, state)
-    if trainer.main:
-        for later in checkpoints(run):
-            if later.name > checkpoint_path(run, trainer.step).name:
-                later.unlink()
-        forget_metrics_after(run / METRICS_FILE, trainer.step)
-        changes = changes_between(read_run_file(run), config)
-        made = provenance(trainer.accelerator.device)
-        note_resumption(run, config, {"step": trainer.step, "changes": changes, **made})
-    trainer.accelerator.wait_for_everyone()
+    with _kept(RunLock(run)) as lock:
+        refuse_links_out(run)
+        begins = checkpoint.is_dir() and not checkpoints(run) and _nothing_learned(run)
+        tensors, state = ({}, {"step": 0}) if begins else load_checkpoint(checkpoint)
+        complete = state["step"] >= config.train.steps
+        if complete and not _missing(config, run):
+            raise DrawError(
+                f"{run} has all of its {config.train.steps} steps; for more, pass --train.steps "
+                f"{2 * config.train.steps}"
+            )
+        _refuse_misplaced(config, run)
+        check_images(config, training, validation)
+        before = _weights_to_start_from(config) if begins else None
+        trainer = Trainer(config, run, training, validation, lock)
+        if begins:
+            trainer.start(before)
+        else:
+            trainer.restore(tensors, state)
+        if trainer.main:
+            _set_back(trainer, complete)
+            changes = changes_between(read_run_file(run), config)
+            made = provenance(trainer.accelerator.device)
+            note_resumption(run, config, {"step": trainer.step, "changes": changes, **made})
+        trainer.accelerator.wait_for_everyone()
     return trainer
+
+
+def _nothing_learned(run: Path) -> bool:
+    """Whether a run without a checkpoint was stopped before its first, rather than robbed of it."""
+    return not os.path.lexists(run / BEST_FILE) and not scan_metrics(run / METRICS_FILE).lines
+
+
+def _missing(config: Config, run: Path) -> bool:
+    """Whether a run that has all of its steps lacks its test, or pictures of it."""
+    tested = any(
+        line["kind"] == "test" and line["step"] >= config.train.steps
+        for line in scan_metrics(run / METRICS_FILE).lines
+    )
+    return not tested or not all((run / name).is_file() for name in task_for(config).picture_names)
+
+
+def _refuse_misplaced(config: Config, run: Path) -> None:
+    """Find out before the training, rather than after it, what could not be written."""
+    names = *FILES, *task_for(config).picture_names
+    for path in (*(run / name for name in names), *checkpoints(run)):
+        if path.is_dir():
+            raise DrawError(f"expected a file at {path}, got a folder; move it away, then go on")
+    for path in (run / name for name in FOLDERS):
+        if os.path.lexists(path) and not path.is_dir():
+            raise DrawError(f"expected a folder at {path}, got none; move it away, then go on")
+
+
+def _set_back(trainer: Trainer, complete: bool) -> None:
+    """Make a run folder what it was at the step of the trainer, who makes all else again."""
+    run = trainer.run
+    remove_leftovers(run)
+    for later in checkpoints(run):
+        if later.name > checkpoint_path(run, trainer.step).name:
+            remove_file(later)
+    forget_metrics_after(run / METRICS_FILE, trainer.step, tests=complete)
+    if trainer.best is not None and best_weights(run) is None:
+        trainer.best = None  # so that the next validation leaves whole ones
 
 
 def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
     """Train to the end, evaluate the best weights on the test images, and make the pictures.
+
+    The test counts, as a line of metrics.jsonl, when its pictures are made.
 
     Returns:
         The result in plain values; None in all processes but the first.
@@ -164,9 +253,14 @@ def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
         Interrupted: after Ctrl-C or SIGTERM, when everything is saved.
         DrawError: if the loss is no longer finite, or a file cannot be written.
     """
-    if trainer.main:
-        print(_describe_start(trainer), flush=True)
-    trainer.fit()
+    with trainer.lock:
+        if trainer.main:
+            print(_describe_start(trainer), flush=True)
+        trainer.fit()
+        return _test(trainer, test)
+
+
+def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
     accelerator, run = trainer.accelerator, trainer.run
     accelerator.wait_for_everyone()
     best = load_model(str(run))
@@ -176,20 +270,27 @@ def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
         accelerator,
         lambda images, update: trainer.task.evaluate(model, images, accelerator, update),
     )
-    trainer.log_evaluation("test", result)
+    values = result.to_dict()
+    if trainer.main:
+        trainer.track("test", values)
     accelerator.end_training()
     if not trainer.main:
         return None
-    pictures = trainer.task.pictures(model, run, trainer.training, test.fixed())
+    which = "the best on validation images" if best.source == str(run / BEST_FILE) else "the last"
     print(
-        f"\n{trainer.task.conclude(result)}\nweights of step {best.state['step']}, the best on "
-        f"validation images of {trainer.step} steps in {trainer.seconds / 60:.1f} minutes\n"
-        "look at  " + "\n         ".join(str(path) for path in pictures)
+        f"\n{trainer.task.conclude(result)}\nweights of step {best.state['step']}, {which} "
+        f"of {trainer.step} steps in {trainer.seconds / 60:.1f} minutes",
+        flush=True,
     )
+    line = trainer.line("test", values)
+    metrics = [*read_metrics(run / METRICS_FILE), line]
+    pictures = trainer.task.pictures(model, run, metrics, trainer.training, test.fixed())
+    append_metrics(run / METRICS_FILE, line)
+    print("look at  " + "\n         ".join(str(path) for path in pictures))
     return {
         "run": str(run),
         "best": best.state,
-        "test": result.to_dict(),
+        "test": values,
         "seconds": trainer.seconds,
         "pictures": [str(path) for path in pictures],
     }

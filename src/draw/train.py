@@ -9,7 +9,7 @@ import importlib
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -34,10 +34,12 @@ from draw.checkpoint import (
 from draw.config import Config, TrainConfig
 from draw.data import ImageSet
 from draw.errors import DrawError, Interrupted
+from draw.files import remove_file
 from draw.launch import launched_processes
-from draw.metrics import append_metrics
+from draw.locks import RunLock
+from draw.metrics import Line, append_metrics
 from draw.progress import Update, progress
-from draw.tasks import Result, task_for
+from draw.tasks import task_for
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:
@@ -128,9 +130,18 @@ class Trainer:
         run: the run folder.
         training: images to learn from.
         validation: images to choose the best weights by.
+        lock: of the folder, if it is held already.
     """
 
-    def __init__(self, config: Config, run: Path, training: ImageSet, validation: ImageSet) -> None:
+    def __init__(
+        self,
+        config: Config,
+        run: Path,
+        training: ImageSet,
+        validation: ImageSet,
+        lock: RunLock | None = None,
+    ) -> None:
+        self.lock = lock or RunLock(run)
         self.config, self.run, self.task = config, run, task_for(config)
         self.training, self.validation = training, validation.fixed()
         self.accelerator = make_accelerator(config.train.precision, run / "tensorboard")
@@ -185,9 +196,16 @@ class Trainer:
     def fit(self) -> None:
         """Train to the last step; ends early with `Interrupted` after Ctrl-C or SIGTERM.
 
+        The run folder is locked meanwhile.
+
         Raises:
-            DrawError: if the loss is no longer finite, or a file cannot be written.
+            DrawError: if the loss is no longer finite, a file cannot be written, or another
+                process trains in the folder.
         """
+        with self.lock:
+            self._fit()
+
+    def _fit(self) -> None:
         config = self.config.train
         last_saved = began = time.monotonic()
         seconds_before = self.seconds
@@ -283,7 +301,7 @@ class Trainer:
         values = result.to_dict()
         self.text = f"{self.task.describe(values)} (validation)"
         update(self.step, self.text)
-        self.log_evaluation("validation", result)
+        self._log("validation", **values)
         score = values[self.task.score]
         if not self.main or not math.isfinite(score):
             return
@@ -293,16 +311,18 @@ class Trainer:
             export_model(self.run / "best", model, self.config.data, state)
         self.task.glance(model, self.validation, self.run, self.step)
 
-    def log_evaluation(self, kind: str, result: Result) -> None:
-        """Add a line about an evaluation to metrics.jsonl and TensorBoard."""
-        self._log(kind, **result.to_dict())
-
     def _log(self, kind: str, **values: Any) -> None:
-        if not self.main:
-            return
+        if self.main:
+            append_metrics(self.run / METRICS_FILE, self.line(kind, values))
+            self.track(kind, values)
+
+    def line(self, kind: str, values: Mapping[str, Any]) -> Line:
+        """A line of metrics.jsonl about the weights as they are now."""
         images = self.step * self.config.train.batch_size
-        line = {"kind": kind, "step": self.step, "images_seen": images, **values}
-        append_metrics(self.run / METRICS_FILE, line)
+        return {"kind": kind, "step": self.step, "images_seen": images, **values}
+
+    def track(self, kind: str, values: Mapping[str, Any]) -> None:
+        """Show numbers in TensorBoard."""
         scalars = {f"{kind}/{k}": v for k, v in values.items() if isinstance(v, int | float)}
         self.accelerator.log(scalars, step=self.step)
 
@@ -328,7 +348,7 @@ class Trainer:
         }
         save_tensors(checkpoint_path(self.run, self.step), tensors, state)
         for old in checkpoints(self.run)[: -self.config.train.keep_checkpoints]:
-            old.unlink()
+            remove_file(old)
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Put back what `save` wrote.

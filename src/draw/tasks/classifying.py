@@ -1,6 +1,6 @@
 """Learning to name what is in an image (section 4.1): the cross-entropy of the classes."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +17,7 @@ from draw.data import ImageSet
 from draw.data.batches import to_unit_interval
 from draw.errors import DrawError
 from draw.models import make_model
-from draw.report import classification_pictures, glimpses_of
+from draw.report import CLASSIFICATION_PICTURES, classification_pictures, glimpses_of
 from draw.tasks.task import Result, seen_in_training
 
 
@@ -109,8 +109,19 @@ class Classifying:
         if isinstance(model, Classifier):
             glimpses_of(model, validation, run / "glimpses" / f"step-{step:08d}.png")
 
+    @property
+    def picture_names(self) -> tuple[str, ...]:
+        """Without a window there is nothing to see of where it looks."""
+        blind = isinstance(self.model_config, ConvnetConfig)
+        return CLASSIFICATION_PICTURES[blind:]
+
     def pictures(
-        self, model: nn.Module, run: Path, training: ImageSet, test: ImageSet
+        self,
+        model: nn.Module,
+        run: Path,
+        metrics: Sequence[Mapping[str, Any]],
+        training: ImageSet,
+        test: ImageSet,
     ) -> list[Path]:
         """Where it looks, and the curves."""
-        return classification_pictures(cast(Classifier | Convnet, model), run, test)
+        return classification_pictures(cast(Classifier | Convnet, model), run, metrics, test)

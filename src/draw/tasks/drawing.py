@@ -1,6 +1,6 @@
 """Learning to draw: the bound of eq 12."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,7 +16,7 @@ from draw.evaluate import Evaluation, evaluate
 from draw.likelihood import check_pixels, in_bits, meaning
 from draw.model import DRAW
 from draw.noise import BINARIZE_TRAINING, TRAINING, generator
-from draw.report import drawing_pictures
+from draw.report import DRAWING_PICTURES, drawing_pictures
 from draw.tasks.task import Result, seen_in_training
 from draw.visualize import sample_grid
 
@@ -129,8 +129,16 @@ class Drawing:
         drawing = cast(DRAW, model).generate(64, seed=self.config.train.seed)
         sample_grid(drawing.images[-1], run / "samples" / f"step-{step:08d}.png")
 
+    picture_names = DRAWING_PICTURES
+
     def pictures(
-        self, model: nn.Module, run: Path, training: ImageSet, test: ImageSet
+        self,
+        model: nn.Module,
+        run: Path,
+        metrics: Sequence[Mapping[str, Any]],
+        training: ImageSet,
+        test: ImageSet,
     ) -> list[Path]:
         """Samples, drawings step by step, reconstructions, curves."""
-        return drawing_pictures(cast(DRAW, model), run, training, test, self.dynamic(test))
+        dynamic = self.dynamic(test)
+        return drawing_pictures(cast(DRAW, model), run, metrics, training, test, dynamic)

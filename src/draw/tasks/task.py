@@ -1,6 +1,6 @@
 """What `draw.train.Trainer` asks of a task. To add one, write a class with these methods."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -80,10 +80,19 @@ class Task(Protocol):
     def glance(self, model: nn.Module, validation: ImageSet, run: Path, step: int) -> None:
         """A picture of what the model does so far, in the run folder."""
 
+    @property
+    def picture_names(self) -> tuple[str, ...]:
+        """The files that `pictures` makes."""
+
     def pictures(
-        self, model: nn.Module, run: Path, training: ImageSet, test: ImageSet
+        self,
+        model: nn.Module,
+        run: Path,
+        metrics: Sequence[Mapping[str, Any]],
+        training: ImageSet,
+        test: ImageSet,
     ) -> list[Path]:
-        """The pictures of a finished run, in its folder."""
+        """The pictures of a finished run, in its folder; `metrics` are the lines of its curves."""
 
 
 def seen_in_training(
