@@ -16,17 +16,22 @@ from fastapi import FastAPI
 
 from draw.errors import DrawError
 from draw.studio import generating
-from draw.studio.guard import Guard
+from draw.studio.connection import Connection
+from draw.studio.guard import Application, Guard
 from draw.studio.models import Catalogue, Shelf
 from draw.studio.page import app as page
 from draw.studio.page import parts
 from draw.studio.page.parts import AT_ONCE, Studio
 from draw.studio.pictures import MAX_BYTES
+from draw.studio.sessions import MOST_SESSIONS, Sessions
 
 logger = logging.getLogger("draw")
 
 MOST_WAITING = 40
 """Requests in the queue; whoever comes then is told to try again."""
+
+MOST_CONNECTIONS = 500
+"""At a time: a page has two. More get a word instead of what they ask for."""
 
 
 def serve(
@@ -67,13 +72,18 @@ def serve(
             logger.info("no models and no runs in %s yet; the page says what to do", runs)
         if open_browser:
             threading.Timer(1.0, webbrowser.open, (address,)).start()
-        config = uvicorn.Config(application, log_level="warning", timeout_graceful_shutdown=1)
         with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(config).run(sockets=[listening])
+            make_server(application).run(sockets=[listening])
 
 
-def make_application(studio: Studio, local: bool) -> FastAPI:
-    """The page as an application, and round it what keeps everything else out."""
+def make_application(studio: Studio, local: bool, sessions: int = MOST_SESSIONS) -> FastAPI:
+    """The page as an application, and round it what keeps everything else out.
+
+    Args:
+        studio: what the page works on.
+        local: whether it is for this computer alone.
+        sessions: open pages of which something is kept.
+    """
     blocks = page.build(studio)
     blocks.queue(default_concurrency_limit=2 * AT_ONCE, max_size=MOST_WAITING)
     application: FastAPI = gr.mount_gradio_app(
@@ -88,8 +98,25 @@ def make_application(studio: Studio, local: bool) -> FastAPI:
         theme=page.theme(),
         head=parts.head(),
     )
+    application.add_middleware(Sessions, blocks=blocks, most=sessions)
     application.add_middleware(Guard, local=local)
     return application
+
+
+def make_server(
+    application: Application, connection: type[Connection] = Connection
+) -> uvicorn.Server:
+    """What serves an application over HTTP.
+
+    Args:
+        application: what `make_application` made.
+        connection: how long to wait for a request.
+    """
+    config = uvicorn.Config(
+        application, http=connection, ws="none", log_level="error", timeout_graceful_shutdown=1,
+        limit_concurrency=MOST_CONNECTIONS,
+    )  # fmt: skip
+    return uvicorn.Server(config)
 
 
 def warm(studio: Studio) -> None:

@@ -1,0 +1,115 @@
+"""What Gradio keeps of every visitor, held to the few who came last."""
+
+import os
+import re
+import sys
+from collections.abc import Collection, MutableMapping
+from typing import Any
+
+import gradio as gr
+from gradio.routes import file_upload_statuses
+
+from draw.files import parse_json
+from draw.studio.guard import Application, Message, Receive, Refusal, Scope, Send, answer
+
+JOIN = "/gradio_api/queue/join"
+MOST_SESSIONS = 100
+"""Open pages of which something is kept, 0.3 MB and their last results each."""
+MOST_UNREAD = 40
+"""Questions of one page whose answers it has not fetched yet."""
+
+
+class Sessions:
+    """Checks what a page asks for before Gradio sees it, and forgets the pages used longest ago.
+
+    Gradio keeps a copy of the page's whole description for each session that it has ever heard of
+    (the last 10,000 of them), and answers that are never fetched. A page that was forgotten works
+    on; only its last drawing can no longer be saved.
+
+    Args:
+        app: the application that Gradio made.
+        blocks: its page.
+        most: sessions that are kept.
+    """
+
+    def __init__(self, app: Application, blocks: gr.Blocks, most: int = MOST_SESSIONS) -> None:
+        self.app, self.blocks, self.most = app, blocks, most
+        blocks.state_holder.capacity = blocks._queue.ANALYTICS_MAX_EVENTS = most
+        # Statistics of all events, made anew after each; their route is not served.
+        blocks._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request; see the class."""
+        if scope["type"] == "http" and scope["path"] == JOIN and scope["method"] == "POST":
+            body = await _whole(receive)
+            refusal = self._refused(body)
+            if refusal is not None:
+                await answer(send, *refusal)
+                return
+            receive = _again(body, receive)
+        await self.app(scope, receive, send)
+        await self._forget()
+
+    def _refused(self, body: bytes) -> Refusal | None:
+        """Words for a question that the page would not ask."""
+        try:
+            asked = parse_json(body.decode())
+        except ValueError as error:
+            return 400, f"expected a question in JSON: {error}"
+        if not isinstance(asked, dict):
+            return 400, "expected a question in JSON with its fields by name"
+        number, name, data = (asked.get(key) for key in ("fn_index", "session_hash", "data"))
+        event = self.blocks.fns.get(number) if type(number) is int else None
+        if event is None:
+            return 400, f"expected the number of an event of the page, got {number!r:.40}"
+        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
+            return 400, "expected a session's name of up to 64 letters and digits"
+        if not isinstance(data, list) or (len(data) != len(event.inputs) and not event.cancels):
+            return 400, f"expected a list of {len(event.inputs)} fields"
+        if not isinstance(asked.get("trigger_id"), int | None):
+            return 400, "expected the number of a component as trigger_id"
+        if len(self.blocks._queue.pending_event_ids_session.get(name, ())) >= MOST_UNREAD:
+            return 429, f"{MOST_UNREAD} answers wait to be fetched; load the page again"
+        return None
+
+    async def _forget(self) -> None:
+        """Let go of what belongs to sessions that are no longer among the last."""
+        known, queue = self.blocks.state_holder.session_data, self.blocks._queue
+        books: tuple[MutableMapping[str, Any], ...] = (
+            queue.pending_messages_per_session, queue.pending_event_ids_session,
+        )  # fmt: skip
+        for book in books:
+            for name in _excess(book, self.most, known):
+                await queue.clean_events(session_hash=name)
+                book.pop(name, None)
+        for files in self.blocks.temp_file_sets:
+            if len(files) > self.most:
+                files &= {name for name in files if os.path.exists(name)}
+        for uploads in (file_upload_statuses._statuses, file_upload_statuses._signals):
+            for name in _excess(uploads, self.most, ()):
+                uploads.pop(name, None)
+
+
+def _excess(book: Collection[str], most: int, kept: Collection[str]) -> list[str]:
+    """The oldest names beyond the most that there may be, without those that are kept."""
+    return [name for name in book if name not in kept][: max(0, len(book) - most)]
+
+
+async def _whole(receive: Receive) -> bytes:
+    """A request's body; the guard before this bounds it."""
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Receives a body that has been read already, then what comes after it."""
+    parts: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replay() -> Message:
+        return parts.pop() if parts else await receive()
+
+    return replay
