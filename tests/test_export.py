@@ -1,10 +1,13 @@
 """Models to give away, and those that come with the package."""
 
 import dataclasses
+import errno
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +23,7 @@ from draw.checkpoint import load_model
 from draw.data import Splits, load_images
 from draw.errors import DrawError
 from draw.evaluate import evaluate
-from draw.export import export
+from draw.export import copy_exported, export
 from draw.runs import start
 from draw.train import hardware_precision, make_accelerator
 from running import TINY, image_set
@@ -170,6 +173,57 @@ def test_an_export_writes_over_nothing(run: Path, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
     with pytest.raises(DrawError, match=r"expected a run folder with a run\.json"):
         exported(tmp_path, tmp_path / "out")
+
+
+@pytest.mark.parametrize("ready", [True, False], ids=["an empty folder", "no folder"])
+@pytest.mark.parametrize("what", ["card", "weights", "picture", "copy", "by then"])
+def test_an_export_is_whole_or_not_there(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, ready: bool
+) -> None:
+    """A full disk at each of the things that are written, and a folder that filled meanwhile."""
+    to = tmp_path / "out"
+    if ready:
+        to.mkdir()
+
+    def full(*_: object, **__: object) -> None:
+        if what == "by then":
+            to.mkdir(exist_ok=True)
+            (to / "precious").write_text("mine")
+            return
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    place = {
+        "card": "draw.card.ModelCard.__str__",
+        "weights": "draw.checkpoint.save_file",
+        "picture": "draw.export.animate",
+        "copy": "draw.export.shutil.copyfile",
+        "by then": "draw.export.animate",
+    }[what]
+    monkeypatch.setattr(place, full)
+    write = partial(copy_exported, "mnist") if what == "copy" else partial(exported, run)
+    with pytest.raises(DrawError, match="could not write"):
+        write(to)
+    before = [["precious"]] if what == "by then" else [[]] if ready else []
+    assert [os.listdir(folder) for folder in tmp_path.iterdir()] == before
+
+
+def test_an_export_takes_the_place_of_an_empty_folder(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "out").symlink_to("real")
+    exported(run, tmp_path / "out")
+    assert (tmp_path / "real" / "model.safetensors").exists()
+    assert sorted(os.listdir(tmp_path)) == ["out", "real"]
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    assert (tmp_path / "real").stat().st_mode == plain.stat().st_mode
+
+
+def test_the_working_folder_is_none_to_export_to(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DrawError, match="got the working folder"):
+        exported(run, Path("."))
 
 
 def test_a_model_of_the_package_is_found_by_its_name(

@@ -4,6 +4,7 @@ The figures on the card are measured on the very weights that are written, which
 """
 
 import dataclasses
+import os
 import shutil
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +19,7 @@ from draw.config import Config
 from draw.data import ImageSet, Splits
 from draw.errors import DrawError
 from draw.evaluate import evaluate
-from draw.files import written_atomically
+from draw.files import folder_written_atomically, written_atomically
 from draw.model import DRAW
 from draw.models import Model
 from draw.onnx import check_exportable, how_to_run, make_generator
@@ -62,24 +63,25 @@ def export(
         DrawError: if the folder holds something, the run folder is none, or there can be no ONNX.
     """
     _refuse_existing(to)
-    config = _named_as_seen(read_run_file(run), splits.train)
-    loaded = load_model(str(run))
-    model = loaded.model.to(_DTYPES[precision]).float()
-    generator = make_generator(check_exportable(model)) if onnx else None
-    figures = {
-        "validation": _measured(config, model, splits.validation, accelerator, 0),
-        "test": _measured(config, model, splits.test, accelerator, importance_samples),
-    }
-    _pictures(model, splits.test, to)
-    card = make_card(run, config, model, splits, figures, name, precision)
-    if generator is not None:
-        generator.write(to)
-        card.text += "\n" + how_to_run(generator, loaded.drawing.config)
-        figures["onnx"] = {"difference": generator.difference}
-    with written_atomically(to / CARD_FILE) as temporary:
-        temporary.write_text(str(card))
-    export_model(to, model.to(_DTYPES[precision]), config.data, loaded.state)
-    return figures
+    with folder_written_atomically(to) as folder:
+        config = _named_as_seen(read_run_file(run), splits.train)
+        loaded = load_model(str(run))
+        model = loaded.model.to(_DTYPES[precision]).float()
+        generator = make_generator(check_exportable(model)) if onnx else None
+        figures = {
+            "validation": _measured(config, model, splits.validation, accelerator, 0),
+            "test": _measured(config, model, splits.test, accelerator, importance_samples),
+        }
+        _pictures(model, splits.test, folder)
+        card = make_card(run, config, model, splits, figures, name, precision)
+        if generator is not None:
+            generator.write(folder)
+            card.text += "\n" + how_to_run(generator, loaded.drawing.config)
+            figures["onnx"] = {"difference": generator.difference}
+        with written_atomically(folder / CARD_FILE) as temporary:
+            temporary.write_text(str(card))
+        export_model(folder, model.to(_DTYPES[precision]), config.data, loaded.state)
+        return figures
 
 
 def copy_exported(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[str, Any]]:
@@ -97,22 +99,23 @@ def copy_exported(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[
         DrawError: if the folder holds something, there is no such model, or there can be no ONNX.
     """
     _refuse_existing(to)
-    model = load_model(name).model
-    generator = make_generator(check_exportable(model)) if onnx else None
-    for file in sorted(exported_folder(name).iterdir()):
-        if file.suffix in COPIED:
-            with written_atomically(to / file.name) as temporary:
-                shutil.copyfile(file, temporary)
-    if generator is None:
-        return {}
-    generator.write(to)
-    card = to / CARD_FILE
-    text = card.read_text() if card.exists() else ""
-    if "## ONNX" not in text:
-        section = how_to_run(generator, cast(DRAW, model).config)
-        with written_atomically(card) as temporary:
-            temporary.write_text(f"{text}\n{section}")
-    return {"onnx": {"difference": generator.difference}}
+    with folder_written_atomically(to) as folder:
+        model = load_model(name).model
+        generator = make_generator(check_exportable(model)) if onnx else None
+        for file in sorted(exported_folder(name).iterdir()):
+            if file.suffix in COPIED:
+                with written_atomically(folder / file.name) as temporary:
+                    shutil.copyfile(file, temporary)
+        if generator is None:
+            return {}
+        generator.write(folder)
+        card = folder / CARD_FILE
+        text = card.read_text() if card.exists() else ""
+        if "## ONNX" not in text:
+            section = how_to_run(generator, cast(DRAW, model).config)
+            with written_atomically(card) as temporary:
+                temporary.write_text(f"{text}\n{section}")
+        return {"onnx": {"difference": generator.difference}}
 
 
 def _named_as_seen(config: Config, training: ImageSet) -> Config:
@@ -125,7 +128,9 @@ def _named_as_seen(config: Config, training: ImageSet) -> Config:
 
 
 def _refuse_existing(to: Path) -> None:
-    if to.exists() and (not to.is_dir() or any(to.iterdir())):
+    if to.resolve() == Path.cwd():
+        raise DrawError("expected a folder to be made for --to, got the working folder; name one")
+    if os.path.lexists(to) and (not to.is_dir() or any(to.iterdir())):
         raise DrawError(f"{to} exists already and is left as it is; name another folder with --to")
 
 

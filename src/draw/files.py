@@ -4,6 +4,8 @@ import json
 import math
 import os
 import re
+import secrets
+import shutil
 import stat
 from collections import Counter
 from collections.abc import Iterator
@@ -46,6 +48,33 @@ def written_atomically(path: Path) -> Iterator[Path]:
         ) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_atomically(folder: Path) -> Iterator[Path]:
+    """A folder beside `folder` to write to; renamed to it at the end, removed on any failure.
+
+    Args:
+        folder: one that is new or empty.
+
+    Raises:
+        DrawError: if the system refuses (disk full, no permission, something in `folder` by now);
+            `folder` is then as it was.
+    """
+    target = folder.resolve()
+    name = f".{target.name}.{os.getpid()}-{secrets.token_hex(4)}.writing"
+    beside = target.with_name(name)
+    try:
+        beside.mkdir(parents=True)
+        yield beside
+        os.rename(beside, target)
+    except OSError as error:
+        raise DrawError(
+            f"could not write {folder}: {error.strerror or error}. What was there before is "
+            "untouched; free some space or choose another folder, then try again"
+        ) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 _TEMPORARY = re.compile(r"\..+\.(\d{1,9})\.writing(\.[^.]+)?", re.DOTALL)
