@@ -55,8 +55,8 @@ def mnist_no_attention() -> Config:
         ),
         data=DataConfig(name="mnist", binarize="dynamic"),
         train=TrainConfig(
-            steps=120_000, batch_size=128, learning_rate=1e-3, warmup_steps=1000, clip_norm=100.0,
-            ema_decay=0.9995, evaluate_every=2000,
+            steps=25_000, batch_size=512, learning_rate=2e-3, warmup_steps=500, clip_norm=100.0,
+            weight_decay=0.01, ema_decay=0.999, evaluate_every=1000,
         ),
     )  # fmt: skip
 
