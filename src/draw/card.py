@@ -9,12 +9,12 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from draw.checkpoint import METRICS_FILE, RUN_FILE, load_model
 from draw.config import Config, DRAWConfig
 from draw.data import KNOWN_SETS, ImageSet, Splits
-from draw.files import read_json
 from draw.likelihood import bounds_likelihood, meaning
 from draw.metrics import read_metrics, seconds_in
 from draw.model import DRAW
 from draw.models import Model
 from draw.pretrained import shipped
+from draw.runfile import read_values
 
 CARD_FILE = "README.md"
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -81,7 +81,7 @@ def make_card(
         tags=["draw", "attention"],
         eval_results=results,
     )
-    made = read_json(run / RUN_FILE).get("made", {})
+    made = read_values(run / RUN_FILE)[1]
     lines = read_metrics(run / METRICS_FILE)
     seconds = seconds_in(lines)
     steps = max((line["step"] for line in lines), default=config.train.steps)

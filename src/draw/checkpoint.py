@@ -18,7 +18,7 @@ import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -30,18 +30,37 @@ from draw.classifier import Classifier
 from draw.config import Config, DataConfig, model_config
 from draw.data.places import places_of_model, places_of_run
 from draw.errors import DrawError
-from draw.fields import from_plain
-from draw.files import check_regular_file, read_json, write_json, written_atomically
+from draw.fields import Limits, Natural, check, from_plain, names_and_values
+from draw.files import (
+    check_regular_file,
+    parse_json,
+    read_json_object,
+    write_json,
+    written_atomically,
+)
 from draw.launch import is_first_process
 from draw.model import DRAW
-from draw.models import Model, make_model
-from draw.pretrained import shipped
+from draw.models import Model, model_with
+from draw.pretrained import model_in, shipped
+from draw.runfile import read_values, sealed
 
 RUN_FILE = "run.json"
 METRICS_FILE = "metrics.jsonl"
 BEST_FILE = Path("best", "model.safetensors")
 
 logger = logging.getLogger("draw")
+
+
+COUNTERS: dict[str, Any] = {
+    "step": Natural,
+    "seconds": Annotated[float, Limits(least=0)],
+    "best": float | None,
+    "sums": dict[str, float],
+    "averaged": Natural,
+    "images": str,
+}
+"""What a checkpoint keeps besides tensors, with the types; of best weights the step alone, and the
+score on validation images."""
 
 
 class DamagedCheckpointError(DrawError):
@@ -87,7 +106,7 @@ def load_tensors(
             metadata = file.metadata() or {}
             # Copies: what comes from safetensors is a map of the file, which may yet change.
             tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, DrawError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise DamagedCheckpointError(f"{path} cannot be read: {error}") from error
     if "sha256" not in metadata:
         if checksum_required:
@@ -95,7 +114,29 @@ def load_tensors(
         return tensors, {}
     if _digest(tensors, metadata.get("state", "")) != metadata["sha256"]:
         raise DamagedCheckpointError(f"{path} is damaged: its checksum does not match its content")
-    return tensors, json.loads(metadata["state"])
+    try:
+        return tensors, _checked_state(parse_json(metadata.get("state", "")))
+    except ValueError as error:
+        raise DamagedCheckpointError(f"the state in {path} is none of draw: {error}") from error
+
+
+def _checked_state(values: object) -> dict[str, Any]:
+    """A state with each of its fields as it should be; one that has no name here is a number."""
+    state = names_and_values("state", values)
+    for name, value in state.items():
+        check(f"state.{name}", COUNTERS.get(name, float), value)
+    return state
+
+
+def check_state(source: object, state: dict[str, Any], *names: str) -> None:
+    """See that a state has fields that are needed.
+
+    Raises:
+        DamagedCheckpointError: if one is missing; it names `source`, which holds the state.
+    """
+    missing = [name for name in names if name not in state]
+    if missing:
+        raise DamagedCheckpointError(f"the state in {source} lacks {', '.join(missing)}")
 
 
 def checkpoint_path(run: Path, step: int) -> Path:
@@ -124,7 +165,9 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             )
         path = found[-1]
     try:
-        return load_tensors(path)
+        tensors, state = load_tensors(path)
+        check_state(path, state, "step")
+        return tensors, state
     except DamagedCheckpointError as error:
         earlier = [other for other in checkpoints(path.parent.parent) if other.name < path.name]
         advice = (
@@ -148,14 +191,14 @@ def without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]
 
 def write_run_file(run: Path, config: Config, made: dict[str, Any]) -> None:
     """Write the config of a run, and how it came about (`draw.provenance`)."""
-    write_json(run / RUN_FILE, {"config": config.to_dict(), "made": made})
+    write_json(run / RUN_FILE, sealed(config.to_dict(), made))
 
 
 def note_resumption(run: Path, config: Config, made: dict[str, Any]) -> None:
     """Add to the file of a run that it went on, with what config, and how that came about."""
-    values = read_json(run / RUN_FILE)
-    resumed = [*values.get("made", {}).get("resumed", []), made]
-    write_run_file(run, config, {**values.get("made", {}), "resumed": resumed})
+    _, before, changed = read_values(run / RUN_FILE)
+    again = {**made, "changed_by_hand": True} if changed else made
+    write_run_file(run, config, {**before, "resumed": [*before.get("resumed", []), again]})
 
 
 def read_run_file(run: Path) -> Config:
@@ -167,10 +210,9 @@ def read_run_file(run: Path) -> Config:
     path = run / RUN_FILE
     if not path.exists():
         raise DrawError(f"expected a run folder with a {RUN_FILE}, got {run}")
-    values = read_json(path)
     try:
-        config = Config.from_dict(values["config"])
-    except (KeyError, TypeError, ValueError) as error:
+        config = Config.from_dict(read_values(path)[0])
+    except ValueError as error:
         raise DrawError(f"{path} does not hold the config of a run: {error}") from error
     return dataclasses.replace(config, data=places_of_run(config.data, path))
 
@@ -246,8 +288,8 @@ def load_model(name: str, weights: str = "best") -> LoadedModel:
         else:
             tensors, state = load_checkpoint(folder)
             tensors, source = without_prefix("average", tensors), checkpoints(folder)[-1]
-        model = make_model(config.model)
-        model.load_state_dict(tensors)
+        with model_in(source):
+            model = model_with(config.model, tensors)
         return LoadedModel(model, str(source), config.data, config, state)
     loaded = _load_exported(exported_folder(name))
     return loaded if folder.is_dir() else dataclasses.replace(loaded, source=name)
@@ -262,7 +304,9 @@ def best_weights(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
     if not os.path.lexists(path):
         return None
     try:
-        return load_tensors(path)
+        tensors, state = load_tensors(path)
+        check_state(path, state, "step")
+        return tensors, state
     except DamagedCheckpointError as error:
         if is_first_process():
             logger.warning(f"{error}. The last weights of {run} are used in place of its best")
@@ -289,14 +333,12 @@ def exported_folder(name: str) -> Path:
 
 
 def _load_exported(folder: Path) -> LoadedModel:
-    values = read_json(folder / "config.json")
-    data = values.pop("data", None)
-    try:
-        model = make_model(model_config(values))
+    with model_in(folder):
+        values = read_json_object(folder / "config.json")
+        data = values.pop("data", None)
+        config = model_config(values)
+        if data is not None:
+            data = places_of_model(from_plain(DataConfig, "data", data), folder / "config.json")
         tensors, state = load_tensors(folder / "model.safetensors", checksum_required=False)
-        model.load_state_dict(tensors)
-    except (TypeError, RuntimeError) as error:
-        raise DrawError(f"{folder} does not hold a model of draw: {error}") from error
-    if data is not None:
-        data = places_of_model(from_plain(DataConfig, "data", data), folder / "config.json")
+        model = model_with(config, tensors)
     return LoadedModel(model, str(folder / "model.safetensors"), data, None, state)

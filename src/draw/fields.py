@@ -123,7 +123,7 @@ def from_plain(kind: type[Any], name: str, values: object) -> Any:
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise DrawError(
-            f"unknown {kind.__name__} field {', '.join(unknown)}; the known ones are "
+            f"{name}: unknown {kind.__name__} field {', '.join(unknown)}; the known ones are "
             f"{', '.join(known)}. It may come from a newer version of draw"
         )
     needed = {
@@ -239,7 +239,13 @@ def _is_number(value: object) -> bool:
 
 
 def _is_text(value: object) -> bool:
-    return isinstance(value, str) and value != "" and "\0" not in value
+    if not isinstance(value, str) or value == "" or "\0" in value:
+        return False
+    try:
+        value.encode(errors="surrogateescape")  # how Python spells a path that is not UTF-8
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 _KINDS: dict[Any, tuple[str, Callable[[object], bool]]] = {

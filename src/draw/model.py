@@ -15,6 +15,7 @@ from draw.kernels import choice, fused
 from draw.kernels.graphs import Graphs
 from draw.layers import Affine, LSTMCell
 from draw.likelihood import make_likelihood
+from draw.memory import check_drawings
 from draw.noise import GENERATION, image_noise
 from draw.objective import kl_divergence, log_prior_over_posterior
 from draw.outputs import DRAWOutput, State, Step, Trajectory, Unrolled, stack_windows
@@ -214,6 +215,7 @@ class DRAW(
         Raises:
             ValueError: if the images or the noise are not as the model expects them.
         """
+        check_drawings(self.config, len(images))
         if noise is None:
             noise = self.noise_for(len(images), seed)
         noise = self._checked_noise(images, noise)
@@ -249,13 +251,14 @@ class DRAW(
                 nearer to the likeliest ones and less various.
 
         Raises:
-            ValueError: if n is below 1, the noise has another shape, or the temperature is
-                negative or not finite.
+            ValueError: if n is below 1, the noise has another shape, the temperature is negative
+                or not finite, or the drawings cannot fit into memory.
         """
         if n < 1:
             raise DrawError(f"expected a number of images of at least 1, got {n}")
         if not 0 <= temperature < math.inf:
             raise DrawError(f"expected a temperature of at least 0, got {temperature}")
+        check_drawings(self.config, n)
         if noise is None:
             noise = self.noise_for(n, seed)
         check_noise(self.config, self.canvas_0.dtype, noise, n)

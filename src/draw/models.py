@@ -1,15 +1,60 @@
 """The models that a run can train, by their configs."""
 
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
 from draw.classifier import Classifier
 from draw.config import ClassifierConfig, ConvnetConfig, DRAWConfig, ModelConfig
 from draw.convnet import Convnet
+from draw.errors import DrawError
+from draw.memory import check_batch, check_drawings, weightless
 from draw.model import DRAW
 
 Model = DRAW | Classifier | Convnet
 
 
 def make_model(config: ModelConfig) -> Model:
-    """A model with its starting weights."""
+    """A model with its starting weights.
+
+    Raises:
+        TooLargeError: if it, or one image that it looks at or draws, cannot fit into memory.
+    """
+    _weightless(config)
+    return _make(config)
+
+
+def model_with(config: ModelConfig, weights: Mapping[str, Tensor]) -> Model:
+    """A model with given weights, whose names and shapes are compared before one is made.
+
+    Raises:
+        TooLargeError: as in `make_model`.
+        DrawError: if they are not the weights of such a model.
+    """
+    expected = {name: list(one.shape) for name, one in _weightless(config).state_dict().items()}
+    got = {name: list(one.shape) for name, one in weights.items()}
+    differing = [
+        f"{name} of {expected.get(name, 'none')}, got {got.get(name, 'none')}"
+        for name in sorted(expected.keys() | got.keys())
+        if expected.get(name) != got.get(name)
+    ]
+    if differing:
+        more = f", and {len(differing) - 3} more" if differing[3:] else ""
+        raise DrawError(f"expected weights {'; '.join(differing[:3])}{more}")
+    model = _make(config)
+    model.load_state_dict(weights)
+    return model
+
+
+def _weightless(config: ModelConfig) -> nn.Module:
+    model = weightless(lambda: _make(config))
+    check_batch(config, 1)
+    if isinstance(config, DRAWConfig):
+        check_drawings(config, 1)
+    return model
+
+
+def _make(config: ModelConfig) -> Model:
     match config:
         case DRAWConfig():
             return DRAW(config)

@@ -1,13 +1,20 @@
 """Models as folders of config.json and model.safetensors, and those that come with the package."""
 
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from huggingface_hub import PyTorchModelHubMixin, constants, hf_hub_download
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from draw.config import model_config
 from draw.errors import DrawError
+from draw.files import check_regular_file, read_json_object
+from draw.memory import TooLargeError, weightless
 
 WEIGHTS = Path(__file__).parent / "weights"
 """A folder for each model that comes with the package, with a model card as README.md."""
@@ -16,6 +23,26 @@ WEIGHTS = Path(__file__).parent / "weights"
 def shipped() -> dict[str, Path]:
     """The models that come with the package, by name."""
     return {path.parent.name: path.parent for path in sorted(WEIGHTS.glob("*/config.json"))}
+
+
+@contextmanager
+def model_in(folder: str | Path, kind: str = "model of draw") -> Iterator[None]:
+    """What goes wrong while a model is read, told as a mistake of its folder.
+
+    Args:
+        folder: of the model, or its name on the Hub.
+        kind: what it was expected to hold.
+
+    Raises:
+        TooLargeError: if the model cannot fit into memory.
+        DrawError: if anything else is wrong with it.
+    """
+    try:
+        yield
+    except TooLargeError as error:
+        raise TooLargeError(f"{folder}: {error}") from error
+    except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise DrawError(f"{folder} does not hold a {kind}: {error}") from error
 
 
 Kind = TypeVar("Kind", bound="Pretrained")
@@ -36,12 +63,22 @@ class Pretrained(PyTorchModelHubMixin):
         """Load a model; see the class.
 
         Raises:
-            DrawError: if the weights are those of another kind of model.
+            DrawError: if config or weights are damaged, or those of another kind of model.
         """
         name = str(pretrained_model_name_or_path)
         if not Path(name).exists():
             name = str(shipped().get(name, name))
+        if Path(name).is_dir():
+            with model_in(name, cls.__name__):
+                cls._check_config(Path(name) / constants.CONFIG_NAME)
         return super().from_pretrained(name, **options)
+
+    @classmethod
+    def _check_config(cls, path: Path) -> None:
+        """Compare a config with what a model is made from, which the Hub's mixin does not."""
+        values = read_json_object(path)
+        own = {*inspect.signature(cls.__init__).parameters, "data"} - {"config"}
+        model_config({name: value for name, value in values.items() if name not in own})
 
     @classmethod
     def _from_pretrained(
@@ -70,9 +107,9 @@ class Pretrained(PyTorchModelHubMixin):
                     local_files_only=local_files_only,
                 )
             )
-        model = cls(**model_kwargs)
-        try:
+        with model_in(model_id, cls.__name__):
+            check_regular_file(file)
+            weightless(lambda: cast(nn.Module, cls(**model_kwargs)))
+            model = cls(**model_kwargs)
             cast(nn.Module, model).load_state_dict(load_file(file, device=map_location), strict)
-        except RuntimeError as error:
-            raise DrawError(f"{model_id} does not hold a {cls.__name__}: {error}") from error
         return model

@@ -18,12 +18,13 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from draw.checkpoint import (
+    COUNTERS,
     METRICS_FILE,
+    check_state,
     checkpoint_path,
     checkpoints,
     export_model,
@@ -37,6 +38,7 @@ from draw.errors import DrawError, Interrupted
 from draw.files import remove_file
 from draw.launch import launched_processes
 from draw.locks import RunLock
+from draw.memory import check_batch, weightless
 from draw.metrics import Line, append_metrics
 from draw.progress import Update, progress
 from draw.tasks import task_for
@@ -152,7 +154,8 @@ class Trainer:
                 f"{config.train.batch_size}; pass --train.batch-size "
                 f"{math.ceil(config.train.batch_size / processes) * processes}"
             )
-        set_seed(config.train.seed)
+        self._check_memory()
+        torch.manual_seed(config.train.seed)
         self.bare_model = self.task.make_model()
         self.average: AveragedModel = AveragedModel(
             self.bare_model, multi_avg_fn=_average_weights(config.train.ema_decay)
@@ -167,6 +170,12 @@ class Trainer:
         self.sums: dict[str, float] = {}
         self.text = ""
         self.stop_asked = False
+
+    def _check_memory(self) -> None:
+        """See that the weights fit four times over (gradient, average, Adam's), and one batch."""
+        weightless(self.task.make_model, copies=5)
+        share = self.config.train.batch_size // self.accelerator.num_processes
+        check_batch(self.config.model, share)
 
     @property
     def main(self) -> bool:
@@ -356,6 +365,7 @@ class Trainer:
         Raises:
             DrawError: if the weights do not fit the config, or the images are other ones.
         """
+        check_state("the checkpoint", state, *COUNTERS)
         if state["images"] != self.training.fingerprint:
             raise DrawError(
                 f"the training images are not those that {self.run} was trained on (fingerprint "
