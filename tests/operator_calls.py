@@ -311,6 +311,7 @@ def outcome(call: Call, usual: Sequence[Tensor], arguments: Arguments) -> str:
 
 def main() -> None:
     torch.manual_seed(0)
+    torch.set_printoptions(threshold=1, edgeitems=1)  # in torch's messages; they take long
     models = {
         "gaussian": drawing_calls(SMALL),
         "none": drawing_calls(replace(SMALL, attention="none")),
@@ -321,7 +322,7 @@ def main() -> None:
             usual = list(reference(**plain(own)))
             for change, arguments in (*edited(own), *whole_calls(own)):
                 print(f"{kind} {name}, {change}", end=": ", flush=True)
-                print(outcome((operator, own, reference), usual, arguments), flush=True)
+                print(outcome((operator, own, reference), usual, arguments))
     print("done")
 
 

@@ -1,6 +1,7 @@
 """Files that are whole or not there (written to the side, then renamed); only regular ones read."""
 
 import json
+import logging
 import math
 import os
 import re
@@ -10,16 +11,38 @@ import stat
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from draw.errors import DrawError
 
+log = logging.getLogger(__name__)
+
 
 def cache_folder() -> Path:
-    """Where things are kept that can be made again: $XDG_CACHE_HOME/draw, or ~/.cache/draw."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "draw"
+    """Where things are kept that can be made again: $XDG_CACHE_HOME/draw, or ~/.cache/draw.
+
+    A relative path in that variable, which would lead wherever a command is started, is not
+    followed, as its specification has it.
+
+    Raises:
+        DrawError: if there is no home.
+    """
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    if os.path.isabs(base):
+        return Path(base) / "draw"
+    if base:
+        _say_relative(base)
+    try:
+        return Path.home() / ".cache" / "draw"
+    except RuntimeError as error:
+        raise DrawError(f"{error} Set HOME, or XDG_CACHE_HOME to a folder of yours") from error
+
+
+@cache
+def _say_relative(base: str) -> None:
+    log.warning("expected XDG_CACHE_HOME to be an absolute path, got %s; using ~/.cache", base)
 
 
 @contextmanager

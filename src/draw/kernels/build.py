@@ -6,18 +6,22 @@ import logging
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
 
 import torch
 
+from draw.errors import DrawError
 from draw.files import cache_folder
-from draw.kernels.errors import KernelUnavailableError
+from draw.kernels import libraries
+from draw.kernels.errors import KernelUnavailableError, LibraryError
 
 FLAGS = (
     "-std=gnu++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared",
@@ -28,6 +32,8 @@ FLAGS = (
 )  # fmt: skip
 """-mtune: tuned for AMD's processors, GCC 12 loads a factor again for each of its products."""
 COMPILERS = ("g++", "clang++", "c++")
+COMPILING_SECONDS = 900.0
+"""After which a compiler is stopped; it takes half a minute."""
 LARGEST_ERROR = 1e-3
 """Of a product of up to 516 numbers in [-1, 1], in fp32: rounding stays a hundred times below."""
 _CPUBLAS = "_ZN2at6native7cpublas"
@@ -54,10 +60,11 @@ def _outcome() -> ctypes.CDLL | KernelUnavailableError:
     """What came of compiling and loading; neither is tried a second time in a process."""
     try:
         path = compiled(sources())
-        loaded = ctypes.CDLL(str(path))
-    except KernelUnavailableError as error:
-        return error
-    except OSError as error:
+    except DrawError as error:
+        return KernelUnavailableError(str(error))
+    try:
+        loaded = libraries.load(path)
+    except (LibraryError, OSError) as error:
         return KernelUnavailableError(f"{path} does not load ({error}); remove it")
     hand_over_products(loaded)
     return loaded
@@ -94,36 +101,75 @@ def compiled(files: dict[str, bytes]) -> Path:
 
 
 def _compiled_by(compiler: str, files: dict[str, bytes]) -> Path:
-    """The library made by one compiler, from the cache where it is there."""
+    """The library made by one compiler, from the cache where it is there as it was made."""
     name = f"unroll-{_fingerprint(compiler, files)}.so"
-    folder = cache_folder() / "kernels"
-    if (folder / name).is_file():
-        return folder / name
+    library = cache_folder() / "kernels" / name
+    try:
+        libraries.check(library)
+        return library
+    except FileNotFoundError:
+        pass
+    except (LibraryError, OSError) as error:
+        log.warning("%s; the fast kernel is compiled anew", error)
     print(
         f"draw: compiling the fast kernel with {compiler}, once (about half a minute)",
         file=sys.stderr,
         flush=True,
     )
+    content = _compile(compiler, files)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        return _compile(compiler, files, folder, name)
-    except PermissionError as error:
+        libraries.keep(library, content)
+        return library
+    except (DrawError, OSError) as error:
         log.warning(
-            "cannot keep the compiled kernel in %s (%s); it will be compiled again next time",
-            folder,
-            error.strerror,
+            "cannot keep the compiled kernel in %s: %s. It will be compiled again next time",
+            library.parent,
+            error,
         )
-        return _compile(compiler, files, Path(_private_folder().name), name)
+    private = Path(_private_folder().name) / name
+    try:
+        libraries.keep(private, content)
+    except (DrawError, OSError) as error:
+        raise KernelUnavailableError(
+            f"no folder can hold the compiled kernel: {error}. Set XDG_CACHE_HOME or TMPDIR to "
+            "one of yours from which programs may run"
+        ) from error
+    return private
 
 
-def _compile(compiler: str, files: dict[str, bytes], folder: Path, name: str) -> Path:
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+def _compile(compiler: str, files: dict[str, bytes]) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="draw-kernels-") as scratch:
         for file, text in files.items():
             (Path(scratch) / file).write_bytes(text)
-        command = [compiler, *FLAGS, "unroll.cpp", "-o", name]
-        subprocess.run(command, cwd=scratch, capture_output=True, text=True, check=True)
-        # at once, so that processes that compile side by side do not disturb each other
-        return (Path(scratch) / name).replace(folder / name)
+        _run([compiler, *FLAGS, "unroll.cpp", "-o", "unroll.so"], scratch)
+        return (Path(scratch) / "unroll.so").read_bytes()
+
+
+def _run(command: list[str], folder: str | None = None) -> str:
+    """What a compiler prints; with all that it starts it is stopped after `COMPILING_SECONDS`.
+
+    Raises:
+        subprocess.SubprocessError: if it fails, or takes longer.
+    """
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+        try:
+            printed, errors = process.communicate(timeout=COMPILING_SECONDS)
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            raise
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, command, printed, errors)
+    return printed
 
 
 @cache
@@ -135,7 +181,7 @@ def _private_folder() -> "tempfile.TemporaryDirectory[str]":
 def _fingerprint(compiler: str, files: dict[str, bytes]) -> str:
     """What the result depends on: sources, flags, the compiler, and the processor's features."""
     command = [compiler, "-march=native", "-dM", "-E", "-x", "c++", os.devnull]
-    macros = subprocess.run(command, capture_output=True, check=True).stdout
+    macros = _run(command).encode()
     digest = hashlib.sha256(repr((FLAGS, sorted(files.items()))).encode())
     digest.update(macros)
     return digest.hexdigest()[:16]
