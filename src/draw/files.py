@@ -47,22 +47,26 @@ def _say_relative(base: str) -> None:
 
 @contextmanager
 def written_atomically(path: Path) -> Iterator[Path]:
-    """A path beside `path` to write to; renamed to `path` at the end, removed on any failure.
+    """A file beside `path` to write to; renamed to `path` at the end, removed on any failure.
 
-    Who may read it is what the user's umask says, whatever the library that writes it thinks.
+    It is new, with a name that nobody can foresee. A file that is replaced keeps its mode; who may
+    use a new one is what the user's umask says, whatever the library that writes it thinks. A link
+    is replaced itself: what it leads to is left as it is.
 
     Raises:
-        DrawError: if the system refuses (disk full, no permission); `path` is then as it was.
+        DrawError: if `path` is a folder, a device or a pipe, or a link to one, or the system
+            refuses (disk full, no permission); `path` is then as it was.
     """
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.writing{path.suffix}")
+    check_replaceable(path)
+    temporary = path.with_name(f".{secrets.token_hex(8)}.{os.getpid()}.writing{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch()
-        mode = temporary.stat().st_mode
+        mode = _create(temporary, path)
         yield temporary
         temporary.chmod(mode)
         with open(temporary, "rb") as file:
             os.fsync(file.fileno())
+        check_replaceable(path)
         os.replace(temporary, path)
     except OSError as error:
         raise DrawError(
@@ -158,6 +162,37 @@ def _lives(process: int) -> bool:
     return process != os.getpid()
 
 
+def check_replaceable(path: Path) -> None:
+    """See that a path can be the name of a result: nothing is there yet, or a regular file.
+
+    Raises:
+        DrawError: if it is a folder, a device, a pipe, or a link to one of these.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):  # nothing is there, or a link that leads nowhere
+        return
+    if not stat.S_ISREG(mode):
+        raise DrawError(
+            f"expected the name of a file to write, got {path}, which is {_kind(mode)} and is left "
+            "as it is; name another file (--json - writes to standard output)"
+        )
+
+
+def _create(new: Path, old: Path) -> int:
+    """Makes an empty file that did not exist; gives the mode that it is to have when it is whole.
+
+    That of the file it is to replace, if any: until then nobody else can use it.
+    """
+    replaced = old.is_file() and not old.is_symlink()
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    file = os.open(new, flags, 0o600 if replaced else 0o666)
+    try:
+        return (old.stat().st_mode if replaced else os.fstat(file).st_mode) & 0o777
+    finally:
+        os.close(file)
+
+
 def to_json(value: Any) -> str:
     """JSON for people to read, paths as text; numbers that are not finite are refused."""
     return json.dumps(value, indent=2, allow_nan=False, default=os.fspath)
@@ -180,6 +215,10 @@ JSON_BYTES = 64 * 2**20
 """The largest file that `read_json` takes; those of draw are a thousandth of it."""
 
 
+def _kind(mode: int) -> str:
+    return next((kind for holds, kind in _KINDS if holds(mode)), "something else")
+
+
 def check_regular_file(path: Path) -> None:
     """See that a path is a regular file, or a link to one, before anything opens it.
 
@@ -197,8 +236,7 @@ def check_regular_file(path: Path) -> None:
         reason = getattr(error, "strerror", None) or error
         raise DrawError(f"expected a regular file {path}, which cannot be: {reason}") from error
     if not stat.S_ISREG(mode):
-        kind = next((kind for holds, kind in _KINDS if holds(mode)), "something else")
-        raise DrawError(f"{path} is no regular file: expected one, got {kind}")
+        raise DrawError(f"{path} is no regular file: expected one, got {_kind(mode)}")
 
 
 def open_file(path: Path) -> BinaryIO:
