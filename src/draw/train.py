@@ -40,6 +40,7 @@ from draw.launch import launched_processes
 from draw.locks import RunLock
 from draw.memory import check_batch, weightless
 from draw.metrics import Line, append_metrics
+from draw.moments import moments_of, named_moments
 from draw.progress import Update, progress
 from draw.tasks import task_for
 
@@ -341,11 +342,7 @@ class Trainer:
         tensors = {
             **prefixed("model", self.bare_model.state_dict()),
             **prefixed("average", self.average.module.state_dict()),
-            **{
-                f"optimizer.{index}.{name}": value
-                for index, values in optimizer.items()
-                for name, value in values.items()
-            },
+            **prefixed("optimizer", named_moments(optimizer)),
         }
         state = {
             "step": self.step,
@@ -363,7 +360,7 @@ class Trainer:
         """Put back what `save` wrote.
 
         Raises:
-            DrawError: if the weights do not fit the config, or the images are other ones.
+            DrawError: if weights or moments do not fit the config, or the images are other ones.
         """
         check_state("the checkpoint", state, *COUNTERS)
         if state["images"] != self.training.fingerprint:
@@ -372,15 +369,16 @@ class Trainer:
                 f"{self.training.fingerprint[:12]}, expected {state['images'][:12]}); pass their "
                 "folder with --data.path"
             )
+        moments = moments_of(
+            without_prefix("optimizer", tensors),
+            list(self.bare_model.named_parameters()),
+            state["step"],
+        )
         try:
             self.bare_model.load_state_dict(without_prefix("model", tensors))
             self.average.module.load_state_dict(without_prefix("average", tensors))
         except RuntimeError as error:
             raise DrawError(f"the checkpoint does not fit the config: {error}") from error
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in without_prefix("optimizer", tensors).items():
-            index, key = name.split(".", 1)
-            moments.setdefault(int(index), {})[key] = value
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.average.n_averaged.fill_(state["averaged"])
