@@ -55,10 +55,15 @@ def launched() -> Iterator[Browser]:
 
 @contextmanager
 def served(runs: Path) -> Iterator[str]:
-    """The address of a studio that shows a folder of runs; its process ends with the block."""
+    """The address of a studio that shows a folder of runs; its process ends with the block.
+
+    It leaves none of the files behind that were sent to it.
+    """
     command = [sys.executable, "-m", "draw", "studio", "--runs", str(runs), "--port", "0"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-    log = runs.parent / "server.log"
+    log, temporary = runs.parent / "server.log", runs.parent / "temporary"
+    temporary.mkdir()
+    environment["TMPDIR"] = str(temporary)
     with open(log, "w") as out:
         process = subprocess.Popen(
             [*command, "--no-open"], stdout=out, stderr=subprocess.STDOUT, env=environment
@@ -75,6 +80,7 @@ def served(runs: Path) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(20)
+    assert list(temporary.iterdir()) == [], "uploads are left behind"
 
 
 def open_tab(page: Page, name: str) -> None:

@@ -14,6 +14,7 @@ from draw.config import DataConfig
 from draw.studio.connection import Connection
 from draw.studio.guard import LONGEST_BODY, LONGEST_UPLOAD, Guard, Message, host_name, refused
 from draw.studio.page.sources import DRAW
+from draw.studio.scratch import Scratch
 from draw.studio.server import make_application
 from studio_runs import DRAWS, make_run
 from studio_server import (
@@ -58,7 +59,8 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
 
         async def make() -> object:  # outside of a loop Gradio makes some, and leaves them open
-            return make_application(studio_of(folder / "runs"), local=True, sessions=SESSIONS)
+            scratch = Scratch(folder / "uploads")
+            return make_application(studio_of(folder / "runs"), True, scratch, SESSIONS)
 
         yield asyncio.run(make())
 

@@ -18,7 +18,7 @@ Format = Literal["png", "strip", "gif", "webp", "mp4"]
 def save(name: str, suffix: str, write: Callable[[Path], Path]) -> Path:
     """Have a file written into a new folder among the temporary files."""
     stem = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "drawing"
-    return write(Path(tempfile.mkdtemp(prefix="draw-studio-")) / f"{stem}.{suffix}")
+    return write(Path(tempfile.mkdtemp(prefix="drawing-")) / f"{stem}.{suffix}")
 
 
 def save_drawings(drawn: Trajectory, write_size: int | None, name: str, kind: Format) -> Path:

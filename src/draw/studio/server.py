@@ -3,9 +3,7 @@
 import contextlib
 import ipaddress
 import logging
-import os
 import socket
-import tempfile
 import threading
 import webbrowser
 from pathlib import Path
@@ -17,12 +15,14 @@ from fastapi import FastAPI
 from draw.errors import DrawError
 from draw.studio import generating
 from draw.studio.connection import Connection
+from draw.studio.ending import ended_in_order
 from draw.studio.guard import Application, Guard
 from draw.studio.models import Catalogue, Shelf
 from draw.studio.page import app as page
 from draw.studio.page import parts
 from draw.studio.page.parts import AT_ONCE, Studio
 from draw.studio.pictures import MAX_BYTES
+from draw.studio.scratch import Room, Scratch, scratch_folder
 from draw.studio.sessions import MOST_SESSIONS, Sessions
 
 logger = logging.getLogger("draw")
@@ -57,12 +57,9 @@ def serve(
     """
     catalogue = Catalogue(model, runs)
     studio = Studio(catalogue, Shelf(catalogue, data_path=data_path), runs)
-    with _listening(host, port) as listening, tempfile.TemporaryDirectory("-draw-studio") as folder:
-        # Uploads and files to save lie in a folder of their own, which goes when the studio does.
-        tempfile.tempdir = folder
-        os.environ["GRADIO_TEMP_DIR"] = str(Path(folder) / "uploads")
+    with _listening(host, port) as listening, ended_in_order(), scratch_folder() as scratch:
         local = is_loopback(host)
-        application = make_application(studio, local)
+        application = make_application(studio, local, scratch)
         warm(studio)
         address = f"http://{_named(host)}:{listening.getsockname()[1]}"
         print(f"draw studio: {address}   (Ctrl-C ends it)", flush=True)
@@ -76,12 +73,15 @@ def serve(
             make_server(application).run(sockets=[listening])
 
 
-def make_application(studio: Studio, local: bool, sessions: int = MOST_SESSIONS) -> FastAPI:
+def make_application(
+    studio: Studio, local: bool, scratch: Scratch, sessions: int = MOST_SESSIONS
+) -> FastAPI:
     """The page as an application, and round it what keeps everything else out.
 
     Args:
         studio: what the page works on.
         local: whether it is for this computer alone.
+        scratch: where uploads go.
         sessions: open pages of which something is kept.
     """
     blocks = page.build(studio)
@@ -99,6 +99,7 @@ def make_application(studio: Studio, local: bool, sessions: int = MOST_SESSIONS)
         head=parts.head(),
     )
     application.add_middleware(Sessions, blocks=blocks, most=sessions)
+    application.add_middleware(Room, scratch=scratch)
     application.add_middleware(Guard, local=local)
     return application
 
