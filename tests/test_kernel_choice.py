@@ -116,55 +116,60 @@ def test_reference_needs_no_compiler(empty_cache, no_compiler, caplog) -> None:
 FUSED = Kernel("fused", "compiled")
 
 
+def nothing() -> None:
+    """What is changed in an unchanged model."""
+
+
 @pytest.mark.parametrize(
     ("changed", "device", "dtype", "says"),
     [
         (None, "mps", torch.float32, "runs on CPUs, the model is on mps"),
         (None, "cpu", torch.float16, r"float32 or float64, the model is in torch\.float16"),
-        ("step", "cpu", torch.float32, "this model has its own step"),
+        ("it has a hook", "cpu", torch.float32, "DRAW as it is, it has a hook"),
     ],
 )
 def test_what_the_fused_kernel_cannot_take(changed, device, dtype, says) -> None:
-    arguments = changed, torch.device(device), dtype
-    fallen_back = for_model(FUSED, "auto", *arguments, graph=True)
+    arguments = lambda: changed, torch.device(device), dtype
+    fallen_back = for_model(FUSED, "auto", *arguments, hooked=nothing)
     assert fallen_back.name == "reference"
     with pytest.raises(KernelUnavailableError, match=says):
-        for_model(FUSED, "fused", *arguments, graph=True)
-    assert for_model(FUSED, "auto", None, torch.device("cpu"), torch.float32, graph=True) == FUSED
+        for_model(FUSED, "fused", *arguments, hooked=nothing)
+    plain = nothing, torch.device("cpu"), torch.float32
+    assert for_model(FUSED, "auto", *plain, hooked=nothing) == FUSED
 
 
 def test_on_a_gpu_it_is_a_graph_if_asked_for() -> None:
-    gpu = None, torch.device("cuda"), torch.float32
-    assert for_model(FUSED, "fused", *gpu, graph=True).name == "graph"
-    assert for_model(FUSED, "auto", *gpu, graph=True).name == "reference"
+    gpu = nothing, torch.device("cuda"), torch.float32
+    assert for_model(FUSED, "fused", *gpu, hooked=nothing).name == "graph"
+    assert for_model(FUSED, "auto", *gpu, hooked=nothing).name == "reference"
     asked = Kernel("reference", "as asked")
-    assert for_model(asked, "reference", *gpu, graph=True).reason == "as asked"
+    assert for_model(asked, "reference", *gpu, hooked=nothing).reason == "as asked"
 
 
 @pytest.mark.parametrize("found", [FUSED, Kernel("reference", "no C++ compiler")])
 def test_a_model_without_a_graph_has_no_fused_kernel_on_a_gpu(found: Kernel) -> None:
-    gpu = None, torch.device("cuda"), torch.float32
-    kernel = for_model(found, "auto", *gpu, graph=False)
+    gpu = nothing, torch.device("cuda"), torch.float32
+    kernel = for_model(found, "auto", *gpu, hooked=None)
     assert (kernel.name, kernel.reason[-7:]) == ("reference", "on cuda")
     with pytest.raises(KernelUnavailableError, match=r"on cuda; choose the kernel 'auto' or"):
-        for_model(found, "fused", *gpu, graph=False)
+        for_model(found, "fused", *gpu, hooked=None)
 
 
 def test_fused_is_not_replaced_in_silence_on_the_cpu_of_a_machine_with_a_gpu() -> None:
     not_compiled = Kernel("reference", "the fused one cannot run: no C++ compiler")
-    cpu = None, torch.device("cpu"), torch.float32
-    assert for_model(not_compiled, "auto", *cpu, graph=True) == not_compiled
+    cpu = nothing, torch.device("cpu"), torch.float32
+    assert for_model(not_compiled, "auto", *cpu, hooked=nothing) == not_compiled
     with pytest.raises(KernelUnavailableError, match=r"no C\+\+ compiler; choose"):
-        for_model(not_compiled, "fused", *cpu, graph=True)
+        for_model(not_compiled, "fused", *cpu, hooked=nothing)
 
 
 def test_autocast_to_other_numbers_takes_the_reference() -> None:
     cpu = torch.device("cpu")
     with torch.autocast("cpu", torch.float16):
-        kernel = for_model(FUSED, "auto", None, cpu, torch.float32, graph=True)
+        kernel = for_model(FUSED, "auto", nothing, cpu, torch.float32, hooked=nothing)
     assert "not torch.float16" in kernel.reason
     with torch.autocast("cpu", torch.bfloat16):
-        assert for_model(FUSED, "auto", None, cpu, torch.float32, graph=True) == FUSED
+        assert for_model(FUSED, "auto", nothing, cpu, torch.float32, hooked=nothing) == FUSED
 
 
 class TwiceAsBold(DRAW):

@@ -12,7 +12,7 @@ from draw.attention import Window, read_patch, start_window, window_parameters
 from draw.checks import check_images
 from draw.config import ClassifierConfig
 from draw.kernels import choice
-from draw.kernels.glimpses import glimpses
+from draw.kernels.glimpses import CONTRACT, glimpses
 from draw.layers import Affine, LSTMCell
 from draw.pretrained import Pretrained
 
@@ -48,7 +48,7 @@ class Classifier(
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
-        self._kernel = choice.choose(config.kernel)
+        choice.choose(config.kernel)
         hidden, size = config.hidden_size, config.read_size
         self.read_window = nn.Linear(hidden, 5)
         self.lstm = LSTMCell(config.channels * size**2, hidden)
@@ -94,13 +94,8 @@ class Classifier(
     @property
     def kernel(self) -> choice.Kernel:
         """The implementation of the glimpses that runs, and why."""
-        changed = None if type(self).look is Classifier.look else "look"
-        if type(self.lstm) is not LSTMCell:
-            changed = "lstm"
-        weights = self.h_0
-        return choice.for_model(
-            self._kernel, self.config.kernel, changed, weights.device, weights.dtype, graph=False
-        )
+        kernel: choice.Kernel = choice.kernel_of(self, Classifier, CONTRACT, graph=False)
+        return kernel
 
     def _read(
         self, images: Float[Tensor, "batch channels rows columns"], h: Float[Tensor, "batch hidden"]

@@ -21,14 +21,6 @@ from draw.objective import kl_divergence, log_prior_over_posterior
 from draw.outputs import DRAWOutput, State, Step, Trajectory, Unrolled, stack_windows
 from draw.pretrained import Pretrained
 
-_KNOWN_PARTS = {
-    "attention": (GaussianAttention, NoAttention),
-    "lstm_enc": (LSTMCell,),
-    "lstm_dec": (LSTMCell,),
-    "mu": (Affine,),
-    "log_sigma": (Affine,),
-}
-
 
 class DRAW(
     nn.Module,
@@ -54,7 +46,7 @@ class DRAW(
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()
         self.config = config
-        self._kernel = choice.choose(config.kernel)
+        choice.choose(config.kernel)
         self._graphs = Graphs()
         hidden, latent = config.hidden_size, config.latent_size
         self.attention: GaussianAttention | NoAttention
@@ -91,25 +83,8 @@ class DRAW(
     @property
     def kernel(self) -> choice.Kernel:
         """The implementation of the unroll that runs, and why: `DRAWConfig.kernel`, resolved."""
-        weights = self.canvas_0
-        return choice.for_model(
-            self._kernel,
-            self.config.kernel,
-            self._changed(),
-            weights.device,
-            weights.dtype,
-            graph=True,
-        )
-
-    def _changed(self) -> str | None:
-        """What a subclass or a user replaced, which the fused kernel would not know of."""
-        for method in ("step", "generate_step", "initial_state", "unroll"):
-            if getattr(type(self), method) is not getattr(DRAW, method):
-                return method
-        for part, known in _KNOWN_PARTS.items():
-            if type(getattr(self, part)) not in known:
-                return part
-        return None
+        kernel: choice.Kernel = choice.kernel_of(self, DRAW, fused.CONTRACT, graph=True)
+        return kernel
 
     def initial_state(self, batch: int) -> State:
         """The learned start of every drawing, for a batch of images."""
@@ -219,17 +194,7 @@ class DRAW(
         if noise is None:
             noise = self.noise_for(len(images), seed)
         noise = self._checked_noise(images, noise)
-        if self.kernel.name == "fused":
-            return fused.trajectory(self.config, self, images, noise)
-        canvases, steps = [], []
-        for state, step in self._glimpses(images, noise):
-            canvases.append(state.canvas)
-            steps.append(step)
-        return Trajectory(
-            torch.stack(canvases),
-            write_windows=stack_windows([step.write_window for step in steps]),
-            read_windows=stack_windows([step.read_window for step in steps]),
-        )
+        return self._drawn(images, noise)
 
     @torch.no_grad()
     def generate(
@@ -263,10 +228,36 @@ class DRAW(
             noise = self.noise_for(n, seed)
         check_noise(self.config, self.canvas_0.dtype, noise, n)
         codes = temperature * noise  # (13)
+        return self._drawn(None, codes)
+
+    def _drawn(self, images: Tensor | None, noise: Tensor) -> Trajectory:
         if self.kernel.name == "fused":
-            return fused.trajectory(self.config, self, None, codes)
-        state, canvases, windows = self.initial_state(n), [], []
-        for z in codes:
+            return fused.trajectory(self.config, self, images, noise)
+        return self.trajectory(images, noise)
+
+    def trajectory(
+        self,
+        images: Float[Tensor, "batch channels rows columns"] | None,
+        noise: Float[Tensor, "glimpses batch latent"],
+    ) -> Trajectory:
+        """Every step of a drawing, one after another: what the fused kernel must agree with.
+
+        Args:
+            images: to draw anew (eqs 1-8), or None for new ones (eqs 14-15).
+            noise: standard normal; of new images it is z_1 .. z_T.
+        """
+        if images is not None:
+            canvases, steps = [], []
+            for state, step in self._glimpses(images, noise):
+                canvases.append(state.canvas)
+                steps.append(step)
+            return Trajectory(
+                torch.stack(canvases),
+                write_windows=stack_windows([step.write_window for step in steps]),
+                read_windows=stack_windows([step.read_window for step in steps]),
+            )
+        state, canvases, windows = self.initial_state(noise.shape[1]), [], []
+        for z in noise:
             state, window = self.generate_step(z, state)
             canvases.append(state.canvas)
             windows.append(window)

@@ -27,6 +27,7 @@ from draw.kernels.arguments import (
     readable,
 )
 from draw.kernels.choice import multiplies_bf16
+from draw.kernels.contract import Contract, Trial, small_side, small_sides
 from draw.kernels.native import (
     GLIMPSES,
     GLIMPSES_PARAMETERS,
@@ -199,3 +200,44 @@ def _gradients(images: Tensor, parameters: Sequence[Tensor], for_images: bool) -
         images.new_empty(images.shape if for_images else 0),
         *(make(parameter.shape) for parameter in parameters),
     ]
+
+
+def _miniature(config: ClassifierConfig) -> ClassifierConfig:
+    rows, columns = small_sides(config)
+    return ClassifierConfig(
+        rows=rows,
+        columns=columns,
+        channels=config.channels,
+        glimpses=min(config.glimpses, 2),
+        hidden_size=18,
+        read_size=small_side(config.read_size),
+        window_clip=None if config.window_clip is None else 0.5,
+        kernel="reference",
+    )
+
+
+def _inputs(config: ClassifierConfig, random: torch.Generator) -> list[Tensor]:
+    return [torch.rand(3, *config.image_shape, generator=random, dtype=torch.float64)]
+
+
+def _compiled(model: Any, images: Tensor) -> Trial:
+    h, controls = glimpses(model.config, model, images, model._longest(len(images)))
+    return Trial({"h": h}, model._window(controls)._asdict())
+
+
+def _reference(model: Any, images: Tensor) -> Trial:
+    h, windows = model.look(images)
+    return Trial({"h": h}, windows._asdict())
+
+
+CONTRACT = Contract(
+    parameters=lambda config: GLIMPSES_PARAMETERS,
+    free=frozenset(("__init__", "forward", "kernel", "_longest")),
+    outside=frozenset(("", "logits")),
+    key=lambda config: (*shape_of_classifier(config), config.window_clip is None),
+    miniature=_miniature,
+    inputs=_inputs,
+    compiled=_compiled,
+    reference=_reference,
+)
+"""What `glimpses` stands for in a Classifier."""

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from draw.kernels.parts import state_of
 from draw.outputs import Unrolled
 
 
@@ -31,6 +32,7 @@ class Graphs:
 
     def __init__(self) -> None:
         self._captured: dict[Any, Callable[..., Any]] = {}
+        self._state: list[Any] = []
 
     def __reduce__(self) -> tuple[type["Graphs"], tuple[()]]:
         """A copy of a model starts without graphs: they belong to the original's weights."""
@@ -49,6 +51,9 @@ class Graphs:
         device = images.device.type
         bf16, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
         needs = images.requires_grad, noise.requires_grad
+        state = state_of(model)
+        if state != self._state:  # a graph knows neither new code nor other parameters
+            self._captured, self._state = {}, state
         key = images.shape, images.dtype, *needs, bf16, dtype
         if key not in self._captured:
             samples = tuple(

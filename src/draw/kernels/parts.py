@@ -1,0 +1,233 @@
+"""Whether a model is the one that a compiled kernel knows: its code, its parts, and no hooks.
+
+A kernel takes a model's numbers and calls none of its code. So everything that it stands for must
+be as the class makes it; what is not is named here, and the model's own code runs.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as every_module
+
+from draw.kernels.contract import Contract
+
+_HOOKS = {
+    "_forward_hooks": "forward hook",
+    "_forward_pre_hooks": "forward pre-hook",
+    "_backward_hooks": "backward hook",
+    "_backward_pre_hooks": "backward pre-hook",
+}
+_HOOKS_OF_ALL = tuple(getattr(every_module, f"_global{name}") for name in _HOOKS)
+_OF_ANY_MODULE = frozenset(vars(nn.Module()))
+_PLAIN = nn.Parameter, Tensor
+"""Types of parameters; `torch.func.functional_call` puts tensors in their place."""
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A module as its class makes it."""
+
+    path: str
+    kind: type[nn.Module]
+    names: frozenset[str]
+    """Of all that its instances hold."""
+    settings: dict[str, Any]
+    """Values of its plain attributes."""
+    parameters: dict[str, torch.Size]
+    """Shapes, by name."""
+    modules: frozenset[str]
+
+    def name(self, attribute: str) -> str:
+        """An attribute as seen from the model."""
+        return f"{self.path}.{attribute}".lstrip(".")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A model as its class makes it, as far as a kernel stands for it."""
+
+    root: _Part
+    parts: tuple[_Part, ...]
+    kinds: frozenset[type[nn.Module]]
+    """The classes of the parts."""
+
+
+def layout(base: type[nn.Module], contract: Contract, config: Any) -> Layout:
+    """The layout of a class's models with a config.
+
+    Args:
+        base: the class that the kernel knows.
+        contract: the kernel's.
+        config: of a model.
+    """
+    with torch.device("meta"):
+        fresh = base(config)
+    taken = contract.parameters(config)
+    parts = frozenset(name.split(".")[0] for name in taken if "." in name)
+    own = {name: fresh.get_parameter(name).shape for name in taken if "." not in name}
+    made = tuple(
+        _part(path, module) for path, module in fresh.named_modules() if path.split(".")[0] in parts
+    )
+    root = _Part("", base, frozenset(vars(fresh)), {}, own, parts)
+    return Layout(root, made, frozenset(part.kind for part in made))
+
+
+def _part(path: str, module: nn.Module) -> _Part:
+    return _Part(
+        path,
+        type(module),
+        frozenset(vars(module)),
+        {name: value for name, value in vars(module).items() if name not in _OF_ANY_MODULE},
+        {name: value.shape for name, value in module.named_parameters(recurse=False)},
+        frozenset(name for name, _ in module.named_children()),
+    )
+
+
+def difference(expected: Layout, contract: Contract, model: nn.Module) -> str | None:
+    """What a kernel would pass over in a model; None where it stands for all of it.
+
+    Runs at each forward pass, so it looks where torch keeps things.
+    """
+    if any(_HOOKS_OF_ALL):
+        return "torch has a hook on all modules, which it would not call"
+    root = expected.root
+    for name in vars(model).keys() - root.names - contract.free:
+        if hasattr(root.kind, name):
+            return f"this model has its own {name}"
+    first = model._parameters.get(next(iter(root.parameters)))
+    found = _odd_parameter(root, model, first)
+    if found is not None:
+        return found
+    modules = {"": model}
+    for part in expected.parts:
+        above, _, name = part.path.rpartition(".")
+        module = modules[above]._modules.get(name)
+        found = _odd_part(part, module, first)
+        if found is not None or module is None:
+            return found
+        modules[part.path] = module
+    return None
+
+
+def _odd_part(part: _Part, module: nn.Module | None, first: Tensor | None) -> str | None:
+    if type(module) is not part.kind:
+        return f"this model has its own {part.path} (a {type(module).__name__})"
+    held = module.__dict__
+    for hooks, name in _HOOKS.items():
+        if held[hooks]:
+            return f"{part.path} has a {name}, which it would not call"
+    if held.keys() != part.names:
+        for name in held.keys() - part.names:
+            if hasattr(part.kind, name):
+                return f"this model has its own {part.name(name)}"
+    for name, value in part.settings.items():
+        if held.get(name) != value:
+            return f"{part.name(name)} is {held.get(name)}, its config makes it {value}"
+    if held["_modules"].keys() != part.modules or held["_buffers"]:
+        more = [*(held["_modules"].keys() ^ part.modules), *held["_buffers"]]
+        return f"{part.path} holds other modules or buffers: {', '.join(more)}"
+    if held["_parameters"].keys() != part.parameters.keys():
+        more = held["_parameters"].keys() ^ part.parameters.keys()
+        return f"{part.path} holds other parameters: {', '.join(more)}"
+    return _odd_parameter(part, module, first)
+
+
+def _odd_parameter(part: _Part, module: nn.Module, first: Tensor | None) -> str | None:
+    """A parameter that is not as the class makes it, or of other numbers than the first."""
+    held = module._parameters
+    for name, shape in part.parameters.items():
+        value = held.get(name)
+        if value is None or first is None:
+            return f"this model has no parameter {part.name(name)}"
+        if type(value) not in _PLAIN:
+            return f"{part.name(name)} is a {type(value).__name__}, no plain parameter"
+        if value.shape != shape:
+            return (
+                f"{part.name(name)} has shape {list(value.shape)}, its config makes it "
+                f"{list(shape)}"
+            )
+        if value.dtype is not first.dtype or value.device != first.device:
+            return (
+                f"{part.name(name)} is {value.dtype} on {value.device}, other parameters are "
+                f"{first.dtype} on {first.device}"
+            )
+    return None
+
+
+def other_code(expected: Layout, contract: Contract, kind: type[nn.Module]) -> str | None:
+    """A method or a property that a subclass has of its own, where a kernel stands for the class's.
+
+    Args:
+        expected: a model of the class that the kernel knows.
+        contract: the kernel's.
+        kind: the class of a model.
+    """
+    root = expected.root
+    known = set(root.kind.__mro__)
+    for own in (own for own in kind.__mro__ if own not in known):
+        for name, value in vars(own).items():
+            if name in contract.free or not hasattr(value, "__get__"):
+                continue
+            if hasattr(root.kind, name) or name in root.parameters or name in root.modules:
+                return f"this model has its own {name}"
+    return None
+
+
+def hook(contract: Contract, model: nn.Module) -> str | None:
+    """A hook in a model, which its loop as a captured graph would not call."""
+    if any(_HOOKS_OF_ALL):
+        return "torch has a hook on all modules, which it would not call"
+    for path, module in model.named_modules():
+        for hooks, name in _HOOKS.items():
+            if vars(module)[hooks] and path.split(".")[0] not in contract.outside:
+                return f"{path} has a {name}, which it would not call"
+    return None
+
+
+def code_of(kind: type, kinds: Iterable[type]) -> list[Any]:
+    """Every function and value that the code of a model may use, in its classes and the package.
+
+    Two such lists are equal as long as nothing was replaced.
+
+    Args:
+        kind: the model's class.
+        kinds: its parts' classes.
+    """
+    return [value for names in _namespaces(kind, frozenset(kinds)) for value in names.values()]
+
+
+@cache
+def _namespaces(kind: type, kinds: frozenset[type]) -> list[Mapping[str, Any]]:
+    """The classes, and every module of the package from which their code has something."""
+    package, _, _ = __name__.partition(".")
+    classes = dict.fromkeys(own for k in (kind, *kinds) for own in k.__mro__ if own is not object)
+    found: dict[str, Mapping[str, Any]] = {}
+    due = [own.__module__ for own in classes]
+    while due:
+        name = due.pop()
+        if name not in found and name.partition(".")[0] == package:
+            found[name] = vars(sys.modules[name])
+            due += [str(getattr(value, "__module__", "")) for value in found[name].values()]
+    return [*map(vars, classes), *found.values()]
+
+
+def state_of(model: nn.Module) -> list[Any]:
+    """What a captured graph of a model depends on: its code, and where its parameters lie.
+
+    Two such lists are equal as long as the graph computes what the model does.
+    """
+    modules = list(model.modules())
+    replaced = [
+        value
+        for module in modules
+        for name, value in vars(module).items()
+        if name not in _OF_ANY_MODULE and callable(value)
+    ]
+    placed = [(value.data_ptr(), value.requires_grad) for value in model.parameters()]
+    kinds = [type(module) for module in modules]
+    return [model.training, *kinds, *replaced, *placed, *code_of(type(model), kinds)]
