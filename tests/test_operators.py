@@ -28,13 +28,14 @@ CLASSIFIER = ClassifierConfig(
 
 @pytest.mark.slow
 @only_fused
-def test_every_call_raises_or_agrees(kernel: str) -> None:
+@pytest.mark.parametrize(("calls", "least"), [("operator_calls", 9000), ("model_calls", 1500)])
+def test_every_call_raises_or_agrees(calls: str, least: int, kernel: str) -> None:
     """In a process of its own: a crash would end it before its last line."""
-    script = Path(__file__).with_name("operator_calls.py")
+    script = Path(__file__).with_name(f"{calls}.py")
     lines = python_process("-W", "ignore", str(script), cwd=script.parents[1]).stdout.splitlines()
     faults = [line for line in lines if ": raises" not in line and not line.endswith(": agrees")]
     assert faults == ["done"]
-    assert len(lines) > 9000
+    assert len(lines) > least
 
 
 def other_affine(model: DRAW) -> None:
