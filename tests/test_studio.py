@@ -254,6 +254,16 @@ class TestReconstructing:
         saved = save_reconstruction(made.image, made.trajectory, made.window_sizes, "r", "gif")
         assert saved.read_bytes().startswith(b"GIF8")
 
+    def test_only_grey_values_are_drawn_as_black_or_white_and_said_to_be(self, shelf):
+        with shelf.use("runs/draws") as loaded:
+            grey = examples(loaded).images.images[3]
+        black_or_white = np.where(grey > 127, 255, 0).astype(np.uint8)
+        for image, drawn in ((grey, True), (black_or_white, False)):
+            made = reconstructing.reconstruct(shelf, "runs/draws", image)
+            assert made.binarized is drawn
+            assert ("drawn as black or white first" in reconstructing.told(made)) is drawn
+        assert np.array_equal(made.image.numpy()[0] * 255, black_or_white)
+
     def test_without_its_own_images_digits_are_placed_as_they_are(self, shelf):
         with shelf.use("runs/draws") as loaded:
             elsewhere = dataclasses.replace(loaded.data, name="mnist")

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from jaxtyping import Float, Int
 from torch.nn.functional import cross_entropy
 
+from draw.checks import check_weights
 from draw.classifier import Classifier
 from draw.convnet import Convnet
 from draw.data import ImageSet
@@ -80,8 +81,10 @@ def measure_accuracy(
         on_progress: called with the number of images done by this process and the error so far.
 
     Raises:
-        DrawError: if the images have no labels or not the model's shape, or there are none.
+        DrawError: if the images have no labels or not the model's shape, or there are none; or if
+            the model's weights are not finite.
     """
+    check_weights(model.state_dict().items(), "the model")
     check_labels(images, model.config.classes)
     device = next(model.parameters()).device
 

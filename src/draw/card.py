@@ -9,12 +9,13 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from draw.checkpoint import METRICS_FILE, RUN_FILE, load_model
 from draw.config import Config, DRAWConfig
 from draw.data import KNOWN_SETS, ImageSet, Splits
-from draw.likelihood import bounds_likelihood, meaning
+from draw.likelihood import bounds_likelihood
 from draw.metrics import read_metrics, seconds_in
 from draw.model import DRAW
 from draw.models import Model
 from draw.pretrained import shipped
 from draw.runfile import read_values
+from draw.tasks import task_for
 
 CARD_FILE = "README.md"
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -128,8 +129,8 @@ def _likelihood(config: Config, model: Model, training: ImageSet) -> tuple[str, 
     """What a model's nats mean, and the words for each figure; the former only if it draws."""
     if not isinstance(model, DRAW):
         return "", FIGURES
+    words = task_for(config).meaning(training)
     dynamic = config.data.binarize == "dynamic"
-    words = meaning(model.config, binary=training.binary, dynamic=dynamic)
     bounds = bounds_likelihood(model.config, binary=training.binary or dynamic)
     return words, FIGURES if bounds else FIGURES | _OF_GREY
 

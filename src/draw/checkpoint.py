@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from draw import hub
+from draw.checks import check_weights
 from draw.classifier import Classifier
 from draw.config import Config, DataConfig, model_config
 from draw.data.places import places_of_model, places_of_run
@@ -227,8 +228,12 @@ def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[s
         model: one of `draw.models`.
         data: what it was trained on.
         state: counters and figures to keep with it.
+
+    Raises:
+        DrawError: if the weights are not finite, or a file cannot be written.
     """
     config = cast(Model, model).config
+    check_weights(model.state_dict().items(), f"the model to be written to {folder}")
     write_json(folder / "config.json", {**asdict(config), "data": asdict(data.without_places())})
     save_tensors(folder / "model.safetensors", model.state_dict(), state)
 
@@ -277,7 +282,7 @@ def load_model(name: str, weights: str = "best") -> LoadedModel:
             long as there was no evaluation) or "last"; both are averaged weights.
 
     Raises:
-        DrawError: if there is no such model, or it is damaged.
+        DrawError: if there is no such model, it is damaged, or its weights are not finite.
     """
     folder = Path(name)
     if (folder / RUN_FILE).exists():
@@ -290,6 +295,7 @@ def load_model(name: str, weights: str = "best") -> LoadedModel:
             tensors, source = without_prefix("average", tensors), checkpoints(folder)[-1]
         with model_in(source):
             model = model_with(config.model, tensors)
+        check_weights(tensors.items(), str(source))
         return LoadedModel(model, str(source), config.data, config, state)
     loaded = _load_exported(exported_folder(name))
     return loaded if folder.is_dir() else dataclasses.replace(loaded, source=name)
@@ -341,4 +347,5 @@ def _load_exported(folder: Path) -> LoadedModel:
             data = places_of_model(from_plain(DataConfig, "data", data), folder / "config.json")
         tensors, state = load_tensors(folder / "model.safetensors", checksum_required=False)
         model = model_with(config, tensors)
+    check_weights(tensors.items(), str(folder / "model.safetensors"))
     return LoadedModel(model, str(folder / "model.safetensors"), data, None, state)

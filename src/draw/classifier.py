@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from draw.attention import Window, read_patch, start_window, window_parameters
-from draw.checks import check_images
+from draw.checks import ImageCheck
 from draw.config import ClassifierConfig
 from draw.kernels import choice
 from draw.kernels.glimpses import CONTRACT, glimpses
@@ -48,6 +48,7 @@ class Classifier(
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()
         self.config = config
+        self._check_images = ImageCheck()
         choice.choose(config.kernel)
         hidden, size = config.hidden_size, config.read_size
         self.read_window = nn.Linear(hidden, 5)
@@ -68,7 +69,7 @@ class Classifier(
         Raises:
             DrawError: if the images are not as the model expects them.
         """
-        check_images(self.config, self.h_0.dtype, images)
+        self._check_images(self.config, self.h_0.dtype, images)
         if self.kernel.name == "fused":
             h, controls = glimpses(self.config, self, images, self._longest(len(images)))
             windows = self._window(controls)

@@ -3,7 +3,7 @@
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from draw.checks import check_images
+from draw.checks import ImageCheck
 from draw.classifier import Classified
 from draw.config import ConvnetConfig
 from draw.pretrained import Pretrained
@@ -28,6 +28,7 @@ class Convnet(
     def __init__(self, config: ConvnetConfig) -> None:
         super().__init__()
         self.config = config
+        self._check_images = ImageCheck()
         rows, columns = (
             (side - config.filter_size) // config.stride + 1
             for side in (config.rows, config.columns)
@@ -50,6 +51,6 @@ class Convnet(
         Raises:
             DrawError: if the images are not as the model expects them.
         """
-        check_images(self.config, next(self.parameters()).dtype, images)
+        self._check_images(self.config, next(self.parameters()).dtype, images)
         logits = self.layers(images).float()
         return Classified(logits, logits[None], None)

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from draw.data.batches import binarize, to_unit_interval
+from draw.checks import check_weights
+from draw.data.batches import Images, binarize, check_pixel_values, to_unit_interval
 from draw.errors import DrawError
 from draw.likelihood import in_bits
 from draw.model import DRAW
@@ -50,7 +51,7 @@ class Evaluation:
 
 
 def evaluation_images(
-    images: UInt8[np.ndarray, "n channels rows columns"],
+    images: Images,
     numbers: Int[np.ndarray, " batch"],
     dynamic: bool,
     seed: int,
@@ -58,7 +59,7 @@ def evaluation_images(
     """Images by number as the model sees them in evaluation.
 
     Args:
-        images: a whole data set, 8 bits.
+        images: a whole data set.
         numbers: which of them.
         dynamic: draw each pixel as 0 or 1 with its grey value as probability; in evaluation an
             image comes out the same every time for the same seed.
@@ -77,7 +78,7 @@ def evaluation_images(
 @torch.no_grad()
 def evaluate(
     model: DRAW,
-    images: UInt8[np.ndarray, "n channels rows columns"],
+    images: Images,
     *,
     dynamic: bool = False,
     batch_size: int = 250,
@@ -93,7 +94,7 @@ def evaluate(
 
     Args:
         model: on the device that is to do the work.
-        images: 8 bits, of the model's shape.
+        images: of the model's shape; 8 bits, or floating-point numbers in [0, 1].
         dynamic: binarize as `evaluation_images` does.
         batch_size: images at a time; only speed and memory depend on it.
         importance_samples: K of the importance-weighted estimate, 0 to leave it out. Time grows
@@ -103,8 +104,10 @@ def evaluate(
         on_progress: called with the number of images done by this process and the bound so far.
 
     Raises:
-        DrawError: if the images do not have the model's shape, or there are none.
+        DrawError: if the images do not have the model's shape, are of other numbers, or there are
+            none; or if the model's weights are not finite.
     """
+    check_weights(model.state_dict().items(), "the model")
 
     def measure(own: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m values"]:
         return _evaluate_own(
@@ -134,7 +137,7 @@ def evaluate(
 
 def for_each_image(
     expected: tuple[int, int, int],
-    images: UInt8[np.ndarray, "n channels rows columns"],
+    images: Images,
     accelerator: Accelerator | None,
     measure: Callable[[Int[np.ndarray, " m"]], Float[np.ndarray, "m values"]],
 ) -> Float[np.ndarray, "n values"]:
@@ -147,8 +150,10 @@ def for_each_image(
         measure: given the numbers of some images, one row for each that begins with its number.
 
     Raises:
-        DrawError: if the images do not have the expected shape, or there are none.
+        DrawError: if the images do not have the expected shape, are of other numbers, or there are
+            none.
     """
+    check_pixel_values(images)
     if images.shape[1:] != expected or len(images) == 0:
         raise DrawError(
             f"expected images of shape {expected} (channels, rows, columns: the model's), got "
@@ -166,7 +171,7 @@ def for_each_image(
 
 def _evaluate_own(
     model: DRAW,
-    images: UInt8[np.ndarray, "n channels rows columns"],
+    images: Images,
     own: Int[np.ndarray, " m"],
     dynamic: bool,
     batch_size: int,

@@ -14,18 +14,17 @@ from accelerate import Accelerator
 
 from draw.card import CARD_FILE, Precision, make_card
 from draw.checkpoint import export_model, exported_folder, load_model, read_run_file
+from draw.checks import check_weights
 from draw.classifier import Classifier
 from draw.config import Config
 from draw.data import ImageSet, Splits
 from draw.errors import DrawError
-from draw.evaluate import evaluate
-from draw.files import folder_written_atomically, written_atomically
+from draw.files import folder_written_atomically, null_if_not_finite, written_atomically
 from draw.model import DRAW
 from draw.models import Model
 from draw.onnx import check_exportable, how_to_run, make_generator
 from draw.report import glimpses_of, with_progress
-from draw.tasks import task_for
-from draw.tasks.drawing import Drawing
+from draw.tasks import Measuring, task_for
 from draw.visualize import animate, sample_grid
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -60,18 +59,26 @@ def export(
         What was measured, by split, in plain values; with onnx also how far it is from PyTorch.
 
     Raises:
-        DrawError: if the folder holds something, the run folder is none, or there can be no ONNX.
+        DrawError: if the folder holds something, the run folder is none, or there can be no ONNX,
+            or a weight or a figure is not finite.
     """
     _refuse_existing(to)
     with folder_written_atomically(to) as folder:
         config = _named_as_seen(read_run_file(run), splits.train)
         loaded = load_model(str(run))
         model = loaded.model.to(_DTYPES[precision]).float()
+        check_weights(model.state_dict().items(), f"{run} in {precision}")
         generator = make_generator(check_exportable(model)) if onnx else None
         figures = {
             "validation": _measured(config, model, splits.validation, accelerator, 0),
             "test": _measured(config, model, splits.test, accelerator, importance_samples),
         }
+        _, not_finite = null_if_not_finite(figures)
+        if not_finite:
+            raise DrawError(
+                f"expected finite figures for the card, got NaN or infinity for {not_finite[0]}: "
+                "nothing was written. Choose another run, or --precision fp32"
+            )
         _pictures(model, splits.test, folder)
         card = make_card(run, config, model, splits, figures, name, precision)
         if generator is not None:
@@ -137,24 +144,11 @@ def _refuse_existing(to: Path) -> None:
 def _measured(
     config: Config, model: Model, images: ImageSet, accelerator: Accelerator, samples: int
 ) -> dict[str, Any]:
-    task = task_for(config)
-    if isinstance(model, DRAW) and isinstance(task, Drawing):
-        return with_progress(
-            images,
-            accelerator,
-            lambda seen, update: evaluate(
-                model,
-                seen.images,
-                dynamic=task.dynamic(seen),
-                importance_samples=samples,
-                accelerator=accelerator,
-                on_progress=update,
-            ),
-        ).to_dict()
+    task, how = task_for(config), Measuring(importance_samples=samples)
     return with_progress(
         images,
         accelerator,
-        lambda seen, update: task.evaluate(model, seen, accelerator, update),
+        lambda seen, update: task.evaluate(model, seen, accelerator, update, how),
     ).to_dict()
 
 

@@ -193,6 +193,28 @@ def _create(new: Path, old: Path) -> int:
         os.close(file)
 
 
+def null_if_not_finite(value: Any, name: str = "") -> tuple[Any, tuple[str, ...]]:
+    """A value for JSON with null for each number that is NaN or infinite, and their names.
+
+    Args:
+        value: plain values in dictionaries, lists and tuples.
+        name: of the whole, for the names of its parts.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return None, (name,)
+    if isinstance(value, dict):
+        parts = {
+            key: null_if_not_finite(part, f"{name}.{key}" if name else str(key))
+            for key, part in value.items()
+        }
+        whole: Any = {key: part for key, (part, _) in parts.items()}
+        return whole, tuple(bad for _, names in parts.values() for bad in names)
+    if isinstance(value, list | tuple):
+        items = [null_if_not_finite(part, f"{name}[{at}]") for at, part in enumerate(value)]
+        return [part for part, _ in items], tuple(bad for _, names in items for bad in names)
+    return value, ()
+
+
 def to_json(value: Any) -> str:
     """JSON for people to read, paths as text; numbers that are not finite are refused."""
     return json.dumps(value, indent=2, allow_nan=False, default=os.fspath)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from draw.errors import DrawError
-from draw.files import open_file, written_atomically
+from draw.files import null_if_not_finite, open_file, written_atomically
 
 logger = logging.getLogger("draw")
 
@@ -45,7 +45,7 @@ def append_metrics(path: Path, line: Line) -> None:
     Raises:
         DrawError: if it cannot be written.
     """
-    values = {name: None if _not_finite(value) else value for name, value in line.items()}
+    values, _ = null_if_not_finite(line)
     try:
         with open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
@@ -171,7 +171,3 @@ def _is_number(value: Any) -> bool:
     if type(value) is int:
         return -_LARGEST <= value <= _LARGEST
     return value is None or isinstance(value, float)
-
-
-def _not_finite(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from draw.attention import GaussianAttention, NoAttention, Window
-from draw.checks import check_images, check_noise
+from draw.checks import ImageCheck, check_noise, check_weights
 from draw.config import DRAWConfig
 from draw.errors import DrawError
 from draw.kernels import choice, fused
@@ -48,6 +48,7 @@ class DRAW(
         self.config = config
         choice.choose(config.kernel)
         self._graphs = Graphs()
+        self._check_images = ImageCheck()
         hidden, latent = config.hidden_size, config.latent_size
         self.attention: GaussianAttention | NoAttention
         if config.attention == "gaussian":
@@ -188,9 +189,11 @@ class DRAW(
             seed: the same seed gives the same drawing.
 
         Raises:
-            ValueError: if the images or the noise are not as the model expects them.
+            ValueError: if the images or the noise are not as the model expects them, or its
+                weights are not finite.
         """
         check_drawings(self.config, len(images))
+        check_weights(self.state_dict().items(), "the model")
         if noise is None:
             noise = self.noise_for(len(images), seed)
         noise = self._checked_noise(images, noise)
@@ -217,8 +220,9 @@ class DRAW(
 
         Raises:
             ValueError: if n is below 1, the noise has another shape, the temperature is negative
-                or not finite, or the drawings cannot fit into memory.
+                or not finite, the drawings cannot fit into memory, or the weights are not finite.
         """
+        check_weights(self.state_dict().items(), "the model")
         if n < 1:
             raise DrawError(f"expected a number of images of at least 1, got {n}")
         if not 0 <= temperature < math.inf:
@@ -295,8 +299,10 @@ class DRAW(
             seed: the same seed gives the same codes.
 
         Raises:
-            ValueError: if the images or the noise are not as the model expects them.
+            ValueError: if the images or the noise are not as the model expects them, or its
+                weights are not finite.
         """
+        check_weights(self.state_dict().items(), "the model")
         if noise is None:
             noise = self.noise_for(len(images), seed)
         noise = self._checked_noise(images, noise)
@@ -324,7 +330,7 @@ class DRAW(
         return image_noise(seed, GENERATION, range(n), shape).to(self.canvas_0)
 
     def _checked_noise(self, images: Tensor, noise: Tensor | None) -> Tensor:
-        check_images(self.config, self.canvas_0.dtype, images)
+        self._check_images(self.config, self.canvas_0.dtype, images)
         if noise is None:
             return torch.randn(
                 self.config.glimpses, len(images), self.config.latent_size,

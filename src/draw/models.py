@@ -1,6 +1,7 @@
 """The models that a run can train, by their configs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -13,11 +14,19 @@ from draw.model import DRAW
 
 Model = DRAW | Classifier | Convnet
 
+MODELS: dict[type, Callable[[Any], Model]] = {
+    DRAWConfig: DRAW,
+    ClassifierConfig: Classifier,
+    ConvnetConfig: Convnet,
+}
+"""Which class a config makes; one that is not here, though it be a subclass, makes none."""
+
 
 def make_model(config: ModelConfig) -> Model:
-    """A model with its starting weights.
+    """A model of the config's own class, with its starting weights.
 
     Raises:
+        DrawError: if `MODELS` does not have the config's class.
         TooLargeError: if it, or one image that it looks at or draws, cannot fit into memory.
     """
     _weightless(config)
@@ -55,10 +64,10 @@ def _weightless(config: ModelConfig) -> nn.Module:
 
 
 def _make(config: ModelConfig) -> Model:
-    match config:
-        case DRAWConfig():
-            return DRAW(config)
-        case ClassifierConfig():
-            return Classifier(config)
-        case ConvnetConfig():
-            return Convnet(config)
+    make = MODELS.get(type(config))
+    if make is None:
+        raise DrawError(
+            f"expected a config of {', '.join(kind.__name__ for kind in MODELS)}, got "
+            f"{type(config).__name__}; name the model that it makes in draw.models.MODELS"
+        )
+    return make(config)

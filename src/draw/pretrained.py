@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from draw.checks import check_weights
 from draw.config import model_config
 from draw.errors import DrawError
 from draw.files import check_regular_file, read_json_object
@@ -63,7 +64,8 @@ class Pretrained(PyTorchModelHubMixin):
         """Load a model; see the class.
 
         Raises:
-            DrawError: if config or weights are damaged, or those of another kind of model.
+            DrawError: if config or weights are damaged, not finite, or those of another kind of
+                model.
         """
         name = str(pretrained_model_name_or_path)
         if not Path(name).exists():
@@ -112,4 +114,11 @@ class Pretrained(PyTorchModelHubMixin):
             weightless(lambda: cast(nn.Module, cls(**model_kwargs)))
             model = cls(**model_kwargs)
             cast(nn.Module, model).load_state_dict(load_file(file, device=map_location), strict)
+        check_weights(cast(nn.Module, model).state_dict().items(), str(file))
         return model
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """Write the weights, if they are finite."""
+        weights = cast(nn.Module, self).state_dict()
+        check_weights(weights.items(), f"the model to be written to {save_directory}")
+        super()._save_pretrained(save_directory)

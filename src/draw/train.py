@@ -32,6 +32,7 @@ from draw.checkpoint import (
     save_tensors,
     without_prefix,
 )
+from draw.checks import check_weights
 from draw.config import Config, TrainConfig
 from draw.data import ImageSet
 from draw.errors import DrawError, Interrupted
@@ -360,7 +361,8 @@ class Trainer:
         """Put back what `save` wrote.
 
         Raises:
-            DrawError: if weights or moments do not fit the config, or the images are other ones.
+            DrawError: if weights or moments do not fit the config or are not finite, or the images
+                are other ones.
         """
         check_state("the checkpoint", state, *COUNTERS)
         if state["images"] != self.training.fingerprint:
@@ -379,6 +381,7 @@ class Trainer:
             self.average.module.load_state_dict(without_prefix("average", tensors))
         except RuntimeError as error:
             raise DrawError(f"the checkpoint does not fit the config: {error}") from error
+        check_weights(tensors.items(), f"the checkpoint of {self.run}")
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
         self.average.n_averaged.fill_(state["averaged"])

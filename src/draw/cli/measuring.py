@@ -1,9 +1,7 @@
 """draw evaluate and info: numbers from a model."""
 
 import dataclasses
-from collections.abc import Callable
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import arg
 
@@ -16,15 +14,6 @@ from draw.cli.options import (
     words_apart_from,
     write_result,
 )
-from draw.errors import DrawError
-
-if TYPE_CHECKING:
-    from accelerate import Accelerator
-
-    from draw.classifier import Classifier
-    from draw.convnet import Convnet
-    from draw.data.images import ImageSet
-    from draw.model import DRAW
 
 
 def evaluate(
@@ -46,110 +35,36 @@ def evaluate(
         batch_size: images at a time; changes speed and memory, not the result.
         precision: of the matrix products.
     """
-    from draw.model import DRAW
+    from draw.report import with_progress
+    from draw.tasks import Measuring
     from draw.train import make_accelerator
 
     at_least(("--importance-samples", importance_samples, 0), ("--batch-size", batch_size, 1))
     accelerator = make_accelerator(precision)
     loaded = load(options)
     model = loaded.model.to(accelerator.device)
-    images, dynamic = images_for(loaded, data)
-    title = f"{loaded.source}\n{data.split} images of {images.source}"
-    if isinstance(model, DRAW):
-        measured, show = _bound(
-            model,
-            images,
-            accelerator,
-            title,
-            dynamic=dynamic,
-            batch_size=batch_size,
-            importance_samples=importance_samples,
-            seed=options.seed,
-        )
-    elif importance_samples:
-        raise DrawError(
-            "expected no --importance-samples for a classifier, which has no latent variables; "
-            "leave it out"
-        )
-    else:
-        measured, show = _accuracy(model, images, accelerator, title, batch_size)
+    images, task = images_for(loaded, data)
+    how = Measuring(batch_size, importance_samples, options.seed)
+    result = with_progress(
+        images,
+        accelerator,
+        lambda seen, update: task.evaluate(model, seen, accelerator, update, how),
+    )
     accelerator.end_training()
     if accelerator.is_main_process:
         with words_apart_from(options.json):
-            show()
+            title = f"{loaded.source}\n{data.split} images of {images.source}"
+            task.print_result(f"{title}\n{task.meaning(images)}", result)
         values = {
             "model": loaded.source,
             "weights": loaded.state,
             "data": images.source,
             "split": data.split,
             "precision": precision,
+            **task.facts(images, how),
+            **result.to_dict(),
         }
-        write_result(options.json, values | measured)
-
-
-Measured = tuple[dict[str, Any], Callable[[], None]]
-"""Plain values for --json, and what shows them to people."""
-
-
-def _bound(
-    model: "DRAW",
-    images: "ImageSet",
-    accelerator: "Accelerator",
-    title: str,
-    *,
-    dynamic: bool,
-    batch_size: int,
-    importance_samples: int,
-    seed: int,
-) -> Measured:
-    from draw.evaluate import evaluate as measure_bound
-    from draw.likelihood import meaning
-    from draw.report import with_progress
-    from draw.tables import print_evaluation
-
-    bound = with_progress(
-        images,
-        accelerator,
-        lambda seen, update: measure_bound(
-            model,
-            seen.images,
-            dynamic=dynamic,
-            batch_size=batch_size,
-            importance_samples=importance_samples,
-            seed=seed,
-            accelerator=accelerator,
-            on_progress=update,
-        ),
-    )
-    values = {
-        "likelihood": model.config.likelihood,
-        "binarization": "static" if images.binary else "dynamic" if dynamic else "none",
-        "seed": seed,
-        **bound.to_dict(),
-    }
-    nats = meaning(model.config, binary=images.binary, dynamic=dynamic)
-    return values, partial(print_evaluation, f"{title}\n{nats}", bound)
-
-
-def _accuracy(
-    model: "Classifier | Convnet",
-    images: "ImageSet",
-    accelerator: "Accelerator",
-    title: str,
-    batch_size: int,
-) -> Measured:
-    from draw.accuracy import measure_accuracy
-    from draw.report import with_progress
-    from draw.tables import print_accuracy
-
-    accuracy = with_progress(
-        images,
-        accelerator,
-        lambda seen, update: measure_accuracy(
-            model, seen, batch_size=batch_size, accelerator=accelerator, on_progress=update
-        ),
-    )
-    return accuracy.to_dict(), partial(print_accuracy, title, accuracy)
+        write_result(options.json, values)
 
 
 def info(options: Annotated[ModelOptions, arg(name="")]) -> None:

@@ -15,6 +15,7 @@ from draw.errors import DrawError
 if TYPE_CHECKING:
     from draw.checkpoint import LoadedModel
     from draw.data import ImageSet
+    from draw.tasks import Task
 
 Split = Literal["train", "validation", "test"]
 
@@ -70,11 +71,10 @@ def load(options: ModelOptions) -> "LoadedModel":
     return loaded
 
 
-def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, bool]":
-    """Images of the model's data set or of another, and whether to binarize them."""
-    from draw.config import DRAWConfig
+def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, Task]":
+    """Images of the model's data set or of another, and the model's task on them."""
     from draw.data import load_images
-    from draw.likelihood import check_pixels
+    from draw.tasks import task_of
 
     before = loaded.data or DataConfig()
     if loaded.data is None and options.name is None:
@@ -87,12 +87,7 @@ def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, 
     else:
         config = dataclasses.replace(before, name=options.name, path=options.path)
     config = dataclasses.replace(config, cache_dir=options.cache_dir or config.cache_dir)
-    images = load_images(config, options.split)
-    dynamic = config.binarize == "dynamic" and not images.binary
-    model = loaded.model.config
-    if isinstance(model, DRAWConfig):
-        check_pixels(model, binary=images.binary, dynamic=dynamic, source=images.source)
-    return images, dynamic
+    return load_images(config, options.split), task_of(loaded.model.config, config)
 
 
 def at_least(*checks: tuple[str, int, int]) -> None:
@@ -117,12 +112,23 @@ def done(out: Path, json_file: str | None, result: dict[str, Any]) -> None:
 
 
 def write_result(json_file: str | None, result: Any) -> None:
-    """Write a result as JSON to a file, or to standard output for "-"."""
-    from draw.files import to_json, write_json
+    """Write a result as JSON to a file, or to standard output for "-".
 
-    if json_file is None or result is None:
+    Raises:
+        DrawError: at the end, if a number of it is not finite, for which the JSON has null.
+    """
+    from draw.files import null_if_not_finite, to_json, write_json
+
+    if result is None:
         return
+    values, not_finite = null_if_not_finite(result)
     if json_file == "-":
-        print(to_json(result))
-    else:
-        write_json(Path(json_file), result)
+        print(to_json(values))
+    elif json_file is not None:
+        write_json(Path(json_file), values)
+    if not_finite:
+        raise DrawError(
+            f"expected finite numbers as the result, got NaN or infinity for "
+            f"{', '.join(not_finite[:5])}{', ...' if not_finite[5:] else ''}: the weights are "
+            "finite, but what is computed with them is not; try --precision fp32 or other weights"
+        )

@@ -46,16 +46,15 @@ def reconstruct(
         out: .png or .webp for steps side by side; .gif or .mp4 for an animation.
     """
     from draw.data.batches import spread
-    from draw.evaluate import evaluation_images
     from draw.visualize import animate as animation
     from draw.visualize import reconstruction_strip
 
     loaded = load(options)
     model = loaded.drawing
-    images, dynamic = images_for(loaded, data)
+    images, task = images_for(loaded, data)
+    task.check(images)
     numbers = spread(images.count, n)
-    x = evaluation_images(images.fixed().images, numbers, dynamic, options.seed)
-    x = x.to(model.canvas_0.device)
+    x = task.seen(images.fixed(), numbers, options.seed).to(model.canvas_0.device)
     noise = model.noise_for(len(x), options.seed)
     output = model(x, noise)
     trajectory = model.reconstruct(x, noise)

@@ -2,9 +2,11 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
+from draw.checks import check_unit_interval
+from draw.errors import DrawError
 from draw.noise import ORDER, generator
 
 
@@ -23,11 +25,35 @@ def batch_indices(seed: int, step: int, batch_size: int, count: int) -> Int[np.n
     return indices
 
 
-def to_unit_interval(
-    images: UInt8[np.ndarray, "batch channels rows columns"],
-) -> Float[Tensor, "batch channels rows columns"]:
-    """8-bit images as floats in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(images)).float() / 255
+Images = UInt8[np.ndarray, "n channels rows columns"] | Float[np.ndarray, "n channels rows columns"]
+"""8-bit images, or such of floating-point numbers in [0, 1]: nothing else is understood."""
+
+
+def check_pixel_values(images: Shaped[np.ndarray, "..."]) -> None:
+    """See that images are of 8 bits, or of floating-point numbers in [0, 1].
+
+    Raises:
+        DrawError: if they are neither.
+    """
+    if images.dtype == np.uint8:
+        return
+    if images.dtype not in (np.float16, np.float32, np.float64):
+        raise DrawError(
+            f"expected images of 8 bits (uint8) or floating-point numbers in [0, 1], got "
+            f"{images.dtype}; convert them, nothing is scaled unasked"
+        )
+    check_unit_interval(torch.from_numpy(np.ascontiguousarray(images)))
+
+
+def to_unit_interval(images: Images) -> Float[Tensor, "n channels rows columns"]:
+    """Images as 32-bit floats in [0, 1]: those of 8 bits divided by 255, others as they are.
+
+    Raises:
+        DrawError: if they are none of `Images`.
+    """
+    check_pixel_values(images)
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).float()
+    return pixels / 255 if images.dtype == np.uint8 else pixels
 
 
 def binarize(

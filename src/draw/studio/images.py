@@ -4,17 +4,17 @@ import functools
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from draw.checkpoint import LoadedModel
-from draw.config import DataConfig, DRAWConfig
+from draw.config import DataConfig
 from draw.data import DataError, ImageSet, view_of
 from draw.data.load import at_hand, find_or_build
 from draw.errors import DrawError
-from draw.evaluate import evaluation_images
 from draw.studio.pictures import Pixels, centred
+from draw.tasks import task_of
+from draw.tasks.drawing import Drawing
 
 MOST_EXAMPLES = 500
 """Test images to choose from, evenly from all."""
@@ -101,12 +101,18 @@ def training_images(loaded: LoadedModel) -> ImageSet:
 def seen(
     loaded: LoadedModel, pixels: Pixels, seed: int = 0
 ) -> Float[Tensor, "1 channels rows columns"]:
-    """An image as the model sees it: where it learned from pixels drawn as 0 or 1, drawn so."""
-    dynamic = binarized(loaded)
-    return evaluation_images(pixels[None], torch.zeros(1, dtype=torch.int64).numpy(), dynamic, seed)
+    """An image as the model sees it in evaluation: of some, grey values are drawn as 0 or 1."""
+    task = task_of(loaded.model.config, loaded.data)
+    return task.seen(_alone(pixels), np.zeros(1, np.int64), seed)
 
 
-def binarized(loaded: LoadedModel) -> bool:
-    """Whether the model learned from pixels that were drawn as 0 or 1."""
-    draws = isinstance(loaded.model.config, DRAWConfig)
-    return draws and loaded.data is not None and loaded.data.binarize == "dynamic"
+def binarized(loaded: LoadedModel, pixels: Pixels) -> bool:
+    """Whether `seen` draws the pixels of an image as 0 or 1, which it does if some are neither."""
+    task = task_of(loaded.model.config, loaded.data)
+    return isinstance(task, Drawing) and task.dynamic(_alone(pixels))
+
+
+def _alone(pixels: Pixels) -> ImageSet:
+    """An image as a set of its own."""
+    binary = bool(((pixels == 0) | (pixels == 255)).all())
+    return ImageSet("images", "test", pixels[None], None, "a picture", "", binary)

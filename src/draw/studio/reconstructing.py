@@ -49,7 +49,7 @@ def reconstruct(shelf: Shelf, name: str | None, pixels: Pixels, seed: int = 0) -
         output = model(x, noise)
         drawn = model.reconstruct(x, noise)
         costs = [float(model.likelihood(canvas, x)) for canvas in drawn.canvases]
-        dynamic = binarized(loaded)
+        dynamic = binarized(loaded, pixels)
     config = model.config
     made = part(drawn, *config.window_sizes)
     made |= {
@@ -95,7 +95,7 @@ def told(made: Reconstruction) -> str:
     words += " A nat is 1.44 bits."
     if made.binarized:
         words += (
-            " As in training, each pixel was drawn as black or white first, its grey value being "
-            "the chance of white."
+            " Each pixel was drawn as black or white first, its grey value being the chance of "
+            "white: the model knows of no other."
         )
     return words

@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
 from accelerate import Accelerator
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -18,7 +20,8 @@ from draw.data.batches import to_unit_interval
 from draw.errors import DrawError
 from draw.models import make_model
 from draw.report import CLASSIFICATION_PICTURES, classification_pictures, glimpses_of
-from draw.tasks.task import Result, seen_in_training
+from draw.tables import print_accuracy
+from draw.tasks.task import MEASURING, Measuring, Result, seen_in_training
 
 
 class Classifying:
@@ -75,7 +78,7 @@ class Classifying:
 
     def describe_start(self, model: nn.Module, training: ImageSet) -> str:
         """How many classes there are, and which kernel runs."""
-        classes = f"{self.model_config.classes} classes; error in %, cross-entropy in nats"
+        classes = self.meaning(training)
         if isinstance(model, Classifier):
             return f"{classes}\n{model.config.glimpses} glimpses; kernel: {model.kernel}"
         return classes
@@ -86,14 +89,39 @@ class Classifying:
         images: ImageSet,
         accelerator: Accelerator,
         on_progress: Callable[[int, str], None],
+        how: Measuring = MEASURING,
     ) -> Accuracy:
         """The share of wrong answers; see `draw.accuracy.measure_accuracy`."""
+        if how.importance_samples:
+            raise DrawError(
+                "expected no --importance-samples for a classifier, which has no latent variables; "
+                "leave it out"
+            )
         return measure_accuracy(
             cast(Classifier | Convnet, model),
             images,
+            batch_size=how.batch_size,
             accelerator=accelerator,
             on_progress=on_progress,
         )
+
+    def seen(
+        self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0
+    ) -> Float[Tensor, "n channels rows columns"]:
+        """Some images, as they are."""
+        return to_unit_interval(images.images[numbers])
+
+    def meaning(self, images: ImageSet) -> str:
+        """How many classes there are."""
+        return f"{self.model_config.classes} classes; error in %, cross-entropy in nats"
+
+    def facts(self, images: ImageSet, how: Measuring) -> dict[str, Any]:
+        """None: no chance is in it."""
+        return {}
+
+    def print_result(self, title: str, result: Result) -> None:
+        """The error with its interval, the cross-entropy, and the error after each glimpse."""
+        print_accuracy(title, cast(Accuracy, result))
 
     def conclude(self, result: Result) -> str:
         """The test error with its interval."""

@@ -7,17 +7,20 @@ from typing import Any, cast
 import numpy as np
 import torch
 from accelerate import Accelerator
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from draw.config import Config, DRAWConfig
 from draw.data import ImageSet
 from draw.data.batches import binarize, to_unit_interval
-from draw.evaluate import Evaluation, evaluate
+from draw.evaluate import Evaluation, evaluate, evaluation_images
 from draw.likelihood import check_pixels, in_bits, meaning
 from draw.model import DRAW
+from draw.models import make_model
 from draw.noise import BINARIZE_TRAINING, TRAINING, generator
 from draw.report import DRAWING_PICTURES, drawing_pictures
-from draw.tasks.task import Result, seen_in_training
+from draw.tables import print_evaluation
+from draw.tasks.task import MEASURING, Measuring, Result, seen_in_training
 from draw.visualize import sample_grid
 
 
@@ -39,8 +42,8 @@ class Drawing:
         return self.config.data.binarize == "dynamic" and not images.binary
 
     def make_model(self) -> DRAW:
-        """A model with its starting weights."""
-        return DRAW(self.model_config)
+        """A model of the config's own class, with its starting weights."""
+        return cast(DRAW, make_model(self.model_config))
 
     def check(self, images: ImageSet) -> None:
         """See that the likelihood is one of such pixels; see `draw.likelihood.check_pixels`."""
@@ -94,7 +97,7 @@ class Drawing:
 
     def describe_start(self, model: nn.Module, training: ImageSet) -> str:
         """What the nats mean, and which kernel runs."""
-        nats = meaning(self.model_config, binary=training.binary, dynamic=self.dynamic(training))
+        nats = self.meaning(training)
         return f"{nats}\n{self.model_config.glimpses} glimpses; kernel: {cast(DRAW, model).kernel}"
 
     def evaluate(
@@ -103,15 +106,43 @@ class Drawing:
         images: ImageSet,
         accelerator: Accelerator,
         on_progress: Callable[[int, str], None],
+        how: Measuring = MEASURING,
     ) -> Evaluation:
         """The bound; see `draw.evaluate.evaluate`."""
+        self.check(images)
         return evaluate(
             cast(DRAW, model),
             images.images,
             dynamic=self.dynamic(images),
+            batch_size=how.batch_size,
+            importance_samples=how.importance_samples,
+            seed=how.seed,
             accelerator=accelerator,
             on_progress=on_progress,
         )
+
+    def seen(
+        self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0
+    ) -> Float[Tensor, "n channels rows columns"]:
+        """Some images, drawn as 0 or 1 where the model learns from such."""
+        return evaluation_images(images.images, numbers, self.dynamic(images), seed)
+
+    def meaning(self, images: ImageSet) -> str:
+        """What the nats are; see `draw.likelihood.meaning`."""
+        return meaning(self.model_config, binary=images.binary, dynamic=self.dynamic(images))
+
+    def facts(self, images: ImageSet, how: Measuring) -> dict[str, Any]:
+        """Likelihood, binarization and the seed of the noise."""
+        binarization = "static" if images.binary else "dynamic" if self.dynamic(images) else "none"
+        return {
+            "likelihood": self.model_config.likelihood,
+            "binarization": binarization,
+            "seed": how.seed,
+        }
+
+    def print_result(self, title: str, result: Result) -> None:
+        """The bound, its parts, the estimate and the KL of each step."""
+        print_evaluation(title, cast(Evaluation, result))
 
     def conclude(self, result: Result) -> str:
         """The test bound, its parts and its standard error."""

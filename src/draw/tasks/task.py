@@ -1,12 +1,13 @@
 """What `draw.train.Trainer` asks of a task. To add one, write a class with these methods."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from accelerate import Accelerator
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor, nn
 
 from draw.config import Config
@@ -21,6 +22,21 @@ class Result(Protocol):
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """How an evaluation is made."""
+
+    batch_size: int = 250
+    """Images at a time; only speed and memory depend on it."""
+    importance_samples: int = 0
+    """Samples K per image of the importance-weighted estimate, 0 to leave it out."""
+    seed: int = 0
+    """Of the noise."""
+
+
+MEASURING = Measuring()
 
 
 @runtime_checkable
@@ -71,8 +87,36 @@ class Task(Protocol):
         images: ImageSet,
         accelerator: Accelerator,
         on_progress: Callable[[int, str], None],
+        how: Measuring = MEASURING,
     ) -> Result:
-        """Measure a model on every image exactly once; every process gets the result."""
+        """Measure a model on every image exactly once; every process gets the result.
+
+        Whoever measures does it here: training, `draw evaluate`, `draw export`.
+
+        Args:
+            model: on the device that is to do the work.
+            images: as the model sees them in evaluation (`ImageSet.fixed`).
+            accelerator: splits the images among its processes.
+            on_progress: called with the number of images done by this process and the score so far.
+            how: what else decides what is measured, and how fast.
+
+        Raises:
+            DrawError: if such images cannot be measured, as `check`, or not in that way.
+        """
+
+    def seen(
+        self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0
+    ) -> Float[Tensor, "n channels rows columns"]:
+        """Some images by number as the model sees them in evaluation, in [0, 1]."""
+
+    def meaning(self, images: ImageSet) -> str:
+        """What the numbers of an evaluation on such images mean, in words for people."""
+
+    def facts(self, images: ImageSet, how: Measuring) -> dict[str, Any]:
+        """What else decides the numbers of an evaluation, in plain values."""
+
+    def print_result(self, title: str, result: Result) -> None:
+        """Show what an evaluation measured as a table."""
 
     def conclude(self, result: Result) -> str:
         """What the test came to, in a line or two."""
