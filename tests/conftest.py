@@ -1,21 +1,25 @@
 """What every test shares: shape checks over `draw`, reproducible chance, models with no zeros."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import jaxtyping
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 # Before the first import of `draw`: every shape written in a signature is checked at every call.
 jaxtyping.install_import_hook("draw", "beartype.beartype")
 
 from draw.config import DRAWConfig  # noqa: E402
+from draw.files import written_atomically  # noqa: E402
 from draw.kernels.build import library  # noqa: E402
 from draw.kernels.errors import KernelUnavailableError  # noqa: E402
 from draw.model import DRAW  # noqa: E402
+from draw.tasks.drawing import Drawing  # noqa: E402
 
 hypothesis.settings.register_profile("draw", derandomize=True, deadline=None, max_examples=60)
 hypothesis.settings.load_profile("draw")
@@ -51,6 +55,25 @@ def without_shape_checks() -> Iterator[None]:
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures that take no time, written as all are."""
+
+    def pictures(
+        self: Drawing,
+        model: DRAW,
+        run: Path,
+        metrics: Sequence[Mapping[str, Any]],
+        *_: object,
+    ) -> list[Path]:
+        for name in self.picture_names:
+            with written_atomically(run / name) as temporary:
+                Image.new("L", (9, 9), color=len(metrics)).save(temporary)
+        return [run / name for name in self.picture_names]
+
+    monkeypatch.setattr(Drawing, "pictures", pictures)
 
 
 @pytest.fixture

@@ -3,7 +3,9 @@
 import dataclasses
 import json
 import math
+import os
 import resource
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -397,6 +399,118 @@ def test_a_finished_run_asks_for_more_steps(tmp_path: Path) -> None:
     longer = again(run, with_train(TINY, steps=14))
     longer.fit()
     assert longer.step == 14
+
+
+def interrupted(run: Path, step: int = 8) -> Path:
+    trainer = fresh(run)
+    stop_after(trainer, step)
+    with pytest.raises(Interrupted):
+        trainer.fit()
+    return run
+
+
+def test_damaged_best_weights_are_told_at_once_and_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = interrupted(tmp_path / "run")
+    best = run / "best" / "model.safetensors"
+    best.write_bytes(best.read_bytes()[:-1])
+    loaded = load_model(str(run))
+    assert loaded.state["step"] == 8
+    assert f"The last weights of {run} are used in place of its best" in caplog.text
+    caplog.clear()
+    trainer = again(run)
+    assert "The last weights" in caplog.text
+    trainer.fit()
+    assert load_model(str(run)).state["step"] == TINY.train.steps
+
+
+def test_a_finished_run_with_damaged_best_weights_is_measured_by_its_last(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, test = tmp_path / "run", image_set(5, "test", seed=2)
+    fresh(run).fit()
+    (run / "best" / "model.safetensors").write_bytes(b"")
+    result = finish(again(run), test)
+    assert result is not None
+    assert result["best"]["step"] == 12
+    assert "weights of step 12, the last of 12 steps" in capsys.readouterr().out
+
+
+def test_pictures_that_are_missing_are_made_and_the_result_is_told_again(tmp_path: Path) -> None:
+    run, test = tmp_path / "run", image_set(5, "test", seed=2)
+    first = finish(fresh(run), test)
+    (run / "generation.gif").unlink()
+    second = finish(again(run), test)
+    assert first == second
+    assert (run / "generation.gif").exists()
+    kinds = [line["kind"] for line in read_metrics(run / "metrics.jsonl")]
+    assert kinds.count("test") == 1
+    with pytest.raises(DrawError, match="all of its 12 steps"):
+        again(run)
+
+
+def test_a_run_that_lost_its_checkpoints_is_no_new_one(tmp_path: Path) -> None:
+    run = interrupted(tmp_path / "run")
+    for path in checkpoints(run):
+        path.unlink()
+    before = (run / "metrics.jsonl").read_bytes()
+    with pytest.raises(DrawError, match="no checkpoint to go on from"):
+        again(run)
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        *((name, True) for name in ("best/model.safetensors", "best/config.json", "curves.png")),
+        ("metrics.damaged.jsonl", True),
+        ("checkpoints/step-00000000.safetensors", True),
+        *((name, False) for name in ("best", "samples", "glimpses", "tensorboard")),
+    ],
+)
+def test_what_could_not_be_written_later_is_told_at_once(
+    tmp_path: Path, name: str, folder: bool
+) -> None:
+    run = interrupted(tmp_path / "run")
+    path = run / name
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    if folder:
+        path.mkdir()
+    else:
+        path.write_text("")
+    with pytest.raises(DrawError, match=f"at {path}, got .*; move it away, then go on"):
+        again(run)
+
+
+def test_resume_removes_half_written_files_of_dead_processes_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    run, dead = interrupted(tmp_path / "run"), 999_999_999
+    for number in (dead, os.getpid()):
+        (run / "best" / f".model.{number}.writing.safetensors").write_text("half")
+        (run / f".run.{number}.writing.json").write_text("half")
+    others = (
+        f".run.{os.getppid()}.writing.json", ".run.x.writing.json", f"run.{dead}.writing.json",
+        f".{dead}.writing", f".run.{dead}.writing.json.more", f".run.{dead}.writings",
+    )  # fmt: skip
+    for name in others:
+        (run / name).write_text("mine")
+    (run / f".folder.{dead}.writing").mkdir()
+    again(run).fit()
+    left = {path.name for path in run.rglob("*") if "writing" in path.name}
+    assert left == {*others, f".folder.{dead}.writing"}
+
+
+def test_a_folder_with_half_written_files_of_draw_alone_is_new(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / ".run.999999999.writing.json").write_text("half")
+    (run / ".lock").write_text("{}")
+    fresh(run).fit()
+    assert not list(run.glob(".*"))
 
 
 def test_images_of_another_shape_are_refused_with_the_flags_to_pass(tmp_path: Path) -> None:

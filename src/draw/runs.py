@@ -236,6 +236,7 @@ def _set_back(trainer: Trainer, complete: bool) -> None:
     for later in checkpoints(run):
         if later.name > checkpoint_path(run, trainer.step).name:
             remove_file(later)
+    trainer.remove_old_checkpoints()
     forget_metrics_after(run / METRICS_FILE, trainer.step, tests=complete)
     if trainer.best is not None and best_weights(run) is None:
         trainer.best = None  # so that the next validation leaves whole ones

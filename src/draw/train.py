@@ -354,6 +354,10 @@ class Trainer:
             "images": self.training.fingerprint,
         }
         save_tensors(checkpoint_path(self.run, self.step), tensors, state)
+        self.remove_old_checkpoints()
+
+    def remove_old_checkpoints(self) -> None:
+        """Remove the checkpoints that are older than the ones to keep."""
         for old in checkpoints(self.run)[: -self.config.train.keep_checkpoints]:
             remove_file(old)
 
