@@ -1,6 +1,7 @@
 """The known data sets, parquet folders as on the Hub, and the Hub itself."""
 
 import io
+import os
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -388,3 +389,78 @@ def test_cifar10_subset(development_data, tmp_path: Path, no_network: None) -> N
     picture = pq.read_table(next(folder.glob("test*")))["img"][3].as_py()
     expected = np.asarray(Pillow.open(io.BytesIO(picture["bytes"])))
     np.testing.assert_array_equal(splits.test.images[3], expected.transpose(2, 0, 1))
+
+
+def write_rows(folder: Path, paths: list[str]) -> None:
+    """A shard whose rows name pictures instead of holding them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    schema = Features({"image": Image()}).arrow_schema
+    rows = pa.table({"image": [{"bytes": None, "path": path} for path in paths]}, schema=schema)
+    pq.write_table(rows, folder / "train-00000-of-00001.parquet")
+
+
+OUTSIDE = (
+    "../secret.png", "inner/../../secret.png", "ABOVE/secret.png", "link.png", "linked/secret.png",
+    "pipe", "inner", "/dev/zero",
+)  # fmt: skip
+"""What a row must not name; ABOVE stands for the full path of the folder above."""
+
+
+@pytest.mark.parametrize("named", OUTSIDE)
+def test_a_row_names_no_picture_outside_its_folder(
+    folder: Path, config: DataConfig, tmp_path: Path, named: str
+) -> None:
+    (folder / "inner").mkdir(parents=True)
+    (tmp_path / "secret.png").write_bytes(png(7))
+    (folder / "link.png").symlink_to(tmp_path / "secret.png")
+    (folder / "linked").symlink_to(tmp_path)
+    os.mkfifo(folder / "pipe")
+    (folder / "good.png").write_bytes(png(5))
+    write_rows(folder, ["good.png", named.replace("ABOVE", str(tmp_path)), "good.png"])
+    with pytest.raises(DataError, match=r"expected .*row 1 to hold a picture, .* is not read; put"):
+        load_splits(config, progress=False)
+
+
+def test_a_row_names_pictures_of_its_folder(folder: Path, config: DataConfig) -> None:
+    (folder / "inner").mkdir(parents=True)
+    for number in range(3):
+        (folder / "inner" / f"{number}.png").write_bytes(png(number))
+    write_rows(folder, ["inner/0.png", "inner/../inner/1.png", str(folder / "inner" / "2.png")])
+    splits = load_splits(config, progress=False)
+    found = [shades(part.images) for part in (splits.train, splits.validation, splits.test)]
+    assert sorted(shade for part in found for shade in part) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("card", ["README.md", ".huggingface.yaml"])
+@pytest.mark.parametrize(
+    "named",
+    [
+        "../secret/*.parquet", "ABOVE/secret/*.parquet", "a/../../secret/train-*",
+        "https://example.org/x.parquet", "hf://datasets/a/b/x.parquet", "link.parquet",
+        "zip://x.parquet::../secret.zip",
+    ],
+)  # fmt: skip
+def test_a_card_names_no_files_outside_its_folder(
+    folder: Path, config: DataConfig, tmp_path: Path, card: str, named: str
+) -> None:
+    write(folder, "train-00000-of-00001", [png(0)] * 3)
+    write(tmp_path / "secret", "train-00000-of-00001", [png(7)] * 3)
+    (folder / "link.parquet").mkdir()
+    path = named.replace("ABOVE", str(tmp_path))
+    header = (
+        f"configs:\n- config_name: default\n  data_files:\n  - split: train\n    path: {path}\n"
+    )
+    (folder / card).write_text(f"---\n{header}---\n" if card.endswith(".md") else header)
+    with pytest.raises(DataError, match=r"not read; put the file|cannot read it as parquet"):
+        load_splits(config, progress=False)
+
+
+def test_a_card_splits_the_files_of_its_folder(folder: Path, config: DataConfig) -> None:
+    for number in range(2):
+        write(folder, f"part-{number}", [png(number)] * 4)
+    header = "configs:\n- config_name: default\n  data_files:\n" + "".join(
+        f"  - split: {split}\n    path: part-{number}*\n"
+        for number, split in enumerate(("train", "test"))
+    )
+    (folder / "README.md").write_text(f"---\n{header}---\n")
+    assert shades(load_splits(config, progress=False).test.images) == [1] * 4

@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from draw import DRAW, Classifier, cli, pretrained
 from draw.accuracy import measure_accuracy
 from draw.card import listed
-from draw.checkpoint import load_model
+from draw.checkpoint import export_model, load_model
 from draw.data import Splits, load_images
 from draw.errors import DrawError
 from draw.evaluate import evaluate
@@ -224,6 +224,47 @@ def test_the_working_folder_is_none_to_export_to(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DrawError, match="got the working folder"):
         exported(run, Path("."))
+
+
+def pipe(path: Path, secret: Path) -> None:
+    os.mkfifo(path)
+
+
+def folder(path: Path, secret: Path) -> None:
+    path.mkdir()
+
+
+def link(path: Path, secret: Path) -> None:
+    path.symlink_to(secret)
+
+
+def link_by_a_folder(path: Path, secret: Path) -> None:
+    (path.parent / "elsewhere").symlink_to(secret.parent)
+    path.symlink_to(f"elsewhere/{secret.name}")
+
+
+@pytest.mark.parametrize("make", [pipe, folder, link, link_by_a_folder])
+@pytest.mark.parametrize("name", ["notes.md", "notes.json", "more.safetensors", "x.png", "x.onnx"])
+def test_nothing_from_outside_a_models_folder_is_given_away(
+    tmp_path: Path, name: str, make: Callable[[Path, Path], None]
+) -> None:
+    (tmp_path / "secret").write_text("mine")
+    export_model(tmp_path / "model", DRAW(TINY.model), TINY.data, {})
+    make(tmp_path / "model" / name, tmp_path / "secret")
+    with pytest.raises(DrawError, match=r"which is not given away|no regular file"):
+        copy_exported(str(tmp_path / "model"), tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_where_images_are_is_not_given_away_with_a_model(tmp_path: Path) -> None:
+    export_model(tmp_path / "model", DRAW(TINY.model), TINY.data, {})
+    (tmp_path / "model" / "note.md").symlink_to("config.json")
+    file = tmp_path / "model" / "config.json"
+    values = json.loads(file.read_text())
+    places = {"path": "/home/me/data", "cache_dir": "/home/me/cache"}
+    file.write_text(json.dumps(values | {"data": values["data"] | places}))
+    copy_exported(str(tmp_path / "model"), tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "config.json").read_text()) == values
 
 
 def test_a_model_of_the_package_is_found_by_its_name(

@@ -19,7 +19,14 @@ from draw.classifier import Classifier
 from draw.config import Config
 from draw.data import ImageSet, Splits
 from draw.errors import DrawError
-from draw.files import folder_written_atomically, null_if_not_finite, written_atomically
+from draw.files import (
+    check_regular_file,
+    folder_written_atomically,
+    null_if_not_finite,
+    read_json_object,
+    write_json,
+    written_atomically,
+)
 from draw.model import DRAW
 from draw.models import Model
 from draw.onnx import check_exportable, how_to_run, make_generator
@@ -107,12 +114,13 @@ def copy_exported(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[
     """
     _refuse_existing(to)
     with folder_written_atomically(to) as folder:
+        files = _files_of(name)
         model = load_model(name).model
         generator = make_generator(check_exportable(model)) if onnx else None
-        for file in sorted(exported_folder(name).iterdir()):
-            if file.suffix in COPIED:
-                with written_atomically(folder / file.name) as temporary:
-                    shutil.copyfile(file, temporary)
+        for file in files:
+            with written_atomically(folder / file.name) as temporary:
+                shutil.copyfile(file, temporary)
+        _forget_places(folder / "config.json")
         if generator is None:
             return {}
         generator.write(folder)
@@ -123,6 +131,37 @@ def copy_exported(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[
             with written_atomically(card) as temporary:
                 temporary.write_text(f"{text}\n{section}")
         return {"onnx": {"difference": generator.difference}}
+
+
+def _files_of(name: str) -> list[Path]:
+    """The files that an exported model consists of.
+
+    Those of a folder must lie in it, or a link would put anything into what is given away. In the
+    package and in the Hub's own cache links are the installer's and the Hub's.
+
+    Raises:
+        DrawError: if one is a link out of the folder, or no regular file.
+    """
+    folder = exported_folder(name)
+    files = [file for file in sorted(folder.iterdir()) if file.suffix in COPIED]
+    for file in files:
+        target = os.path.realpath(file)
+        if Path(name).is_dir() and not Path(target).is_relative_to(os.path.realpath(folder)):
+            raise DrawError(
+                f"expected {file} in the model's folder itself, got a link to {target}, which is "
+                "not given away; put the file in its place, or take the link out"
+            )
+        check_regular_file(file)
+    return files
+
+
+def _forget_places(config: Path) -> None:
+    """Take out of a model's config.json where somebody's images are."""
+    values = read_json_object(config)
+    data = values.get("data")
+    places = {} if data is None else dict.fromkeys({"path", "cache_dir"} & data.keys())
+    if data is not None and data != data | places:
+        write_json(config, values | {"data": data | places})
 
 
 def _named_as_seen(config: Config, training: ImageSet) -> Config:

@@ -16,6 +16,7 @@ from draw.data.decode import SUFFIXES, Picture
 from draw.data.errors import DataError
 from draw.data.labels import METADATA_FILES, Labels, label_by_folder, read_labels
 from draw.data.splits import split_named, split_of
+from draw.terminal import one_line
 
 logger = logging.getLogger("draw")
 
@@ -113,7 +114,7 @@ class PictureFolder:
                 f"expected pictures or parquet files in {self.folder}, found {kinds(others)}; "
                 "pass --data.path with the folder that holds them"
             )
-        told = [split_of(file.parts[:-1], printable(file.path)) for file in pictures]
+        told = [split_of(file.parts[:-1], one_line(file.path)) for file in pictures]
         if not any(told):
             told = self._told_by_names(pictures)
         if not any(told):
@@ -134,7 +135,7 @@ class PictureFolder:
         if "train" not in told or len(set(told) - {None}) < 2:
             return [None] * len(told)
         if None in told:
-            without = printable(pictures[told.index(None)].path)
+            without = one_line(pictures[told.index(None)].path)
             counts = ", ".join(f"{count:,} {split}" for split, count in Counter(told).items())
             raise DataError(
                 f"expected the names of all pictures in {self.folder} to tell of splits, or of "
@@ -147,7 +148,7 @@ class PictureFolder:
             return
         number = next(number for number, split in enumerate(told) if split is not None)
         raise DataError(
-            f"expected training pictures in {self.folder}, but {printable(pictures[number].path)} "
+            f"expected training pictures in {self.folder}, but {one_line(pictures[number].path)} "
             f"is one of {told[number]} by the names of its folders, and none is one of train; "
             "rename the folder of training pictures to train (or one that is called so for another "
             "reason), or pass the folder to learn from as --data.path"
@@ -206,16 +207,11 @@ class PictureFolder:
 
     def _read(self, files: tuple[Found, ...]) -> Iterator[Picture]:
         for file in files:
-            yield Picture(printable(file.path), file.path, self._labels.of.get(file.parts))
+            yield Picture(one_line(file.path), file.path, self._labels.of.get(file.parts))
 
 
 def _is_metadata(file: Found) -> bool:
     return file.parts[-1] in METADATA_FILES
-
-
-def printable(path: Path) -> str:
-    """A path as text that can be printed, whatever bytes it is made of."""
-    return str(path).encode(errors="replace").decode()
 
 
 def kinds(files: list[Found] | tuple[Found, ...]) -> str:

@@ -1,20 +1,23 @@
 """A folder of parquet files as on the Hugging Face Hub, read through `datasets`."""
 
 import logging
+import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from draw.data.cards import CARDS, refuse_leading_out
 from draw.data.decode import SUFFIXES, Picture
 from draw.data.errors import DataError
-from draw.data.folder import Found, digest_files, kinds, printable, stamp_files
+from draw.data.folder import Found, digest_files, kinds, stamp_files
 from draw.data.labels import LABEL_COLUMNS
 from draw.data.splits import split_named, split_of
+from draw.terminal import one_line
 
 logger = logging.getLogger("draw")
 
@@ -40,7 +43,8 @@ class ParquetFolder:
     """A source (see `draw.data.source.Source`): parquet shards named by split, in Hub layout.
 
     The column of pictures is found by its type, the labels by type or name. Shards are streamed:
-    nothing is copied, and pictures are decoded here so that errors can name shard and row.
+    nothing is copied, and pictures are decoded here so that errors can name shard and row. What a
+    row or a card names is read only where it lies in the folder.
     """
 
     folder: Path
@@ -114,8 +118,25 @@ class ParquetFolder:
         import datasets
 
         with _quiet(), _explained(self.folder), tempfile.TemporaryDirectory() as scratch:
-            return datasets.load_dataset_builder(
+            refuse_leading_out(self.folder)
+            builder = datasets.load_dataset_builder(
                 str(self.folder), data_files=self._shards_by_name(), cache_dir=scratch
+            )
+            self._refuse_others(builder.config.data_files)
+            return builder
+
+    def _refuse_others(self, data_files: Mapping[Any, Iterable[Any]]) -> None:
+        """Raises a `DataError` about files to read that are no shards of the folder."""
+        roots = {str(self.folder), str(self.folder.resolve()), os.path.abspath(self.folder)}
+        shards = [file.parts for file in self.files if is_shard(file)]
+        ours = {os.path.join(root, *parts) for root in roots for parts in shards}
+        named = (str(file) for files in data_files.values() for file in files)
+        others = [file for file in named if file not in ours]
+        if others:
+            raise DataError(
+                f"{self.folder}: expected parquet files of this folder, but it names "
+                f"{one_line(others[0])}, which is not read; put the file into the folder, or mend "
+                f"the header of {' or '.join(CARDS)}"
             )
 
     def _shards_by_name(self) -> dict[str, list[str]] | None:
@@ -196,15 +217,26 @@ class ParquetFolder:
         if image and image["bytes"] is not None:
             return bytes(image["bytes"])
         if image and image["path"]:
-            return self.folder / str(image["path"])
+            return self._inside(str(image["path"]), name)
         raise DataError(f"{self.folder}: {name} has no picture; take the row out")
+
+    def _inside(self, named: str, name: str) -> Path:
+        """The picture that a row names by its path; it lies in the folder, also by links."""
+        path = self.folder / named
+        inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder))
+        if not inside or (path.exists() and not path.is_file()):
+            raise DataError(
+                f"{self.folder}: expected {name} to hold a picture, or the path of one in this "
+                f"folder, got {one_line(path)}, which is not read; put the picture into the row"
+            )
+        return path
 
     def _shard_names(self, split: str, shards: int) -> list[str]:
         files = [Path(file) for file in self._builder.config.data_files[split]]
         if len(files) != shards:
             return [f"{split} (part {index + 1} of {shards})" for index in range(shards)]
         root = self.folder.resolve()
-        return [printable(f.relative_to(root) if f.is_relative_to(root) else f) for f in files]
+        return [one_line(f.relative_to(root) if f.is_relative_to(root) else f) for f in files]
 
     def _image_column(self, features: dict[str, Any]) -> str:
         from datasets import Image

@@ -1,0 +1,43 @@
+"""The header of a data set's card, which says what files it consists of: those of its folder."""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from draw.data.errors import DataError
+from draw.files import read_text
+from draw.terminal import one_line
+
+CARDS = "README.md", ".huggingface.yaml"
+"""Where `datasets` looks for it."""
+
+
+def refuse_leading_out(folder: Path) -> None:
+    """See that the cards of a folder name nothing outside of it, before `datasets` follows them.
+
+    Raises:
+        DataError: if one names an address, a full path, or a folder above.
+        ValueError: if a header is none.
+    """
+    from huggingface_hub import DatasetCard
+
+    for card in (folder / name for name in CARDS):
+        if not os.path.lexists(card):
+            continue
+        text = read_text(card)
+        header = text if card.suffix == ".md" else f"---\n{text}\n---\n"
+        for named in _texts(DatasetCard(header).data.get("configs")):
+            if "://" in named or os.path.isabs(named) or ".." in Path(named).parts:
+                raise DataError(
+                    f"{card}: expected files of its own folder, got {one_line(named)}, which is "
+                    "not read; put the files into the folder, and mend this header"
+                )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts(inner)

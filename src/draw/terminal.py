@@ -1,0 +1,84 @@
+r"""What is shown to people: text alone, whatever the names of files and the words in them hold.
+
+A control character in a name could move the cursor, hide a line, or change the terminal for good.
+Everything that is printed, logged or laid out in a table goes through here; the characters that
+would act are shown as Python writes them, such as \x1b.
+"""
+
+import functools
+import logging
+import re
+import sys
+import traceback
+import warnings
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+_ACTING = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff"
+"""Control characters, those that turn the direction of writing, and those that are no text."""
+_IN_A_LINE = re.compile(f"[{_ACTING}]")
+_IN_LINES = re.compile(f"(?![\n\t])[{_ACTING}]")
+
+
+def visible(text: object) -> str:
+    """Text of one or more lines in which every character that would act is written out."""
+    return _IN_LINES.sub(_written, str(text))
+
+
+def one_line(name: object) -> str:
+    """A name from a file or of one: as `visible`, line breaks too, so that it adds no line."""
+    return _IN_A_LINE.sub(_written, str(name))
+
+
+def _written(match: re.Match[str]) -> str:
+    return match[0].encode("unicode_escape", "surrogatepass").decode()
+
+
+def say(text: object, *, error: bool = False) -> None:
+    """Print text to standard output, or to standard error, at once."""
+    print(visible(text), file=sys.stderr if error else sys.stdout, flush=True)
+
+
+class Shown(Console):
+    """Rich's console for our tables and bars; no text in them is markup."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, highlight=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As Rich's, of what is `visible`."""
+        return super().render_str(visible(text), **options)
+
+
+class LogFormatter(logging.Formatter):
+    """A message alone, with its traceback if it has one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As the library's, made `visible`."""
+        return visible(super().format(record))
+
+
+def guard() -> None:
+    """Have log messages, warnings and tracebacks of this process shown as text alone."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter("%(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    warnings.formatwarning = _format_warning
+    sys.excepthook = _show_exception
+
+
+_FORMAT_WARNING = warnings.formatwarning
+
+
+@functools.wraps(_FORMAT_WARNING)
+def _format_warning(*arguments: Any, **options: Any) -> str:
+    return visible(_FORMAT_WARNING(*arguments, **options))
+
+
+def _show_exception(
+    kind: type[BaseException], error: BaseException, at: TracebackType | None
+) -> None:
+    say("".join(traceback.format_exception(kind, error, at)).rstrip(), error=True)
