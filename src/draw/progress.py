@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import TypeVar
 
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -17,6 +16,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.text import Text
+
+from draw.terminal import Shown, visible
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -58,21 +59,21 @@ def progress(
         enabled: False shows nothing, as on all but one of several processes.
         brief: leave nothing behind when all is done.
     """
-    console = Console(stderr=True)
+    console = Shown(stderr=True)
     if not enabled:
         yield lambda done, text: None
     elif console.is_terminal:
         columns = (
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=20),
             MofNCompleteColumn(),
             _Rate(unit, units_per_item),
             TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            TextColumn("{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", markup=False),
         )
         with Progress(*columns, console=console, transient=brief) as bars:
-            task = bars.add_task(what, total=total, completed=done, text="")
-            yield lambda done, text: bars.update(task, completed=done, text=text)
+            task = bars.add_task(visible(what), total=total, completed=done, text="")
+            yield lambda done, text: bars.update(task, completed=done, text=visible(text))
     else:
         last = None if brief else total
         yield _plain_lines(console, what, total, done, last, unit, units_per_item)
@@ -89,7 +90,7 @@ def track(
 
 
 def _plain_lines(
-    console: Console,
+    console: Shown,
     what: str,
     total: int | None,
     start: int,
@@ -114,6 +115,6 @@ def _plain_lines(
         else:
             left = str(timedelta(seconds=round((total - done) / speed))) if speed else "?"
             line = f"{what} {done}/{total}  {rate}  {left} left  {text}"
-        console.print(line.rstrip(), highlight=False, markup=False, soft_wrap=True)
+        console.print(line.rstrip(), soft_wrap=True)
 
     return update

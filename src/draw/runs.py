@@ -36,6 +36,7 @@ from draw.models import Model
 from draw.provenance import provenance
 from draw.report import with_progress
 from draw.tasks import task_for
+from draw.terminal import say
 from draw.train import Trainer
 
 FILES = RUN_FILE, METRICS_FILE, DAMAGED_FILE, "best/config.json", str(BEST_FILE)
@@ -256,7 +257,7 @@ def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
     """
     with trainer.lock:
         if trainer.main:
-            print(_describe_start(trainer), flush=True)
+            say(_describe_start(trainer))
         trainer.fit()
         return _test(trainer, test)
 
@@ -278,16 +279,15 @@ def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
     if not trainer.main:
         return None
     which = "the best on validation images" if best.source == str(run / BEST_FILE) else "the last"
-    print(
+    say(
         f"\n{trainer.task.conclude(result)}\nweights of step {best.state['step']}, {which} "
-        f"of {trainer.step} steps in {trainer.seconds / 60:.1f} minutes",
-        flush=True,
+        f"of {trainer.step} steps in {trainer.seconds / 60:.1f} minutes"
     )
     line = trainer.line("test", values)
     metrics = [*read_metrics(run / METRICS_FILE), line]
     pictures = trainer.task.pictures(model, run, metrics, trainer.training, test.fixed())
     append_metrics(run / METRICS_FILE, line)
-    print("look at  " + "\n         ".join(str(path) for path in pictures))
+    say("look at  " + "\n         ".join(str(path) for path in pictures))
     return {
         "run": str(run),
         "best": best.state,

@@ -18,6 +18,7 @@ from draw.cli.studio import studio
 from draw.cli.training import run_train, train
 from draw.errors import DrawError, Interrupted
 from draw.launch import launched_processes
+from draw.terminal import guard, say
 
 DESCRIPTION = """DRAW (Gregor et al. 2015): train a network that draws images step by step.
 
@@ -85,17 +86,17 @@ def _dispatch(arguments: list[str]) -> None:
 
 def main() -> None:
     """Run one command; a mistake or mishap is told on standard error, with exit status 1."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    guard()
     logging.getLogger("draw").setLevel(logging.INFO)
     try:
         _dispatch(sys.argv[1:])
     except Interrupted as stopped:
-        print(stopped, file=sys.stderr)
+        say(stopped, error=True)
         sys.exit(130)
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:  # whoever read the output has seen enough
         sys.exit(141)
     except (DrawError, OSError) as error:
-        print(f"draw: {error}", file=sys.stderr)
+        say(f"draw: {error}", error=True)
         sys.exit(1)

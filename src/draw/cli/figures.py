@@ -16,6 +16,7 @@ from draw.cli.options import (
     words_apart_from,
 )
 from draw.errors import DrawError
+from draw.terminal import say
 
 if TYPE_CHECKING:
     from draw.checkpoint import LoadedModel
@@ -146,7 +147,7 @@ def _figure_6(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
         if (options.name, options.path, options.cache_dir) != (None, None, None):
             raise
         with words_apart_from(options.json):
-            print(f"without the nearest training images: {error}")
+            say(f"without the nearest training images: {error}")
     made = samples_figure(
         loaded.drawing, _count(options, 64), options.seed, training, out, width=WIDTH
     )
@@ -173,7 +174,7 @@ def _figure_8(options: FigureOptions, out: Path) -> dict[str, Any]:
     result = _origin(8, options, loaded)
     halves = two_digits_figure(loaded.drawing, _count(options, 500), options.seed, out)
     with words_apart_from(options.json):
-        print(halves.words())
+        say(halves.words())
     return {**result, "halves": halves.to_dict()}
 
 
@@ -206,7 +207,7 @@ def _origin(number: int, options: FigureOptions, loaded: "LoadedModel") -> dict[
     name = None if loaded.data is None else loaded.data.name
     if name not in DATA_OF[number]:
         with words_apart_from(options.json):
-            print(
+            say(
                 f"the paper's figure {number} is of {DATA_OF[number][0]}; this model was trained "
                 f"on {name or 'something that was not written down'}"
             )

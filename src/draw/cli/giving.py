@@ -7,6 +7,7 @@ from tyro.conf import Positional, arg
 
 from draw.cli.options import at_least, words_apart_from, write_result
 from draw.errors import DrawError
+from draw.terminal import say
 
 
 def export(
@@ -74,9 +75,9 @@ def export(
     else:
         figures = copy_exported(model, to, onnx=onnx)
     with words_apart_from(json):
-        print(to)
+        say(to)
         if onnx:
-            print(f"ONNX: {figures['onnx']['difference']:.1e} from PyTorch at most")
+            say(f"ONNX: {figures['onnx']['difference']:.1e} from PyTorch at most")
     write_result(json, figures)
 
 

@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg
 
 from draw.config import DataConfig
 from draw.errors import DrawError
+from draw.terminal import say
 
 if TYPE_CHECKING:
     from draw.checkpoint import LoadedModel
@@ -107,7 +108,7 @@ def words_apart_from(json_file: str | None) -> Iterator[None]:
 def done(out: Path, json_file: str | None, result: dict[str, Any]) -> None:
     """Name the picture that was made, and write the result if it was asked for."""
     with words_apart_from(json_file):
-        print(out)
+        say(out)
     write_result(json_file, result)
 
 
@@ -123,7 +124,7 @@ def write_result(json_file: str | None, result: Any) -> None:
         return
     values, not_finite = null_if_not_finite(result)
     if json_file == "-":
-        print(to_json(values))
+        say(to_json(values))
     elif json_file is not None:
         write_json(Path(json_file), values)
     if not_finite:

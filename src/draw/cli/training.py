@@ -12,6 +12,7 @@ from draw.cli.options import RunOptions, words_apart_from, write_result
 from draw.config import Config, DataConfig, TrainConfig
 from draw.errors import DrawError
 from draw.presets import PRESETS
+from draw.terminal import Shown
 
 
 def train(
@@ -148,11 +149,10 @@ def _settle_images(config: DataConfig) -> DataConfig:
             f"expected --data.size and --data.mode, which decide the shape of the model; "
             f"{summary}. For example: --data.size 32 --data.mode {found.mode}"
         )
-    from rich.console import Console
     from rich.prompt import IntPrompt, Prompt
 
-    console = Console(stderr=True)
-    console.print(summary, highlight=False)
+    console = Shown(stderr=True)
+    console.print(summary)
     size = config.size or (
         IntPrompt.ask("Side of the images in pixels (--data.size)", default=32, console=console),
     )

@@ -22,6 +22,7 @@ from draw.errors import DrawError
 from draw.files import cache_folder
 from draw.kernels import libraries
 from draw.kernels.errors import KernelUnavailableError, LibraryError
+from draw.terminal import say
 
 FLAGS = (
     "-std=gnu++17", "-O3", "-march=native", "-fopenmp", "-fPIC", "-shared",
@@ -111,11 +112,7 @@ def _compiled_by(compiler: str, files: dict[str, bytes]) -> Path:
         pass
     except (LibraryError, OSError) as error:
         log.warning("%s; the fast kernel is compiled anew", error)
-    print(
-        f"draw: compiling the fast kernel with {compiler}, once (about half a minute)",
-        file=sys.stderr,
-        flush=True,
-    )
+    say(f"draw: compiling the fast kernel with {compiler}, once (about half a minute)", error=True)
     content = _compile(compiler, files)
     try:
         libraries.keep(library, content)

@@ -24,6 +24,7 @@ from draw.studio.page.parts import AT_ONCE, Studio
 from draw.studio.pictures import MAX_BYTES
 from draw.studio.scratch import Room, Scratch, scratch_folder
 from draw.studio.sessions import MOST_SESSIONS, Sessions
+from draw.terminal import say
 
 logger = logging.getLogger("draw")
 
@@ -62,7 +63,7 @@ def serve(
         application = make_application(studio, local, scratch)
         warm(studio)
         address = f"http://{_named(host)}:{listening.getsockname()[1]}"
-        print(f"draw studio: {address}   (Ctrl-C ends it)", flush=True)
+        say(f"draw studio: {address}   (Ctrl-C ends it)")
         if not local:
             logger.warning("anyone who reaches %s on the network can use this page", host)
         if page.nothing_at_hand(studio):
