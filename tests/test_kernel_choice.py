@@ -224,6 +224,7 @@ def test_a_run_may_go_on_with_the_other_kernel(tmp_path: Path) -> None:
     slow = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, kernel="reference"))
     trainer = start(slow, run, images, images)
     trainer.save()
+    trainer.lock.release()
     config = resumed_config(run, TINY)
     assert config.model.kernel == "auto"
     other = resume(config, run, images, images)

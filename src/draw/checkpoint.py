@@ -43,6 +43,7 @@ from draw.launch import is_first_process
 from draw.model import DRAW
 from draw.models import Model, model_with
 from draw.pretrained import model_in, shipped
+from draw.roundtrip import CLASS, check_class, check_loadable
 from draw.runfile import read_values, sealed
 
 RUN_FILE = "run.json"
@@ -230,8 +231,10 @@ def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[s
         state: counters and figures to keep with it.
 
     Raises:
-        DrawError: if the weights are not finite, or a file cannot be written.
+        DrawError: if the weights are not finite, it would come back as another model, or a file
+            cannot be written.
     """
+    check_loadable(model)
     config = cast(Model, model).config
     check_weights(model.state_dict().items(), f"the model to be written to {folder}")
     write_json(folder / "config.json", {**asdict(config), "data": asdict(data.without_places())})
@@ -342,6 +345,7 @@ def _load_exported(folder: Path) -> LoadedModel:
     with model_in(folder):
         values = read_json_object(folder / "config.json")
         data = values.pop("data", None)
+        check_class(values.pop(CLASS, None), "model of draw", folder)
         config = model_config(values)
         if data is not None:
             data = places_of_model(from_plain(DataConfig, "data", data), folder / "config.json")

@@ -1,5 +1,6 @@
 """Models as folders of config.json and model.safetensors, and those that come with the package."""
 
+import dataclasses
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,10 +13,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from draw.checks import check_weights
-from draw.config import model_config
+from draw.config import ClassifierConfig, ConvnetConfig, DRAWConfig, model_config
 from draw.errors import DrawError
 from draw.files import check_regular_file, read_json_object
 from draw.memory import TooLargeError, weightless
+from draw.roundtrip import CLASS, check_class, check_kept, class_field
 
 WEIGHTS = Path(__file__).parent / "weights"
 """A folder for each model that comes with the package, with a model card as README.md."""
@@ -54,8 +56,40 @@ class Pretrained(PyTorchModelHubMixin):
 
     `from_pretrained` takes the name of a model that comes with the package as well, a folder, or
     owner/name on the Hub; a folder of the working directory comes first. Weights are read from
-    safetensors alone, never from a pickle.
+    safetensors alone, never from a pickle. What would come back as another model is not saved.
     """
+
+    def __new__(cls: type[Kind], *given: Any, **options: Any) -> Kind:
+        """Take note of what a subclass is given besides a config, which is not saved."""
+        made = super().__new__(cls, *given, **options)
+        names = list(cls._hub_mixin_init_parameters)[1:]
+        further = [name for name in (*names[: len(given)], *options) if name != "config"]
+        if further and dataclasses.is_dataclass(made._hub_mixin_config):
+            made.further_arguments = tuple(further)  # type: ignore[attr-defined]
+        return made
+
+    def save_pretrained(
+        self, save_directory: str | Path, *, config: Any = None, **options: Any
+    ) -> str | None:
+        """Write a model as `from_pretrained` of its class reads it, or push it to the Hub.
+
+        Args:
+            save_directory: where config.json, model.safetensors and a model card go.
+            config: what to write to config.json; by default the model's.
+            options: those of the Hub's mixin.
+
+        Raises:
+            DrawError: if it would come back as another model, with what to do.
+        """
+        model: Any = self
+        check_kept(model)
+        kept = config or self._hub_mixin_config
+        if config is None and dataclasses.is_dataclass(kept):
+            kept = model.config
+        values = dataclasses.asdict(kept) if dataclasses.is_dataclass(kept) else kept  # type: ignore[arg-type]
+        return super().save_pretrained(
+            save_directory, config={**(values or {}), **class_field(model)}, **options
+        )
 
     @classmethod
     def from_pretrained(
@@ -79,7 +113,13 @@ class Pretrained(PyTorchModelHubMixin):
     def _check_config(cls, path: Path) -> None:
         """Compare a config with what a model is made from, which the Hub's mixin does not."""
         values = read_json_object(path)
-        own = {*inspect.signature(cls.__init__).parameters, "data"} - {"config"}
+        check_class(values.get(CLASS), cls.__qualname__, path.parent)
+        arguments = inspect.signature(cls.__init__).parameters
+        own = {*arguments, "data", CLASS} - {"config"}
+        if "config" in arguments and dataclasses.is_dataclass(arguments["config"].annotation):
+            fields = {field.name for field in dataclasses.fields(arguments["config"].annotation)}
+            ours = (DRAWConfig, ClassifierConfig, ConvnetConfig)
+            own |= fields - {field.name for kind in ours for field in dataclasses.fields(kind)}
         model_config({name: value for name, value in values.items() if name not in own})
 
     @classmethod
@@ -109,6 +149,15 @@ class Pretrained(PyTorchModelHubMixin):
                     local_files_only=local_files_only,
                 )
             )
+            config = hf_hub_download(
+                model_id,
+                constants.CONFIG_NAME,
+                revision=revision,
+                cache_dir=cache_dir,
+                token=token,
+                local_files_only=local_files_only,
+            )
+            check_class(read_json_object(Path(config)).get(CLASS), cls.__qualname__, model_id)
         with model_in(model_id, cls.__name__):
             check_regular_file(file)
             weightless(lambda: cast(nn.Module, cls(**model_kwargs)))

@@ -43,6 +43,7 @@ from draw.memory import check_batch, weightless
 from draw.metrics import Line, append_metrics
 from draw.moments import moments_of, named_moments
 from draw.progress import Update, progress
+from draw.roundtrip import check_loadable
 from draw.tasks import task_for
 
 
@@ -159,6 +160,7 @@ class Trainer:
         self._check_memory()
         torch.manual_seed(config.train.seed)
         self.bare_model = self.task.make_model()
+        check_loadable(self.bare_model)
         self.average: AveragedModel = AveragedModel(
             self.bare_model, multi_avg_fn=_average_weights(config.train.ema_decay)
         )

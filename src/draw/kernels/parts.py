@@ -24,12 +24,14 @@ _HOOKS = {
 }
 _HOOKS_OF_ALL = tuple(getattr(every_module, f"_global{name}") for name in _HOOKS)
 _OF_ANY_MODULE = frozenset(vars(nn.Module()))
+_SIMPLE = int, float, str, tuple, type(None)
+"""Types of attributes that can be compared."""
 _PLAIN = nn.Parameter, Tensor
 """Types of parameters; `torch.func.functional_call` puts tensors in their place."""
 
 
 @dataclass(frozen=True)
-class _Part:
+class Part:
     """A module as its class makes it."""
 
     path: str
@@ -51,8 +53,8 @@ class _Part:
 class Layout:
     """A model as its class makes it, as far as a kernel stands for it."""
 
-    root: _Part
-    parts: tuple[_Part, ...]
+    root: Part
+    parts: tuple[Part, ...]
     kinds: frozenset[type[nn.Module]]
     """The classes of the parts."""
 
@@ -71,18 +73,25 @@ def layout(base: type[nn.Module], contract: Contract, config: Any) -> Layout:
     parts = frozenset(name.split(".")[0] for name in taken if "." in name)
     own = {name: fresh.get_parameter(name).shape for name in taken if "." not in name}
     made = tuple(
-        _part(path, module) for path, module in fresh.named_modules() if path.split(".")[0] in parts
+        part_of(path, module)
+        for path, module in fresh.named_modules()
+        if path.split(".")[0] in parts
     )
-    root = _Part("", base, frozenset(vars(fresh)), {}, own, parts)
+    root = Part("", base, frozenset(vars(fresh)), {}, own, parts)
     return Layout(root, made, frozenset(part.kind for part in made))
 
 
-def _part(path: str, module: nn.Module) -> _Part:
-    return _Part(
+def part_of(path: str, module: nn.Module) -> Part:
+    """What a module is like that its class has just made, and where in a model it is."""
+    return Part(
         path,
         type(module),
         frozenset(vars(module)),
-        {name: value for name, value in vars(module).items() if name not in _OF_ANY_MODULE},
+        {
+            name: value
+            for name, value in vars(module).items()
+            if name not in _OF_ANY_MODULE and isinstance(value, _SIMPLE)
+        },
         {name: value.shape for name, value in module.named_parameters(recurse=False)},
         frozenset(name for name, _ in module.named_children()),
     )
@@ -114,30 +123,47 @@ def difference(expected: Layout, contract: Contract, model: nn.Module) -> str | 
     return None
 
 
-def _odd_part(part: _Part, module: nn.Module | None, first: Tensor | None) -> str | None:
-    if type(module) is not part.kind:
+def _odd_part(part: Part, module: nn.Module | None, first: Tensor | None) -> str | None:
+    if module is not None:
+        for hooks, name in _HOOKS.items():
+            if module.__dict__[hooks]:
+                return f"{part.path} has a {name}, which it would not call"
+    found = structure(part, module)
+    if found is not None or module is None:
+        return found
+    if module._buffers:
+        return f"{part.path} holds other buffers: {', '.join(module._buffers)}"
+    return _odd_parameter(part, module, first)
+
+
+def structure(part: Part, module: nn.Module | None, free: Iterable[str] = ()) -> str | None:
+    """How a module differs from what its class makes: class, code, settings, names within it.
+
+    Args:
+        part: what the class makes.
+        module: the one in its place.
+        free: methods that it may have of its own.
+    """
+    if module is None or type(module) is not part.kind:
         return f"this model has its own {part.path} (a {type(module).__name__})"
     held = module.__dict__
-    for hooks, name in _HOOKS.items():
-        if held[hooks]:
-            return f"{part.path} has a {name}, which it would not call"
     if held.keys() != part.names:
         for name in held.keys() - part.names:
-            if hasattr(part.kind, name):
+            if hasattr(part.kind, name) and name not in free:
                 return f"this model has its own {part.name(name)}"
     for name, value in part.settings.items():
         if held.get(name) != value:
             return f"{part.name(name)} is {held.get(name)}, its config makes it {value}"
-    if held["_modules"].keys() != part.modules or held["_buffers"]:
-        more = [*(held["_modules"].keys() ^ part.modules), *held["_buffers"]]
-        return f"{part.path} holds other modules or buffers: {', '.join(more)}"
+    if held["_modules"].keys() != part.modules:
+        more = held["_modules"].keys() ^ part.modules
+        return f"{part.path or 'this model'} holds other modules: {', '.join(sorted(more))}"
     if held["_parameters"].keys() != part.parameters.keys():
         more = held["_parameters"].keys() ^ part.parameters.keys()
-        return f"{part.path} holds other parameters: {', '.join(more)}"
-    return _odd_parameter(part, module, first)
+        return f"{part.path or 'this model'} holds other parameters: {', '.join(sorted(more))}"
+    return None
 
 
-def _odd_parameter(part: _Part, module: nn.Module, first: Tensor | None) -> str | None:
+def _odd_parameter(part: Part, module: nn.Module, first: Tensor | None) -> str | None:
     """A parameter that is not as the class makes it, or of other numbers than the first."""
     held = module._parameters
     for name, shape in part.parameters.items():
