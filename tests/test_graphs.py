@@ -7,7 +7,10 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
+import draw.attention
+from draw.kernels.errors import KernelUnavailableError
 from draw.model import DRAW
 from running import TINY_MODEL
 
@@ -73,3 +76,63 @@ def test_on_a_gpu_it_is_the_loop(bf16: bool) -> None:
                 model(images, noise).bound.sum().backward()
         for ours, theirs in zip(graph.parameters(), loop.parameters(), strict=True):
             torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-2, atol=1e-2)
+
+
+def replace_a_parameter(model: DRAW) -> None:
+    model.mu.weight = torch.nn.Parameter(2 * model.mu.weight.detach())
+
+
+def replace_a_part(model: DRAW) -> None:
+    model.mu = type(model.mu)(8, 4)
+
+
+def patch_a_method(model: DRAW) -> None:
+    read = model.attention.read
+    model.attention.read = lambda x, x_hat, h_dec: read(2 * x, x_hat, h_dec)
+
+
+CHANGES: dict[str, Callable[[DRAW], object]] = {
+    "a parameter": replace_a_parameter,
+    "a part": replace_a_part,
+    "a method": patch_a_method,
+    "evaluating": lambda model: model.eval(),
+    "frozen": lambda model: model.mu.requires_grad_(False),
+    "other numbers": lambda model: model.double().float(),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_model_is_captured_anew(change: str, captures) -> None:
+    """A graph would go on with the addresses and the code of before."""
+    model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
+    for _ in range(2):
+        model._graphs.unroll(model, *batch(2))
+    CHANGES[change](model)
+    for _ in range(2):
+        model._graphs.unroll(model, *batch(2))
+    assert len(captures) == 2
+
+
+def test_an_edited_equation_is_captured_anew(captures, monkeypatch) -> None:
+    model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
+    model._graphs.unroll(model, *batch(2))
+    monkeypatch.setattr(draw.attention, "filter_centres", lambda *_: None)
+    with pytest.raises(TypeError):
+        model._graphs.unroll(model, *batch(2))
+    assert len(captures) == 2
+
+
+@pytest.mark.parametrize("part", ["attention.read_window", "lstm_enc", "mu"])
+def test_hooks_keep_the_loop_from_being_captured(part: str) -> None:
+    """A replay runs no Python."""
+    model = DRAW(dataclasses.replace(TINY_MODEL, kernel="fused"))
+    model.register_forward_hook(lambda *_: None)
+    model.likelihood.register_forward_hook(lambda *_: None)
+    with FakeTensorMode():  # a device that need not be there
+        model.canvas_0 = torch.nn.Parameter(torch.empty(1, 6, 5, device="cuda"))
+    assert model.kernel.name == "graph", "these run in Python in any case"
+    model.get_submodule(part).register_forward_hook(lambda *_: None)
+    with pytest.raises(
+        KernelUnavailableError, match=f"captured as a CUDA graph, {part} has a forw"
+    ):
+        model.kernel  # noqa: B018
