@@ -52,6 +52,12 @@ def test_without_gradients_nothing_is_captured(captures) -> None:
     assert captures == []
 
 
+def test_of_no_images_nothing_is_captured(captures) -> None:
+    model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
+    assert model._graphs.unroll(model, *batch(0)).kl.shape == (0, 3)
+    assert captures == []
+
+
 def test_each_kind_of_numbers_is_captured_by_itself(captures) -> None:
     model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
     for bf16 in (False, True):

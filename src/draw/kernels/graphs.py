@@ -39,14 +39,14 @@ class Graphs:
         return Graphs, ()
 
     def unroll(self, model: nn.Module, images: Tensor, noise: Tensor) -> Unrolled:
-        """`model.unroll(images, noise)`, replayed from a graph where gradients are wanted.
+        """`model.unroll(images, noise)`, replayed from a graph where its gradients are wanted.
 
         Args:
             model: a DRAW on a GPU.
             images: [batch, channels, rows, columns].
             noise: [glimpses, batch, latent].
         """
-        if not torch.is_grad_enabled():
+        if not torch.is_grad_enabled() or len(images) == 0:
             return Unrolled(*model.unroll(images, noise))  # type: ignore[operator]
         device = images.device.type
         bf16, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)

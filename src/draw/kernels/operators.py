@@ -52,7 +52,7 @@ def unroll(
         KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
             and device.
     """
-    batch = _check_inputs(images, noise, parameters, shape)
+    batch = _check_inputs([images], noise, parameters, shape)
     images, noise, *parameters = readable(images, noise, *parameters)
     kind = Kind(images.dtype, bf16)
     canvas, kl, log_ratio = _outputs(images, shape)
@@ -68,7 +68,7 @@ def unroll(
 @unroll.register_fake
 def _(*inputs: Any) -> tuple[Tensor, ...]:  # torch gives them in order, whatever the call was
     images, noise, parameters, shape, bf16, keep = inputs
-    batch = _check_inputs(images, noise, parameters, shape)
+    batch = _check_inputs([images], noise, parameters, shape)
     size = saved_bytes(UNROLL, Kind(images.dtype, bf16), shape, batch) if keep else 0
     return *_outputs(images, shape), images.new_empty(size, dtype=torch.uint8)
 
@@ -97,7 +97,7 @@ def unroll_backward(
             and device.
     """
     slopes = dcanvas, dkl, dlog_ratio
-    batch = _check_inputs(images, noise, parameters, shape, slopes, [kept], bf16)
+    batch = _check_inputs([images], noise, parameters, shape, slopes, [kept], bf16)
     dcanvas, dkl, dlog_ratio, images, noise, *parameters = readable(
         *slopes, images, noise, *parameters
     )
@@ -115,7 +115,7 @@ def unroll_backward(
 @unroll_backward.register_fake
 def _(*inputs: Any) -> list[Tensor]:
     *slopes, images, noise, kept, parameters, shape, bf16, for_images, for_noise = inputs
-    _check_inputs(images, noise, parameters, shape, slopes, [kept], bf16)
+    _check_inputs([images], noise, parameters, shape, slopes, [kept], bf16)
     return _gradients(images, noise, parameters, for_images, for_noise)
 
 
@@ -167,8 +167,8 @@ def trajectory(
         KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
             and device.
     """
-    batch = _check_inputs(images, noise, parameters, shape)
     given = [] if images is None else [images]
+    batch = _check_inputs(given, noise, parameters, shape)
     noise, *rest = readable(noise, *given, *parameters)
     given, parameters = rest[: len(given)], rest[len(given) :]
     canvases, read_controls, write_controls = _steps(noise, shape, reads=bool(given))
@@ -185,12 +185,12 @@ def trajectory(
 @trajectory.register_fake
 def _(*inputs: Any) -> tuple[Tensor, ...]:
     images, noise, parameters, shape, _ = inputs
-    _check_inputs(images, noise, parameters, shape)
+    _check_inputs([] if images is None else [images], noise, parameters, shape)
     return _steps(noise, shape, reads=images is not None)
 
 
 def _check_inputs(
-    images: Tensor | None,
+    images: Sequence[Tensor],
     noise: Tensor,
     parameters: Sequence[Tensor],
     shape: Sequence[int],
@@ -200,15 +200,14 @@ def _check_inputs(
 ) -> Count:
     """Whether everything fits; returns the number of images."""
     n = drawing_sizes(shape)
-    batch = length(noise, 1) if images is None else length(images)
+    batch = length(images[0]) if images else length(noise, 1)
     shapes = (batch, *n.image), (batch, n.glimpses), (batch,)
     expected = [
         *zip(("dcanvas", "dkl", "dlog_ratio"), slopes, shapes, strict=False),
         ("noise", noise, (n.glimpses, batch, n.latent)),
         *drawing_parameters(n, parameters),
+        *(("images", given, shapes[0]) for given in images),
     ]
-    if images is not None:
-        expected.append(("images", images, shapes[0]))
     check(n, batch, noise, expected)
     if kept:
         size = saved_bytes(UNROLL, Kind(noise.dtype, bf16), shape, batch)
