@@ -76,7 +76,8 @@ def test_the_card_has_the_figures_of_the_stored_weights(run: Path, tmp_path: Pat
         evaluate(model, SPLITS.validation.images).bound
     )
     assert card.data.model_name == "tiny"
-    for word in ("seed 0", "12 steps of 4 images", "Licence of the data", "bf16", "Not for"):
+    step = f"those of step {load_model(str(run)).state['step']}, the best; "
+    for word in ("seed 0", "12 steps of 4 images", step, "Licence of the data", "bf16", "Not for"):
         assert word in card.text, word
 
 

@@ -125,7 +125,7 @@ class TestFolders:
         Image.new("L", (3, 3)).save(outside / "step-00000001.png")
         (folder / "samples").symlink_to(outside)
         (folder / "metrics.jsonl").unlink()
-        assert watching.latest_picture(watching.read(tmp_path / "runs", "runs/a")) is None
+        assert watching.picture_of(watching.read(tmp_path / "runs", "runs/a")) is None
 
     def test_a_link_in_the_chosen_folder_is_chosen_and_one_below_is_not(self, tmp_path):
         elsewhere = make_run(tmp_path / "disk" / "a", DRAWS, DataConfig(name="digits"))
@@ -383,13 +383,39 @@ class TestExploring:
 class TestWatching:
     def test_a_run_in_training(self, runs):
         run = watching.read(runs, "runs/draws")
-        assert (run.state, run.step, run.best("validation")) == ("training", 40, 161.0)
-        assert ("Best validation bound", "161.00 nats") in watching.facts(run)
+        assert (run.state, run.step, run.best["bound"]) == ("training", 40, 161.0)
+        said = "161.00 nats, weights of step 39"
+        assert ("Best validation bound", said) in watching.facts(run)
         panels = watching.panels([run])
         assert [panel["title"] for panel in panels][-1] == "KL of each step"
         assert panels[-1]["lines"][0]["y"] == [39, 40, 41, 42]
         low, high = panels[0]["limits"]
         assert low < 165 < high < 200, "the axis leaves out where the bound falls"
+
+    def test_all_that_is_shown_is_of_the_best_weights_and_says_so(self, tmp_path):
+        folder = make_run(tmp_path / "runs" / "a", DRAWS, DataConfig(name="digits"))
+        worse = {**json.loads(line("validation", 40, DRAWS)), "bound": 999.0}
+        tested = {**json.loads(line("test", 40, DRAWS)), "weights_step": 26, "bound": 150.0}
+        best = {**json.loads(line("validation", 26, DRAWS)), "bound": 100.0}
+        with open(folder / "metrics.jsonl", "a") as file:
+            file.writelines(json.dumps(one) + "\n" for one in (best, worse, tested))
+        run = watching.read(tmp_path / "runs", "runs/a")
+        found = dict(watching.facts(run))
+        assert found["Best validation bound"] == "100.00 nats, weights of step 26"
+        assert found["Test bound"] == "150.00 nats, weights of step 26"
+        panels = watching.panels([run])
+        points = {one["kind"]: one for one in panels[0]["lines"]}
+        assert points["test"]["x"] == [260], "where its weights were, not where the run ended"
+        assert panels[-1]["lines"][0]["y"] == [26, 27, 28, 29]
+        assert panels[-1]["across"] == "step, of the best weights"
+        path, words = watching.picture_of(run)
+        assert (path.name, words) == (
+            "step-00000040.png",
+            "samples of step 40, not the best weights",
+        )
+        shutil.copy(path, path.with_name("step-00000026.png"))
+        path, words = watching.picture_of(run)
+        assert (path.name, words) == ("step-00000026.png", "samples of step 26, best weights")
 
     def test_one_answer_is_no_profile(self, runs):
         run = watching.read(runs, "runs/looks")

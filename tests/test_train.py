@@ -393,7 +393,10 @@ def test_other_images_than_before_are_refused(tmp_path: Path) -> None:
 
 def test_a_finished_run_asks_for_more_steps(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    finish(fresh(run), image_set(5, "test", seed=2))
+    result = finish(fresh(run), image_set(5, "test", seed=2))
+    line = read_metrics(run / "metrics.jsonl")[-1]
+    assert (line["kind"], line["step"]) == ("test", 12)
+    assert line["weights_step"] == result["best"]["step"] == load_model(str(run)).state["step"]
     with pytest.raises(DrawError, match=r"all of its 12 steps.*--train\.steps 24"):
         again(run)
     longer = again(run, with_train(TINY, steps=14))

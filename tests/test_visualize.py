@@ -538,15 +538,35 @@ def test_curves_are_drawn_against_training_images_seen(tmp_path, monkeypatch):
     )
     bound, parts, glimpses = figures[0].axes
     drawn = {line.get_label(): line.get_xydata().tolist() for line in bound.lines}
-    assert drawn["training"] == drawn["validation: 250.0"] == [[100, 500], [200, 250]]
+    assert drawn["training"] == drawn["best validation: 250.0"] == [[100, 500], [200, 250]]
     assert [text.get_text() for text in parts.get_legend().get_texts()] == [
-        "reconstruction", "KL", "validation: 200.0", "validation: 50.0",
+        "reconstruction", "KL", "best validation: 200.0", "best validation: 50.0",
     ]  # fmt: skip
     assert [bar.get_height() for bar in glimpses.patches] == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
     assert [text.get_text() for text in glimpses.get_legend().get_texts()] == [
         "100 images", "200 images",
     ]  # fmt: skip
     assert all("nats" in axes.get_ylabel() for axes in figures[0].axes)
+
+
+def test_curves_tell_of_the_best_weights_and_put_the_test_where_they_were(tmp_path, monkeypatch):
+    figures = []
+
+    def keep(figure, path, **options):
+        figures.append(figure)
+        path.write_bytes(b"")
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    best, worse = measured(1, "validation"), measured(2, "validation")
+    lines = [{**best, "bound": 80.0}, {**worse, "bound": 90.0, "kl_per_glimpse": [9, 9]}]
+    tested = {**measured(2, "test"), "step": 20, "weights_step": 10, "bound": 81.0}
+    training_curves([*lines, tested], tmp_path / "a.png")
+    bound, _, glimpses = figures[0].axes
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in bound.lines}
+    assert drawn["best validation: 80.0"] == [[100, 80], [200, 90]]
+    assert drawn["test: 81.0"] == [[100, 81]]
+    assert [bar.get_height() for bar in glimpses.patches] == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
+    assert glimpses.get_title() == "KL of each glimpse, best validation"
 
 
 def test_the_bound_has_an_axis_in_bits_where_the_lines_have_them(tmp_path, monkeypatch):

@@ -45,6 +45,7 @@ def make_card(
     figures: dict[str, dict[str, Any]],
     name: str,
     precision: Precision,
+    step: int | None = None,
 ) -> ModelCard:
     """What a model is, how it was made, what it does, and what it is not for.
 
@@ -56,6 +57,7 @@ def make_card(
         figures: what was measured on validation and test images, by split.
         name: what the model is to be called.
         precision: of the weights in the file.
+        step: that the weights are of, if that is known.
     """
     known = KNOWN_SETS[config.data.name]
     likelihood, words_for = _likelihood(config, model, splits.train)
@@ -112,8 +114,9 @@ def make_card(
         f"commit {made.get('commit') or 'not noted'}.{_changes(made)}"
         + _begun_from(config.train.start_from),
         *([f"- **Likelihood**: {likelihood}."] if likelihood else []),
-        f"- **Weights**: {parameters:,} parameters, stored in {precision}; the figures are of "
-        "the stored weights. Licence: MIT.",
+        f"- **Weights**: {'' if step is None else f'those of step {step:,}, the best; '}"
+        f"{parameters:,} parameters, stored in {precision}; the figures are of the stored weights. "
+        "Licence: MIT.",
         "- **Not for**: images unlike those it was trained on. "
         + (
             "Its probabilities are not calibrated, and nothing tells it that there is no digit."

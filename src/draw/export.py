@@ -87,7 +87,9 @@ def export(
                 "nothing was written. Choose another run, or --precision fp32"
             )
         _pictures(model, splits.test, folder)
-        card = make_card(run, config, model, splits, figures, name, precision)
+        card = make_card(
+            run, config, model, splits, figures, name, precision, loaded.state.get("step")
+        )
         if generator is not None:
             generator.write(folder)
             card.text += "\n" + how_to_run(generator, loaded.drawing.config)

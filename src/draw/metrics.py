@@ -3,8 +3,9 @@
 Every line has `kind` ("train", "validation" or "test"), `step` and `images_seen`; all else are
 numbers, null, or lists of them. A line of training holds means over the steps since the line
 before it; a line of evaluation holds the fields of `draw.evaluate.Evaluation`, or of
-`draw.accuracy.Accuracy` for a classifier. All losses are in nats per image, errors in %; with the
-logistic likelihood `bits_per_dimension` is the bound in that unit.
+`draw.accuracy.Accuracy` for a classifier, and that of a test also `weights_step`, the step of the
+weights that it measured: the best, not the last. All losses are in nats per image, errors in %;
+with the logistic likelihood `bits_per_dimension` is the bound in that unit.
 
 A line that is none of these (cut short by a crash, damaged, or put there by something else) is left
 out wherever metrics are read, and counted; resuming a run sets it aside in DAMAGED_FILE.
@@ -85,6 +86,26 @@ def scan_metrics(path: Path) -> Metrics:
         elif ended:
             damaged += 1
     return Metrics(lines, damaged + (not ended))
+
+
+def best_evaluation(lines: Sequence[Line]) -> Line | None:
+    """The line of the best weights: the first of least bound, or error, on validation images."""
+    measured = [
+        (score, line)
+        for line in lines
+        if line.get("kind") == "validation"
+        and isinstance(score := line.get("bound", line.get("error")), int | float)
+        and math.isfinite(score)
+    ]
+    return min(measured, key=lambda pair: pair[0], default=(None, None))[1]
+
+
+def images_seen_by_weights(line: Line) -> Any:
+    """How many training images the weights of a line had seen: of a test fewer than the run has."""
+    images, at, of_weights = (line.get(name) for name in ("images_seen", "step", "weights_step"))
+    if type(at) is int and type(of_weights) is int and isinstance(images, int | float) and at:
+        return images * of_weights / at
+    return images
 
 
 def seconds_in(lines: Sequence[Line]) -> float:

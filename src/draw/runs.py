@@ -283,7 +283,7 @@ def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
         f"\n{trainer.task.conclude(result)}\nweights of step {best.state['step']}, {which} "
         f"of {trainer.step} steps in {trainer.seconds / 60:.1f} minutes"
     )
-    line = trainer.line("test", values)
+    line = trainer.line("test", values) | {"weights_step": best.state["step"]}
     metrics = [*read_metrics(run / METRICS_FILE), line]
     pictures = trainer.task.pictures(model, run, metrics, trainer.training, test.fixed())
     append_metrics(run / METRICS_FILE, line)

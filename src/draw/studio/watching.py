@@ -14,7 +14,7 @@ from draw.checkpoint import METRICS_FILE, read_run_file
 from draw.config import Config, DRAWConfig
 from draw.errors import DrawError
 from draw.files import check_regular_file
-from draw.metrics import scan_metrics, seconds_in
+from draw.metrics import best_evaluation, scan_metrics, seconds_in
 from draw.studio.folders import inside, run_folders
 from draw.visualize.curves import profile, running_mean, series
 from draw.visualize.layout import evenly
@@ -58,11 +58,10 @@ class Run:
             return "finished"
         return "training" if self.age < QUIET else "stopped"
 
-    def best(self, kind: str) -> float | None:
-        """The least bound in nats, or error in %, of its evaluations of a kind."""
-        values = series(self.metrics, kind, "bound" if self.draws else "error")[1]
-        known = values[np.isfinite(values)]
-        return float(known.min()) if len(known) else None
+    @property
+    def best(self) -> dict[str, Any] | None:
+        """The line of the best weights on validation images, which are those that are tested."""
+        return best_evaluation(self.metrics)
 
 
 def read(root: Path, name: str | None) -> Run:
@@ -155,36 +154,35 @@ def _line(run: str, kind: str, colour: int, x: np.ndarray, y: np.ndarray) -> dic
 
 
 def _profile(runs: Sequence[Run], field: str, title: str, unit: str, across: str) -> Panel:
-    """A number of each step at the last validation."""
+    """A number of each step, of the best weights."""
     lines, high = [], 0.0
     for colour, run in enumerate(runs):
-        measured = [
-            values
-            for line in run.metrics
-            if line.get("kind") == "validation"
-            and np.isfinite(values := profile(line, field)).any()
-        ]
-        if measured:
-            steps = np.arange(1, len(measured[-1]) + 1, dtype=np.float64)
-            lines.append(_line(run.name, "bars", colour, steps, measured[-1]))
-            high = max(high, float(np.nanmax(measured[-1])))
+        values = profile(run.best or {}, field)
+        if np.isfinite(values).any():
+            steps = np.arange(1, len(values) + 1, dtype=np.float64)
+            lines.append(_line(run.name, "bars", colour, steps, values))
+            high = max(high, float(np.nanmax(values)))
     return {
-        "title": title, "unit": unit, "across": f"{across}, at the last validation",
+        "title": title, "unit": unit, "across": f"{across}, of the best weights",
         "limits": [0.0, high or 1.0], "lines": lines,
     }  # fmt: skip
 
 
-def latest_picture(run: Run) -> tuple[Path, str] | None:
-    """The newest picture that a run made of what it does, and what it shows."""
+def picture_of(run: Run) -> tuple[Path, str] | None:
+    """The picture that a run made of its best weights, or else its newest, and what it shows."""
+    best = f"step-{run.best['step']:08d}.png" if run.best else ""
     for folder, words in (("samples", "samples"), ("glimpses", "where it looks")):
         try:
             found = sorted(inside(run.folder, folder).glob("step-*.png"))
             if found:
-                path = inside(run.folder, folder, found[-1].name)
+                names = [file.name for file in found]
+                chosen = best if best in names else names[-1]
+                path = inside(run.folder, folder, chosen)
                 check_regular_file(path)
                 if path.stat().st_size <= MOST_PICTURE_BYTES:
                     step = int(path.stem.partition("-")[2])
-                    return path, f"{words} at step {step:,}"
+                    which = "best weights" if chosen == best else "not the best weights"
+                    return path, f"{words} of step {step:,}, {which}"
         except (DrawError, OSError, ValueError):
             continue
     return None
@@ -198,10 +196,13 @@ def facts(run: Run) -> list[tuple[str, str]]:
         ("Step", f"{run.step:,} of {run.config.train.steps:,}"),
         ("Data", run.config.data.name),
     ]
-    for kind, words in (("validation", f"Best validation {score}"), ("test", f"Test {score}")):
-        value = run.best(kind)
-        if value is not None:
-            found.append((words, f"{value:.2f} {unit}"))
+    tests = [line for line in run.metrics if line["kind"] == "test"]
+    measured = {f"Best validation {score}": run.best, f"Test {score}": tests[-1] if tests else None}
+    for words, line in measured.items():
+        value = None if line is None else line.get(score)
+        if line is not None and isinstance(value, int | float) and math.isfinite(value):
+            step = line.get("weights_step", line["step"])
+            found.append((words, f"{value:.2f} {unit}, weights of step {step:,}"))
     seconds = seconds_in(run.metrics)
     if seconds:
         found.append(

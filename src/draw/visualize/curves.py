@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from draw.files import written_atomically
+from draw.metrics import best_evaluation, images_seen_by_weights
 from draw.visualize.layout import check_suffix, evenly
 
 Numbers = NDArray[np.float64]
@@ -58,7 +59,7 @@ def training_curves(
     parts.set_title("its two parts", pad=TITLE_PAD)
     _draw_profiles(glimpses, metrics, "kl_per_glimpse")
     glimpses.set(ylabel="nats per image")
-    glimpses.set_title("KL of each glimpse, validation", pad=TITLE_PAD)
+    glimpses.set_title("KL of each glimpse, best validation", pad=TITLE_PAD)
     return _save(figure, target)
 
 
@@ -87,7 +88,7 @@ def classification_curves(
     entropy.set_title("cross-entropy", pad=TITLE_PAD)
     _draw_profiles(glimpses, metrics, "error_by_glimpse")
     glimpses.set(ylabel="% of images")
-    glimpses.set_title("wrong after each glimpse, validation", pad=TITLE_PAD)
+    glimpses.set_title("wrong after each glimpse, best validation", pad=TITLE_PAD)
     return _save(figure, target)
 
 
@@ -118,11 +119,12 @@ def _draw_curves(
     names: Mapping[str, str],
     train_colours: Mapping[str, str],
     colours: Mapping[str, str],
-    last: str = "{:.1f}",
+    best: str = "{:.1f}",
 ) -> None:
     """Training as lines, evaluations as points, against images seen; `names` for the legend.
 
-    `last` formats the last value of each evaluation there.
+    `best` formats the value of each evaluation there: that of the best weights, which are those
+    that are tested.
     """
     from matplotlib.ticker import EngFormatter
 
@@ -138,6 +140,7 @@ def _draw_curves(
                 markersize=3, label=names[field] or "training",
             )  # fmt: skip
             shown.append(smooth[len(smooth) // 10 if many else 0 :])
+    chosen = {"validation": best_evaluation([dict(line) for line in metrics])}
     styles = {"validation": ("-", "o", 4.5), "test": ("", "*", 11)}
     for kind, (line, marker, size) in styles.items():
         for field, colour in colours.items():
@@ -146,11 +149,12 @@ def _draw_curves(
             if len(known):
                 # With training in the legend, its colour says which of the parts this is.
                 told = not names[field] or np.isfinite(series(metrics, "train", field)[1]).any()
-                name = kind if told else f"{names[field]}, {kind}"
+                words = "best validation" if kind == "validation" else kind
+                name = words if told else f"{names[field]}, {words}"
                 axes.plot(
                     images, values, color=colour, linestyle=line, marker=marker, markersize=size,
                     linewidth=1, markeredgecolor="white", markeredgewidth=0.6, zorder=3,
-                    label=f"{name}: {last.format(known[-1])}",
+                    label=f"{name}: {best.format(_value(chosen.get(kind), field, known))}",
                 )  # fmt: skip
                 shown.append(values[len(values) // 10 :])
     visible = np.concatenate(shown)
@@ -165,6 +169,12 @@ def _draw_curves(
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
 
 
+def _value(line: Mapping[str, Any] | None, field: str, known: Numbers) -> float:
+    """What a line has, or else the last that is known."""
+    value = _number((line or {}).get(field))
+    return value if math.isfinite(value) else float(known[-1])
+
+
 def _draw_bits(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
     """The bound a second time in bits per dimension, where the lines say how many there are."""
     measured = [(_number(m.get("bound")), _number(m.get("bits_per_dimension"))) for m in metrics]
@@ -175,14 +185,16 @@ def _draw_bits(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _draw_profiles(axes: Any, metrics: Sequence[Mapping[str, Any]], field: str) -> None:
-    """A number of each glimpse, at the last validation as bars and at some before as lines."""
+    """A number of each glimpse, of the best weights as bars and of some before as lines."""
     from matplotlib.ticker import EngFormatter, MaxNLocator
 
-    measured = []
+    measured, best = [], best_evaluation([dict(line) for line in metrics])
     for line in metrics:
         values = profile(line, field)
         if line.get("kind") == "validation" and np.isfinite(values).any():
             measured.append((_number(line.get("images_seen")), values))
+            if line == best:
+                break
     chosen = [measured[k] for k in evenly(len(measured), PROFILES)] if measured else []
     for k, (images, values) in enumerate(chosen):
         age = (len(chosen) - 1 - k) / PROFILES
@@ -234,10 +246,10 @@ def running_mean(values: Numbers) -> Numbers:
 
 
 def series(metrics: Sequence[Mapping[str, Any]], kind: str, name: str) -> tuple[Numbers, Numbers]:
-    """Images seen and a number, of all lines of one kind; NaN as in `numbers`."""
+    """Images seen by the weights and a number, of all lines of one kind; NaN as in `numbers`."""
     lines = [line for line in metrics if line.get("kind") == kind]
     return (
-        numbers([line.get("images_seen") for line in lines]),
+        numbers([images_seen_by_weights(dict(line)) for line in lines]),
         numbers([line.get(name) for line in lines]),
     )
 

@@ -115,7 +115,7 @@ def _facts(run: Run) -> str:
 
 
 def _picture(run: Run) -> str:
-    found = watching.latest_picture(run)
+    found = watching.picture_of(run)
     if found is None:
         return ""
     path, words = found
