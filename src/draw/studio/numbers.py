@@ -1,6 +1,5 @@
 """Numbers from a form, which may be missing, not numbers, or out of range."""
 
-import math
 from typing import Any
 
 from draw.errors import DrawError
@@ -13,11 +12,11 @@ def real(name: str, value: Any, least: float, most: float) -> float:
         DrawError: if it is something else, with what was expected.
     """
     expected = f"expected {name} to be a number from {least:g} to {most:g}"
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value):
-        got = "nothing" if value is None else repr(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
+        got = "nothing" if value is None else f"{value!r:.40}"
         raise DrawError(f"{expected}, got {got}; type a number")
     if not least <= value <= most:
-        raise DrawError(f"{expected}, got {value:g}; type one in between")
+        raise DrawError(f"{expected}, got {_shown(value)}; type one in between")
     return float(value)
 
 
@@ -31,3 +30,10 @@ def whole(name: str, value: Any, least: int, most: int) -> int:
     if number != int(number):
         raise DrawError(f"expected {name} to be a whole number, got {number:g}; leave out the rest")
     return int(number)
+
+
+def _shown(value: int | float) -> str:
+    try:
+        return f"{value:g}"
+    except OverflowError:
+        return f"one of {len(str(abs(value)))} digits"

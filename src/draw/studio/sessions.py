@@ -1,7 +1,6 @@
 """What Gradio keeps of every visitor, held to the few who came last."""
 
 import os
-import re
 import sys
 from collections.abc import Collection, MutableMapping
 from typing import Any
@@ -9,8 +8,8 @@ from typing import Any
 import gradio as gr
 from gradio.routes import file_upload_statuses
 
-from draw.files import parse_json
 from draw.studio.guard import Application, Message, Receive, Refusal, Scope, Send, answer
+from draw.studio.questions import session_of
 
 JOIN = "/gradio_api/queue/join"
 MOST_SESSIONS = 100
@@ -51,23 +50,11 @@ class Sessions:
         await self._forget()
 
     def _refused(self, body: bytes) -> Refusal | None:
-        """Words for a question that the page would not ask."""
+        """Words for a question that the page would not ask, or not so soon."""
         try:
-            asked = parse_json(body.decode())
+            name = session_of(self.blocks, body)
         except ValueError as error:
-            return 400, f"expected a question in JSON: {error}"
-        if not isinstance(asked, dict):
-            return 400, "expected a question in JSON with its fields by name"
-        number, name, data = (asked.get(key) for key in ("fn_index", "session_hash", "data"))
-        event = self.blocks.fns.get(number) if type(number) is int else None
-        if event is None:
-            return 400, f"expected the number of an event of the page, got {number!r:.40}"
-        if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name):
-            return 400, "expected a session's name of up to 64 letters and digits"
-        if not isinstance(data, list) or (len(data) != len(event.inputs) and not event.cancels):
-            return 400, f"expected a list of {len(event.inputs)} fields"
-        if not isinstance(asked.get("trigger_id"), int | None):
-            return 400, "expected the number of a component as trigger_id"
+            return 400, str(error)
         if len(self.blocks._queue.pending_event_ids_session.get(name, ())) >= MOST_UNREAD:
             return 429, f"{MOST_UNREAD} answers wait to be fetched; load the page again"
         return None

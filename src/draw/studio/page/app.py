@@ -96,8 +96,8 @@ def build(studio: Studio) -> gr.Blocks:
         _one_model(studio, [generating, reconstructing, exploring])
         classifier, about = classifying
         classifier.change(
-            lambda name: parts.about(studio, name), classifier, about, show_progress="hidden",
-            api_visibility="private",
+            parts.told(lambda name: parts.about(studio, name)), classifier, about,
+            show_progress="hidden", api_visibility="private",
         )  # fmt: skip
 
         def load(*chosen: str | None) -> list[Any]:
@@ -111,7 +111,7 @@ def build(studio: Studio) -> gr.Blocks:
         lists = [generating[0], reconstructing[0], exploring[0], classifier, *chosen_runs]
         page.load(parts.told(load), lists, lists, show_progress="hidden", api_visibility="private")
         runs_tab.select(
-            lambda one, other: runs.relisted(studio, one, other), list(chosen_runs),
+            parts.told(lambda one, other: runs.relisted(studio, one, other)), list(chosen_runs),
             list(chosen_runs), show_progress="hidden", api_visibility="private",
         )  # fmt: skip
     return page
@@ -123,8 +123,8 @@ def _one_model(studio: Studio, choices: list[tuple[gr.Dropdown, gr.Markdown]]) -
         others = [other for k, (other, _) in enumerate(choices) if k != number]
         model.input(None, model, others, js="(name) => [name, name]", api_visibility="private")
         model.change(
-            lambda name: parts.about(studio, name), model, about, show_progress="hidden",
-            api_visibility="private",
+            parts.told(lambda name: parts.about(studio, name)), model, about,
+            show_progress="hidden", api_visibility="private",
         )  # fmt: skip
 
 

@@ -104,7 +104,9 @@ def _one_step(studio: Studio, model: gr.Dropdown) -> None:
         last = exploring.last_step(studio.shelf, name)
         return gr.skip() if last is None else gr.update(maximum=last, value=min(chosen, last))
 
-    model.change(limit, [model, step], step, show_progress="hidden", api_visibility="private")
+    model.change(
+        parts.told(limit), [model, step], step, show_progress="hidden", api_visibility="private"
+    )
 
     go.click(
         parts.told(make), [model, seed, step, other], [player, bars], concurrency_id="model",

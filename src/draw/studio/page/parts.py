@@ -98,23 +98,20 @@ def told(action: Callable[..., Any]) -> Callable[..., Any]:
 def _message(error: Exception) -> gr.Error:
     if isinstance(error, gr.Error):
         return error
+    return gr.Error(words(error), title="That did not work", duration=20, print_exception=False)
+
+
+def words(error: Exception) -> str:
+    """What the page says of a mistake or a mishap; the terminal has the details of a fault."""
     if isinstance(error, DrawError):
-        words = re.sub("^expected", "Expected", str(error))
-        return gr.Error(
-            words, title="That did not work", duration=20,
-            print_exception=False,
-        )  # fmt: skip
+        return re.sub("^expected", "Expected", str(error))
     if isinstance(error, OSError):
-        return gr.Error(
-            f"A file could not be read or written: {error.strerror or error}",
-            title="That did not work", duration=20, print_exception=False,
-        )  # fmt: skip
+        return f"A file could not be read or written: {error.strerror or error}"
     logger.exception("the studio met an error it did not expect", exc_info=error)
-    return gr.Error(
+    return (
         f"Something unexpected happened ({type(error).__name__}). The studio goes on; its terminal "
-        "has the details",
-        title="That did not work", duration=20, print_exception=False,
-    )  # fmt: skip
+        "has the details"
+    )
 
 
 def lead(text: str) -> gr.HTML:

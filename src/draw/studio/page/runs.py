@@ -7,7 +7,6 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from draw.errors import DrawError
 from draw.studio import watching
 from draw.studio.folders import run_folders
 from draw.studio.page import parts
@@ -60,11 +59,12 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown]:
     def look(name: str | None, other: str | None, following: bool, before: Any) -> tuple[Any, ...]:
         if not following or name is None or _stamps(studio, name, other) == before:
             return tuple(gr.skip() for _ in outputs)
+        stamps = _stamps(studio, name, other)
         try:
             return show(name, other)
-        except DrawError as error:
-            note = f'<p class="ds-notice" role="status">{html.escape(str(error))}</p>'
-            return note, "", "", "", _stamps(studio, name, other)
+        except Exception as error:  # told once, and again when something has changed
+            note = f'<p class="ds-notice" role="status">{html.escape(parts.words(error))}</p>'
+            return note, "", "", "", stamps
 
     for choice in (first, second):
         choice.change(
