@@ -223,8 +223,11 @@ def _refuse_misplaced(config: Config, run: Path) -> None:
     """Find out before the training, rather than after it, what could not be written."""
     names = *FILES, *task_for(config).picture_names
     for path in (*(run / name for name in names), *checkpoints(run)):
-        if path.is_dir():
-            raise DrawError(f"expected a file at {path}, got a folder; move it away, then go on")
+        if path.exists() and not path.is_file():
+            raise DrawError(
+                f"expected a regular file at {path}, got a folder, pipe or device; move it away, "
+                "then go on"
+            )
     for path in (run / name for name in FOLDERS):
         if os.path.lexists(path) and not path.is_dir():
             raise DrawError(f"expected a folder at {path}, got none; move it away, then go on")
