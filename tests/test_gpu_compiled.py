@@ -1,4 +1,4 @@
-"""The GPU kernels as Triton compiles them, with no GPU: for three kinds of card, in the registers it has."""
+"""The GPU kernels compiled with no GPU: whether the registers of a card suffice for them."""
 
 import subprocess
 import sys
