@@ -306,7 +306,7 @@ def test_evaluate_and_info_of_a_classifier(
         (("animate", "run"), "expected a model that draws"),
         (("reconstruct", "run"), "expected a model that draws"),
         (("evaluate", "run", "--importance-samples", "5"), "no latent variables"),
-        (("glimpses", "run", "--n", "0"), "expected --n of at least 1, got 0"),
+        (("glimpses", "run", "--n", "0"), "expected --n to be a whole number of at least 1, got 0"),
         (("glimpses", "run", "--data.name", "images", "--data.path", "grey"), "expected images of"),
     ],
 )

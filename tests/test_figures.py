@@ -167,8 +167,11 @@ def test_figure_11_needs_a_run(place: Path, colour: str) -> None:
         (["8", "colour", "--out", "a.gif"], r"ends in .png or .webp, got 'a.gif'"),
         (["3", "--out", "a.webp"], r"ends in .png, .svg or .pdf, got 'a.webp'"),
         (["3", "pictures/00.png", "--window", "1", "1", "0", "1"], "the last two above 0"),
-        (["3", "--window", "1", "nan", "1", "1"], "centre x, centre y, stride, sigma"),
-        (["3", "--filters", "0"], "expected --filters of at least 1, got 0"),
+        (["3", "--window", "1", "nan", "1", "1"], r"--window to be several, each 4 values.*nan"),
+        (
+            ["3", "--filters", "0"],
+            "--filters to be None or a whole number of at least 1, got 0",
+        ),
         (["3", "none.png"], "none.png: does not exist"),
         (["3", *["--window", "1", "1", "1", "1"] * 7], "expected 1 to 6 windows.*got 7"),
     ],
@@ -275,11 +278,12 @@ def test_the_filters_that_the_figure_shows_are_those_that_read() -> None:
 def test_a_window_figure_is_whole_or_not_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(figure: Figure, path: Path) -> None:
-        Path(path).write_bytes(b"half")
+    def fail(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Figure, "savefig", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     with pytest.raises(DrawError, match="No space left"):
         window_figure(None, (), 12, tmp_path / "a.png")
     assert not list(tmp_path.iterdir())

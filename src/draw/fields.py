@@ -6,8 +6,9 @@ line of code about a single field is needed, and none can be forgotten.
 
 import dataclasses
 import math
+import os
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
 
@@ -85,7 +86,7 @@ def refuse(name: str, expected: str, got: object) -> None:
 def shown(value: object) -> str:
     """A value for a message, cut where it is long."""
     try:
-        text = repr(value)
+        text = repr(os.fspath(value) if isinstance(value, os.PathLike) else value)
     except (ValueError, RecursionError):  # thousands of digits, or of levels
         return f"a {type(value).__name__} too long to show"
     return text if len(text) <= 100 else f"{text[:100]}..."
@@ -174,11 +175,11 @@ def _expected(hint: Any, value: object) -> Expected:
     if origin is Literal:
         choices = get_args(hint)
         fits = any(type(one) is type(value) and one == value for one in choices)
-        return None if fits else _or([repr(one) for one in choices])
+        return None if fits else either([repr(one) for one in choices])
     if origin is tuple:
         part = get_args(hint)[0]
         fits = isinstance(value, tuple) and all(_expected(part, one) is None for one in value)
-        return None if fits else f"several, each {_describe(part)}"
+        return None if fits else _describe(hint)
     if origin is dict:
         part = get_args(hint)[1]
         fits = isinstance(value, dict) and all(
@@ -203,8 +204,8 @@ def _expected_by_rules(hint: Any, value: object) -> Expected:
 
 
 def _expected_of_several(hints: tuple[Any, ...], value: object) -> Expected:
-    each = [_expected(hint, value) for hint in hints]
-    return None if None in each else _or([one for one in each if one is not None])
+    each = [_expected(hint, value) for hint in _none_first(hints)]
+    return None if None in each else either([one for one in each if one is not None])
 
 
 def _is(kind: Any, value: object) -> bool:
@@ -217,11 +218,20 @@ def _describe(hint: Any) -> str:
         limits = [rule for rule in rules if isinstance(rule, Limits)]
         return limits[0].describe(_describe(kind)) if limits else _describe(kind)
     if get_args(hint) and get_origin(hint) in (Union, types.UnionType):
-        return _or([_describe(one) for one in get_args(hint)])
+        return either([_describe(one) for one in _none_first(get_args(hint))])
+    if get_origin(hint) is tuple:
+        part, *more = get_args(hint)
+        count = "several" if Ellipsis in more else f"{1 + len(more)} values"
+        return f"{count}, each {_describe(part)}"
     return _KINDS[hint][0] if hint in _KINDS else f"a {hint.__name__}"
 
 
-def _or(words: list[str]) -> str:
+def _none_first(hints: tuple[Any, ...]) -> list[Any]:
+    return sorted(hints, key=lambda hint: hint is not types.NoneType)
+
+
+def either(words: Sequence[str]) -> str:
+    """Several words of which one is right."""
     return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 

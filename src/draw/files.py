@@ -10,7 +10,7 @@ import shutil
 import stat
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -58,7 +58,7 @@ def written_atomically(path: Path) -> Iterator[Path]:
             refuses (disk full, no permission); `path` is then as it was.
     """
     check_replaceable(path)
-    temporary = path.with_name(f".{secrets.token_hex(8)}.{os.getpid()}.writing{path.suffix}")
+    temporary = path.parent / f".{secrets.token_hex(8)}.{os.getpid()}.writing{path.suffix}"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         mode = _create(temporary, path)
@@ -74,7 +74,8 @@ def written_atomically(path: Path) -> Iterator[Path]:
             "untouched; free some space or choose another folder, then try again"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # why it could not be written is the better message
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -259,6 +260,23 @@ def check_regular_file(path: Path) -> None:
         raise DrawError(f"expected a regular file {path}, which cannot be: {reason}") from error
     if not stat.S_ISREG(mode):
         raise DrawError(f"{path} is no regular file: expected one, got {_kind(mode)}")
+
+
+def obstacle_to_writing(path: Path) -> str | None:
+    """Why a file cannot be written, as far as can be said beforehand; None if nothing is known."""
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            path.lstat()
+            mode = path.stat().st_mode
+            return next((f"it is {kind}" for holds, kind in _KINDS if holds(mode)), None)
+        parent = next(one for one in path.absolute().parents if os.path.lexists(one))
+        if not parent.is_dir():
+            return f"{parent} is no folder"
+        if not os.access(parent, os.W_OK | os.X_OK):
+            return f"nothing may be written in {parent}"
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "strerror", None) or error)
+    return None
 
 
 def open_file(path: Path) -> BinaryIO:

@@ -2,9 +2,23 @@
 
 import os
 
+from draw.fields import Limits, refuse
+
+LEAST = {"WORLD_SIZE": 1, "RANK": 0, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
+"""What launchers set, and the least that each may be."""
+
 
 def launched_processes() -> int:
-    """How many processes do this together: WORLD_SIZE, or 1 without a launcher."""
+    """How many processes do this together: WORLD_SIZE, or 1 without a launcher.
+
+    Raises:
+        DrawError: if it, or another variable of launchers, is no such number.
+    """
+    for name, least in LEAST.items():
+        text = os.environ.get(name, str(least))
+        if not (text.isascii() and text.isdigit() and least <= int(text[:10])):
+            expected = Limits(least=least).describe("a whole number")
+            refuse(f"{name} (environment)", expected, text)
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 

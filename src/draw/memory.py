@@ -85,6 +85,7 @@ def check_batch(config: ModelConfig, images: int) -> None:
         TooLargeError: if they cannot fit.
     """
     channels, rows, columns = config.image_shape
+    several = "s" if images > 1 else ""
     match config:
         case DRAWConfig():
             glimpses, kept = config.glimpses, config.latent_size
@@ -93,8 +94,8 @@ def check_batch(config: ModelConfig, images: int) -> None:
         case _:
             glimpses, kept = 1, config.hidden_size
     check_memory(
-        f"{images:,} image{'s' if images > 1 else ''} of {rows:,}x{columns:,}x{channels}, "
-        f"{glimpses:,} glimpse{'s' if glimpses > 1 else ''} each,",
+        f"a batch of {images:,} image{several} of {rows:,}x{columns:,}x{channels} in "
+        f"{glimpses:,} glimpses",
         images * (channels * rows * columns + glimpses * kept) * BYTES,
         "choose fewer, or a smaller model",
     )
@@ -111,9 +112,10 @@ def check_drawings(config: DRAWConfig, images: int) -> None:
         TooLargeError: if they cannot fit.
     """
     channels, rows, columns = config.image_shape
+    several = "s" if images > 1 else ""
     check_memory(
-        f"{images:,} drawing{'s' if images > 1 else ''} of {rows:,}x{columns:,}x{channels} in "
-        f"{config.glimpses:,} step{'s' if config.glimpses > 1 else ''}",
+        f"a set of {images:,} drawing{several} of {rows:,}x{columns:,}x{channels} in "
+        f"{config.glimpses:,} glimpses",
         images * config.glimpses * (channels * rows * columns + config.latent_size) * BYTES,
         "choose fewer, or a smaller model",
     )

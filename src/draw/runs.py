@@ -326,8 +326,20 @@ def _describe_view(images: ImageSet) -> str:
 
 
 def run_of(checkpoint: Path) -> Path:
-    """The run folder of a checkpoint file, or the folder itself."""
-    return checkpoint if checkpoint.is_dir() else checkpoint.parent.parent
+    """The run folder of a checkpoint file, or the folder itself.
+
+    Raises:
+        DrawError: if it is neither.
+    """
+    if checkpoint.is_dir():
+        return checkpoint
+    if not checkpoint.exists() or checkpoint.parent.name != "checkpoints":
+        what = "another file" if checkpoint.exists() else "nothing"
+        raise DrawError(
+            f"expected a run folder (runs/NAME), or a file of its checkpoints, got {checkpoint}: "
+            f"{what} is there"
+        )
+    return checkpoint.parent.parent
 
 
 def check_images(config: Config, *sets: ImageSet) -> None:

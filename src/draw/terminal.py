@@ -6,6 +6,7 @@ would act are shown as Python writes them, such as \x1b.
 """
 
 import functools
+import io
 import logging
 import re
 import sys
@@ -42,6 +43,15 @@ def say(text: object, *, error: bool = False) -> None:
     print(visible(text), file=sys.stderr if error else sys.stdout, flush=True)
 
 
+def flush() -> None:
+    """Write out what is still held back, so that a full disk is told now.
+
+    Raises:
+        OSError: if it cannot be written.
+    """
+    sys.stdout.flush()
+
+
 class Shown(Console):
     """Rich's console for our tables and bars; no text in them is markup."""
 
@@ -62,7 +72,13 @@ class LogFormatter(logging.Formatter):
 
 
 def guard() -> None:
-    """Have log messages, warnings and tracebacks of this process shown as text alone."""
+    """Have log messages, warnings and tracebacks of this process shown as text alone.
+
+    Characters that the terminal cannot show, in the C locale say, are written out too.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     handler = logging.StreamHandler()
     handler.setFormatter(LogFormatter("%(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])

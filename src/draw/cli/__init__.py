@@ -4,8 +4,10 @@ This package alone imports tyro.
 """
 
 import logging
+import os
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 import tyro
 
@@ -13,12 +15,13 @@ from draw.cli.datasets import data_check, data_list, data_prepare
 from draw.cli.figures import figure
 from draw.cli.giving import export, models
 from draw.cli.measuring import evaluate, info
+from draw.cli.options import checked
 from draw.cli.showing import animate, glimpses, reconstruct, sample
 from draw.cli.studio import studio
 from draw.cli.training import run_train, train
 from draw.errors import DrawError, Interrupted
 from draw.launch import launched_processes
-from draw.terminal import guard, say
+from draw.terminal import flush, guard, say
 
 DESCRIPTION = """DRAW (Gregor et al. 2015): train a network that draws images step by step.
 
@@ -35,21 +38,26 @@ nats per image, errors of classifiers in %. The same seed gives the same picture
 
 VERBS: dict[str, Callable[..., None]] = {
     "train": train,
-    "sample": sample,
-    "reconstruct": reconstruct,
-    "animate": animate,
-    "glimpses": glimpses,
-    "figure": figure,
-    "evaluate": evaluate,
-    "info": info,
-    "export": export,
-    "models": models,
-    "studio": studio,
+    **{
+        verb.__name__: checked(verb)
+        for verb in (
+            sample,
+            reconstruct,
+            animate,
+            glimpses,
+            figure,
+            evaluate,
+            info,
+            export,
+            models,
+            studio,
+        )
+    },
 }
 DATA_VERBS: dict[str, Callable[..., None]] = {
-    "list": data_list,
-    "prepare": data_prepare,
-    "check": data_check,
+    "list": checked(data_list),
+    "prepare": checked(data_prepare),
+    "check": checked(data_check),
 }
 SHARED_VERBS = {"train", "evaluate"}
 """What several processes do together; of any other verb, each would do and write the same."""
@@ -89,7 +97,9 @@ def main() -> None:
     guard()
     logging.getLogger("draw").setLevel(logging.INFO)
     try:
+        _check_working_folder()
         _dispatch(sys.argv[1:])
+        flush()  # a full disk is told below, not at the interpreter's end
     except Interrupted as stopped:
         say(stopped, error=True)
         sys.exit(130)
@@ -97,6 +107,28 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:  # whoever read the output has seen enough
         sys.exit(141)
+    except EOFError:
+        _fail("expected an answer, got the end of the input; pass what was asked for as a flag")
     except (DrawError, OSError) as error:
-        say(f"draw: {error}", error=True)
-        sys.exit(1)
+        _fail(str(error))
+    except (MemoryError, RuntimeError) as error:
+        from draw.memory import ran_out
+
+        if not ran_out(error):
+            raise
+        reason = str(error).partition("\n")[0]
+        _fail(f"what was asked for does not fit into memory; choose less of it ({reason})")
+
+
+def _fail(message: str) -> NoReturn:
+    say(f"draw: {message}", error=True)
+    sys.exit(1)
+
+
+def _check_working_folder() -> None:
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise DrawError(
+            "the folder that this was started in is no longer there; change to another"
+        ) from error

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
-from draw.cli.options import words_apart_from, write_result
+from draw.cli.options import Json, words_apart_from, write_result
 from draw.config import DataConfig
 from draw.errors import DrawError
 
@@ -13,9 +13,7 @@ if TYPE_CHECKING:
     from draw.data import Report
 
 
-def data_list(
-    cache_dir: str | None = None, json: Annotated[str | None, arg(metavar="FILE")] = None
-) -> None:
+def data_list(cache_dir: str | None = None, json: Json = None) -> None:
     """List the data sets known by name, and which are ready to use.
 
     Args:
@@ -38,7 +36,7 @@ class DataSetOptions:
     name: Annotated[Positional[str | None], arg(metavar="NAME")] = None
     """A data set that draw data list names; without one, your own images at --data.path."""
     data: DataConfig = dataclasses.field(default_factory=lambda: DataConfig(name="images"))
-    json: Annotated[str | None, arg(metavar="FILE")] = None
+    json: Json = None
     """Also write the report as JSON to this file (- for standard output)."""
 
     def config(self) -> DataConfig:

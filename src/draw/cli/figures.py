@@ -8,14 +8,17 @@ from tyro.conf import Positional, UseAppendAction, arg
 
 from draw.cli.options import (
     DataOptions,
+    Json,
     ModelOptions,
-    at_least,
+    Output,
+    check_option,
     done,
     images_for,
     load,
     words_apart_from,
 )
 from draw.errors import DrawError
+from draw.fields import Count, Limits, Seed
 from draw.terminal import say
 
 if TYPE_CHECKING:
@@ -28,9 +31,9 @@ class FigureOptions:
 
     source: Annotated[Positional[str | None], arg(metavar="MODEL|IMAGE")] = None
     """Run folder, exported folder, or owner/name on the Hub; for figure 3 any picture."""
-    n: int | None = None
+    n: Count | None = None
     """How many drawings; for figure 8 how many to count in."""
-    out: Path | None = None
+    out: Annotated[Path | None, Output()] = None
     """Picture to write; by default figure-N.png. (.png or .webp; 3 and 11 .png, .svg or .pdf)"""
     without: Annotated[str | None, arg(metavar="MODEL")] = None
     """Figures 7 and 10: a second model, without attention, whose drawings go below."""
@@ -39,7 +42,7 @@ class FigureOptions:
         arg(metavar="CENTRE-X CENTRE-Y STRIDE SIGMA"),
     ] = ()
     """Figure 3: a window, in pixels counted from 1; repeat it for more. By default the paper's."""
-    filters: int | None = None
+    filters: Annotated[int, Limits(least=1, most=1000)] | None = None
     """Figure 3: filters along one side of a window, N; by default 12."""
     name: Annotated[str | None, arg(name="data.name")] = None
     """Figures 5, 6, 9 and 12: another data set than the model's; see draw data list."""
@@ -49,9 +52,9 @@ class FigureOptions:
     """Figures 5, 6, 9 and 12: folder of decoded images; by default the run's, or ~/.cache/draw."""
     weights: Literal["best", "last"] = "best"
     """Of a run: those with the lowest validation bound, or the last ones."""
-    seed: int = 0
+    seed: Seed = 0
     """The same seed gives the same figure."""
-    json: Annotated[str | None, arg(metavar="FILE")] = None
+    json: Json = None
     """Also write the result as JSON to this file (- for standard output)."""
 
 
@@ -99,6 +102,8 @@ def figure(
     """
     _refuse_what_does_not_apply(number, options)
     out = options.out or Path(f"figure-{number}.png")
+    suffixes = (".png", ".svg", ".pdf") if number in (3, 11) else (".png", ".webp")
+    check_option("out", Annotated[Path, Output(suffixes)], out)
     match number:
         case 3:
             result = _figure_3(options, out)
@@ -195,9 +200,7 @@ def _named(source: str | None) -> str:
 
 
 def _count(options: FigureOptions, default: int) -> int:
-    count = default if options.n is None else options.n
-    at_least(("--n", count, 1))
-    return count
+    return default if options.n is None else options.n
 
 
 def _origin(number: int, options: FigureOptions, loaded: "LoadedModel") -> dict[str, Any]:

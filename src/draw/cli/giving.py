@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from draw.cli.options import at_least, words_apart_from, write_result
+from draw.cli.options import Json, words_apart_from, write_result
 from draw.errors import DrawError
+from draw.fields import Natural
 from draw.terminal import say
 
 
@@ -15,11 +16,11 @@ def export(
     to: Path,
     name: str | None = None,
     precision: Literal["fp32", "fp16", "bf16"] | None = None,
-    importance_samples: int = 0,
+    importance_samples: Natural = 0,
     onnx: bool = False,
     path: Annotated[str | None, arg(name="data.path")] = None,
     cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None,
-    json: Annotated[str | None, arg(metavar="FILE")] = None,
+    json: Json = None,
 ) -> None:
     """Write a model into a folder, as the Hub keeps models: of a run, its best.
 
@@ -49,7 +50,6 @@ def export(
     from draw.export import export as write
     from draw.train import make_accelerator
 
-    at_least(("--importance-samples", importance_samples, 0))
     if (Path(model) / RUN_FILE).exists():
         config = read_run_file(Path(model)).data
         splits = load_splits(
@@ -81,7 +81,7 @@ def export(
     write_result(json, figures)
 
 
-def models(json: Annotated[str | None, arg(metavar="FILE")] = None) -> None:
+def models(json: Json = None) -> None:
     """List the models that come with the package: name, what they are, and their test figure.
 
     Args:

@@ -8,19 +8,19 @@ from tyro.conf import arg
 from draw.cli.options import (
     DataOptions,
     ModelOptions,
-    at_least,
     images_for,
     load,
     words_apart_from,
     write_result,
 )
+from draw.fields import Count, Natural
 
 
 def evaluate(
     options: Annotated[ModelOptions, arg(name="")],
     data: Annotated[DataOptions, arg(name="")],
-    importance_samples: int = 0,
-    batch_size: int = 250,
+    importance_samples: Natural = 0,
+    batch_size: Count = 250,
     precision: Literal["auto", "fp32", "bf16"] = "fp32",
 ) -> None:
     """Measure a model on every image of a split, each exactly once.
@@ -39,7 +39,6 @@ def evaluate(
     from draw.tasks import Measuring
     from draw.train import make_accelerator
 
-    at_least(("--importance-samples", importance_samples, 0), ("--batch-size", batch_size, 1))
     accelerator = make_accelerator(precision)
     loaded = load(options)
     model = loaded.model.to(accelerator.device)

@@ -1,22 +1,51 @@
 """What the verbs share: their options, finding model and images, and giving results."""
 
 import dataclasses
+import functools
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from tyro.conf import Positional, arg
 
 from draw.config import DataConfig
 from draw.errors import DrawError
+from draw.fields import Seed, check, either
+from draw.files import obstacle_to_writing
 from draw.terminal import say
 
 if TYPE_CHECKING:
     from draw.checkpoint import LoadedModel
     from draw.data import ImageSet
     from draw.tasks import Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """Of an option: a file that will be written, which is looked at before work begins."""
+
+    suffixes: tuple[str, ...] = ()
+    """One of these ends its name; any by default."""
+
+    def expected(self, kind: str, value: Any) -> str | None:
+        """What was expected instead; None if nothing stands in the way."""
+        if value == "-":
+            return None
+        if self.suffixes and Path(value).suffix.lower() not in self.suffixes:
+            return f"a file that ends in {either(self.suffixes)}"
+        obstacle = obstacle_to_writing(Path(value))
+        return None if obstacle is None else f"a file that can be written ({obstacle})"
+
+
+Json = Annotated[str | None, arg(metavar="FILE"), Output()]
+"""A file for the result, or - for standard output."""
+Picture = Annotated[Path, Output((".png", ".webp"))]
+"""A file for a picture of any size."""
+
+_POSITIONAL = get_args(Positional[str])[1]
 
 Split = Literal["train", "validation", "test"]
 
@@ -29,9 +58,9 @@ class ModelOptions:
     """Run folder, exported folder, a name from draw models, or owner/name on the Hub."""
     weights: Literal["best", "last"] = "best"
     """Of a run: those with the lowest validation bound, or the last ones."""
-    seed: int = 0
+    seed: Seed = 0
     """The same seed gives the same result."""
-    json: Annotated[str | None, arg(metavar="FILE")] = None
+    json: Json = None
     """Also write the result as JSON to this file (- for standard output)."""
 
 
@@ -55,7 +84,7 @@ class RunOptions:
 
     out: Path | None = None
     """The run folder; by default runs/PRESET. One that exists is never overwritten."""
-    json: Annotated[str | None, arg(metavar="FILE")] = None
+    json: Json = None
     """Also write the result as JSON to this file (- for standard output)."""
 
 
@@ -65,7 +94,6 @@ def load(options: ModelOptions) -> "LoadedModel":
 
     from draw.checkpoint import load_model
 
-    at_least(("--seed", options.seed, 0))
     loaded = load_model(options.model, options.weights)
     loaded.model.requires_grad_(False)
     loaded.model.to(torch.accelerator.current_accelerator() or torch.device("cpu"))
@@ -91,11 +119,42 @@ def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, 
     return load_images(config, options.split), task_of(loaded.model.config, config)
 
 
-def at_least(*checks: tuple[str, int, int]) -> None:
-    """Refuse numbers that are too small: (name, value, least) of each."""
-    for name, value, least in checks:
-        if value < least:
-            raise DrawError(f"expected {name} of at least {least}, got {value}")
+def checked(verb: Callable[..., None]) -> Callable[..., None]:
+    """A verb that compares every option with its type before it begins."""
+    hints = get_type_hints(verb, include_extras=True)
+
+    @functools.wraps(verb)
+    def run(*positional: Any, **named: Any) -> None:
+        given = inspect.signature(verb).bind(*positional, **named)
+        given.apply_defaults()
+        for name, value in given.arguments.items():
+            check_option(name, hints[name], value)
+        verb(*positional, **named)
+
+    return run
+
+
+def check_option(name: str, hint: Any, value: Any) -> None:
+    """Compare an option, or each of a class of options, with its type.
+
+    Raises:
+        DrawError: if it does not fit, by its name on the command line.
+    """
+    if dataclasses.is_dataclass(value):
+        hints = get_type_hints(type(value), include_extras=True)
+        for field in dataclasses.fields(value):
+            check_option(field.name, hints[field.name], getattr(value, field.name))
+        return
+    check(flag_of(name, hint), hint, value)
+
+
+def flag_of(name: str, hint: Any) -> str:
+    """What an option is called on the command line; of one without a flag, what stands for it."""
+    rules = get_args(hint)
+    said = [rule for rule in rules if hasattr(rule, "metavar")]
+    if _POSITIONAL in rules:
+        return next((one.metavar for one in said if one.metavar), name.upper())
+    return "--" + next((one.name for one in said if one.name), name.replace("_", "-"))
 
 
 @contextmanager

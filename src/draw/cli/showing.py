@@ -5,13 +5,22 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from draw.cli.options import DataOptions, ModelOptions, at_least, done, images_for, load
+from draw.cli.options import (
+    DataOptions,
+    ModelOptions,
+    Output,
+    Picture,
+    done,
+    images_for,
+    load,
+)
+from draw.fields import Count
 
 
 def sample(
     options: Annotated[ModelOptions, arg(name="")],
-    n: int = 64,
-    out: Path = Path("samples.png"),
+    n: Count = 64,
+    out: Picture = Path("samples.png"),
     nearest: bool = False,
 ) -> None:
     """Draw new images, as a grid (figure 6).
@@ -34,8 +43,8 @@ def sample(
 def reconstruct(
     options: Annotated[ModelOptions, arg(name="")],
     data: Annotated[DataOptions, arg(name="")],
-    n: int = 6,
-    out: Path = Path("reconstructions.png"),
+    n: Count = 6,
+    out: Annotated[Path, Output((".png", ".webp", ".gif", ".mp4"))] = Path("reconstructions.png"),
 ) -> None:
     """Draw given images anew, with the read window (green) and the write window (red).
 
@@ -84,7 +93,9 @@ def reconstruct(
 
 
 def animate(
-    options: Annotated[ModelOptions, arg(name="")], n: int = 16, out: Path = Path("generation.gif")
+    options: Annotated[ModelOptions, arg(name="")],
+    n: Count = 16,
+    out: Annotated[Path, Output((".gif", ".webp", ".mp4", ".png"))] = Path("generation.gif"),
 ) -> None:
     """Show images being drawn step by step, with the write window (figures 7 and 10).
 
@@ -117,8 +128,8 @@ def animate(
 def glimpses(
     options: Annotated[ModelOptions, arg(name="")],
     data: Annotated[DataOptions, arg(name="")],
-    n: int = 6,
-    out: Path = Path("glimpses.png"),
+    n: Count = 6,
+    out: Picture = Path("glimpses.png"),
 ) -> None:
     """Show where a classifier looks, glimpse by glimpse, and what it makes of it (figure 5).
 
@@ -130,7 +141,6 @@ def glimpses(
     """
     from draw.report import glimpses_of
 
-    at_least(("--n", n, 1))
     loaded = load(options)
     images, _ = images_for(loaded, data)
     shown = glimpses_of(loaded.classifier, images, out, n)

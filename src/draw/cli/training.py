@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import tyro
 from tyro.conf import Positional, arg
 
-from draw.cli.options import RunOptions, words_apart_from, write_result
+from draw.cli.options import RunOptions, check_option, words_apart_from, write_result
 from draw.config import Config, DataConfig, TrainConfig
 from draw.errors import DrawError
 from draw.presets import PRESETS
@@ -74,6 +74,7 @@ def run_train(arguments: list[str]) -> None:
     if name not in PRESETS:
         raise DrawError(f"expected a preset ({', '.join(PRESETS)}), got {name!r}")
     config, options = _parse_config(f"draw train {name}", PRESETS[name](), rest)
+    check_option("options", RunOptions, options)
     run = options.out or Path("runs") / name
     from draw.data import load_splits, view_of
     from draw.runs import finish, refuse_existing, start
@@ -104,6 +105,7 @@ def _resume(arguments: list[str]) -> None:
     run = run_of(where.resume)
     before = resumed_config(run)
     after, options = _parse_config(f"draw train --resume {where.resume}", before, rest)
+    check_option("options", RunOptions, options)
     if options.out is not None:
         raise DrawError(f"expected no --out with --resume: the run goes on in {run}")
     config = resumed_config(run, after)

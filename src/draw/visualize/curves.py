@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from draw.files import written_atomically
 from draw.metrics import best_evaluation, images_seen_by_weights
 from draw.visualize.layout import check_suffix, evenly
+from draw.visualize.plots import make_figure, save_figure
 
 Numbers = NDArray[np.float64]
 TRAIN, VALIDATION, RECONSTRUCTION, KL = "#8a8f98", "#0b5cad", "#c4480c", "#008b6b"
@@ -60,7 +60,7 @@ def training_curves(
     _draw_profiles(glimpses, metrics, "kl_per_glimpse")
     glimpses.set(ylabel="nats per image")
     glimpses.set_title("KL of each glimpse, best validation", pad=TITLE_PAD)
-    return _save(figure, target)
+    return save_figure(figure, target)
 
 
 def classification_curves(
@@ -89,7 +89,7 @@ def classification_curves(
     _draw_profiles(glimpses, metrics, "error_by_glimpse")
     glimpses.set(ylabel="% of images")
     glimpses.set_title("wrong after each glimpse, best validation", pad=TITLE_PAD)
-    return _save(figure, target)
+    return save_figure(figure, target)
 
 
 def _figure(
@@ -99,18 +99,10 @@ def _figure(
     if not metrics:
         raise ValueError("expected at least one line of metrics, got none")
     target = check_suffix(path, SUFFIXES)
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(11, 3.6), dpi=150, layout="constrained")
+    figure = make_figure(figsize=(11, 3.6), dpi=150, layout="constrained")
     if title:
         figure.suptitle(title)
     return figure, target
-
-
-def _save(figure: Any, target: Path) -> Path:
-    with written_atomically(target) as temporary:
-        figure.savefig(temporary)
-    return target
 
 
 def _draw_curves(

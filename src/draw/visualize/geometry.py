@@ -11,8 +11,8 @@ from torch import Tensor
 
 from draw.attention import Window, filter_centres, read_patch, write_patch
 from draw.errors import DrawError
-from draw.files import written_atomically
 from draw.visualize.layout import check_suffix, to_pixels
+from draw.visualize.plots import make_figure, save_figure
 from draw.visualize.windows import READ_COLOUR, WRITE_COLOUR, window_box
 
 GRID = 3
@@ -55,10 +55,8 @@ def window_geometry(
             f"expected 1 to {MAX_WINDOWS} windows of at least 1 filter along a side, "
             f"got {len(windows)} of {size}"
         )
-    from matplotlib.figure import Figure
-
     height = max(ROW * len(windows) + 0.35, 3.4)
-    figure: Any = Figure(figsize=(4.6 + 3 * ROW + 1.3, height), dpi=DPI, layout="constrained")
+    figure: Any = make_figure(figsize=(4.6 + 3 * ROW + 1.3, height), dpi=DPI, layout="constrained")
     left, right = figure.subfigures(1, 2, width_ratios=(4.6, 3 * ROW + 1.3))
     _draw_grid(left.subplots(), image)
     panels = right.subplots(len(windows), 3, squeeze=False)
@@ -69,9 +67,7 @@ def window_geometry(
     ):
         axes.set_title(title, fontsize=10)
     right.align_titles()
-    with written_atomically(target) as temporary:
-        figure.savefig(temporary)
-    return target
+    return save_figure(figure, target)
 
 
 def default_windows(rows: int, columns: int, size: int = 12) -> tuple[Window, ...]:
