@@ -1,8 +1,10 @@
 """One picture of every kind to uint8 pixels."""
 
 import io
+import os
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -295,3 +297,19 @@ def test_pillow_is_left_as_it_was() -> None:
     before = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     decode(png(Image.fromarray(RAMP)), GREY)
     assert before == (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "loop"])
+def test_what_is_no_regular_file_is_never_opened(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "picture.png"
+    match kind:
+        case "pipe":
+            os.mkfifo(path)
+        case "folder":
+            path.mkdir()
+        case "device":
+            path.symlink_to("/dev/zero")
+        case "loop":
+            path.symlink_to(path.name)
+    with pytest.raises(DataError, match=r"picture\.png.*(no regular file|symbolic links)"):
+        decode(Picture(path.name, path, None), Conversion((2, 2), "grey"))

@@ -92,7 +92,7 @@ def no_waiting(what: str) -> Iterator[None]:
     """Something that waits for ever ends as a failure."""
 
     def give_up(number: int, frame: FrameType | None) -> None:
-        raise AssertionError(f"{what} does not end")
+        pytest.fail(f"{what} does not end")
 
     before = signal.signal(signal.SIGALRM, give_up)
     signal.alarm(120)

@@ -19,6 +19,8 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from draw.data.errors import DataError
+from draw.errors import DrawError
+from draw.files import check_regular_file
 
 MAX_PIXELS = 64_000_000
 """A picture larger than this is refused unread: a small file can unpack to fill the memory."""
@@ -135,6 +137,8 @@ def _opened(picture: Picture) -> Iterator[Image.Image]:
             if isinstance(data, np.ndarray):
                 yield Image.fromarray(data)
                 return
+            if isinstance(data, Path) and data.exists():
+                check_regular_file(data)
             stream = io.BytesIO(data) if isinstance(data, bytes) else data
             with Image.open(stream, formats=FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
@@ -146,7 +150,7 @@ def _opened(picture: Picture) -> Iterator[Image.Image]:
 
 def _reason(error: Exception, data: Path | bytes | UInt8[np.ndarray, "rows columns"]) -> str:
     match error:
-        case DataError():
+        case DrawError():
             return str(error)
         case Image.DecompressionBombError() | Image.DecompressionBombWarning():
             return (

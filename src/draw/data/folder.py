@@ -16,6 +16,8 @@ from draw.data.decode import SUFFIXES, Picture
 from draw.data.errors import DataError
 from draw.data.labels import METADATA_FILES, Labels, label_by_folder, read_labels
 from draw.data.splits import split_named, split_of
+from draw.errors import DrawError
+from draw.files import open_file
 from draw.terminal import one_line
 
 logger = logging.getLogger("draw")
@@ -74,9 +76,9 @@ def digest_files(files: tuple[Found, ...]) -> str:
     digest = hashlib.sha256()
     for file in files:
         try:
-            with file.path.open("rb") as stream:
+            with open_file(file.path) as stream:
                 content = hashlib.file_digest(stream, "sha256").digest()
-        except OSError:  # decoding reports all such files by name
+        except (OSError, DrawError):  # decoding reports all such files by name
             content = b"unreadable"
         digest.update(os.fsencode("/".join(file.parts)) + b"\0" + content)
     return digest.hexdigest()
