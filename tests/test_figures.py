@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -201,9 +202,9 @@ def test_help_teaches_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
 def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     kept: list[Figure] = []
 
-    def keep(figure: Figure, path: Path) -> None:
+    def keep(figure: Figure, content: BinaryIO, format: str) -> None:  # noqa: A002
         kept.append(figure)
-        Path(path).write_bytes(b"picture")
+        content.write(format.encode())
 
     monkeypatch.setattr(Figure, "savefig", keep)
     return kept

@@ -526,9 +526,9 @@ def test_curves_of_any_run(tmp_path, metrics):
 def test_curves_are_drawn_against_training_images_seen(tmp_path, monkeypatch):
     figures = []
 
-    def keep(figure, path, **options):
+    def keep(figure, content, **options):
         figures.append(figure)
-        path.write_bytes(b"")
+        content.write(b"")
 
     monkeypatch.setattr(Figure, "savefig", keep)
     # `images` of an evaluation is the size of the data set.
@@ -552,9 +552,9 @@ def test_curves_are_drawn_against_training_images_seen(tmp_path, monkeypatch):
 def test_curves_tell_of_the_best_weights_and_put_the_test_where_they_were(tmp_path, monkeypatch):
     figures = []
 
-    def keep(figure, path, **options):
+    def keep(figure, content, **options):
         figures.append(figure)
-        path.write_bytes(b"")
+        content.write(b"")
 
     monkeypatch.setattr(Figure, "savefig", keep)
     best, worse = measured(1, "validation"), measured(2, "validation")
@@ -572,9 +572,9 @@ def test_curves_tell_of_the_best_weights_and_put_the_test_where_they_were(tmp_pa
 def test_the_bound_has_an_axis_in_bits_where_the_lines_have_them(tmp_path, monkeypatch):
     figures = []
 
-    def keep(figure, path):
+    def keep(figure, content, **options):
         figures.append(figure)
-        path.write_bytes(b"")
+        content.write(b"")
 
     monkeypatch.setattr(Figure, "savefig", keep)
     lines = [measured(k, "train") for k in (1, 2)]
