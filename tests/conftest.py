@@ -1,5 +1,6 @@
 """What every test shares: shape checks over `draw`, reproducible chance, models with no zeros."""
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+
+if not torch.cuda.is_available():  # before anything imports Triton, which reads it once
+    os.environ["TRITON_INTERPRET"] = "1"
 
 # Before the first import of `draw`: every shape written in a signature is checked at every call.
 jaxtyping.install_import_hook("draw", "beartype.beartype")
