@@ -99,27 +99,28 @@ def test_the_same_seed_makes_the_same_figure(colour: str) -> None:
     assert not np.array_equal(first[1], other[1])
 
 
-def test_figure_6_is_what_sample_shows_with_the_nearest_beside(colour: str) -> None:
-    figure, _ = made(6, colour, "--n", "9")
+def test_figure_6_is_what_sample_shows_with_the_nearest_beside(
+    place: Path, pictures: Path, colour: str
+) -> None:
+    where = ["--data.path", str(pictures), "--data.cache-dir", str(place / "cache")]
+    figure, _ = made(6, colour, "--n", "9", *where)
     assert len(figure["nearest"]["numbers"]) == 3
-    _dispatch(["sample", colour, "--n", "9", "--nearest", "--json", "sample.json"])
+    _dispatch(["sample", colour, "--n", "9", "--nearest", "--json", "sample.json", *where])
     assert json.loads(Path("sample.json").read_text())["nearest"] == figure["nearest"]
 
 
 def test_figure_6_of_a_model_whose_images_are_not_here(
     place: Path, pictures: Path, colour: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lonely = place / "lonely"
-    lonely.mkdir()
-    for file in (place / colour).iterdir():
-        text = file.read_bytes().replace(str(pictures).encode(), b"/nowhere")
-        (lonely / file.name).write_bytes(text)
-    figure, pixels = made(6, "lonely", "--n", "9")
+    figure, pixels = made(6, colour, "--n", "9")
     assert "without the nearest training images: " in capsys.readouterr().out
     assert "nearest" not in figure
-    assert pixels.shape[1] < made(6, colour, "--n", "9")[1].shape[1]
+    where = ["--data.path", str(pictures), "--data.cache-dir", str(place / "cache")]
+    assert pixels.shape[1] < made(6, colour, "--n", "9", *where)[1].shape[1]
     with pytest.raises(DrawError, match="elsewhere"):
-        made(6, "lonely", "--data.path", "elsewhere")
+        made(6, colour, "--data.path", "elsewhere")
+    with pytest.raises(DrawError, match="with --nearest alone"):
+        _dispatch(["sample", colour, "--data.path", str(pictures)])
 
 
 def test_figure_7_puts_a_second_model_below(colour: str, plain: str) -> None:

@@ -14,6 +14,7 @@ from draw.cli.options import (
     images_for,
     load,
 )
+from draw.errors import DrawError
 from draw.fields import Count
 
 
@@ -22,6 +23,8 @@ def sample(
     n: Count = 64,
     out: Picture = Path("samples.png"),
     nearest: bool = False,
+    path: Annotated[str | None, arg(name="data.path")] = None,
+    cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None,
 ) -> None:
     """Draw new images, as a grid (figure 6).
 
@@ -30,11 +33,20 @@ def sample(
         n: how many.
         out: picture to write (.png or .webp).
         nearest: show the nearest training images (L2) beside the last column.
+        path: of --nearest: another folder or Hub name than the run was trained on; an exported
+            model does not say where its images are.
+        cache_dir: of --nearest: folder of decoded images; by default the run's, or ~/.cache/draw.
     """
     from draw.figures import samples_figure
 
+    if not nearest and (path, cache_dir) != (None, None):
+        raise DrawError(
+            "expected --data.path and --data.cache-dir with --nearest alone, which looks at "
+            "training images; add it, or leave them out"
+        )
     loaded = load(options)
-    training = images_for(loaded, DataOptions("train"))[0] if nearest else None
+    asked = DataOptions("train", path=path, cache_dir=cache_dir)
+    training = images_for(loaded, asked)[0] if nearest else None
     result = {"model": loaded.source, "seed": options.seed, "picture": str(out)}
     result |= samples_figure(loaded.drawing, n, options.seed, training, out)
     done(out, options.json, result)
