@@ -17,8 +17,8 @@ from torch.nn.functional import cross_entropy
 from benchmarks.command import run
 from benchmarks.measure import report, seconds_each
 from benchmarks.ways import BOTH, Precision, optimizer, products_in
-from draw.classifier import Classifier
-from draw.config import ClassifierConfig
+from draw.config.model import ClassifierConfig
+from draw.model.classifier import Classifier
 
 KERNELS = "reference", "fused"
 

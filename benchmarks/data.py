@@ -14,7 +14,7 @@ from benchmarks.command import run
 from benchmarks.measure import report, seconds_each
 from draw.data import Cluttered, ImageSet, RandomCrop, TwoDigits, View
 from draw.data.batches import batch_indices, to_unit_interval
-from draw.noise import VIEW_TRAINING, generator
+from draw.randomness import VIEW_TRAINING, generator
 
 BATCHES = 10
 WAYS: dict[str, tuple[View | None, tuple[int, int, int]]] = {

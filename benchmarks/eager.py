@@ -1,6 +1,6 @@
 """The loop that most people would write: DRAW in eager PyTorch, for comparison.
 
-It computes the same bound and the same drawings as `draw.model` from the same parameters
+It computes the same bound and the same drawings as `draw.model.draw` from the same parameters
 (tests/test_benchmarks.py), with nothing done for speed and nothing for precision.
 """
 
@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from draw.config import DRAWConfig
+from draw.config.model import DRAWConfig
 
 
 class EagerDRAW(nn.Module):
-    """A plain DRAW; its parameters have the names of `draw.model.DRAW`'s."""
+    """A plain DRAW; its parameters have the names of `draw.model.draw.DRAW`'s."""
 
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()

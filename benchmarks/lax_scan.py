@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor
 
-from draw.config import DRAWConfig
+from draw.config.model import DRAWConfig
 
 try:
     import jax

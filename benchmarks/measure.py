@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.command import command_line
-from draw import provenance
+from draw.runs import provenance
 
 RESULTS = Path(__file__).parent / "results"
 

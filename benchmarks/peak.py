@@ -18,7 +18,7 @@ from rich.table import Table
 
 from benchmarks.command import run
 from benchmarks.measure import seconds_each, write_result
-from draw.kernels.build import library
+from draw.kernels.cpp.build import library
 
 MNIST_STEP = 2 * 3 * 64 * ((8 + 512) * 1024 + 256 * 200 + 356 * 1024 + 256 * 35)
 """Floating-point operations for one image: T = 64 steps, forward and twice as many backward."""

@@ -22,13 +22,13 @@ from rich.table import Table
 
 from benchmarks.command import run
 from benchmarks.measure import write_result
-from draw.checkpoint import METRICS_FILE
-from draw.config import Config
+from draw.config.presets import digits
+from draw.config.run import Config
 from draw.data import Splits, load_splits
-from draw.metrics import read_metrics
-from draw.model import DRAW
-from draw.presets import digits
-from draw.runs import start
+from draw.model.draw import DRAW
+from draw.runs.checkpoint import METRICS_FILE
+from draw.runs.metrics import read_metrics
+from draw.training.start import start
 
 
 def plain_windows(model: DRAW) -> None:

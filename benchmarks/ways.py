@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.eager import EagerDRAW
-from draw.config import DRAWConfig
-from draw.model import DRAW
-from draw.presets import cifar10, mnist, mnist_no_attention, mnist_small, svhn
+from draw.config.model import DRAWConfig
+from draw.config.presets import cifar10, mnist, mnist_no_attention, mnist_small, svhn
+from draw.model.draw import DRAW
 
 Way = Literal["eager", "reference", "fused", "compile", "compile-loop"]
 """A model: benchmarks/eager.py, draw's own kernels, or the eager one with a single glimpse or the

@@ -18,11 +18,11 @@ if not torch.cuda.is_available():  # before anything imports Triton, which reads
 # Before the first import of `draw`: every shape written in a signature is checked at every call.
 jaxtyping.install_import_hook("draw", "beartype.beartype")
 
-from draw.config import DRAWConfig  # noqa: E402
+from draw.config.model import DRAWConfig  # noqa: E402
 from draw.files import written_atomically  # noqa: E402
-from draw.kernels.build import library  # noqa: E402
+from draw.kernels.cpp.build import library  # noqa: E402
 from draw.kernels.errors import KernelUnavailableError  # noqa: E402
-from draw.model import DRAW  # noqa: E402
+from draw.model.draw import DRAW  # noqa: E402
 from draw.tasks.drawing import Drawing  # noqa: E402
 
 hypothesis.settings.register_profile("draw", derandomize=True, deadline=None, max_examples=60)

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from draw import DRAW, Classifier, ClassifierConfig, DRAWConfig
-from draw.kernels import glimpses, operators
-from draw.kernels.arguments import parameters_of
-from draw.kernels.native import GLIMPSES_PARAMETERS, PARAMETERS, shape_of, shape_of_classifier
+from draw.kernels.cpp import classify as glimpses
+from draw.kernels.cpp import operators
+from draw.kernels.cpp.arguments import parameters_of
+from draw.kernels.cpp.binding import GLIMPSES_PARAMETERS, PARAMETERS, shape_of, shape_of_classifier
 
 BATCH = 2
 SMALL = DRAWConfig(

@@ -16,7 +16,10 @@ import pytest
 import torch
 
 from draw.cli import main
-from draw.config import Config, DataConfig, DRAWConfig, TrainConfig
+from draw.config.data import DataConfig
+from draw.config.model import DRAWConfig
+from draw.config.run import Config
+from draw.config.train import TrainConfig
 from draw.data import ImageSet
 
 TINY_MODEL = DRAWConfig(

@@ -9,9 +9,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from draw.checkpoint import export_model, write_run_file
-from draw.config import ClassifierConfig, Config, DataConfig, DRAWConfig, ModelConfig, TrainConfig
-from draw.models import make_model
+from draw.config.data import DataConfig
+from draw.config.model import ClassifierConfig, DRAWConfig, ModelConfig
+from draw.config.run import Config
+from draw.config.train import TrainConfig
+from draw.models.kinds import make_model
+from draw.models.load import export_model
+from draw.runs.layout import write_run_file
 
 DRAWS = DRAWConfig(
     rows=28, columns=28, glimpses=4, hidden_size=16, latent_size=4, read_size=3, write_size=3

@@ -9,12 +9,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-import draw.attention
+import draw.attention.window
 import oracle
-from draw.attention import (
+from draw.attention.gaussian import GaussianAttention
+from draw.attention.whole import NoAttention
+from draw.attention.window import (
     MAX_LOG,
-    GaussianAttention,
-    NoAttention,
     Window,
     filterbank,
     filterbanks,
@@ -323,6 +323,6 @@ def test_filters_have_their_centre_of_mass_at_mu(g, delta, sigma, size):
 
 
 def test_examples_of_the_docstring():
-    result = doctest.testmod(draw.attention)
+    result = doctest.testmod(draw.attention.window)
     assert result.attempted > 0
     assert result.failed == 0

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from draw.kernels import backward
-from draw.model import DRAW
+from draw.model.draw import DRAW
 
 pytestmark = pytest.mark.parametrize("kernel", ["reference"], indirect=True)
 

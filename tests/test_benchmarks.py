@@ -28,9 +28,9 @@ from benchmarks import (
 from benchmarks.comparison import Comparison
 from benchmarks.eager import EagerDRAW
 from benchmarks.ways import BOTH, ROWS, RowName, Shape, inputs, matrix_products, timed_step
-from draw.attention import window_parameters
-from draw.config import DRAWConfig
-from draw.model import DRAW
+from draw.attention.window import window_parameters
+from draw.config.model import DRAWConfig
+from draw.model.draw import DRAW
 
 TINY = Shape(batch=2, glimpses=2, hidden_size=8)
 KINDS = pytest.mark.parametrize(

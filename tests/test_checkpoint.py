@@ -9,23 +9,21 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from draw.checkpoint import (
-    DamagedCheckpointError,
-    checkpoint_path,
-    export_model,
-    load_checkpoint,
-    load_model,
-    load_tensors,
-    prefixed,
-    read_run_file,
-    save_tensors,
-    without_prefix,
-    write_run_file,
-)
-from draw.config import DataConfig
+from draw.config.data import DataConfig
 from draw.errors import DrawError
 from draw.files import read_json, write_json, written_atomically
-from draw.model import DRAW
+from draw.model.draw import DRAW
+from draw.models.load import export_model, load_model
+from draw.runs.checkpoint import (
+    DamagedCheckpointError,
+    checkpoint_path,
+    load_checkpoint,
+    load_tensors,
+    prefixed,
+    save_tensors,
+    without_prefix,
+)
+from draw.runs.layout import read_run_file, write_run_file
 from running import TINY, TINY_MODEL
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(7)}

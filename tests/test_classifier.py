@@ -9,12 +9,12 @@ import torch
 from torch._subclasses import FakeTensorMode
 
 import oracle
-from draw.classifier import Classifier
-from draw.config import ClassifierConfig
+from draw.config.model import ClassifierConfig
 from draw.errors import DrawError
+from draw.kernels.cpp.binding import GLIMPSES_PARAMETERS, shape_of_classifier
+from draw.kernels.cpp.classify import look, look_backward
 from draw.kernels.errors import KernelUnavailableError
-from draw.kernels.glimpses import look, look_backward
-from draw.kernels.native import GLIMPSES_PARAMETERS, shape_of_classifier
+from draw.model.classifier import Classifier
 
 SMALL = ClassifierConfig(
     rows=9, columns=7, channels=1, glimpses=3, hidden_size=6, read_size=3, classes=4

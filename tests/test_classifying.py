@@ -12,17 +12,20 @@ import torch
 from PIL import Image
 
 from draw import cli
-from draw.accuracy import check_labels, measure_accuracy
-from draw.checkpoint import checkpoints, load_model, load_tensors
-from draw.classifier import Classifier
-from draw.config import ClassifierConfig, Config, ConvnetConfig, DataConfig, model_config
-from draw.convnet import Convnet
+from draw.config.data import DataConfig
+from draw.config.model import ClassifierConfig, ConvnetConfig, model_config
+from draw.config.run import Config
 from draw.data import ImageSet, load_images
 from draw.errors import DrawError, Interrupted
-from draw.metrics import read_metrics
-from draw.runs import finish, resume, resumed_config, start
+from draw.measure.accuracy import check_labels, measure_accuracy
+from draw.model.classifier import Classifier
+from draw.model.convnet import Convnet
+from draw.models.load import load_model
+from draw.runs.checkpoint import checkpoints, load_tensors
+from draw.runs.metrics import read_metrics
 from draw.tasks import Classifying, Drawing, task_for
-from draw.train import Trainer
+from draw.training.start import finish, resume, resumed_config, start
+from draw.training.trainer import Trainer
 from running import TINY, image_set, with_train
 
 WINDOWED = ClassifierConfig(

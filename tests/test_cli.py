@@ -18,8 +18,8 @@ import pytest
 import torch
 from PIL import Image
 
-from draw.checkpoint import checkpoints, load_tensors
-from draw.metrics import read_metrics
+from draw.runs.checkpoint import checkpoints, load_tensors
+from draw.runs.metrics import read_metrics
 from running import TINY_DIGITS, draw_command, draw_process, one_thread, python_process
 
 

@@ -6,7 +6,10 @@ import math
 
 import pytest
 
-from draw.config import Config, DataConfig, DRAWConfig, TrainConfig
+from draw.config.data import DataConfig
+from draw.config.model import DRAWConfig
+from draw.config.run import Config
+from draw.config.train import TrainConfig
 from draw.fields import from_plain
 
 # The import hook checks the types of dataclasses too, before they check themselves.

@@ -15,21 +15,18 @@ import pytest
 import torch
 
 from draw import DRAW
-from draw.checkpoint import (
+from draw.errors import DrawError
+from draw.model.memory import TooLargeError
+from draw.models.load import export_model, load_model
+from draw.runs.checkpoint import (
     COUNTERS,
     checkpoint_path,
-    export_model,
     load_checkpoint,
-    load_model,
     load_tensors,
-    note_resumption,
     prefixed,
-    read_run_file,
     save_tensors,
-    write_run_file,
 )
-from draw.errors import DrawError
-from draw.memory import TooLargeError
+from draw.runs.layout import note_resumption, read_run_file, write_run_file
 from running import TINY, TINY_MODEL
 
 pytestmark = pytest.mark.usefixtures("without_shape_checks")
@@ -163,7 +160,7 @@ def _is_of_a_field(case: str, error: DrawError) -> bool:
 @pytest.fixture(autouse=True)
 def small_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing large is made for want of a limit, on whatever computer."""
-    monkeypatch.setattr("draw.memory.memory", lambda: 2**27)
+    monkeypatch.setattr("draw.model.memory.memory", lambda: 2**27)
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +236,7 @@ def _rewrite(path: Path, tensors: dict[str, torch.Tensor], text: str) -> None:
     """A file with another state, whose checksum is right."""
     from safetensors.torch import save_file
 
-    from draw.checkpoint import _digest
+    from draw.runs.checkpoint import _digest
 
     tensors = {name: tensor.contiguous() for name, tensor in tensors.items()}
     metadata = {"format": "pt", "state": text, "sha256": _digest(tensors, text)}
@@ -247,7 +244,7 @@ def _rewrite(path: Path, tensors: dict[str, torch.Tensor], text: str) -> None:
 
 
 def test_a_checkpoint_without_its_counters_is_not_gone_on_with() -> None:
-    from draw.checkpoint import DamagedCheckpointError, check_state
+    from draw.runs.checkpoint import DamagedCheckpointError, check_state
 
     with pytest.raises(DamagedCheckpointError, match="lacks seconds, best, sums, averaged, images"):
         check_state("there", {"step": 1}, *COUNTERS)

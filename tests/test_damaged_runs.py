@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from draw.checkpoint import checkpoints
 from draw.errors import DrawError
+from draw.runs.checkpoint import checkpoints
 from draw.studio import watching
 from draw.studio.models import Catalogue, Shelf
 from running import TINY_DIGITS, draw_command

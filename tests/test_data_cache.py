@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from draw.config import DataConfig
+from draw.config.data import DataConfig
 from draw.data import DataError, check, describe, load_images, load_splits, prepare
-from draw.data import build as build_module
-from draw.data.cache import TAG, TAG_FILE, building
 from draw.data.load import find_or_build
+from draw.data.store import build as build_module
+from draw.data.store.cache import TAG, TAG_FILE, building
 from draw.files import cache_folder
 
 
@@ -89,7 +89,7 @@ def test_without_a_cache_dir_it_is_below_home(monkeypatch, tmp_path: Path) -> No
 
 def test_originals_are_not_read_again(config: DataConfig, monkeypatch) -> None:
     load_splits(config, progress=False)
-    monkeypatch.setattr("draw.data.folder.digest_files", None)
+    monkeypatch.setattr("draw.data.sources.folder.digest_files", None)
     load_splits(config, progress=False)
 
 
@@ -217,7 +217,7 @@ def test_a_cache_that_may_not_be_read(config: DataConfig, monkeypatch) -> None:
     def refuse(path: Path) -> None:
         raise PermissionError(13, "Permission denied", str(path))
 
-    monkeypatch.setattr("draw.data.cache.digest_file", refuse)
+    monkeypatch.setattr("draw.data.store.cache.digest_file", refuse)
     with pytest.raises(DataError, match=f"images in {entry}, got: Permission denied; make"):
         load_splits(config, progress=False)
     assert entry.exists()
@@ -258,7 +258,7 @@ def test_the_first_of_two_builders_wins(tmp_path: Path) -> None:
 
 def test_two_processes_at_once(config: DataConfig) -> None:
     program = (
-        "import sys; from draw.config import DataConfig; from draw.data import load_splits\n"
+        "import sys; from draw.config.model import DataConfig; from draw.data import load_splits\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "s = load_splits(DataConfig('images', path=sys.argv[1], cache_dir=sys.argv[2]))\n"
         "print(s.train.fingerprint)"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from draw.data import DataError
-from draw.data.decode import MAX_PIXELS, Conversion, Picture, decode, read_header
+from draw.data.store.decode import MAX_PIXELS, Conversion, Picture, decode, read_header
 
 GREY = Conversion((2, 3), "grey")
 COLOUR = Conversion((2, 3), "colour")

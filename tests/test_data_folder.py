@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from draw.config import DataConfig
+from draw.config.data import DataConfig
 from draw.data import DataError, load_images, load_splits, suggest
-from draw.data.splits import assign_splits
+from draw.data.store.splits import assign_splits
 
 
 def save(path: Path, value: int = 0, size: tuple[int, int] = (4, 4), mode: str = "L") -> None:

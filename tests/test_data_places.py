@@ -12,15 +12,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from draw.checkpoint import export_model, load_model, read_run_file, write_run_file
-from draw.classifier import Classifier
-from draw.config import ClassifierConfig, DataConfig
+from draw.config.data import DataConfig
+from draw.config.model import ClassifierConfig
 from draw.data import DataError, load_images, load_splits
-from draw.data.cache import TAG, TAG_FILE, is_cache
 from draw.data.load import find_or_build
+from draw.data.store.cache import TAG, TAG_FILE, is_cache
 from draw.errors import DrawError
-from draw.model import DRAW
-from draw.runs import refuse_links_out, resume
+from draw.model.classifier import Classifier
+from draw.model.draw import DRAW
+from draw.models.load import export_model, load_model
+from draw.runs.layout import read_run_file, write_run_file
+from draw.training.start import refuse_links_out, resume
 from running import TINY, TINY_MODEL, draw_command, image_set
 
 KEY = "0123456789abcdef" * 2

@@ -16,9 +16,9 @@ from datasets import ClassLabel, Features, Image, Value
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from PIL import Image as Pillow
 
-from draw.config import DataConfig
+from draw.config.data import DataConfig
 from draw.data import KNOWN_SETS, DataError, load_images, load_splits
-from draw.data.digits import Digits
+from draw.data.sets.digits import Digits
 
 
 def png(shade: int, mode: str = "L", size: tuple[int, int] = (4, 4)) -> bytes:

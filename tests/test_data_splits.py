@@ -13,10 +13,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from draw.config import DataConfig
+from draw.config.data import DataConfig
 from draw.data import DataError, load_splits
-from draw.data.opening import open_folder
-from draw.data.splits import SPLITS, assign_splits, split_named
+from draw.data.sources.opening import open_folder
+from draw.data.store.splits import SPLITS, assign_splits, split_named
 
 NAMES = {
     "train": "train Train TRAIN training train2017 training_set trainA trainB train-images "

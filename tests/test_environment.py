@@ -12,9 +12,9 @@ import torch
 
 from draw import cli
 from draw.errors import DrawError
-from draw.figures import window_figure
 from draw.files import obstacle_to_writing, written_atomically
 from draw.launch import LEAST
+from draw.visualize.figures import window_figure
 from running import draw_command, python_process
 
 

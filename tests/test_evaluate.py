@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from draw.errors import DrawError
-from draw.evaluate import evaluate, evaluation_images
-from draw.model import DRAW
-from draw.noise import EVALUATION, image_noise
+from draw.measure.bound import evaluate, evaluation_images
+from draw.model.draw import DRAW
+from draw.randomness import EVALUATION, image_noise
 from running import TINY_MODEL, image_set
 
 

@@ -16,16 +16,17 @@ import torch
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
-from draw import DRAW, Classifier, cli, pretrained
-from draw.accuracy import measure_accuracy
-from draw.card import listed
-from draw.checkpoint import export_model, load_model
+from draw import DRAW, Classifier, cli
 from draw.data import Splits, load_images
 from draw.errors import DrawError
-from draw.evaluate import evaluate
-from draw.export import copy_exported, export
-from draw.runs import start
-from draw.train import hardware_precision, make_accelerator
+from draw.measure.accuracy import measure_accuracy
+from draw.measure.bound import evaluate
+from draw.model import pretrained
+from draw.models.card import listed
+from draw.models.export import copy_exported, export
+from draw.models.load import export_model, load_model
+from draw.training.start import start
+from draw.training.trainer import hardware_precision, make_accelerator
 from running import TINY, image_set
 
 SPLITS = Splits(image_set(10), image_set(7, "validation", seed=1), image_set(5, "test", seed=2))
@@ -194,11 +195,11 @@ def test_an_export_is_whole_or_not_there(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     place = {
-        "card": "draw.card.ModelCard.__str__",
+        "card": "draw.models.card.ModelCard.__str__",
         "weights": "draw.checkpoint.save_file",
-        "picture": "draw.export.animate",
-        "copy": "draw.export.shutil.copyfile",
-        "by then": "draw.export.animate",
+        "picture": "draw.models.export.animate",
+        "copy": "draw.models.export.shutil.copyfile",
+        "by then": "draw.models.export.animate",
     }[what]
     monkeypatch.setattr(place, full)
     write = partial(copy_exported, "mnist") if what == "copy" else partial(exported, run)

@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from draw.config import ClassifierConfig, Config, DataConfig
+from draw.config.data import DataConfig
+from draw.config.model import ClassifierConfig
+from draw.config.run import Config
 from draw.data import ImageSet
-from draw.runs import finish, start
+from draw.training.start import finish, start
 from running import TINY, image_set, with_train
 
 COLOURS = {"black": (0, 1), "grey": (100, 3), "white": (255, 1)}

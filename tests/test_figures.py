@@ -11,14 +11,15 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from draw.attention import filter_centres, filterbank, read_patch, write_patch
-from draw.checkpoint import export_model
+from draw.attention.window import filter_centres, filterbank, read_patch, write_patch
 from draw.cli import _dispatch
-from draw.config import DataConfig, DRAWConfig
+from draw.config.data import DataConfig
+from draw.config.model import DRAWConfig
 from draw.errors import DrawError
-from draw.figures import EXAMPLE, window_figure
-from draw.metrics import append_metrics
-from draw.model import DRAW
+from draw.model.draw import DRAW
+from draw.models.load import export_model
+from draw.runs.metrics import append_metrics
+from draw.visualize.figures import EXAMPLE, window_figure
 from draw.visualize.geometry import default_windows, make_window, window_geometry
 from draw.visualize.layout import to_pixels
 

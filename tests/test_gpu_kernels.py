@@ -15,8 +15,8 @@ pytest.importorskip("triton", reason="Triton is not installed: it comes with tor
 from draw.kernels.gpu import unroll as gpu
 from draw.kernels.gpu.layout import Tiles
 from draw.kernels.gpu.weights import packed, unpacked
-from draw.model import DRAW
-from draw.outputs import Unrolled
+from draw.model.draw import DRAW
+from draw.parts.state import Unrolled
 
 pytestmark = pytest.mark.parametrize("kernel", ["reference"], indirect=True)
 

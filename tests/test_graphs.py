@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-import draw.attention
+import draw.attention.window
 from draw.kernels.errors import KernelUnavailableError
-from draw.model import DRAW
+from draw.model.draw import DRAW
 from running import TINY_MODEL
 
 
@@ -122,7 +122,7 @@ def test_a_changed_model_is_captured_anew(change: str, captures) -> None:
 def test_an_edited_equation_is_captured_anew(captures, monkeypatch) -> None:
     model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
     model._graphs.unroll(model, *batch(2))
-    monkeypatch.setattr(draw.attention, "filter_centres", lambda *_: None)
+    monkeypatch.setattr(draw.attention.window, "filter_centres", lambda *_: None)
     with pytest.raises(TypeError):
         model._graphs.unroll(model, *batch(2))
     assert len(captures) == 2

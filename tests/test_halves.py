@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from draw import halves
-from draw.attention import Window
-from draw.config import DRAWConfig
-from draw.halves import SHARE, count, ink_on, measure_halves, order, steps_on, two_digits
-from draw.model import DRAW
-from draw.outputs import Trajectory
+from draw.attention.window import Window
+from draw.config.model import DRAWConfig
+from draw.measure import halves
+from draw.measure.halves import SHARE, count, ink_on, measure_halves, order, steps_on, two_digits
+from draw.model.draw import DRAW
+from draw.parts.state import Trajectory
 
 LEFT, RIGHT = (slice(4, 24), slice(5, 10)), (slice(30, 50), slice(40, 45))
 """Two bars of 20 x 5 pixels: as high as digits."""

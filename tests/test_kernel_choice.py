@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from draw.attention import GaussianAttention
-from draw.config import DRAWConfig
-from draw.kernels import build, choice
-from draw.kernels.choice import Kernel, for_model
+from draw.attention.gaussian import GaussianAttention
+from draw.config.model import DRAWConfig
+from draw.kernels import choose as choice
+from draw.kernels.choose import Kernel, for_model
+from draw.kernels.cpp import build
 from draw.kernels.errors import KernelUnavailableError
-from draw.model import DRAW
-from draw.runs import resume, resumed_config, start
+from draw.model.draw import DRAW
+from draw.training.start import resume, resumed_config, start
 from running import TINY, TINY_MODEL, draw_command, image_set
 
 STAND_IN = {"unroll.cpp": b'extern "C" int answer() { return 42; }'}

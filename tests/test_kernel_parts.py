@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 
-from draw.classifier import Classifier
-from draw.config import ClassifierConfig
+from draw.config.model import ClassifierConfig
 from draw.kernels.errors import KernelUnavailableError
-from draw.model import DRAW
+from draw.model.classifier import Classifier
+from draw.model.draw import DRAW
 from running import TINY_MODEL
 
 pytestmark = pytest.mark.parametrize("kernel", ["fused"], indirect=True)

@@ -8,18 +8,19 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-import draw.attention
-import draw.classifier
-import draw.likelihood
-import draw.model
-from draw.attention import GaussianAttention, NoAttention
-from draw.classifier import Classifier
-from draw.config import ClassifierConfig, DRAWConfig
+import draw.attention.window
+import draw.model.classifier
+import draw.model.draw
+import draw.parts.likelihood
+from draw.attention.gaussian import GaussianAttention
+from draw.attention.whole import NoAttention
+from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.kernels import proof
 from draw.kernels.errors import KernelUnavailableError
-from draw.layers import Affine, LSTMCell
-from draw.likelihood import Bernoulli
-from draw.model import DRAW
+from draw.model.classifier import Classifier
+from draw.model.draw import DRAW
+from draw.parts.layers import Affine, LSTMCell
+from draw.parts.likelihood import Bernoulli
 from draw.tasks.drawing import Drawing
 from mutants import mutants
 from running import TINY, TINY_MODEL, draw_command, image_set
@@ -71,7 +72,7 @@ def numbers(model: torch.nn.Module) -> Tensor:
 Made = Callable[..., torch.nn.Module]
 EQUATIONS: dict[str, tuple[Made, list[tuple[object, str]]]] = {
     "window": (drawing, [
-        (draw.attention, name)
+        (draw.attention.window, name)
         for name in ("window_parameters", "filter_centres", "filterbank", "filterbanks",
                      "read_patch", "write_patch")
     ]),
@@ -81,13 +82,13 @@ EQUATIONS: dict[str, tuple[Made, list[tuple[object, str]]]] = {
     "layers": (drawing, [(LSTMCell, "forward"), (Affine, "forward")]),
     "step": (drawing, [(DRAW, "step"), (DRAW, "generate_step"), (DRAW, "initial_state")]),
     "unroll": (drawing, [(DRAW, "unroll"), (DRAW, "_glimpses"), (DRAW, "trajectory")]),
-    "objective": (drawing, [(draw.model, "kl_divergence"),
-                            (draw.model, "log_prior_over_posterior")]),
+    "objective": (drawing, [(draw.model.draw, "kl_divergence"),
+                            (draw.model.draw, "log_prior_over_posterior")]),
     "bound": (drawing, [(DRAW, "forward"), (Bernoulli, "forward"),
-                        (draw.likelihood, "reconstruction_loss")]),
+                        (draw.parts.likelihood, "reconstruction_loss")]),
     "classifier": (lambda **o: randomised(Classifier(dataclasses.replace(SMALL, **o))), [
         (Classifier, "look"), (Classifier, "_read"), (Classifier, "_longest"),
-        (Classifier, "_window"), (draw.classifier, "_shortened"), (Classifier, "forward"),
+        (Classifier, "_window"), (draw.model.classifier, "_shortened"), (Classifier, "forward"),
     ]),
 }  # fmt: skip
 IN_PYTHON = "forward", "_longest", "reconstruction_loss"
@@ -130,17 +131,17 @@ def test_fused_refuses_an_edited_equation_by_name(kind, monkeypatch) -> None:
     def wider(*given: object) -> Tensor:
         return 1.001 * centres(*given)
 
-    centres = draw.attention.filter_centres
+    centres = draw.attention.window.filter_centres
     config = TINY_MODEL if kind is DRAW else SMALL
     model = kind(dataclasses.replace(config, kernel="fused"))
-    monkeypatch.setattr(draw.attention, "filter_centres", wider)
+    monkeypatch.setattr(draw.attention.window, "filter_centres", wider)
     with pytest.raises(KernelUnavailableError, match=r"this code computes another .*'auto' or"):
         model(torch.rand(2, *config.image_shape))
 
 
 def test_a_run_and_a_model_say_that_an_equation_was_edited(tmp_path, monkeypatch) -> None:
-    divergence = draw.model.kl_divergence
-    monkeypatch.setattr(draw.model, "kl_divergence", lambda *given: 2 * divergence(*given))
+    divergence = draw.model.draw.kl_divergence
+    monkeypatch.setattr(draw.model.draw, "kl_divergence", lambda *given: 2 * divergence(*given))
     said = "kernel: reference (the fused kernel is for DRAW as it is, this code computes another kl"
     assert said in Drawing(TINY, TINY_MODEL).describe_start(DRAW(TINY_MODEL), image_set(4))
     DRAW(TINY_MODEL).save_pretrained(tmp_path / "model")
@@ -226,7 +227,7 @@ def test_code_that_fails_in_the_miniature_is_no_fused_code(monkeypatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("only for large images")
 
-    monkeypatch.setattr(draw.model, "log_prior_over_posterior", fail)
+    monkeypatch.setattr(draw.model.draw, "log_prior_over_posterior", fail)
     assert "fails in it (RuntimeError: only for large images)" in DRAW(TINY_MODEL).kernel.reason
 
 

@@ -10,16 +10,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from draw.config import DataConfig
+from draw.config.data import DataConfig
+from draw.config.presets import digits
 from draw.data import load_splits
 from draw.data.batches import to_unit_interval
-from draw.kernels import buffers, operators
-from draw.kernels.build import hand_over_products, library
-from draw.kernels.fused import parameters_of
-from draw.kernels.native import shape_of
-from draw.model import DRAW
-from draw.outputs import DRAWOutput
-from draw.presets import digits
+from draw.kernels.cpp import buffers, operators
+from draw.kernels.cpp.binding import shape_of
+from draw.kernels.cpp.build import hand_over_products, library
+from draw.kernels.cpp.unroll import parameters_of
+from draw.model.draw import DRAW
+from draw.parts.state import DRAWOutput
 from running import one_thread
 
 pytestmark = pytest.mark.parametrize("kernel", ["fused"], indirect=True)

@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from draw.checkpoint import checkpoints, load_tensors
 from draw.errors import DrawError
-from draw.metrics import read_metrics
-from draw.runs import finish, resume, resumed_config, start
+from draw.runs.checkpoint import checkpoints, load_tensors
+from draw.runs.metrics import read_metrics
 from draw.tasks.drawing import Drawing
+from draw.training.start import finish, resume, resumed_config, start
 from running import TINY, image_set, with_train
 
 TRAINING, VALIDATION, TEST = image_set(10), image_set(7, "validation"), image_set(5, "test")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from draw.files import cache_folder
-from draw.kernels import build, libraries
+from draw.kernels.cpp import build, libraries
 from draw.kernels.errors import KernelUnavailableError, LibraryError
 
 STAND_IN = {"unroll.cpp": b'extern "C" int answer() { return 42; }'}

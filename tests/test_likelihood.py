@@ -12,16 +12,17 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from draw.checkpoint import checkpoints, load_model, load_tensors
-from draw.config import DRAWConfig
+from draw.config.model import DRAWConfig
 from draw.errors import DrawError, Interrupted
-from draw.evaluate import evaluate
-from draw.likelihood import START_LOG_SCALE, check_pixels, in_bits, meaning
-from draw.metrics import read_metrics
-from draw.model import DRAW
-from draw.objective import bits_per_dimension, discretized_logistic_loss
-from draw.runs import resume, resumed_config, start
-from draw.train import Trainer
+from draw.measure.bound import evaluate
+from draw.model.draw import DRAW
+from draw.models.load import load_model
+from draw.parts.likelihood import START_LOG_SCALE, check_pixels, in_bits, meaning
+from draw.parts.objective import bits_per_dimension, discretized_logistic_loss
+from draw.runs.checkpoint import checkpoints, load_tensors
+from draw.runs.metrics import read_metrics
+from draw.training.start import resume, resumed_config, start
+from draw.training.trainer import Trainer
 from running import TINY, TINY_DIGITS, draw_command, image_set, with_train
 
 LOGISTIC = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, likelihood="logistic"))

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from draw.errors import DrawError
-from draw.locks import LOCK_FILE, RunLock
-from draw.runs import finish, resume, start
+from draw.runs.lock import LOCK_FILE, RunLock
+from draw.training.start import finish, resume, start
 from running import TINY, image_set
 
 TRAINING, VALIDATION = image_set(10), image_set(7, "validation", seed=1)

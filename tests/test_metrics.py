@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from draw.config import DataConfig
+from draw.config.data import DataConfig
 from draw.errors import DrawError
-from draw.figures import curves_figure
-from draw.metrics import (
+from draw.runs.metrics import (
     DAMAGED_FILE,
     LONGEST_LINE,
     append_metrics,
@@ -21,6 +20,7 @@ from draw.metrics import (
 )
 from draw.studio import watching
 from draw.visualize import classification_curves, training_curves
+from draw.visualize.figures import curves_figure
 from studio_runs import DRAWS, line, make_run
 
 DAMAGED = {

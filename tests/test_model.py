@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.func import functional_call
 
-import draw.model
-import draw.objective
+import draw.model.draw
+import draw.parts.objective
 import oracle
-from draw.attention import Window
-from draw.config import DRAWConfig
-from draw.model import DRAW
+from draw.attention.window import Window
+from draw.config.model import DRAWConfig
+from draw.model.draw import DRAW
 
 SMALL = {"hidden_size": 4, "latent_size": 3}
 CASES = {
@@ -164,7 +164,7 @@ def test_shapes_of_signatures_are_checked(model):
     with pytest.raises(jaxtyping.TypeCheckError):
         model.initial_state("two")
     with pytest.raises(jaxtyping.TypeCheckError):
-        draw.objective.reconstruction_loss(torch.zeros(2, 1, 3, 3), torch.zeros(2, 1, 3, 4))
+        draw.parts.objective.reconstruction_loss(torch.zeros(2, 1, 3, 3), torch.zeros(2, 1, 3, 4))
 
 
 # Gradients
@@ -450,6 +450,6 @@ class TestSaving:
 
 
 def test_examples_of_the_docstring():
-    result = doctest.testmod(draw.model)
+    result = doctest.testmod(draw.model.draw)
     assert result.attempted > 0
     assert result.failed == 0

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from draw.checkpoint import checkpoints, load_tensors, save_tensors
 from draw.errors import DrawError
-from draw.moments import moments_of, named_moments
-from draw.runs import resume, start
+from draw.runs.checkpoint import checkpoints, load_tensors, save_tensors
+from draw.training.moments import moments_of, named_moments
+from draw.training.start import resume, start
 from running import TINY, image_set, with_train
 
 TRAINING, VALIDATION = image_set(20), image_set(10, "validation")

@@ -5,8 +5,8 @@ import itertools
 import pytest
 import torch
 
-from draw import noise
-from draw.noise import generator, image_noise
+from draw import randomness as noise
+from draw.randomness import generator, image_noise
 
 PURPOSES = {name: value for name, value in vars(noise).items() if name.isupper()}
 SHAPE = 3, 5  # glimpses, latent

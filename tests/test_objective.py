@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import oracle
-from draw.objective import (
+from draw.parts.objective import (
     importance_weighted_estimate,
     kl_divergence,
     log_prior_over_posterior,

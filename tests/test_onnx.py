@@ -13,19 +13,20 @@ import pytest
 import torch
 
 import draw
-from draw import cli, pretrained
-from draw import onnx as to_onnx
-from draw.checkpoint import load_model
-from draw.classifier import Classifier
-from draw.config import ClassifierConfig, DRAWConfig
+from draw import cli
+from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.data import Splits
 from draw.errors import DrawError
-from draw.export import export
-from draw.model import DRAW
-from draw.onnx import DRAWING_FILE, START_FILE, STEP_FILE, Generator, make_generator
-from draw.outputs import Trajectory
-from draw.runs import start
-from draw.train import make_accelerator
+from draw.model import pretrained
+from draw.model.classifier import Classifier
+from draw.model.draw import DRAW
+from draw.models import onnx as to_onnx
+from draw.models.export import export
+from draw.models.load import load_model
+from draw.models.onnx import DRAWING_FILE, START_FILE, STEP_FILE, Generator, make_generator
+from draw.parts.state import Trajectory
+from draw.training.start import start
+from draw.training.trainer import make_accelerator
 from running import TINY, image_set
 
 SMALL = {"hidden_size": 6, "latent_size": 3, "glimpses": 5}

@@ -9,14 +9,15 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from draw.classifier import Classifier
-from draw.config import ClassifierConfig
+from draw.config.model import ClassifierConfig
 from draw.errors import DrawError
-from draw.kernels import buffers, fused
+from draw.kernels.cpp import buffers
+from draw.kernels.cpp import unroll as fused
+from draw.kernels.cpp.classify import glimpses
 from draw.kernels.errors import KernelArgumentError
-from draw.kernels.glimpses import glimpses
-from draw.layers import Affine
-from draw.model import DRAW
+from draw.model.classifier import Classifier
+from draw.model.draw import DRAW
+from draw.parts.layers import Affine
 from running import TINY_MODEL, python_process
 
 only_fused = pytest.mark.parametrize("kernel", ["fused"], indirect=True)

@@ -15,7 +15,9 @@ import pytest
 
 from draw.cli import DATA_VERBS, VERBS
 from draw.cli.options import RunOptions, flag_of
-from draw.config import DataConfig, DRAWConfig, TrainConfig
+from draw.config.data import DataConfig
+from draw.config.model import DRAWConfig
+from draw.config.train import TrainConfig
 from draw.errors import DrawError
 from running import TINY_DIGITS, draw_command
 
@@ -152,7 +154,7 @@ def test_bad_values_of_every_option_of_train(
     def start(*_: object) -> None:
         raise DrawError("all options are right")
 
-    monkeypatch.setattr("draw.runs.start", start)
+    monkeypatch.setattr("draw.training.start.start", start)
     kinds: dict[str, Any] = {"model": DRAWConfig, "data": DataConfig, "train": TrainConfig}
     prefix = "" if section == "options" else f"{section}."
     flags = [

@@ -13,20 +13,16 @@ import pytest
 import torch
 from PIL import Image
 
-from draw.checkpoint import export_model, save_tensors
-from draw.config import DataConfig
+from draw.config.data import DataConfig
 from draw.errors import DrawError
 from draw.files import write_json, written_atomically
-from draw.metrics import append_metrics, forget_metrics_after
-from draw.model import DRAW
-from draw.onnx import Generator
-from draw.outputs import Trajectory
-from draw.visualize import (
-    animate,
-    generation_strip,
-    sample_grid,
-    training_curves,
-)
+from draw.model.draw import DRAW
+from draw.models.load import export_model
+from draw.models.onnx import Generator
+from draw.parts.state import Trajectory
+from draw.runs.checkpoint import save_tensors
+from draw.runs.metrics import append_metrics, forget_metrics_after
+from draw.visualize import animate, generation_strip, sample_grid, training_curves
 from draw.visualize.geometry import default_windows, window_geometry
 from draw.visualize.layout import save_picture
 from running import TINY_MODEL, draw_command

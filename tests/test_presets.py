@@ -5,9 +5,9 @@ import typing
 import pytest
 
 from draw import cli
-from draw.config import Config
+from draw.config.presets import PRESETS
+from draw.config.run import Config
 from draw.data import KNOWN_SETS, view_of
-from draw.presets import PRESETS
 
 
 def test_mnist_is_the_papers_row_of_table_3() -> None:

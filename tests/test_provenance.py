@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from draw import provenance
-from draw.runs import start
+from draw.runs import provenance
+from draw.training.start import start
 from running import TINY, image_set
 
 

@@ -11,15 +11,16 @@ import torch
 from torch import nn
 from torch.nn.utils import parametrize, prune
 
-from draw.attention import GaussianAttention
-from draw.checkpoint import export_model, load_model
-from draw.classifier import Classifier
-from draw.config import ClassifierConfig, ConvnetConfig, DataConfig, DRAWConfig
-from draw.convnet import Convnet
+from draw.attention.gaussian import GaussianAttention
+from draw.config.data import DataConfig
+from draw.config.model import ClassifierConfig, ConvnetConfig, DRAWConfig
 from draw.errors import DrawError
-from draw.model import DRAW
+from draw.model.classifier import Classifier
+from draw.model.convnet import Convnet
+from draw.model.draw import DRAW
+from draw.models.load import export_model, load_model
 from draw.tasks.drawing import Drawing
-from draw.train import Trainer
+from draw.training.trainer import Trainer
 from running import TINY, TINY_MODEL, image_set
 
 TINY_CLASSIFIER = ClassifierConfig(rows=6, columns=5, glimpses=2, hidden_size=8, classes=3)

@@ -13,9 +13,9 @@ import pytest
 import torch
 from PIL import Image
 
-from draw.config import DataConfig
+from draw.config.data import DataConfig
 from draw.errors import DrawError
-from draw.pretrained import shipped
+from draw.model.pretrained import shipped
 from draw.studio import classifying, exploring, generating, reconstructing, watching
 from draw.studio.folders import run_folders
 from draw.studio.guard import LONGEST_BODY, refused
@@ -79,7 +79,7 @@ class TestModels:
             pass
 
     def test_without_any_it_says_what_to_do(self, tmp_path, monkeypatch):
-        monkeypatch.setattr("draw.pretrained.WEIGHTS", tmp_path)
+        monkeypatch.setattr("draw.model.pretrained.WEIGHTS", tmp_path)
         with pytest.raises(DrawError, match="draw train digits takes a minute"):
             Catalogue(None, tmp_path / "none")["mnist"]
 

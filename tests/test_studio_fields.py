@@ -13,7 +13,8 @@ import pytest
 from gradio.routes import App
 from gradio.state_holder import SessionState
 
-from draw.config import ClassifierConfig, DataConfig
+from draw.config.data import DataConfig
+from draw.config.model import ClassifierConfig
 from draw.errors import DrawError
 from draw.studio.models import Catalogue, Shelf
 from draw.studio.numbers import whole
@@ -56,7 +57,7 @@ def page(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[g
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
-        patch.setattr("draw.pretrained.WEIGHTS", tmp_path_factory.mktemp("no-weights"))
+        patch.setattr("draw.model.pretrained.WEIGHTS", tmp_path_factory.mktemp("no-weights"))
         plain = inspect.isgeneratorfunction
         patch.setattr(inspect, "isgeneratorfunction", lambda made: plain(inspect.unwrap(made)))
         yield asyncio.run(build())

@@ -15,7 +15,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from browser import SCREENSHOTS, draw_a_line, launched, message, open_tab, served, type_into
-from draw.config import DataConfig
+from draw.config.data import DataConfig
 from studio_runs import DRAWS, line, make_run, make_runs
 
 expect.set_options(timeout=20_000)  # a busy computer is slow, not wrong

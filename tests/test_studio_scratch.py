@@ -23,7 +23,7 @@ from draw.studio.scratch import (
     Scratch,
     remove_left_behind,
     scratch_folder,
-)  # fmt: skip
+)
 from studio_server import ask, listening, post
 
 UPLOAD = b"/gradio_api/upload"

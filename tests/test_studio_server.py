@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from gradio.routes import file_upload_statuses
 
-from draw.config import DataConfig
+from draw.config.data import DataConfig
 from draw.studio.connection import Connection
 from draw.studio.guard import LONGEST_BODY, LONGEST_UPLOAD, Guard, Message, host_name, refused
 from draw.studio.page.sources import DRAW

@@ -12,10 +12,10 @@ import pytest
 from datasets import ClassLabel, Features, Image, List, Value
 from PIL import Image as Pillow
 
-from draw.config import DataConfig
+from draw.config.data import DataConfig
 from draw.data import KNOWN_SETS, DataError, RandomCrop, check, load_images, load_splits
-from draw.data.splits import assign_splits
-from draw.data.svhn import box_round, grown
+from draw.data.sets.svhn import box_round, grown
+from draw.data.store.splits import assign_splits
 from running import draw_command
 
 BOXES, NAMES = List(List(Value("int32"), length=4)), ClassLabel(num_classes=10)

@@ -17,11 +17,12 @@ from datasets import ClassLabel, Features, Image
 from PIL import Image as Pillow
 
 from draw import terminal
-from draw.checkpoint import export_model, write_run_file
-from draw.config import DataConfig
-from draw.model import DRAW
+from draw.config.data import DataConfig
+from draw.measure.tables import print_values
+from draw.model.draw import DRAW
+from draw.models.load import export_model
 from draw.progress import progress
-from draw.tables import print_values
+from draw.runs.layout import write_run_file
 from running import TINY, TINY_MODEL, draw_command
 
 ACTING = [

@@ -14,15 +14,17 @@ import numpy as np
 import pytest
 import torch
 
-from draw.checkpoint import checkpoints, load_model, load_tensors, read_run_file
-from draw.config import Config
+from draw.config.run import Config
 from draw.data.batches import batch_indices
 from draw.errors import DrawError, Interrupted
 from draw.files import read_json
-from draw.metrics import read_metrics
-from draw.model import DRAW
-from draw.runs import finish, resume, resumed_config, start
-from draw.train import Trainer, hardware_precision, learning_rate_at
+from draw.model.draw import DRAW
+from draw.models.load import load_model
+from draw.runs.checkpoint import checkpoints, load_tensors
+from draw.runs.layout import read_run_file
+from draw.runs.metrics import read_metrics
+from draw.training.start import finish, resume, resumed_config, start
+from draw.training.trainer import Trainer, hardware_precision, learning_rate_at
 from running import TINY, image_set, with_train
 
 TRAINING, VALIDATION = image_set(10), image_set(7, "validation", seed=1)

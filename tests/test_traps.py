@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from draw.attention import (
+from draw.attention.window import (
     Window,
     filterbank,
     filterbanks,
@@ -16,9 +16,9 @@ from draw.attention import (
     window_parameters,
     write_patch,
 )
-from draw.config import DRAWConfig
-from draw.model import DRAW
-from draw.objective import importance_weighted_estimate, kl_divergence
+from draw.config.model import DRAWConfig
+from draw.model.draw import DRAW
+from draw.parts.objective import importance_weighted_estimate, kl_divergence
 
 NARROW = -8.0  # log sigma^2: a filter falls on one pixel
 

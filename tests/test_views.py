@@ -10,15 +10,17 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from draw.config import Config, DataConfig, DRAWConfig
+from draw.config.data import DataConfig
+from draw.config.model import DRAWConfig
+from draw.config.run import Config
 from draw.data import Cluttered, DataError, ImageSet, RandomCrop, TwoDigits, View, load_splits
 from draw.data.batches import batch_indices
-from draw.data.views import add, cut, places
+from draw.data.views.view import add, cut, places
 from draw.errors import DrawError, Interrupted
-from draw.noise import VIEW_EVALUATION, generator
-from draw.report import nearest_in_training
-from draw.runs import resume, resumed_config, start
-from draw.train import Trainer
+from draw.measure.nearest import nearest_in_training
+from draw.randomness import VIEW_EVALUATION, generator
+from draw.training.start import resume, resumed_config, start
+from draw.training.trainer import Trainer
 from running import TINY, with_train
 
 VIEWS = [TwoDigits(12), Cluttered(12, 3, 2), RandomCrop(3, 4)]

@@ -11,9 +11,9 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from draw.attention import Window, window_parameters
+from draw.attention.window import Window, window_parameters
 from draw.errors import DrawError
-from draw.model import Trajectory
+from draw.model.draw import Trajectory
 from draw.visualize import (
     animate,
     generation_strip,

@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from draw.attention import Window
-from draw.classifier import Classified
+from draw.attention.window import Window
+from draw.model.classifier import Classified
 from draw.visualize import glimpse_strip
 from draw.visualize.glimpses import RIGHT_COLOUR, WRONG_COLOUR
 from draw.visualize.windows import READ_COLOUR

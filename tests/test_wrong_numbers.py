@@ -12,21 +12,23 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from draw import models
-from draw.accuracy import measure_accuracy
-from draw.checkpoint import checkpoints, export_model, load_model, load_tensors, save_tensors
-from draw.classifier import Classifier
-from draw.config import ClassifierConfig, ConvnetConfig, DataConfig, DRAWConfig
+from draw.config.data import DataConfig
+from draw.config.model import ClassifierConfig, ConvnetConfig, DRAWConfig
 from draw.data import Splits
 from draw.data.batches import to_unit_interval
 from draw.errors import DrawError
-from draw.evaluate import evaluate
-from draw.export import export
-from draw.model import DRAW
-from draw.models import MODELS, make_model
-from draw.runs import resume, start
+from draw.measure.accuracy import measure_accuracy
+from draw.measure.bound import evaluate
+from draw.model.classifier import Classifier
+from draw.model.draw import DRAW
+from draw.models import kinds as models
+from draw.models.export import export
+from draw.models.kinds import MODELS, make_model
+from draw.models.load import export_model, load_model
+from draw.runs.checkpoint import checkpoints, load_tensors, save_tensors
 from draw.tasks import task_for, task_of
-from draw.train import make_accelerator
+from draw.training.start import resume, start
+from draw.training.trainer import make_accelerator
 from running import TINY, TINY_MODEL, draw_command, image_set
 
 LOOKS = ClassifierConfig(rows=6, columns=5, glimpses=2, hidden_size=4, read_size=2, classes=3)
@@ -99,7 +101,7 @@ def test_images_of_other_types_are_refused(dtype: type) -> None:
 def test_a_gpus_step_of_training_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """More would make the host wait for it; images of training come from 8 bits."""
     looked: list[int] = []
-    monkeypatch.setattr("draw.checks.check_unit_interval", lambda images: looked.append(1))
+    monkeypatch.setattr("draw.model.checks.check_unit_interval", lambda images: looked.append(1))
     model, x = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference")), torch.rand(2, 1, 6, 5)
 
     class OnGpu(torch.Tensor):

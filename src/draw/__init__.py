@@ -3,29 +3,37 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from draw.attention import GaussianAttention, NoAttention, Window
-    from draw.classifier import Classified, Classifier
-    from draw.config import (
-        ClassifierConfig,
-        Config,
-        ConvnetConfig,
-        DataConfig,
-        DRAWConfig,
-        TrainConfig,
-    )
-    from draw.convnet import Convnet
-    from draw.model import DRAW
-    from draw.outputs import DRAWOutput, Trajectory
-    from draw.presets import PRESETS
+    from draw.attention.gaussian import GaussianAttention
+    from draw.attention.whole import NoAttention
+    from draw.attention.window import Window
+    from draw.config.data import DataConfig
+    from draw.config.model import ClassifierConfig, ConvnetConfig, DRAWConfig
+    from draw.config.presets import PRESETS
+    from draw.config.run import Config
+    from draw.config.train import TrainConfig
+    from draw.model.classifier import Classified, Classifier
+    from draw.model.convnet import Convnet
+    from draw.model.draw import DRAW
+    from draw.parts.state import DRAWOutput, Trajectory
 
 _MODULE_OF = {
-    "DRAW": "model", "DRAWOutput": "outputs", "Trajectory": "outputs",
-    "Classifier": "classifier", "Classified": "classifier", "ClassifierConfig": "config",
-    "Convnet": "convnet", "ConvnetConfig": "config",
-    "DRAWConfig": "config", "Config": "config", "DataConfig": "config", "TrainConfig": "config",
-    "GaussianAttention": "attention", "NoAttention": "attention", "Window": "attention",
-    "PRESETS": "presets",
-}  # fmt: skip
+    "DRAW": "model.draw",
+    "DRAWOutput": "parts.state",
+    "Trajectory": "parts.state",
+    "Classifier": "model.classifier",
+    "Classified": "model.classifier",
+    "ClassifierConfig": "config.model",
+    "Convnet": "model.convnet",
+    "ConvnetConfig": "config.model",
+    "DRAWConfig": "config.model",
+    "Config": "config.run",
+    "DataConfig": "config.data",
+    "TrainConfig": "config.train",
+    "GaussianAttention": "attention.gaussian",
+    "NoAttention": "attention.whole",
+    "Window": "attention.window",
+    "PRESETS": "config.presets",
+}
 
 __all__ = [
     "DRAW",

@@ -112,7 +112,7 @@ def main() -> None:
     except (DrawError, OSError) as error:
         _fail(str(error))
     except (MemoryError, RuntimeError) as error:
-        from draw.memory import ran_out
+        from draw.model.memory import ran_out
 
         if not ran_out(error):
             raise

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from draw.cli.options import Json, words_apart_from, write_result
-from draw.config import DataConfig
+from draw.config.data import DataConfig
 from draw.errors import DrawError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def data_list(cache_dir: str | None = None, json: Json = None) -> None:
         json: also write the list as JSON to this file (- for standard output).
     """
     from draw.data import describe
-    from draw.tables import print_data_sets
+    from draw.measure.tables import print_data_sets
 
     listed = describe(cache_dir)
     with words_apart_from(json):
@@ -74,7 +74,7 @@ def data_check(options: Annotated[DataSetOptions, arg(name="")]) -> None:
 
 
 def _report(report: "Report", json_file: str | None) -> None:
-    from draw.tables import print_data_report
+    from draw.measure.tables import print_data_report
 
     with words_apart_from(json_file):
         print_data_report(report)

@@ -22,7 +22,7 @@ from draw.fields import Count, Limits, Seed
 from draw.terminal import say
 
 if TYPE_CHECKING:
-    from draw.checkpoint import LoadedModel
+    from draw.models.load import LoadedModel
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ def figure(
         puts both into one picture.
 
     8   two digits on a canvas, drawn step by step; and of --n drawings the share whose first and
-        second half fall on different digits (src/draw/halves.py says how it is counted).
+        second half fall on different digits (src/draw/measure/halves.py says how it is counted).
 
     9   house numbers (SVHN), as 6.    10  house numbers step by step, as 7.
 
@@ -121,7 +121,7 @@ def figure(
 
 
 def _figure_3(options: FigureOptions, out: Path) -> dict[str, Any]:
-    from draw.figures import window_figure
+    from draw.visualize.figures import window_figure
 
     picture = None if options.source is None else Path(options.source)
     filters = 12 if options.filters is None else options.filters
@@ -129,7 +129,7 @@ def _figure_3(options: FigureOptions, out: Path) -> dict[str, Any]:
 
 
 def _figure_5(options: FigureOptions, out: Path) -> dict[str, Any]:
-    from draw.figures import glimpses_figure
+    from draw.visualize.figures import glimpses_figure
 
     loaded = _load(options, options.source)
     classifier = loaded.classifier
@@ -141,7 +141,7 @@ def _figure_5(options: FigureOptions, out: Path) -> dict[str, Any]:
 
 
 def _figure_6(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
-    from draw.figures import WIDTH, samples_figure
+    from draw.visualize.figures import WIDTH, samples_figure
 
     loaded = _load(options, options.source)
     training = None
@@ -160,7 +160,7 @@ def _figure_6(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
 
 
 def _figure_7(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
-    from draw.figures import sequence_figure
+    from draw.visualize.figures import sequence_figure
 
     loaded = [_load(options, options.source)]
     if options.without is not None:
@@ -173,7 +173,7 @@ def _figure_7(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
 
 
 def _figure_8(options: FigureOptions, out: Path) -> dict[str, Any]:
-    from draw.figures import two_digits_figure
+    from draw.visualize.figures import two_digits_figure
 
     loaded = _load(options, options.source)
     result = _origin(8, options, loaded)
@@ -184,7 +184,7 @@ def _figure_8(options: FigureOptions, out: Path) -> dict[str, Any]:
 
 
 def _figure_11(options: FigureOptions, out: Path) -> dict[str, Any]:
-    from draw.figures import curves_figure
+    from draw.visualize.figures import curves_figure
 
     return curves_figure(Path(_named(options.source)), out)
 
@@ -205,7 +205,7 @@ def _count(options: FigureOptions, default: int) -> int:
 
 def _origin(number: int, options: FigureOptions, loaded: "LoadedModel") -> dict[str, Any]:
     """Where a figure comes from; said aloud if the paper's is of another data set."""
-    from draw.figures import DATA_OF
+    from draw.visualize.figures import DATA_OF
 
     name = None if loaded.data is None else loaded.data.name
     if name not in DATA_OF[number]:

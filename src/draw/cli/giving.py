@@ -44,11 +44,11 @@ def export(
     """
     import dataclasses
 
-    from draw.checkpoint import RUN_FILE, read_run_file
     from draw.data import load_splits
-    from draw.export import copy_exported
-    from draw.export import export as write
-    from draw.train import make_accelerator
+    from draw.models.export import copy_exported
+    from draw.models.export import export as write
+    from draw.runs.layout import RUN_FILE, read_run_file
+    from draw.training.trainer import make_accelerator
 
     if (Path(model) / RUN_FILE).exists():
         config = read_run_file(Path(model)).data
@@ -87,8 +87,8 @@ def models(json: Json = None) -> None:
     Args:
         json: also write the list as JSON to this file (- for standard output).
     """
-    from draw.card import listed
-    from draw.tables import print_models
+    from draw.measure.tables import print_models
+    from draw.models.card import listed
 
     found = listed()
     with words_apart_from(json):

@@ -35,9 +35,9 @@ def evaluate(
         batch_size: images at a time; changes speed and memory, not the result.
         precision: of the matrix products.
     """
-    from draw.report import with_progress
+    from draw.measure.progress import with_progress
     from draw.tasks import Measuring
-    from draw.train import make_accelerator
+    from draw.training.trainer import make_accelerator
 
     accelerator = make_accelerator(precision)
     loaded = load(options)
@@ -72,9 +72,9 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
     Args:
         options: which model.
     """
-    from draw.config import ConvnetConfig, DRAWConfig
-    from draw.likelihood import in_bits
-    from draw.tables import print_values
+    from draw.config.model import ConvnetConfig, DRAWConfig
+    from draw.measure.tables import print_values
+    from draw.parts.likelihood import in_bits
 
     loaded = load(options)
     model, config = loaded.model, loaded.model.config

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hi
 
 from tyro.conf import Positional, arg
 
-from draw.config import DataConfig
+from draw.config.data import DataConfig
 from draw.errors import DrawError
 from draw.fields import Seed, check, either
 from draw.files import obstacle_to_writing
 from draw.terminal import say
 
 if TYPE_CHECKING:
-    from draw.checkpoint import LoadedModel
     from draw.data import ImageSet
+    from draw.models.load import LoadedModel
     from draw.tasks import Task
 
 
@@ -92,7 +92,7 @@ def load(options: ModelOptions) -> "LoadedModel":
     """A model on the fastest device of this computer."""
     import torch
 
-    from draw.checkpoint import load_model
+    from draw.models.load import load_model
 
     loaded = load_model(options.model, options.weights)
     loaded.model.requires_grad_(False)

@@ -5,15 +5,7 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from draw.cli.options import (
-    DataOptions,
-    ModelOptions,
-    Output,
-    Picture,
-    done,
-    images_for,
-    load,
-)
+from draw.cli.options import DataOptions, ModelOptions, Output, Picture, done, images_for, load
 from draw.errors import DrawError
 from draw.fields import Count
 
@@ -37,7 +29,7 @@ def sample(
             model does not say where its images are.
         cache_dir: of --nearest: folder of decoded images; by default the run's, or ~/.cache/draw.
     """
-    from draw.figures import samples_figure
+    from draw.visualize.figures import samples_figure
 
     if not nearest and (path, cache_dir) != (None, None):
         raise DrawError(
@@ -116,9 +108,9 @@ def animate(
         n: how many images.
         out: .gif, .webp or .mp4 for an animation; .png for steps side by side.
     """
-    from draw.figures import written
     from draw.visualize import animate as animation
     from draw.visualize import generation_strip
+    from draw.visualize.figures import written
 
     loaded = load(options)
     trajectory = loaded.drawing.generate(n, seed=options.seed)
@@ -151,7 +143,7 @@ def glimpses(
         n: how many images, evenly from the split.
         out: picture to write (.png or .webp).
     """
-    from draw.report import glimpses_of
+    from draw.visualize.run import glimpses_of
 
     loaded = load(options)
     images, _ = images_for(loaded, data)

@@ -9,9 +9,11 @@ import tyro
 from tyro.conf import Positional, arg
 
 from draw.cli.options import RunOptions, check_option, words_apart_from, write_result
-from draw.config import Config, DataConfig, TrainConfig
+from draw.config.data import DataConfig
+from draw.config.presets import PRESETS
+from draw.config.run import Config
+from draw.config.train import TrainConfig
 from draw.errors import DrawError
-from draw.presets import PRESETS
 from draw.terminal import Shown
 
 
@@ -77,7 +79,7 @@ def run_train(arguments: list[str]) -> None:
     check_option("options", RunOptions, options)
     run = options.out or Path("runs") / name
     from draw.data import load_splits, view_of
-    from draw.runs import finish, refuse_existing, start
+    from draw.training.start import finish, refuse_existing, start
 
     refuse_existing(run)
     if config.data.name == "images":
@@ -100,7 +102,7 @@ def _resume(arguments: list[str]) -> None:
         Resume, prog="draw train", args=arguments, return_unknown_args=True, add_help=False
     )
     from draw.data import load_splits
-    from draw.runs import finish, resume, resumed_config, run_of
+    from draw.training.start import finish, resume, resumed_config, run_of
 
     run = run_of(where.resume)
     before = resumed_config(run)

@@ -1,7 +1,5 @@
 """Images: from the Hub, a folder or the computer's own digits, decoded once, then from memory."""
 
-from draw.data.cluttered import Cluttered
-from draw.data.crops import RandomCrop
 from draw.data.errors import DataError
 from draw.data.images import ImageSet, Splits
 from draw.data.load import load_images, load_splits, view_of
@@ -15,9 +13,11 @@ from draw.data.report import (
     prepare,
     suggest,
 )
-from draw.data.sets import KNOWN_SETS, KnownSet
-from draw.data.two_digits import TwoDigits
-from draw.data.views import View
+from draw.data.sets.table import KNOWN_SETS, KnownSet
+from draw.data.views.cluttered import Cluttered
+from draw.data.views.crops import RandomCrop
+from draw.data.views.two_digits import TwoDigits
+from draw.data.views.view import View
 
 __all__ = [
     "KNOWN_SETS",

@@ -5,9 +5,9 @@ import torch
 from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
-from draw.checks import check_unit_interval
 from draw.errors import DrawError
-from draw.noise import ORDER, generator
+from draw.model.checks import check_unit_interval
+from draw.randomness import ORDER, generator
 
 
 def batch_indices(seed: int, step: int, batch_size: int, count: int) -> Int[np.ndarray, " batch"]:

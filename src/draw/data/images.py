@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Float, Int, Int64, UInt8
 
 from draw.data.batches import spread
-from draw.data.splits import SPLITS
-from draw.data.views import Made, Shape, View, taken
-from draw.noise import VIEW_EVALUATION, generator
+from draw.data.store.splits import SPLITS
+from draw.data.views.view import Made, Shape, View, taken
+from draw.randomness import VIEW_EVALUATION, generator
 
 BLOCK = 1000
 """So many images of a fixed set are made from one generator; another number is another set."""

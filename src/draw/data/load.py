@@ -4,17 +4,17 @@ import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from draw.config import DataConfig
-from draw.data import cache
-from draw.data.build import build
-from draw.data.decode import Conversion
+from draw.config.data import DataConfig
 from draw.data.errors import DataError
 from draw.data.images import ImageSet, Splits
-from draw.data.opening import open_source
-from draw.data.sets import known_set
-from draw.data.source import Source
-from draw.data.splits import SPLITS
-from draw.data.views import View
+from draw.data.sets.table import known_set
+from draw.data.sources.opening import open_source
+from draw.data.sources.source import Source
+from draw.data.store import cache
+from draw.data.store.build import build
+from draw.data.store.decode import Conversion
+from draw.data.store.splits import SPLITS
+from draw.data.views.view import View
 from draw.files import cache_folder
 
 logger = logging.getLogger("draw")

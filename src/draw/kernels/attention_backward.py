@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from draw.attention import (
+from draw.attention.gaussian import GaussianAttention
+from draw.attention.window import (
     MAX_CENTRE,
     MAX_LOG,
-    GaussianAttention,
     Window,
     filter_centres,
     filterbanks,
@@ -20,7 +20,7 @@ from draw.attention import (
 from draw.kernels.products import Products
 
 if TYPE_CHECKING:
-    from draw.model import DRAW
+    from draw.model.draw import DRAW
 
 
 def write_backward(model: "DRAW", h_dec: Tensor, d_image: Tensor, products: Products) -> Tensor:

@@ -16,12 +16,12 @@ from torch.autograd.function import once_differentiable
 
 from draw.kernels.attention_backward import read_backward, write_backward
 from draw.kernels.products import Products
-from draw.layers import LSTMCell
-from draw.objective import kl_divergence, log_prior_over_posterior
-from draw.outputs import State, Unrolled
+from draw.parts.layers import LSTMCell
+from draw.parts.objective import kl_divergence, log_prior_over_posterior
+from draw.parts.state import State, Unrolled
 
 if TYPE_CHECKING:
-    from draw.model import DRAW
+    from draw.model.draw import DRAW
 
 
 class Gradients(NamedTuple):

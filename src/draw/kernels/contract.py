@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from draw.config import ImageConfig
+from draw.config.model import ImageConfig
 
 
 class Trial(NamedTuple):

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from draw.kernels.parts import state_of
-from draw.outputs import Unrolled
+from draw.kernels.allowed import state_of
+from draw.parts.state import Unrolled
 
 
 class _Loop(nn.Module):

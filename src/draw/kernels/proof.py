@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from draw.kernels.allowed import Layout, code_of, other_code
 from draw.kernels.contract import Contract, Trial
-from draw.kernels.parts import Layout, code_of, other_code
 
 TOLERANCE, TOLERANCE_SINGLE, TOLERANCE_BF16, TOLERANCE_BEYOND = 1e-11, 1e-4, 0.25, 1e-5
 """Largest difference as a share of a tensor's largest number, which counts for at least `FLOOR`:
@@ -21,7 +21,7 @@ in float64, float32, with products in bf16, and of windows beyond the limits, wh
 enlarged. Measured were 4e-15, 3e-6, 0.09 and 1e-7."""
 FLOOR = 1e-3
 BEYOND = 2e4, -2e4, 25.0, 23.0, -21.0
-"""Controls of a window beyond every limit of `draw.attention.window_parameters`, each of which
+"""Controls of a window beyond every limit of `window_parameters`, each of which
 has its effect on what is written."""
 
 _Verdict = tuple[list[Any], str | None]

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from draw.attention import Window, read_patch
-from draw.checkpoint import LoadedModel
-from draw.config import DataConfig
+from draw.attention.window import Window, read_patch
+from draw.config.data import DataConfig
 from draw.data import Cluttered, view_of
-from draw.data.views import add, places
-from draw.noise import VIEW_EVALUATION, generator
+from draw.data.views.view import add, places
+from draw.models.load import LoadedModel
+from draw.randomness import VIEW_EVALUATION, generator
 from draw.studio.images import examples, seen
 from draw.studio.models import Shelf
 from draw.studio.pictures import Pixels

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from draw.errors import DrawError
-from draw.model import DRAW
-from draw.report import nearest_so_far
+from draw.measure.nearest import nearest_so_far
+from draw.model.draw import DRAW
 from draw.studio.images import examples, seen, training_images
 from draw.studio.models import Shelf
 from draw.studio.player import Show, part, sheet

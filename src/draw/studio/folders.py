@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from draw.checkpoint import RUN_FILE
 from draw.errors import DrawError
+from draw.runs.layout import RUN_FILE
 
 DEEPEST = 3
 """Levels below the chosen folder at which runs are looked for."""

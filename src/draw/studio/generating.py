@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from draw.errors import DrawError
-from draw.outputs import Trajectory
+from draw.parts.state import Trajectory
 from draw.studio.models import Shelf
 from draw.studio.numbers import real, whole
 from draw.studio.player import Show, part

@@ -7,11 +7,11 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from draw.checkpoint import LoadedModel
-from draw.config import DataConfig
+from draw.config.data import DataConfig
 from draw.data import DataError, ImageSet, view_of
 from draw.data.load import at_hand, find_or_build
 from draw.errors import DrawError
+from draw.models.load import LoadedModel
 from draw.studio.pictures import Pixels, centred
 from draw.tasks import task_of
 from draw.tasks.drawing import Drawing

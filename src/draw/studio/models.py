@@ -10,12 +10,14 @@ from pathlib import Path
 
 import torch
 
-from draw.checkpoint import RUN_FILE, LoadedModel, checkpoints, load_model, read_run_file
-from draw.config import ConvnetConfig, DRAWConfig, ModelConfig, model_config
+from draw.config.model import ConvnetConfig, DRAWConfig, ModelConfig, model_config
 from draw.data.load import at_hand
 from draw.errors import DrawError
 from draw.files import read_json
-from draw.pretrained import shipped
+from draw.model.pretrained import shipped
+from draw.models.load import LoadedModel, load_model
+from draw.runs.checkpoint import checkpoints
+from draw.runs.layout import RUN_FILE, read_run_file
 from draw.studio.folders import inside, run_folders
 
 MOST_IN_MEMORY = 3
@@ -52,7 +54,7 @@ class Catalogue:
     """The models on offer: one given by name, those of the package, those of a folder of runs.
 
     Args:
-        model: a run folder, an exported folder, a name of `draw.pretrained.shipped` or of the Hub.
+        model: a run folder, an exported folder, a name of `pretrained.shipped` or of the Hub.
         runs: a folder of run folders.
     """
 

@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from draw.config import ImageConfig
-from draw.data.decode import Conversion, Picture, decode, read_header
+from draw.config.model import ImageConfig
+from draw.data.store.decode import Conversion, Picture, decode, read_header
 from draw.errors import DrawError
 
 MAX_PIXELS = 24_000_000

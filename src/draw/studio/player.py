@@ -16,8 +16,8 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from draw.attention import Window
-from draw.outputs import Trajectory
+from draw.attention.window import Window
+from draw.parts.state import Trajectory
 from draw.visualize.layout import to_pixels
 from draw.visualize.windows import window_box
 

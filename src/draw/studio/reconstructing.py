@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from draw.likelihood import bounds_likelihood, in_bits
-from draw.outputs import Trajectory
+from draw.parts.likelihood import bounds_likelihood, in_bits
+from draw.parts.state import Trajectory
 from draw.studio.images import binarized, seen
 from draw.studio.models import Shelf
 from draw.studio.pictures import Pixels

@@ -8,7 +8,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from draw.outputs import Trajectory
+from draw.parts.state import Trajectory
 from draw.visualize import animate, generation_strip, reconstruction_strip, sample_grid
 
 Format = Literal["png", "strip", "gif", "webp", "mp4"]

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from draw.checkpoint import METRICS_FILE, read_run_file
-from draw.config import Config, DRAWConfig
+from draw.config.model import DRAWConfig
+from draw.config.run import Config
 from draw.errors import DrawError
 from draw.files import check_regular_file
-from draw.metrics import best_evaluation, scan_metrics, seconds_in
+from draw.runs.checkpoint import METRICS_FILE
+from draw.runs.layout import read_run_file
+from draw.runs.metrics import best_evaluation, scan_metrics, seconds_in
 from draw.studio.folders import inside, run_folders
 from draw.visualize.curves import profile, running_mean, series
 from draw.visualize.layout import evenly

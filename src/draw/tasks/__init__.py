@@ -1,6 +1,8 @@
 """What a run can learn: to draw images, or to name their classes."""
 
-from draw.config import Config, DataConfig, DRAWConfig, ModelConfig
+from draw.config.data import DataConfig
+from draw.config.model import DRAWConfig, ModelConfig
+from draw.config.run import Config
 from draw.tasks.classifying import Classifying
 from draw.tasks.drawing import Drawing
 from draw.tasks.task import Measuring, Result, Task

@@ -11,17 +11,18 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from draw.accuracy import Accuracy, check_labels, measure_accuracy
-from draw.classifier import Classifier
-from draw.config import ClassifierConfig, Config, ConvnetConfig
-from draw.convnet import Convnet
+from draw.config.model import ClassifierConfig, ConvnetConfig
+from draw.config.run import Config
 from draw.data import ImageSet
 from draw.data.batches import to_unit_interval
 from draw.errors import DrawError
-from draw.models import make_model
-from draw.report import CLASSIFICATION_PICTURES, classification_pictures, glimpses_of
-from draw.tables import print_accuracy
+from draw.measure.accuracy import Accuracy, check_labels, measure_accuracy
+from draw.measure.tables import print_accuracy
+from draw.model.classifier import Classifier
+from draw.model.convnet import Convnet
+from draw.models.kinds import make_model
 from draw.tasks.task import MEASURING, Measuring, Result, seen_in_training
+from draw.visualize.run import CLASSIFICATION_PICTURES, classification_pictures, glimpses_of
 
 
 class Classifying:
@@ -91,7 +92,7 @@ class Classifying:
         on_progress: Callable[[int, str], None],
         how: Measuring = MEASURING,
     ) -> Accuracy:
-        """The share of wrong answers; see `draw.accuracy.measure_accuracy`."""
+        """The share of wrong answers; see `draw.measure.accuracy.measure_accuracy`."""
         if how.importance_samples:
             raise DrawError(
                 "expected no --importance-samples for a classifier, which has no latent variables; "

@@ -10,18 +10,19 @@ from accelerate import Accelerator
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from draw.config import Config, DRAWConfig
+from draw.config.model import DRAWConfig
+from draw.config.run import Config
 from draw.data import ImageSet
 from draw.data.batches import binarize, to_unit_interval
-from draw.evaluate import Evaluation, evaluate, evaluation_images
-from draw.likelihood import check_pixels, in_bits, meaning
-from draw.model import DRAW
-from draw.models import make_model
-from draw.noise import BINARIZE_TRAINING, TRAINING, generator
-from draw.report import DRAWING_PICTURES, drawing_pictures
-from draw.tables import print_evaluation
+from draw.measure.bound import Evaluation, evaluate, evaluation_images
+from draw.measure.tables import print_evaluation
+from draw.model.draw import DRAW
+from draw.models.kinds import make_model
+from draw.parts.likelihood import check_pixels, in_bits, meaning
+from draw.randomness import BINARIZE_TRAINING, TRAINING, generator
 from draw.tasks.task import MEASURING, Measuring, Result, seen_in_training
 from draw.visualize import sample_grid
+from draw.visualize.run import DRAWING_PICTURES, drawing_pictures
 
 
 class Drawing:
@@ -46,7 +47,7 @@ class Drawing:
         return cast(DRAW, make_model(self.model_config))
 
     def check(self, images: ImageSet) -> None:
-        """See that the likelihood is one of such pixels; see `draw.likelihood.check_pixels`."""
+        """See that the likelihood is one of such pixels; see `check_pixels`."""
         dynamic = self.config.data.binarize == "dynamic"
         check_pixels(self.model_config, binary=images.binary, dynamic=dynamic, source=images.source)
 
@@ -108,7 +109,7 @@ class Drawing:
         on_progress: Callable[[int, str], None],
         how: Measuring = MEASURING,
     ) -> Evaluation:
-        """The bound; see `draw.evaluate.evaluate`."""
+        """The bound; see `draw.measure.bound.evaluate`."""
         self.check(images)
         return evaluate(
             cast(DRAW, model),
@@ -128,7 +129,7 @@ class Drawing:
         return evaluation_images(images.images, numbers, self.dynamic(images), seed)
 
     def meaning(self, images: ImageSet) -> str:
-        """What the nats are; see `draw.likelihood.meaning`."""
+        """What the nats are; see `draw.parts.likelihood.meaning`."""
         return meaning(self.model_config, binary=images.binary, dynamic=self.dynamic(images))
 
     def facts(self, images: ImageSet, how: Measuring) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What `draw.train.Trainer` asks of a task. To add one, write a class with these methods."""
+"""What the `Trainer` asks of a task. To add one, write a class with these methods."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,10 @@ from accelerate import Accelerator
 from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor, nn
 
-from draw.config import Config
+from draw.config.run import Config
 from draw.data import ImageSet
 from draw.data.batches import batch_indices
-from draw.noise import VIEW_TRAINING, generator
+from draw.randomness import VIEW_TRAINING, generator
 
 
 @runtime_checkable

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from draw.attention import Window
+from draw.attention.window import Window
 from draw.errors import DrawError
 from draw.files import written_atomically
-from draw.outputs import Trajectory
+from draw.parts.state import Trajectory
 from draw.visualize.layout import (
     GAP,
     WIDE_GAP,

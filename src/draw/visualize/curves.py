@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from draw.metrics import best_evaluation, images_seen_by_weights
+from draw.runs.metrics import best_evaluation, images_seen_by_weights
 from draw.visualize.layout import check_suffix, evenly
 from draw.visualize.plots import make_figure, save_figure
 

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from draw.attention import Window, filter_centres, read_patch, write_patch
+from draw.attention.window import Window, filter_centres, read_patch, write_patch
 from draw.errors import DrawError
 from draw.visualize.layout import check_suffix, to_pixels
 from draw.visualize.plots import make_figure, save_figure

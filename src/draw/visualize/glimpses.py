@@ -9,8 +9,8 @@ from jaxtyping import Float, Int
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from draw.attention import Window
-from draw.classifier import Classified
+from draw.attention.window import Window
+from draw.model.classifier import Classified
 from draw.visualize.layout import (
     GAP,
     TEXT_COLOUR,

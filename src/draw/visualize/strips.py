@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from draw.attention import Window
-from draw.outputs import Trajectory
+from draw.attention.window import Window
+from draw.parts.state import Trajectory
 from draw.visualize.layout import (
     GAP,
     PICTURE_WIDTH,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from draw.attention import Window
+from draw.attention.window import Window
 
 READ_COLOUR = (0, 200, 150)
 WRITE_COLOUR = (255, 70, 40)

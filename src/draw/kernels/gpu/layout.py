@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from draw.config import DRAWConfig
+from draw.config.model import DRAWConfig
 
 CONTROLS = 5
 """Numbers that place a window: g~_X, g~_Y, log sigma^2, log delta~, log gamma (eq 21)."""

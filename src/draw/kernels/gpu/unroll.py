@@ -16,10 +16,10 @@ from draw.kernels.gpu.backward import unroll_backward
 from draw.kernels.gpu.forward import unroll_forward
 from draw.kernels.gpu.layout import Layout, Tiles, layout_of, round_up
 from draw.kernels.gpu.weights import packed, unpacked
-from draw.outputs import Unrolled
+from draw.parts.state import Unrolled
 
 if TYPE_CHECKING:
-    from draw.model import DRAW
+    from draw.model.draw import DRAW
 
 STARTS = ("canvas_0", "h_enc_0", "c_enc_0", "h_dec_0", "c_dec_0")
 

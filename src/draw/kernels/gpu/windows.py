@@ -18,7 +18,7 @@ from draw.kernels.gpu.language import jit, tl
 def place(controls, A: tl.constexpr, B: tl.constexpr, N: tl.constexpr):
     """Centre, stride, width and intensity of windows, from pointers to their controls (eqs 21-24).
 
-    The limits are those of draw.attention.window_parameters.
+    The limits are those of draw.attention.window.window_parameters.
     """
     FAR: tl.constexpr = 1e4
     LOG: tl.constexpr = 20.0

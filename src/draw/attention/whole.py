@@ -1,0 +1,38 @@
+"""Reading and writing the whole image at every step: DRAW without attention (eqs 17-18)."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class NoAttention(nn.Module):
+    """Reading and writing the whole image at every step (eqs 17-18).
+
+    Args:
+        hidden_size: size of h_dec.
+        channels: channels of the images.
+        rows: height of the images in pixels, B.
+        columns: width of the images in pixels, A.
+    """
+
+    def __init__(self, hidden_size: int, channels: int, rows: int, columns: int) -> None:
+        super().__init__()
+        self.image_shape = channels, rows, columns
+        self.features = 2 * channels * rows * columns
+        """Numbers that `read` returns for each image."""
+        self.write_content = nn.Linear(hidden_size, channels * rows * columns)
+
+    def read(
+        self,
+        x: Float[Tensor, "batch channels rows columns"],
+        x_hat: Float[Tensor, "batch channels rows columns"],
+        h_dec: Float[Tensor, "batch hidden"],
+    ) -> tuple[Float[Tensor, "batch features"], None]:
+        """The image and the error image, whole (eq 17)."""
+        return torch.cat([x, x_hat], 1).flatten(1), None
+
+    def write(
+        self, h_dec: Float[Tensor, "batch hidden"]
+    ) -> tuple[Float[Tensor, "batch channels rows columns"], None]:
+        """What the decoder adds to the canvas (eq 18)."""
+        return self.write_content(h_dec).unflatten(-1, self.image_shape), None

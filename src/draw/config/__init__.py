@@ -1,0 +1,1 @@
+"""What a run is made of, as frozen dataclasses that check themselves."""

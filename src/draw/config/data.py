@@ -1,0 +1,48 @@
+"""Which images a model sees, and how they are made to fit it."""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+from draw.fields import (
+    Count,
+    check_fields,
+    refuse,
+)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which images, and how they are made to fit the model."""
+
+    name: str = "mnist"
+    """A data set that `draw data list` names, or 'images' for your own."""
+    path: str | None = None
+    """A local folder (pictures, or parquet as on the Hub) or a Hub name; by default name's own."""
+    size: tuple[Count, ...] | None = None
+    """Rows and columns in pixels, or one number for a square; by default as the images are."""
+    mode: Literal["grey", "colour"] | None = None
+    """Turn every image into this mode; by default as the images are."""
+    fit: Literal["crop", "pad", "stretch"] | None = None
+    """How an image of another size is brought to --data.size; by default it is refused."""
+    binarize: Literal["none", "dynamic"] = "none"
+    """'dynamic' draws each pixel as 0 or 1, anew at each use, with its grey value as probability;
+    images whose pixels are already 0 or 1 ("static") come through unchanged."""
+    bad_boxes: Literal["refuse", "skip"] = "refuse"
+    """Pictures of svhn whose boxes are missing or empty: an error, or left out and counted."""
+    cache_dir: str | None = None
+    """Folder of decoded images; by default ~/.cache/draw."""
+
+    def __post_init__(self) -> None:
+        check_fields("data.", self)
+        if self.size is not None and len(self.size) not in (1, 2):
+            refuse("data.size", "one or two whole numbers (rows, columns)", self.size)
+
+    @property
+    def rows_and_columns(self) -> tuple[int, int] | None:
+        """The size asked for, as (rows, columns)."""
+        return None if self.size is None else (self.size[0], self.size[-1])
+
+    def without_places(self) -> "DataConfig":
+        """The same images wherever they are: what a model that is given away says of its data."""
+        return dataclasses.replace(self, path=None, cache_dir=None)

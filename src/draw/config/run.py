@@ -1,0 +1,79 @@
+"""A whole run: a model, its data and its training.
+
+`Config.to_dict` and `Config.from_dict` are the JSON form that a run folder keeps.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from draw.config.data import DataConfig
+from draw.config.model import (
+    DRAWConfig,
+    ModelConfig,
+    model_config,
+)
+from draw.config.train import TrainConfig
+from draw.errors import DrawError
+from draw.fields import (
+    check_fields,
+    from_plain,
+    names_and_values,
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run."""
+
+    preset: str
+    """The preset it started from, which names the run folder."""
+    model: ModelConfig = field(default_factory=DRAWConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        check_fields("", self)
+
+    def with_model_following_data(
+        self, seen: Callable[[tuple[int, int, int]], tuple[int, int, int]] | None = None
+    ) -> "Config":
+        """The same run with the model's image shape taken from data.size and data.mode if given.
+
+        Args:
+            seen: the shape in which a model sees images of a stored shape (channels, rows,
+                columns); by default the same.
+        """
+        changes: dict[str, Any] = {}
+        if self.data.mode is not None:
+            changes["channels"] = 1 if self.data.mode == "grey" else 3
+        if self.data.rows_and_columns is not None:
+            stored = (changes.get("channels", self.model.channels), *self.data.rows_and_columns)
+            _, changes["rows"], changes["columns"] = seen(stored) if seen else stored
+        return dataclasses.replace(self, model=dataclasses.replace(self.model, **changes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: object) -> "Config":
+        """The config that `to_dict` wrote.
+
+        Raises:
+            DrawError: if a field is unknown or has a value that does not fit.
+        """
+        given = names_and_values("config", values)
+        sections = "model", "data", "train"
+        unknown = sorted(set(given) - {"preset", *sections})
+        if unknown or "preset" not in given:
+            raise DrawError(
+                f"expected a run's config with preset, {', '.join(sections)}; got {sorted(given)}"
+            )
+        return cls(
+            preset=given["preset"],
+            model=model_config(given.get("model", {})),
+            data=from_plain(DataConfig, "data", given.get("data", {})),
+            train=from_plain(TrainConfig, "train", given.get("train", {})),
+        )

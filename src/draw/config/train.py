@@ -1,0 +1,60 @@
+"""How a model is trained."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from draw.config.model import Steps
+from draw.fields import Count, Limits, Natural, Positive, Seed, check_fields, refuse
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. The paper gives only Adam: every number here is ours."""
+
+    steps: Steps = 10_000
+    """Updates of the weights."""
+    batch_size: Count = 128
+    """Images per update, over all processes together."""
+    learning_rate: Positive = 1e-3
+    """Adam's step size after the warm-up."""
+    warmup_steps: Natural = 500
+    """Steps over which the learning rate rises from 0."""
+    final_learning_rate: Annotated[float, Limits(least=0)] = 0.0
+    """Where the learning rate ends; it falls along half a cosine."""
+    window_share: Positive = 1.0
+    """The affine maps that make window parameters (eq 21) take this share of the learning rate.
+    Their gradient is the noisiest: in a long run a fifth lowered the training bound at once."""
+    clip_norm: Positive = 5.0
+    """Longest gradient (L2 norm over all parameters); longer ones are scaled to it."""
+    weight_decay: Annotated[float, Limits(least=0)] = 0.0
+    """Share of each weight taken away per update, times the step size (AdamW's decoupled weight
+    decay, against overfitting); biases and starting states are left alone."""
+    ema_decay: Annotated[float, Limits(least=0, below=1)] = 0.999
+    """Decay of the running average of the weights, which is evaluated and exported."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """bf16 rounds the operands of matrix products; weights, states and canvas stay fp32. auto takes
+    bf16 where the processor multiplies it in hardware."""
+    seed: Seed = 0
+    """Decides the initial weights, the order of the images and all noise."""
+    start_from: str | None = None
+    """A model whose weights to start from: run folder, exported folder, a name from draw models, or
+    owner/name on the Hub. The number of glimpses may differ, other sizes may not."""
+    evaluate_every: Count = 1000
+    """Steps between evaluations on validation images, each with a grid of samples."""
+    evaluate_images: Count | None = None
+    """Validation images for each of these evaluations, evenly from all; by default all."""
+    log_every: Count = 20
+    """Steps between lines of metrics.jsonl; each is the mean over the steps since the last."""
+    checkpoint_minutes: Positive = 2.0
+    """Minutes between checkpoints: the most that a crash can cost."""
+    keep_checkpoints: Count = 2
+    """Checkpoints kept for resuming; the best weights are kept besides."""
+
+    def __post_init__(self) -> None:
+        check_fields("train.", self)
+        if self.final_learning_rate > self.learning_rate:
+            refuse(
+                "train.final_learning_rate",
+                f"at most train.learning_rate ({self.learning_rate})",
+                self.final_learning_rate,
+            )

@@ -1,0 +1,67 @@
+"""scikit-learn's handwritten digits, 8x8 with 17 shades, made into 28x28 white on black."""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+
+from draw.data.store.decode import Picture
+
+INNER, BORDER = 24, 2
+BLACK, WHITE = 0.3, 0.8
+"""What is darker is black, what is lighter white: it makes the enlarged strokes crisp again."""
+
+
+@dataclass(frozen=True)
+class Digits:
+    """A source (see `draw.data.sources.source.Source`) of 1,797 digits that needs no network."""
+
+    def location(self) -> str:
+        """The same everywhere."""
+        return "digits"
+
+    def description(self) -> str:
+        """Whose digits they are."""
+        return "scikit-learn's digits, enlarged to 28x28"
+
+    def classes(self) -> tuple[str, ...]:
+        """What the labels 0 to 9 mean."""
+        return tuple("0123456789")
+
+    def stamp(self) -> str:
+        """Changes with scikit-learn and with how digits are enlarged."""
+        return f"scikit-learn {version('scikit-learn')}, {INNER}+{BORDER}, {BLACK}-{WHITE}"
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the enlarged pixels and labels."""
+        digest = hashlib.sha256()
+        for picture in self._pictures():
+            digest.update(np.asarray(picture.data).tobytes() + b"%d" % (picture.label or 0))
+        return digest.hexdigest()
+
+    def splits(self) -> dict[str, Iterator[Picture]]:
+        """One split with all of them."""
+        return {"all": self._pictures()}
+
+    def remarks(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    def _pictures(self) -> Iterator[Picture]:
+        from sklearn.datasets import load_digits
+
+        bunch = load_digits()
+        for index, (image, label) in enumerate(zip(bunch.images, bunch.target, strict=True)):
+            yield Picture(f"digit {index}", enlarge(image / 16), int(label))
+
+
+def enlarge(digit: Float[np.ndarray, "8 8"]) -> UInt8[np.ndarray, "28 28"]:
+    """Interpolates a digit of intensities in 0..1, steepens its edges and puts a border round."""
+    image = Image.fromarray(digit.astype(np.float32))
+    smooth = np.asarray(image.resize((INNER, INNER), Image.Resampling.LANCZOS))
+    crisp = np.clip((smooth - BLACK) / (WHITE - BLACK), 0, 1)
+    return np.pad(np.rint(crisp * 255).astype(np.uint8), BORDER)

@@ -1,0 +1,151 @@
+"""The data sets known by name. To add one, add an entry to `KNOWN_SETS`."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from draw.data.errors import DataError
+from draw.data.store.splits import MOST_HELD_OUT
+from draw.data.views.cluttered import Cluttered
+from draw.data.views.crops import RandomCrop
+from draw.data.views.two_digits import TwoDigits
+from draw.data.views.view import View
+
+
+@dataclass(frozen=True)
+class KnownSet:
+    """A data set, and where it comes from when `--data.path` is not given."""
+
+    description: str
+    licence: str
+    hub: str | None = None
+    """Its name on the Hugging Face Hub, if there is one that can be relied on."""
+    sizes: tuple[int, int, int] | None = None
+    """Images in train, validation and test as this package splits them."""
+    image_shape: tuple[int, int, int] | None = None
+    """Channels, rows and columns of an image as a model sees it by default."""
+    size: tuple[int, int] | None = None
+    """Rows and columns to bring its source's pictures to, where --data.size is not given."""
+    mode: Literal["grey", "colour"] | None = None
+    """What to turn its source's pictures into, where --data.mode is not given."""
+    fit: Literal["crop", "pad", "stretch"] | None = None
+    """How its source's pictures get their size, where --data.fit is not given."""
+    boxes: bool = False
+    """Its pictures are cut out round their digits where these have boxes (`svhn`), and
+    the defaults above hold for a path too."""
+    view: View | None = None
+    """What makes the images that a model sees."""
+    folder: str | None = None
+    """Which folder of its source holds it, where there are others beside."""
+    splits: tuple[str, ...] = ()
+    """What the splits of its source are called, where that is not train, validation and test."""
+    held_out: int = MOST_HELD_OUT
+    """The most images that are held out of train for validation."""
+    invert: bool = False
+    """Its source's pictures are dark strokes on white: turn them into white on black."""
+    remedy: str = ""
+    """What to do where it is asked for without a path and has no source of its own."""
+
+
+KNOWN_SETS: dict[str, KnownSet] = {
+    "mnist": KnownSet(
+        "handwritten digits, grey; binarized anew at each use unless told otherwise",
+        "CC BY-SA 3.0",
+        hub="ylecun/mnist",
+        sizes=(50_000, 10_000, 10_000),
+        image_shape=(1, 28, 28),
+    ),
+    "binarized_mnist": KnownSet(
+        "MNIST binarized once and for all, the set of the paper's Table 2",
+        "CC BY-SA 3.0",
+        sizes=(50_000, 10_000, 10_000),
+        image_shape=(1, 28, 28),
+        remedy="no dependable Hub source has it: pass --data.path FOLDER with its parquet files "
+        "(train, validation and test), or --data.name mnist, which is binarized anew at each use",
+    ),
+    "digits": KnownSet(
+        "scikit-learn's handwritten digits, enlarged to 28x28; needs no network",
+        "BSD 3-Clause (scikit-learn), CC BY 4.0 (UCI)",
+        sizes=(1_439, 179, 179),
+        image_shape=(1, 28, 28),
+        fit="pad",
+    ),
+    "fashion-mnist": KnownSet(
+        "pictures of clothes, grey",
+        "MIT",
+        hub="zalando-datasets/fashion_mnist",
+        sizes=(50_000, 10_000, 10_000),
+        image_shape=(1, 28, 28),
+    ),
+    "omniglot": KnownSet(
+        "characters of 50 alphabets; the Hub's 105x105, black on white, become 28x28, white on "
+        "black",
+        "MIT",
+        hub="GATE-engine/omniglot",
+        sizes=(25_968, 3_246, 3_246),
+        image_shape=(1, 28, 28),
+        size=(28, 28),
+        mode="grey",
+        fit="stretch",
+        invert=True,
+    ),
+    "cifar10": KnownSet(
+        "small colour photographs of ten kinds of things",
+        "none stated",
+        hub="uoft-cs/cifar10",
+        sizes=(45_000, 5_000, 10_000),
+        image_shape=(3, 32, 32),
+    ),
+    "two-digits": KnownSet(
+        "two MNIST digits at random places of a black 60x60, made anew for every batch",
+        "CC BY-SA 3.0",
+        hub="ylecun/mnist",
+        sizes=(50_000, 10_000, 10_000),
+        image_shape=(1, 60, 60),
+        view=TwoDigits(),
+    ),
+    "cluttered-mnist": KnownSet(
+        "an MNIST digit and pieces of others at random places of a black 100x100, made anew for "
+        "every batch",
+        "CC BY-SA 3.0",
+        hub="ylecun/mnist",
+        sizes=(50_000, 10_000, 10_000),
+        image_shape=(1, 100, 100),
+        view=Cluttered(),
+    ),
+    "svhn": KnownSet(
+        "house numbers in colour, cut out round their boxes to 64x64, of which 54x54 is seen",
+        "non-commercial use",
+        hub="ufldl-stanford/svhn",
+        sizes=(231_054, 4_701, 13_068),
+        image_shape=(3, 54, 54),
+        size=(64, 64),
+        mode="colour",
+        fit="stretch",
+        boxes=True,
+        view=RandomCrop(size=54, of=64),
+        folder="full_numbers",
+        splits=("train", "extra", "validation", "test"),
+        held_out=4_701,
+    ),
+    "chars74k": KnownSet(
+        "letters and digits photographed in streets, in colour (de Campos et al. 2009, English)",
+        "research use",
+        image_shape=(3, 48, 48),
+        remedy="no dependable Hub source has it: pass --data.path FOLDER with its pictures",
+    ),
+    "images": KnownSet(
+        "your own: a folder of pictures, a folder of parquet files, or a Hub name",
+        "yours",
+        remedy="pass --data.path with your folder of pictures or a Hub name",
+    ),
+}
+
+
+def known_set(name: str) -> KnownSet:
+    """The entry of `KNOWN_SETS`, or a `DataError` that lists them."""
+    if name not in KNOWN_SETS:
+        raise DataError(
+            f"expected data.name to be one of {', '.join(KNOWN_SETS)}, got {name!r}; "
+            "for your own pictures pass --data.name images --data.path FOLDER"
+        )
+    return KNOWN_SETS[name]

@@ -1,0 +1,1 @@
+"""Where images come from, as they lie on disk or on the Hub."""

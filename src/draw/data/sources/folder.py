@@ -1,0 +1,225 @@
+"""A folder of pictures: which files count, which split and which class each belongs to."""
+
+import hashlib
+import logging
+import os
+import stat
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from draw.data.errors import DataError
+from draw.data.sources.labels import METADATA_FILES, Labels, label_by_folder, read_labels
+from draw.data.store.decode import SUFFIXES, Picture
+from draw.data.store.splits import split_named, split_of
+from draw.errors import DrawError
+from draw.files import open_file
+from draw.terminal import one_line
+
+logger = logging.getLogger("draw")
+
+
+class Found(NamedTuple):
+    """A file below a folder."""
+
+    path: Path
+    parts: tuple[str, ...]
+    """Its path relative to the folder."""
+    stamp: str
+    """Size and time of the last change."""
+
+
+def find_files(folder: Path) -> tuple[Found, ...]:
+    """All visible files below a folder, links followed, sorted by relative path.
+
+    Raises:
+        DataError: a folder cannot be listed.
+    """
+    found, visited = [], set()
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_cannot_list):
+        status = os.stat(parent)
+        if (status.st_dev, status.st_ino) in visited:  # a link to a folder above would go on
+            folders.clear()
+            continue
+        visited.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in names:
+            path = Path(parent, name)
+            if not name.startswith("."):
+                found.append(Found(path, path.relative_to(folder).parts, _stamp(path)))
+    return tuple(sorted(found, key=lambda file: file.parts))
+
+
+def _stamp(path: Path) -> str:
+    try:
+        status = path.stat()
+    except OSError:  # such as a link to nothing: decoding reports it by name
+        return "unreadable"
+    if not stat.S_ISREG(status.st_mode):
+        return "no file"
+    return f"{status.st_size} {status.st_mtime_ns}"
+
+
+def _cannot_list(error: OSError) -> None:
+    raise DataError(
+        f"expected a folder that can be listed, got {error.filename}: {error.strerror}; "
+        "check that it exists and that you may read it"
+    ) from error
+
+
+def digest_files(files: tuple[Found, ...]) -> str:
+    """SHA-256 of the relative paths and bytes of all files; the unreadable count as such."""
+    digest = hashlib.sha256()
+    for file in files:
+        try:
+            with open_file(file.path) as stream:
+                content = hashlib.file_digest(stream, "sha256").digest()
+        except (OSError, DrawError):  # decoding reports all such files by name
+            content = b"unreadable"
+        digest.update(os.fsencode("/".join(file.parts)) + b"\0" + content)
+    return digest.hexdigest()
+
+
+def stamp_files(files: tuple[Found, ...]) -> str:
+    """Changes when a file comes, goes, or is written to; cheap, since nothing is read."""
+    lines = (os.fsencode("/".join(file.parts) + "\0" + file.stamp) for file in files)
+    return hashlib.sha256(b"\n".join(lines)).hexdigest()
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """A source (see `Source`): a folder of pictures, at any depth.
+
+    Splits are told by the names of folders at any depth (`split_named`), or else
+    by those of all pictures; without either, all pictures are one split. Labels are those of
+    metadata.jsonl or metadata.csv; without such, the classes are the first folders, splits aside,
+    that differ, if no picture lies outside them. Hidden files are passed over; so are files whose
+    suffix is not a picture's, which are counted.
+    """
+
+    folder: Path
+    files: tuple[Found, ...]
+
+    @cached_property
+    def _sorted_out(self) -> tuple[dict[str, tuple[Found, ...]], tuple[Found, ...]]:
+        """The pictures of each split, and files that are passed over."""
+        pictures, others = list[Found](), list[Found]()
+        for file in self.files:
+            is_picture = file.path.suffix.lower() in SUFFIXES and file.stamp != "no file"
+            (pictures if is_picture else others).append(file)
+        if not pictures:
+            raise DataError(
+                f"expected pictures or parquet files in {self.folder}, found {kinds(others)}; "
+                "pass --data.path with the folder that holds them"
+            )
+        told = [split_of(file.parts[:-1], one_line(file.path)) for file in pictures]
+        if not any(told):
+            told = self._told_by_names(pictures)
+        if not any(told):
+            return {"all": tuple(pictures)}, tuple(others)
+        self._check_training(pictures, told)
+        strays = [file for file, split in zip(pictures, told, strict=True) if split is None]
+        if strays:
+            logger.warning("%s: outside its splits, not used: %s", self.folder, kinds(strays))
+        splits = {
+            name: tuple(file for file, split in zip(pictures, told, strict=True) if split == name)
+            for name in sorted(filter(None, set(told)))
+        }
+        return splits, (*others, *strays)
+
+    def _told_by_names(self, pictures: list[Found]) -> list[str | None]:
+        """The split that each picture's own name tells of, where they tell of held-out ones too."""
+        told = [split_named(file.path.stem) for file in pictures]
+        if "train" not in told or len(set(told) - {None}) < 2:
+            return [None] * len(told)
+        if None in told:
+            without = one_line(pictures[told.index(None)].path)
+            counts = ", ".join(f"{count:,} {split}" for split, count in Counter(told).items())
+            raise DataError(
+                f"expected the names of all pictures in {self.folder} to tell of splits, or of "
+                f"none, got {counts} ({without}); put each split into a folder of its own"
+            )
+        return told
+
+    def _check_training(self, pictures: list[Found], told: list[str | None]) -> None:
+        if "train" in told:
+            return
+        number = next(number for number, split in enumerate(told) if split is not None)
+        raise DataError(
+            f"expected training pictures in {self.folder}, but {one_line(pictures[number].path)} "
+            f"is one of {told[number]} by the names of its folders, and none is one of train; "
+            "rename the folder of training pictures to train (or one that is called so for another "
+            "reason), or pass the folder to learn from as --data.path"
+        )
+
+    @property
+    def _pictures(self) -> tuple[Found, ...]:
+        """Those of all splits."""
+        return tuple(chain.from_iterable(self._sorted_out[0].values()))
+
+    @property
+    def _metadata(self) -> tuple[Found, ...]:
+        return tuple(file for file in self.files if _is_metadata(file))
+
+    def location(self) -> str:
+        """The folder's full path."""
+        return str(self.folder.resolve())
+
+    def description(self) -> str:
+        """The folder, and how many of its files were passed over."""
+        others = [file for file in self._sorted_out[1] if not _is_metadata(file)]
+        return str(self.folder) + (f" (passed over: {kinds(others)})" if others else "")
+
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes, sorted."""
+        return self._labels.classes
+
+    @cached_property
+    def _labels(self) -> Labels:
+        """Those of metadata, or else by the names of folders."""
+        pictures = [file.parts for file in self._pictures]
+        read = read_labels({f.parts: f.path for f in self._metadata}, frozenset(pictures))
+        labels = read
+        if not read.of:
+            labels = label_by_folder(pictures)
+            labels = labels._replace(remarks=(*read.remarks, *labels.remarks))
+        for remark in labels.remarks:
+            logger.warning("%s: %s", self.folder, remark)
+        return labels
+
+    def stamp(self) -> str:
+        """Changes with the names, sizes and times of the pictures and their metadata."""
+        return stamp_files((*self._pictures, *self._metadata))
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the relative paths and bytes of the pictures and their metadata."""
+        return digest_files((*self._pictures, *self._metadata))
+
+    def splits(self) -> dict[str, Iterator[Picture]]:
+        """The pictures of each split, sorted by relative path."""
+        return {name: self._read(files) for name, files in self._sorted_out[0].items()}
+
+    def remarks(self) -> tuple[str, ...]:
+        """What became of labels that could not be used."""
+        return self._labels.remarks
+
+    def _read(self, files: tuple[Found, ...]) -> Iterator[Picture]:
+        for file in files:
+            yield Picture(one_line(file.path), file.path, self._labels.of.get(file.parts))
+
+
+def _is_metadata(file: Found) -> bool:
+    return file.parts[-1] in METADATA_FILES
+
+
+def kinds(files: list[Found] | tuple[Found, ...]) -> str:
+    """Such as "3 files (2 .txt, 1 without suffix)"."""
+    if not files:
+        return "nothing"
+    counts = Counter(file.path.suffix.lower() or "without suffix" for file in files)
+    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in counts.most_common(5))
+    return f"{len(files):,} file{'s' * (len(files) > 1)} ({kinds})"

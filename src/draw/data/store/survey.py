@@ -1,0 +1,113 @@
+"""A first pass over the headers of all pictures: how many, how large, grey or colour."""
+
+import logging
+from collections import Counter
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Int64
+
+from draw.data.errors import DataError, listing
+from draw.data.sources.source import Source
+from draw.data.store.decode import Conversion, read_header
+from draw.progress import track
+
+logger = logging.getLogger("draw")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the headers of a source's pictures say."""
+
+    counts: dict[str, int]
+    """Pictures in each stored split."""
+    labels: dict[str, Int64[np.ndarray, " n"] | None]
+    """For each stored split, if every picture of it has one."""
+    sizes: Counter[tuple[int, int]]
+    """How many pictures have which rows and columns."""
+    modes: Counter[str]
+    """How many pictures have which mode, as Pillow calls it."""
+    grey: bool
+    """Whether all are grey."""
+    examples: dict[tuple[int, int], str]
+    """The name of the first picture of each size."""
+    remarks: tuple[str, ...] = ()
+    """What became of labels that some pictures of a split have and others have not."""
+
+    @property
+    def count(self) -> int:
+        """Pictures in all."""
+        return sum(self.counts.values())
+
+
+def survey(source: Source, *, progress: bool = True) -> Survey:
+    """Reads the header of every picture of a source.
+
+    Raises:
+        DataError: there are no pictures, or some that cannot be read, of which it names ten.
+    """
+    counts, labels, bad = {}, {}, []
+    sizes: Counter[tuple[int, int]] = Counter()
+    modes: Counter[str] = Counter()
+    examples: dict[tuple[int, int], str] = {}
+    grey, remarks = True, list[str]()
+    for split, pictures in source.splits().items():
+        of_split, unlabelled = list[int | None](), ""
+        for picture in track(pictures, f"looking through {split}", enabled=progress):
+            of_split.append(picture.label)
+            if picture.label is None and not unlabelled:
+                unlabelled = picture.name
+            try:
+                header = read_header(picture)
+            except DataError as error:
+                bad.append(str(error))
+                continue
+            sizes[header.size] += 1
+            modes[header.mode] += 1
+            examples.setdefault(header.size, picture.name)
+            grey = grey and header.grey
+        counts[split] = len(of_split)
+        present = [label for label in of_split if label is not None]
+        complete = len(present) == len(of_split)
+        labels[split] = np.array(present, dtype=np.int64) if complete else None
+        if present and not complete:
+            without = f"{len(of_split) - len(present):,} of {len(of_split):,} pictures"
+            remarks.append(f"no labels in {split}: {without}, such as {unlabelled}, have none")
+            logger.warning("%s: %s", source.description(), remarks[-1])
+    refuse_bad(bad, source)
+    if not sizes:
+        raise DataError(f"expected pictures in {source.description()}, found none")
+    return Survey(counts, labels, sizes, modes, grey, examples, tuple(remarks))
+
+
+def refuse_bad(bad: list[str], source: Source) -> None:
+    """Raises a `DataError` that names the bad pictures, if there are any."""
+    if bad:
+        count = f"{len(bad):,} picture{'s' * (len(bad) > 1)}"
+        raise DataError(f"{count} of {source.description()} cannot be used:{listing(bad)}")
+
+
+def settle(survey: Survey, conversion: Conversion) -> Conversion:
+    """Fills in the size and the mode that the pictures have by themselves.
+
+    Raises:
+        DataError: sizes differ from one another, or from the one asked for, and there is no fit.
+    """
+    ((common, count),) = survey.sizes.most_common(1)
+    size = conversion.size or common
+    others = [other for other in survey.sizes if other != size]
+    if others and (conversion.size is None or conversion.fit is None):
+        named = ([common] if conversion.size is None else []) + others
+        examples = "\n".join(
+            f"  {survey.examples[s]}: {s[0]}x{s[1]}, as {survey.sizes[s]:,} are" for s in named[:2]
+        )
+        wanted = "all of one size" if conversion.size is None else f"of {size[0]}x{size[1]}"
+        pass_size = f"--data.size {common[0]} {common[1]} " if conversion.size is None else ""
+        raise DataError(
+            f"expected {survey.count:,} pictures {wanted}, got {len(survey.sizes):,} sizes such as"
+            f"\n{examples}\nThe most common is {common[0]}x{common[1]} ({count:,} pictures). Pass "
+            f"{pass_size}--data.fit crop (fill the size and cut off what is over), pad (fit inside "
+            "it with black bars) or stretch"
+        )
+    mode = conversion.mode or ("grey" if survey.grey else "colour")
+    return replace(conversion, size=size, mode=mode)

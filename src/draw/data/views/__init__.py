@@ -1,0 +1,1 @@
+"""What is made of images before a model sees them."""

@@ -1,0 +1,1 @@
+"""The compiled backend for CPUs."""

@@ -1,0 +1,259 @@
+"""What an operator is given, compared with what the compiled functions will read and write.
+
+Operators are public, and behind them are addresses: whatever passes these checks has every number
+that the compiled functions touch.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from draw.kernels.cpp.binding import GLIMPSES_PARAMETERS, PARAMETERS
+from draw.kernels.errors import KernelArgumentError
+
+CONTROLS = 5
+"""Numbers that place a window: g~_X, g~_Y, log sigma^2, log delta~, log gamma (eq 21)."""
+LARGEST = 2**48
+"""Numbers that one array of a pass may have: no machine holds them, and no size overflows."""
+
+Count = int | torch.SymInt
+"""A number of images, which torch.compile may leave open."""
+Expected = tuple[str, Tensor | None, tuple[Count, ...]]
+"""A tensor's name, itself (torch lets None through), and the shape that it must have."""
+
+
+class Sizes(NamedTuple):
+    """A model's shape, as `native.shape_of` and `native.shape_of_classifier` list it."""
+
+    glimpses: int
+    channels: int
+    rows: int
+    columns: int
+    hidden: int
+    latent: int
+    read_size: int
+    write_size: int
+    gaussian: int
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """Shape of an image and of a canvas."""
+        return self.channels, self.rows, self.columns
+
+    @property
+    def pixels(self) -> int:
+        """Numbers of an image."""
+        return self.channels * self.rows * self.columns
+
+
+def drawing_sizes(shape: Sequence[int]) -> Sizes:
+    """The sizes of a DRAW.
+
+    Raises:
+        KernelArgumentError: if `shape` is not nine whole numbers of at least 1, the last 0 or 1.
+    """
+    sizes = _sizes(shape)
+    if sizes.gaussian not in (0, 1) or min(sizes[:-1]) < 1:
+        raise KernelArgumentError(
+            f"expected a shape of sizes of at least 1, and 0 or 1 for the attention, got {sizes}"
+        )
+    return sizes
+
+
+def classifier_sizes(shape: Sequence[int]) -> Sizes:
+    """The sizes of a classifier, which has neither codes nor a write window.
+
+    Raises:
+        KernelArgumentError: if `shape` is not that of a classifier.
+    """
+    sizes = _sizes(shape)
+    unused = sizes.latent, sizes.write_size, sizes.gaussian
+    if unused != (0, 0, 1) or min(*sizes[:5], sizes.read_size) < 1:
+        raise KernelArgumentError(
+            "expected a shape of sizes of at least 1, with latent 0, write_size 0 and gaussian 1, "
+            f"got {sizes}"
+        )
+    return sizes
+
+
+def _sizes(shape: Sequence[int]) -> Sizes:
+    if len(shape) != len(Sizes._fields):
+        raise KernelArgumentError(
+            f"expected a shape of {len(Sizes._fields)} numbers ({', '.join(Sizes._fields)}), "
+            f"got {len(shape)}"
+        )
+    return Sizes(*shape)
+
+
+def drawing_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Expected]:
+    """The parameters of a DRAW, with the shapes that they must have.
+
+    Raises:
+        KernelArgumentError: if there are more or fewer.
+    """
+    n, hidden, latent = sizes, sizes.hidden, sizes.latent
+    features = 2 * (n.channels * n.read_size**2 if n.gaussian else n.pixels)
+    content = n.channels * n.write_size**2 if n.gaussian else n.pixels
+    window = ((CONTROLS, hidden), (CONTROLS,))
+    shapes = [
+        n.image, *(4 * [(hidden,)]),
+        *_lstm(features + hidden, hidden),
+        *_lstm(latent, hidden),
+        *(2 * [(latent, hidden), (latent,)]),
+        (content, hidden), (content,),
+        *(2 * window if n.gaussian else ()),
+    ]  # fmt: skip
+    return _named(PARAMETERS[: len(shapes)], parameters, shapes)
+
+
+def classifier_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Expected]:
+    """The parameters of a classifier's glimpses, with the shapes that they must have.
+
+    Raises:
+        KernelArgumentError: if there are more or fewer.
+    """
+    n, hidden = sizes, sizes.hidden
+    lstm = _lstm(n.channels * n.read_size**2, hidden)
+    shapes = [(hidden,), (hidden,), *lstm, (CONTROLS, hidden), (CONTROLS,)]
+    return _named(GLIMPSES_PARAMETERS, parameters, shapes)
+
+
+def _lstm(inputs: int, hidden: int) -> tuple[tuple[int, ...], ...]:
+    gates = 4 * hidden
+    return (gates, inputs), (gates, hidden), (gates,), (gates,)
+
+
+def _named(
+    names: Sequence[str], tensors: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]
+) -> list[Expected]:
+    if len(tensors) != len(names):
+        raise KernelArgumentError(
+            f"expected {len(names)} parameters ({', '.join(names)}), got {len(tensors)}"
+        )
+    return list(zip(names, tensors, shapes, strict=True))
+
+
+def parameters_of(model: nn.Module, names: Sequence[str]) -> list[Tensor]:
+    """A model's parameters by their names.
+
+    Raises:
+        KernelArgumentError: if one is missing, or no tensor.
+    """
+    found = []
+    for name in names:
+        value: Any = model
+        for part in name.split("."):
+            value = getattr(value, part, None)
+        if not isinstance(value, Tensor):
+            raise KernelArgumentError(f"expected a model with a parameter {name}, got {value}")
+        found.append(value)
+    return found
+
+
+def length(tensor: Tensor | None, dimension: int = 0) -> Count:
+    """The size of a batch, from a tensor that may not even have that dimension."""
+    if tensor is None:
+        raise KernelArgumentError("expected a tensor with a batch of images or codes, got None")
+    return tensor.shape[dimension] if tensor.ndim > dimension else 1
+
+
+def check(sizes: Sizes, batch: Count, like: Tensor, expected: Sequence[Expected]) -> None:
+    """Compare tensors with their shapes, and with the type and the device of one of them.
+
+    Args:
+        sizes: the model's.
+        batch: number of images, which may be none.
+        like: float32 or float64, as all others must be, on the device of all others.
+        expected: the tensors, `like` among them.
+
+    Raises:
+        KernelArgumentError: naming the first that does not fit, or if no memory could hold them.
+    """
+    for name, tensor, _ in expected:
+        if tensor is None:
+            raise KernelArgumentError(f"expected a tensor {name}, got None")
+    dtype, device, strided = like.dtype, like.device, torch.strided
+    if dtype not in (torch.float32, torch.float64):
+        raise KernelArgumentError(f"expected tensors of float32 or float64, got {dtype}")
+    for name, tensor, shape in expected:
+        if tensor is not None and (
+            tensor.shape != shape
+            or tensor.dtype != dtype
+            or tensor.device != device
+            or tensor.layout != strided
+        ):
+            raise KernelArgumentError(
+                f"expected {name} of shape {list(shape)}, {dtype} on {device}, got "
+                f"{list(tensor.shape)}, {tensor.dtype} on {tensor.device}, {tensor.layout}"
+            )
+    _check_extent(sizes, batch)
+
+
+def check_kept(kept: Tensor | None, size: int, device: torch.device) -> None:
+    """Compare what a forward pass kept with what the backward pass will read.
+
+    Raises:
+        KernelArgumentError: if it is not so many bytes on that device.
+    """
+    if kept is None:
+        raise KernelArgumentError("expected a tensor kept, got None")
+    if kept.shape != (size,) or kept.dtype != torch.uint8 or kept.device != device:
+        raise KernelArgumentError(
+            f"expected kept to be the {size} bytes on {device} that the forward pass returned "
+            f"(with keep=True, from the same shapes), got {list(kept.shape)}, {kept.dtype} on "
+            f"{kept.device}"
+        )
+
+
+def check_longest(longest: float) -> None:
+    """Refuse a limit of a gradient's length that is none.
+
+    Raises:
+        KernelArgumentError: if it is not above 0; infinity is no limit.
+    """
+    if not longest > 0:
+        raise KernelArgumentError(f"expected a longest gradient above 0, got {longest}")
+
+
+def _check_extent(sizes: Sizes, batch: Count) -> None:
+    """Refuse sizes whose products could overflow; on `meta`, tensors of any size are there."""
+    of_windows = sizes.gaussian * sizes.channels * (sizes.read_size**2 + sizes.write_size**2)
+    width = 2 * (sizes.pixels + of_windows) + 16 * (sizes.hidden + sizes.latent + 32)
+    largest = max(width**2, (sizes.glimpses + 1) * (batch + 16) * width)
+    if largest > LARGEST:
+        raise KernelArgumentError(
+            f"expected a pass that some machine's memory can hold, got {batch} images of {sizes}"
+        )
+
+
+def readable(*tensors: Tensor) -> list[Tensor]:
+    """Tensors as the compiled functions read them: contiguous, aligned, their memory present.
+
+    Raises:
+        KernelArgumentError: if a tensor's memory was freed.
+    """
+    return [_readable(tensor) for tensor in tensors]
+
+
+def _readable(tensor: Tensor) -> Tensor:
+    size = tensor.element_size()
+    if tensor.is_contiguous():
+        last = tensor.numel()
+    else:
+        steps = zip(tensor.shape, tensor.stride(), strict=True)
+        last = 1 + sum((count - 1) * stride for count, stride in steps)
+    if last > 0 and (tensor.storage_offset() + last) * size > tensor.untyped_storage().nbytes():
+        raise KernelArgumentError(
+            f"expected a tensor of shape {list(tensor.shape)} with its numbers, got one whose "
+            "memory was freed, as sharded training does with weights; gather them first"
+        )
+    tensor = tensor.contiguous()
+    return tensor if tensor.data_ptr() % size == 0 else tensor.clone()
+
+
+def aligned(kept: Tensor) -> Tensor:
+    """What a forward pass kept, which may have been elsewhere meanwhile, at an even address."""
+    (kept,) = readable(kept)
+    return kept if kept.data_ptr() % 64 == 0 else kept.clone()

@@ -1,0 +1,249 @@
+"""The fast unroll as operators of torch: `draw::unroll`, its gradient, and `draw::trajectory`.
+
+What they compute is `DRAW.forward`, `reconstruct` and `generate` of draw/model/draw.py; how, is in
+native/. The operators take a model's parameters in the order of `native.PARAMETERS`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from draw.kernels.cpp import buffers
+from draw.kernels.cpp.arguments import (
+    CONTROLS,
+    Count,
+    aligned,
+    check,
+    check_kept,
+    drawing_parameters,
+    drawing_sizes,
+    length,
+    readable,
+)
+from draw.kernels.cpp.binding import UNROLL, Kind, make_call, run, saved_bytes
+
+
+@torch.library.custom_op("draw::unroll", mutates_args=(), device_types="cpu")
+def unroll(
+    images: Tensor,
+    noise: Tensor,
+    parameters: Sequence[Tensor],
+    shape: Sequence[int],
+    bf16: bool,
+    keep: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """All steps of DRAW (eqs 1-8), and the two terms of the loss that depend on the codes.
+
+    Args:
+        images: [batch, channels, rows, columns], float32 or float64 as everything here.
+        noise: [glimpses, batch, latent].
+        parameters: in the order of `native.PARAMETERS`.
+        shape: `native.shape_of` the model's config.
+        bf16: round the operands of matrix products to bfloat16.
+        keep: keep what the gradient needs.
+
+    Returns:
+        The canvas c_T in logits [batch, channels, rows, columns]; the KL in nats
+        [batch, glimpses] (eq 10); log p(z) / q(z | x) in nats [batch]; what was kept.
+
+    Raises:
+        KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
+            and device.
+    """
+    batch = _check_inputs([images], noise, parameters, shape)
+    images, noise, *parameters = readable(images, noise, *parameters)
+    kind = Kind(images.dtype, bf16)
+    canvas, kl, log_ratio = _outputs(images, shape)
+    kept = buffers.take(saved_bytes(UNROLL, kind, shape, batch) if keep else 0)
+    call = make_call(
+        UNROLL, shape, batch, parameters=parameters, images=images, noise=noise, canvas=canvas,
+        kl=kl, log_ratio=log_ratio, saved=kept,
+    )  # fmt: skip
+    run(UNROLL, kind, call, backward=False)
+    return canvas, kl, log_ratio, kept
+
+
+@unroll.register_fake
+def _(*inputs: Any) -> tuple[Tensor, ...]:  # torch gives them in order, whatever the call was
+    images, noise, parameters, shape, bf16, keep = inputs
+    batch = _check_inputs([images], noise, parameters, shape)
+    size = saved_bytes(UNROLL, Kind(images.dtype, bf16), shape, batch) if keep else 0
+    return *_outputs(images, shape), images.new_empty(size, dtype=torch.uint8)
+
+
+@torch.library.custom_op("draw::unroll_backward", mutates_args=(), device_types="cpu")
+def unroll_backward(
+    dcanvas: Tensor,
+    dkl: Tensor,
+    dlog_ratio: Tensor,
+    images: Tensor,
+    noise: Tensor,
+    kept: Tensor,
+    parameters: Sequence[Tensor],
+    shape: Sequence[int],
+    bf16: bool,
+    for_images: bool,
+    for_noise: bool,
+) -> list[Tensor]:
+    """Gradients of `unroll`, from those of its outputs.
+
+    Returns:
+        The gradients of images and noise (empty where not asked for), then those of the parameters.
+
+    Raises:
+        KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
+            and device.
+    """
+    slopes = dcanvas, dkl, dlog_ratio
+    batch = _check_inputs([images], noise, parameters, shape, slopes, [kept], bf16)
+    dcanvas, dkl, dlog_ratio, images, noise, *parameters = readable(
+        *slopes, images, noise, *parameters
+    )
+    kept = aligned(kept)
+    dimages, dnoise, *gradients = _gradients(images, noise, parameters, for_images, for_noise)
+    call = make_call(
+        UNROLL, shape, batch, parameters=parameters, images=images, noise=noise, saved=kept,
+        dcanvas=dcanvas, dkl=dkl, dlog_ratio=dlog_ratio, gradients=gradients, dimages=dimages,
+        dnoise=dnoise,
+    )  # fmt: skip
+    run(UNROLL, Kind(images.dtype, bf16), call, backward=True)
+    return [dimages, dnoise, *gradients]
+
+
+@unroll_backward.register_fake
+def _(*inputs: Any) -> list[Tensor]:
+    *slopes, images, noise, kept, parameters, shape, bf16, for_images, for_noise = inputs
+    _check_inputs([images], noise, parameters, shape, slopes, [kept], bf16)
+    return _gradients(images, noise, parameters, for_images, for_noise)
+
+
+def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    images, noise, parameters, ctx.shape, ctx.bf16, keep = inputs
+    ctx.set_materialize_grads(False)  # or `kept` would get a gradient of its own size, all zeros
+    if not keep:
+        return
+    ctx.save_for_backward(images, noise, output[-1], *parameters)
+
+
+def _backward(
+    ctx: Any, dcanvas: Tensor | None, dkl: Tensor | None, dlog_ratio: Tensor | None, _: None
+) -> Any:
+    saved = ctx.saved_tensors  # read once: checkpointing counts
+    if not saved:
+        raise RuntimeError("expected draw::unroll to have been called with keep=True")
+    images, noise, kept, *parameters = saved
+    slopes = [
+        like.new_zeros(like.shape) if given is None else given
+        for given, like in zip((dcanvas, dkl, dlog_ratio), _outputs(images, ctx.shape), strict=True)
+    ]
+    for_images, for_noise = ctx.needs_input_grad[:2]
+    dimages, dnoise, *gradients = torch.ops.draw.unroll_backward(
+        *slopes, images, noise, kept, parameters, ctx.shape, ctx.bf16, for_images, for_noise
+    )
+    images_and_noise = dimages if for_images else None, dnoise if for_noise else None
+    return *images_and_noise, gradients, None, None, None
+
+
+unroll.register_autograd(_backward, setup_context=_setup_context)
+
+
+@torch.library.custom_op("draw::trajectory", mutates_args=(), device_types="cpu")
+def trajectory(
+    images: Tensor | None,
+    noise: Tensor,
+    parameters: Sequence[Tensor],
+    shape: Sequence[int],
+    bf16: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Every step of a drawing: of given images, or of new ones, whose z is the noise (eqs 13-15).
+
+    Returns:
+        Canvases in logits [glimpses, batch, channels, rows, columns], and the controls of the read
+        and write windows [glimpses, batch, 5]; empty where there are none.
+
+    Raises:
+        KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
+            and device.
+    """
+    given = [] if images is None else [images]
+    batch = _check_inputs(given, noise, parameters, shape)
+    noise, *rest = readable(noise, *given, *parameters)
+    given, parameters = rest[: len(given)], rest[len(given) :]
+    canvases, read_controls, write_controls = _steps(noise, shape, reads=bool(given))
+    canvas, kl, log_ratio = _outputs(canvases[0], shape)
+    call = make_call(
+        UNROLL, shape, batch, parameters=parameters, noise=noise, canvas=canvas, canvases=canvases,
+        kl=kl, log_ratio=log_ratio, read_controls=read_controls, write_controls=write_controls,
+        **({"images": given[0]} if given else {}),
+    )  # fmt: skip
+    run(UNROLL, Kind(noise.dtype, bf16), call, backward=False)
+    return canvases, read_controls, write_controls
+
+
+@trajectory.register_fake
+def _(*inputs: Any) -> tuple[Tensor, ...]:
+    images, noise, parameters, shape, _ = inputs
+    _check_inputs([] if images is None else [images], noise, parameters, shape)
+    return _steps(noise, shape, reads=images is not None)
+
+
+def _check_inputs(
+    images: Sequence[Tensor],
+    noise: Tensor,
+    parameters: Sequence[Tensor],
+    shape: Sequence[int],
+    slopes: Sequence[Tensor] = (),
+    kept: Sequence[Tensor] = (),
+    bf16: bool = False,
+) -> Count:
+    """Whether everything fits; returns the number of images."""
+    n = drawing_sizes(shape)
+    batch = length(images[0]) if images else length(noise, 1)
+    shapes = (batch, *n.image), (batch, n.glimpses), (batch,)
+    expected = [
+        *zip(("dcanvas", "dkl", "dlog_ratio"), slopes, shapes, strict=False),
+        ("noise", noise, (n.glimpses, batch, n.latent)),
+        *drawing_parameters(n, parameters),
+        *(("images", given, shapes[0]) for given in images),
+    ]
+    check(n, batch, noise, expected)
+    if kept:
+        size = saved_bytes(UNROLL, Kind(noise.dtype, bf16), shape, batch)
+        check_kept(kept[0], size, noise.device)
+    return batch
+
+
+def _outputs(images: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+    batch = images.shape[0]
+    return (
+        images.new_empty(images.shape),
+        images.new_empty(batch, shape[0]),
+        images.new_empty(batch),
+    )
+
+
+def _gradients(
+    images: Tensor,
+    noise: Tensor,
+    parameters: Sequence[Tensor],
+    for_images: bool,
+    for_noise: bool,
+) -> list[Tensor]:
+    make = images.new_empty if len(images) else images.new_zeros  # of no images: no slope
+    return [
+        images.new_empty(images.shape if for_images else 0),
+        images.new_empty(noise.shape if for_noise else 0),
+        *(make(parameter.shape) for parameter in parameters),
+    ]
+
+
+def _steps(noise: Tensor, shape: Sequence[int], reads: bool) -> tuple[Tensor, Tensor, Tensor]:
+    glimpses, batch, _ = noise.shape
+    gaussian = bool(shape[-1])
+    return (
+        noise.new_empty(glimpses, batch, *shape[1:4]),
+        noise.new_empty((glimpses, batch, CONTROLS) if gaussian and reads else 0),
+        noise.new_empty((glimpses, batch, CONTROLS) if gaussian else 0),
+    )

@@ -1,0 +1,321 @@
+// The attention window for 16 images at a time, one image per lane: eqs 19-29 and their gradients.
+//
+// Arrays are [numbers][16 lanes]. The reference is draw/attention/window.py; names are the same.
+#pragma once
+
+#include <algorithm>
+#include <limits>
+
+#include "vec.h"
+
+namespace draw {
+
+constexpr double MAX_LOG = 20, MAX_CENTRE = 1e4;  // as in draw/attention/window.py
+constexpr int CONTROLS = 5;                       // g~_X, g~_Y, log sigma^2, log delta~, log gamma
+
+// A matrix of vectors with strides, so that one product serves all transpositions.
+template <class R> struct View {
+  Vec<R> *at;
+  int64_t row, column;
+  Vec<R> &operator()(int64_t i, int64_t j) const { return at[i * row + j * column]; }
+};
+template <class R> View<R> view(Vec<R> *at, int64_t columns) { return {at, columns, 1}; }
+template <class R> View<R> flipped(Vec<R> *at, int64_t columns) { return {at, 1, columns}; }
+
+constexpr int64_t TILE_ROWS = 6, TILE_COLUMNS = 4;  // their sums fill the registers
+
+// One tile: C[i : i + I, j : j + J] (+)= A[i : i + I, :] B[:, j : j + J].
+template <int I, int J, class R>
+inline void tile_product(int64_t K, View<R> A, View<R> B, View<R> C, int64_t i, int64_t j,
+                         bool add) {
+  Vec<R> total[I][J] = {};
+  for (int64_t k = 0; k < K; k++) {
+    Vec<R> b[J];
+    for (int q = 0; q < J; q++) b[q] = B(k, j + q);
+    for (int p = 0; p < I; p++) {
+      const Vec<R> a = A(i + p, k);
+      for (int q = 0; q < J; q++) total[p][q] += a * b[q];
+    }
+  }
+#pragma GCC unroll 8  // or the sums would pass through memory
+  for (int p = 0; p < I; p++)
+    for (int q = 0; q < J; q++) {
+      Vec<R> &to = C(i + p, j + q);
+      to = add ? to + total[p][q] : total[p][q];
+    }
+}
+
+// The tile of `rows` x `columns`, at most I x J.
+template <int I, int J, class R>
+inline void some_tile(int64_t rows, int64_t columns, int64_t K, View<R> A, View<R> B, View<R> C,
+                      int64_t i, int64_t j, bool add) {
+  if constexpr (I > 1) {
+    if (rows < I) return some_tile<I - 1, J>(rows, columns, K, A, B, C, i, j, add);
+  }
+  if constexpr (J > 1) {
+    if (columns < J) return some_tile<I, J - 1>(rows, columns, K, A, B, C, i, j, add);
+  }
+  tile_product<I, J>(K, A, B, C, i, j, add);
+}
+
+// The first of the parts of `left`, as few and as equal as can be, of at most `most` each.
+inline int64_t first_part(int64_t left, int64_t most) {
+  const int64_t parts = (left + most - 1) / most;
+  return (left + parts - 1) / parts;
+}
+
+// C[M, N] (+)= A[M, K] B[K, N], for every lane.
+template <class R>
+inline void lanes_product(int64_t M, int64_t N, int64_t K, View<R> A, View<R> B, View<R> C,
+                          bool add) {
+  for (int64_t i = 0, rows; i < M; i += rows) {
+    rows = first_part(M - i, TILE_ROWS);
+    for (int64_t j = 0, columns; j < N; j += columns) {
+      columns = first_part(N - j, TILE_COLUMNS);
+      some_tile<TILE_ROWS, TILE_COLUMNS>(rows, columns, K, A, B, C, i, j, add);
+    }
+  }
+}
+
+struct Grid {  // what a window looks at, and its side N in filters
+  int64_t channels, rows, columns, N;
+  int64_t pixels() const { return channels * rows * columns; }
+};
+
+template <class R> struct Window {
+  Vec<R> g_x, g_y, delta, inverse_sigma, gamma;
+};
+
+template <class R> Window<R> place(const Vec<R> *controls, const Grid &grid) {  // (21-24)
+  const auto centre = [](Vec<R> v) { return clamp(v, R(-MAX_CENTRE), R(MAX_CENTRE)); };
+  const auto log = [](Vec<R> v) { return clamp(v, R(-MAX_LOG), R(MAX_LOG)); };
+  const R stride = R(std::max(grid.columns, grid.rows) - 1) / R(std::max<int64_t>(grid.N - 1, 1));
+  return {R(grid.columns + 1) / 2 * (centre(controls[0]) + 1),
+          R(grid.rows + 1) / 2 * (centre(controls[1]) + 1), stride * exp(log(controls[3])),
+          exp(R(-0.5) * log(controls[2])), exp(log(controls[4]))};
+}
+
+// F[N][length]: N Gaussian filters along one side, each normalised to 1 (eqs 19-20, 25-26).
+template <class R>
+inline void filterbank(Vec<R> g, const Window<R> &window, int64_t N, int64_t length, Vec<R> *F) {
+  for (int64_t i = 0; i < N; i++, F += length) {
+    const Vec<R> mu = g + (R(i + 1) - R(N) / 2 - R(0.5)) * window.delta;
+    Vec<R> most = splat(-std::numeric_limits<R>::infinity()), total = {};
+    for (int64_t a = 0; a < length; a++) {
+      const Vec<R> distance = (R(a + 1) - mu) * window.inverse_sigma;
+      F[a] = R(-0.5) * distance * distance;
+      most = most > F[a] ? most : F[a];
+    }
+    for (int64_t a = 0; a < length; a++) {
+      F[a] = exp(F[a] - most);
+      total += F[a];
+    }
+    const Vec<R> scale = 1 / total;
+    for (int64_t a = 0; a < length; a++) F[a] *= scale;
+  }
+}
+
+// Gradients of a window's centre (along one side), stride and log sigma^2.
+template <class R> struct Slope {
+  Vec<R> g = {}, delta = {}, log_sigma2 = {};
+};
+
+template <class R>
+inline void filterbank_backward(Vec<R> g, const Window<R> &window, int64_t N, int64_t length,
+                                const Vec<R> *F, const Vec<R> *dF, Slope<R> &slope) {
+  for (int64_t i = 0; i < N; i++, F += length, dF += length) {
+    const R offset = R(i + 1) - R(N) / 2 - R(0.5);
+    const Vec<R> mu = g + offset * window.delta;
+    Vec<R> mean = {}, dmu = {}, dlog_sigma2 = {};
+    for (int64_t a = 0; a < length; a++) mean += F[a] * dF[a];
+    for (int64_t a = 0; a < length; a++) {
+      const Vec<R> distance = (R(a + 1) - mu) * window.inverse_sigma;
+      const Vec<R> weighted = F[a] * (dF[a] - mean) * distance;
+      dmu += weighted;
+      dlog_sigma2 += weighted * distance;
+    }
+    dmu *= window.inverse_sigma;
+    slope.g += dmu;
+    slope.delta += offset * dmu;
+    slope.log_sigma2 += R(0.5) * dlog_sigma2;
+  }
+}
+
+// Scratch of one window: its filters and their gradients, and half-contracted patches.
+template <class R> struct WindowSpace {
+  Vec<R> *F_y, *F_x, *dF_y, *dF_x, *half, *other_half, *image;
+  template <class Arena> void reserve(Arena &arena, const Grid &grid) {
+    for (Vec<R> **filters : {&F_y, &dF_y}) *filters = arena.template take<Vec<R>>(grid.N * grid.rows);
+    for (Vec<R> **filters : {&F_x, &dF_x})
+      *filters = arena.template take<Vec<R>>(grid.N * grid.columns);
+    for (Vec<R> **patch : {&half, &other_half})
+      *patch = arena.template take<Vec<R>>(grid.N * grid.columns);
+    image = arena.template take<Vec<R>>(grid.rows * grid.columns);
+  }
+};
+
+template <class R>
+inline void both_filterbanks(const Window<R> &window, const Grid &grid, WindowSpace<R> &space) {
+  filterbank(window.g_y, window, grid.N, grid.rows, space.F_y);
+  filterbank(window.g_x, window, grid.N, grid.columns, space.F_x);
+}
+
+// dcontrols[5] from the gradients of both filter banks; the intensity enters as gamma^power.
+template <class R>
+inline void controls_backward(const Vec<R> *controls, const Window<R> &window, const Grid &grid,
+                              int power, const WindowSpace<R> &space, Vec<R> *dcontrols) {
+  Slope<R> along_y, along_x;
+  filterbank_backward(window.g_y, window, grid.N, grid.rows, space.F_y, space.dF_y, along_y);
+  filterbank_backward(window.g_x, window, grid.N, grid.columns, space.F_x, space.dF_x, along_x);
+  Vec<R> through = {};  // the patch is linear in F_x, so <F_x, dF_x> = <patch, dpatch>
+  for (int64_t a = 0; a < grid.N * grid.columns; a++) through += space.F_x[a] * space.dF_x[a];
+  const auto inside = [&](int which, R limit, Vec<R> slope) {
+    const Vec<R> value = controls[which];
+    return value < -limit || value > limit ? Vec<R>{} : slope;
+  };
+  dcontrols[0] = inside(0, R(MAX_CENTRE), R(grid.columns + 1) / 2 * along_x.g);
+  dcontrols[1] = inside(1, R(MAX_CENTRE), R(grid.rows + 1) / 2 * along_y.g);
+  dcontrols[2] = inside(2, R(MAX_LOG), along_y.log_sigma2 + along_x.log_sigma2);
+  dcontrols[3] = inside(3, R(MAX_LOG), (along_y.delta + along_x.delta) * window.delta);
+  dcontrols[4] = inside(4, R(MAX_LOG), R(power) * through);
+}
+
+// The filter banks of a read window; dF_x gets gamma F_x.
+template <class R>
+inline void reading_filterbanks(const Window<R> &window, const Grid &grid, WindowSpace<R> &space) {
+  both_filterbanks(window, grid, space);
+  for (int64_t a = 0; a < grid.N * grid.columns; a++) space.dF_x[a] = window.gamma * space.F_x[a];
+}
+
+// patch = gamma F_y image F_x^T of one channel.
+template <class R>
+inline void patch_of(const Grid &grid, Vec<R> *image, Vec<R> *patch, WindowSpace<R> &space) {
+  const int64_t N = grid.N, B = grid.rows, S = grid.columns;
+  const View<R> half = view<R>(space.half, S);
+  lanes_product(N, S, B, view<R>(space.F_y, B), view<R>(image, S), half, false);
+  lanes_product(N, N, S, half, flipped<R>(space.dF_x, S), view<R>(patch, N), false);
+}
+
+// From the gradient of F_y image F_x^T to those of both filter banks, added to what is there if
+// `more`; half gets dpatch F_x, of which the image's gradient is made.
+template <class R>
+inline void patch_backward(const Grid &grid, Vec<R> *image, Vec<R> *dpatch, bool more,
+                           WindowSpace<R> &space) {
+  const int64_t N = grid.N, B = grid.rows, S = grid.columns;
+  const View<R> half = view<R>(space.half, S);
+  lanes_product(N, S, B, view<R>(space.F_y, B), view<R>(image, S), half, false);
+  lanes_product(N, S, N, flipped<R>(dpatch, N), half, view<R>(space.dF_x, S), more);
+  lanes_product(N, S, N, view<R>(dpatch, N), view<R>(space.F_x, S), half, false);
+  lanes_product(N, B, S, half, flipped<R>(image, S), view<R>(space.dF_y, B), more);
+}
+
+// image (+)= F_y^T half.
+template <class R>
+inline void spread(const Grid &grid, Vec<R> *image, bool add, WindowSpace<R> &space) {
+  const int64_t B = grid.rows, S = grid.columns;
+  lanes_product(B, S, grid.N, flipped<R>(space.F_y, B), view<R>(space.half, S), view<R>(image, S),
+                add);
+}
+
+// r = gamma [F_y x F_x^T, F_y (x - s) F_x^T] for every channel (eq 27).
+template <class R>
+inline void read(const Vec<R> *controls, const Grid &grid, Vec<R> *x, Vec<R> *s, Vec<R> *r,
+                 WindowSpace<R> &space) {
+  reading_filterbanks(place<R>(controls, grid), grid, space);
+  const int64_t area = grid.rows * grid.columns, patch = grid.N * grid.N;
+  for (int64_t c = 0; c < grid.channels; c++) {
+    Vec<R> *of_x = r + c * patch, *of_error = r + (grid.channels + c) * patch;
+    patch_of(grid, x + c * area, of_x, space);
+    patch_of(grid, s + c * area, of_error, space);
+    for (int64_t a = 0; a < patch; a++) of_error[a] = of_x[a] - of_error[a];
+  }
+}
+
+// Gradients of `read`: adds to dcanvas through s = sigmoid(canvas), and to dx where it is wanted.
+template <class R>
+inline void read_backward(const Vec<R> *controls, const Grid &grid, Vec<R> *x, Vec<R> *s,
+                          Vec<R> *dr, Vec<R> *dcontrols, Vec<R> *dcanvas, Vec<R> *dx,
+                          WindowSpace<R> &space) {
+  const Window<R> window = place<R>(controls, grid);
+  both_filterbanks(window, grid, space);
+  const int64_t area = grid.rows * grid.columns, patch = grid.N * grid.N;
+  for (int64_t c = 0; c < grid.channels; c++, x += area, s += area, dcanvas += area) {
+    // r_x = gamma F_y x F_x^T, r_error = r_x - gamma F_y s F_x^T: x gets the sum of both gradients
+    Vec<R> *of_x = dr + c * patch, *of_s = dr + (grid.channels + c) * patch;
+    for (int64_t a = 0; a < patch; a++) {
+      of_x[a] = window.gamma * (of_x[a] + of_s[a]);
+      of_s[a] = -window.gamma * of_s[a];
+    }
+    patch_backward(grid, x, of_x, c > 0, space);
+    if (dx) spread(grid, dx + c * area, true, space);
+    patch_backward(grid, s, of_s, true, space);
+    spread(grid, space.image, false, space);
+    for (int64_t a = 0; a < area; a++) dcanvas[a] += s[a] * (1 - s[a]) * space.image[a];
+  }
+  controls_backward(controls, window, grid, 1, space, dcontrols);
+}
+
+// r = gamma F_y x F_x^T for every channel (eq 27, of one image).
+template <class R>
+inline void look(const Vec<R> *controls, const Grid &grid, Vec<R> *x, Vec<R> *r,
+                 WindowSpace<R> &space) {
+  reading_filterbanks(place<R>(controls, grid), grid, space);
+  for (int64_t c = 0; c < grid.channels; c++)
+    patch_of(grid, x + c * grid.rows * grid.columns, r + c * grid.N * grid.N, space);
+}
+
+// Gradients of `look`; dr is scaled in place, dx is added to where it is wanted.
+template <class R>
+inline void look_backward(const Vec<R> *controls, const Grid &grid, Vec<R> *x, Vec<R> *dr,
+                          Vec<R> *dcontrols, Vec<R> *dx, WindowSpace<R> &space) {
+  const Window<R> window = place<R>(controls, grid);
+  both_filterbanks(window, grid, space);
+  const int64_t area = grid.rows * grid.columns, patch = grid.N * grid.N;
+  for (int64_t a = 0; a < grid.channels * patch; a++) dr[a] *= window.gamma;
+  for (int64_t c = 0; c < grid.channels; c++) {
+    patch_backward(grid, x + c * area, dr + c * patch, c > 0, space);
+    if (dx) spread(grid, dx + c * area, true, space);
+  }
+  controls_backward(controls, window, grid, 1, space, dcontrols);
+}
+
+// canvas += (1/gamma) F_y^T w F_x for every channel (eq 29).
+template <class R>
+inline void write(const Vec<R> *controls, const Grid &grid, Vec<R> *w, Vec<R> *canvas,
+                  WindowSpace<R> &space) {
+  const Window<R> window = place<R>(controls, grid);
+  both_filterbanks(window, grid, space);
+  const int64_t N = grid.N, B = grid.rows, S = grid.columns;
+  const Vec<R> scale = 1 / window.gamma;
+  for (int64_t a = 0; a < N * B; a++) space.F_y[a] *= scale;
+  const View<R> half = view<R>(space.half, S);
+  for (int64_t c = 0; c < grid.channels; c++) {
+    lanes_product(N, S, N, view<R>(w + c * N * N, N), view<R>(space.F_x, S), half, false);
+    spread(grid, canvas + c * B * S, true, space);
+  }
+}
+
+// Gradients of `write`: dw and the controls', from dcanvas, which passes on unchanged.
+template <class R>
+inline void write_backward(const Vec<R> *controls, const Grid &grid, Vec<R> *w, Vec<R> *dcanvas,
+                           Vec<R> *dw, Vec<R> *dcontrols, WindowSpace<R> &space) {
+  const Window<R> window = place<R>(controls, grid);
+  both_filterbanks(window, grid, space);
+  const int64_t N = grid.N, B = grid.rows, S = grid.columns;
+  const Vec<R> scale = 1 / window.gamma;
+  const View<R> F_y = view<R>(space.F_y, B), F_x = view<R>(space.F_x, S);
+  const View<R> half = view<R>(space.half, S), dhalf = view<R>(space.other_half, S);
+  for (int64_t c = 0; c < grid.channels; c++) {
+    const View<R> patch = view<R>(w + c * N * N, N), dimage = view<R>(dcanvas + c * B * S, S);
+    lanes_product(N, S, N, patch, F_x, half, false);
+    for (int64_t a = 0; a < N * S; a++) space.half[a] *= scale;
+    lanes_product(N, B, S, half, flipped<R>(dimage.at, S), view<R>(space.dF_y, B), c > 0);
+    lanes_product(N, S, B, F_y, dimage, dhalf, false);
+    for (int64_t a = 0; a < N * S; a++) space.other_half[a] *= scale;
+    lanes_product(N, N, S, dhalf, flipped<R>(space.F_x, S), view<R>(dw + c * N * N, N), false);
+    lanes_product(N, S, N, flipped<R>(w + c * N * N, N), dhalf, view<R>(space.dF_x, S), c > 0);
+  }
+  controls_backward(controls, window, grid, -1, space, dcontrols);
+}
+
+}  // namespace draw

@@ -1,0 +1,124 @@
+"""The error of a classifier over a whole data set."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from jaxtyping import Float, Int
+from torch.nn.functional import cross_entropy
+
+from draw.data import ImageSet
+from draw.data.batches import to_unit_interval
+from draw.errors import DrawError
+from draw.measure.bound import for_each_image
+from draw.model.checks import check_weights
+from draw.model.classifier import Classifier
+from draw.model.convnet import Convnet
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Shares of wrong answers in %, over images that each count once."""
+
+    images: int
+    """How many images."""
+    error: float
+    """Share of images whose likeliest class is not their label, in %."""
+    error_low: float
+    """Lower end of the error's 95 % confidence interval (Wilson's), in %."""
+    error_high: float
+    """Upper end."""
+    cross_entropy: float
+    """Mean of -log p(label), in nats."""
+    error_by_glimpse: tuple[float, ...]
+    """The error if the answer were asked for after each glimpse, in %; it is trained for the last
+    alone."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+
+def check_labels(images: ImageSet, classes: int) -> None:
+    """Compare the labels of images with what a classifier can answer.
+
+    Raises:
+        DrawError: if there are none, or there are more classes than answers.
+    """
+    if images.labels is None:
+        raise DrawError(
+            f"expected labelled images to classify, got {images.source} without labels; pass a "
+            "folder with a subfolder for each class, or parquet files with a column 'label'"
+        )
+    least, most = int(images.labels.min()), int(images.labels.max())
+    if least < 0 or most >= classes:
+        raise DrawError(
+            f"expected labels from 0 to {classes - 1} (model.classes is {classes}), got {least} to "
+            f"{most} in the {images.split} images of {images.source}"
+            + (f"; pass --model.classes {most + 1}" if least >= 0 else "")
+        )
+
+
+@torch.no_grad()
+def measure_accuracy(
+    model: Classifier | Convnet,
+    images: ImageSet,
+    *,
+    batch_size: int = 250,
+    accelerator: Accelerator | None = None,
+    on_progress: Callable[[int, str], None] = lambda done, text: None,
+) -> Accuracy:
+    """Let a classifier answer for every image exactly once.
+
+    Args:
+        model: on the device that is to do the work.
+        images: as the model sees them in evaluation (`ImageSet.fixed`), with labels.
+        batch_size: images at a time; only speed and memory depend on it.
+        accelerator: splits the images among its processes; every process gets the result.
+        on_progress: called with the number of images done by this process and the error so far.
+
+    Raises:
+        DrawError: if the images have no labels or not the model's shape, or there are none; or if
+            the model's weights are not finite.
+    """
+    check_weights(model.state_dict().items(), "the model")
+    check_labels(images, model.config.classes)
+    device = next(model.parameters()).device
+
+    def answers(own: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m values"]:
+        """One row an image: number, cross-entropy, and whether wrong after each glimpse."""
+        assert images.labels is not None
+        rows, wrong = [], 0
+        for start in range(0, len(own), batch_size):
+            numbers = own[start : start + batch_size]
+            output = model(to_unit_interval(images.images[numbers]).to(device))
+            labels = torch.from_numpy(images.labels[numbers]).to(device)
+            losses = cross_entropy(output.logits.float(), labels, reduction="none")
+            missed = output.logits_by_glimpse.argmax(2) != labels
+            values = torch.cat([losses[:, None], missed.mT.float()], 1).cpu().double().numpy()
+            rows.append(np.column_stack([numbers, values]))
+            done, wrong = start + len(numbers), wrong + int(missed[-1].sum())
+            on_progress(done, f"error {100 * wrong / done:.2f} %")
+        return np.concatenate(rows)
+
+    rows = for_each_image(model.config.image_shape, images.images, accelerator, answers)
+    errors = 100 * rows[:, 2:].mean(0)
+    low, high = _wilson_interval(int(rows[:, -1].sum()), len(rows))
+    return Accuracy(
+        images=len(rows),
+        error=float(errors[-1]),
+        error_low=100 * low,
+        error_high=100 * high,
+        cross_entropy=float(rows[:, 1].mean()),
+        error_by_glimpse=tuple(float(error) for error in errors),
+    )
+
+
+def _wilson_interval(wrong: int, count: int) -> tuple[float, float]:
+    from scipy.stats import binomtest
+
+    interval = binomtest(wrong, count).proportion_ci(method="wilson")
+    return float(interval.low), float(interval.high)

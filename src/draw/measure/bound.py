@@ -1,0 +1,206 @@
+"""The bound of eq 12 and the importance-weighted estimate over a whole data set, in nats."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from draw.data.batches import Images, binarize, check_pixel_values, to_unit_interval
+from draw.errors import DrawError
+from draw.model.checks import check_weights
+from draw.model.draw import DRAW
+from draw.parts.likelihood import in_bits
+from draw.parts.objective import importance_weighted_estimate
+from draw.randomness import BINARIZE_EVALUATION, EVALUATION, generator, image_noise
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Means over images, in nats per image, with the standard error of the mean."""
+
+    images: int
+    """How many images, each counted once."""
+    bound: float
+    """Upper bound on -log p(x): reconstruction + kl (eq 12)."""
+    bound_standard_error: float
+    reconstruction: float
+    """L^x (eq 9)."""
+    kl: float
+    """L^z (eqs 10-11)."""
+    kl_per_glimpse: tuple[float, ...]
+    """The share of each step in kl."""
+    importance_samples: int
+    """Samples K per image of the importance-weighted estimate; 0 if it was not asked for."""
+    importance_weighted: float | None
+    """-log 1/K sum_k p(x, z_k) / q(z_k | x)."""
+    importance_weighted_standard_error: float | None
+    bits_per_dimension: float | None
+    """The bound in bits for each number of an image; None for Bernoulli pixels."""
+    importance_weighted_bits_per_dimension: float | None
+    """The importance-weighted estimate in the same unit."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; what was not measured or has no meaning is left out."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+def evaluation_images(
+    images: Images,
+    numbers: Int[np.ndarray, " batch"],
+    dynamic: bool,
+    seed: int,
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Images by number as the model sees them in evaluation.
+
+    Args:
+        images: a whole data set.
+        numbers: which of them.
+        dynamic: draw each pixel as 0 or 1 with its grey value as probability; in evaluation an
+            image comes out the same every time for the same seed.
+        seed: any whole number of at least 0.
+    """
+    x = to_unit_interval(images[numbers])
+    if not dynamic:
+        return x
+    draws = [
+        generator(seed, BINARIZE_EVALUATION, int(i)).random(x.shape[1:], np.float32)
+        for i in numbers
+    ]
+    return binarize(x, torch.from_numpy(np.stack(draws)))
+
+
+@torch.no_grad()
+def evaluate(
+    model: DRAW,
+    images: Images,
+    *,
+    dynamic: bool = False,
+    batch_size: int = 250,
+    importance_samples: int = 0,
+    seed: int = 0,
+    accelerator: Accelerator | None = None,
+    on_progress: Callable[[int, str], None] = lambda done, text: None,
+) -> Evaluation:
+    """Evaluate a model on every image exactly once.
+
+    The noise of an image depends on its number and the seed alone, so that the result is the same
+    for any batch size and number of processes, but for rounding.
+
+    Args:
+        model: on the device that is to do the work.
+        images: of the model's shape; 8 bits, or floating-point numbers in [0, 1].
+        dynamic: binarize as `evaluation_images` does.
+        batch_size: images at a time; only speed and memory depend on it.
+        importance_samples: K of the importance-weighted estimate, 0 to leave it out. Time grows
+            in proportion.
+        seed: of the noise.
+        accelerator: splits the images among its processes; every process gets the result.
+        on_progress: called with the number of images done by this process and the bound so far.
+
+    Raises:
+        DrawError: if the images do not have the model's shape, are of other numbers, or there are
+            none; or if the model's weights are not finite.
+    """
+    check_weights(model.state_dict().items(), "the model")
+
+    def measure(own: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m values"]:
+        return _evaluate_own(
+            model, images, own, dynamic, batch_size, importance_samples, seed, on_progress
+        )
+
+    columns = for_each_image(model.config.image_shape, images, accelerator, measure)
+    reconstruction, estimate, kl = columns[:, 1], columns[:, 2], columns[:, 3:]
+    bound = reconstruction + kl.sum(1)
+    weighted = float(estimate.mean()) if importance_samples > 0 else None
+    return Evaluation(
+        images=len(images),
+        bound=float(bound.mean()),
+        bound_standard_error=_standard_error(bound),
+        reconstruction=float(reconstruction.mean()),
+        kl=float(kl.sum(1).mean()),
+        kl_per_glimpse=tuple(float(k) for k in kl.mean(0)),
+        importance_samples=importance_samples,
+        importance_weighted=weighted,
+        importance_weighted_standard_error=(
+            None if weighted is None else _standard_error(estimate)
+        ),
+        bits_per_dimension=in_bits(model.config, float(bound.mean())),
+        importance_weighted_bits_per_dimension=in_bits(model.config, weighted),
+    )
+
+
+def for_each_image(
+    expected: tuple[int, int, int],
+    images: Images,
+    accelerator: Accelerator | None,
+    measure: Callable[[Int[np.ndarray, " m"]], Float[np.ndarray, "m values"]],
+) -> Float[np.ndarray, "n values"]:
+    """Measure every image exactly once, each process of an accelerator its share.
+
+    Args:
+        expected: the model's shape of an image.
+        images: a whole data set.
+        accelerator: of a run with several processes; every process gets all rows.
+        measure: given the numbers of some images, one row for each that begins with its number.
+
+    Raises:
+        DrawError: if the images do not have the expected shape, are of other numbers, or there are
+            none.
+    """
+    check_pixel_values(images)
+    if images.shape[1:] != expected or len(images) == 0:
+        raise DrawError(
+            f"expected images of shape {expected} (channels, rows, columns: the model's), got "
+            f"{len(images)} of shape {images.shape[1:]}"
+        )
+    rank = accelerator.process_index if accelerator else 0
+    processes = accelerator.num_processes if accelerator else 1
+    own = np.arange(rank, len(images), processes)
+    rows = measure(own) if len(own) else np.empty((0, 0))
+    if processes > 1:
+        rows = np.concatenate([part for part in gather_object([rows]) if len(part)])
+    assert np.array_equal(np.sort(rows[:, 0]), np.arange(len(images))), "each image exactly once"
+    return rows
+
+
+def _evaluate_own(
+    model: DRAW,
+    images: Images,
+    own: Int[np.ndarray, " m"],
+    dynamic: bool,
+    batch_size: int,
+    importance_samples: int,
+    seed: int,
+    on_progress: Callable[[int, str], None],
+) -> Float[np.ndarray, "m values"]:
+    """One row an image: number, reconstruction, importance-weighted estimate, KL per glimpse."""
+    device = model.canvas_0.device
+    shape = model.config.glimpses, model.config.latent_size
+    rows, total = [], 0.0
+    for start in range(0, len(own), batch_size):
+        numbers = own[start : start + batch_size]
+        x = evaluation_images(images, numbers, dynamic, seed).to(device)
+        log_weights = []
+        for k in reversed(range(max(1, importance_samples))):
+            noise = image_noise(seed, EVALUATION, numbers.tolist(), shape, k)
+            first = model(x, noise.to(device))
+            log_weights.append(first.log_weight)
+        estimate = importance_weighted_estimate(torch.stack(log_weights))
+        parts = [first.reconstruction[:, None], estimate[:, None], first.kl]
+        values = torch.cat(parts, 1).cpu().double().numpy()
+        rows.append(np.column_stack([numbers, values]))
+        total += float(first.bound.sum())
+        done = start + len(numbers)
+        on_progress(done, f"bound {total / done:.2f} nats")
+    return np.concatenate(rows)
+
+
+def _standard_error(values: Float[np.ndarray, " n"]) -> float:
+    """Standard error of the mean; 0 for a single value, which has no spread to show."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0

@@ -1,0 +1,105 @@
+"""Results as tables in a terminal."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.table import Table
+
+from draw.data import Listed, Report
+from draw.measure.accuracy import Accuracy
+from draw.measure.bound import Evaluation
+from draw.terminal import Shown
+
+
+def print_evaluation(title: str, result: Evaluation) -> None:
+    """The bound, its parts, the importance-weighted estimate and the KL of each step."""
+    table = Table("nats per image", "", title=title)
+    table.add_row("bound", f"{result.bound:.3f} +- {result.bound_standard_error:.3f}")
+    table.add_row("  reconstruction", f"{result.reconstruction:.3f}")
+    table.add_row("  KL", f"{result.kl:.3f}")
+    if result.importance_weighted is not None:
+        table.add_row(
+            f"importance-weighted, K = {result.importance_samples}",
+            f"{result.importance_weighted:.3f} +- {result.importance_weighted_standard_error:.3f}",
+        )
+    if result.bits_per_dimension is not None:
+        table.add_section()
+        table.add_row("bits per dimension, bound", f"{result.bits_per_dimension:.4f}")
+    if result.importance_weighted_bits_per_dimension is not None:
+        bits = f"{result.importance_weighted_bits_per_dimension:.4f}"
+        table.add_row("bits per dimension, importance-weighted", bits)
+    table.add_row("KL per glimpse", " ".join(f"{kl:.2f}" for kl in result.kl_per_glimpse))
+    table.add_row("images", f"{result.images:,}")
+    Shown().print(table)
+
+
+def print_accuracy(title: str, result: Accuracy) -> None:
+    """The error with its interval, the cross-entropy, and the error after each glimpse."""
+    table = Table("per image", "", title=title)
+    interval = f"{result.error_low:.2f} to {result.error_high:.2f}"
+    table.add_row("error", f"{result.error:.2f} % (95 % interval {interval})")
+    table.add_row("cross-entropy", f"{result.cross_entropy:.4f} nats")
+    if len(result.error_by_glimpse) > 1:
+        errors = " ".join(f"{error:.1f}" for error in result.error_by_glimpse)
+        table.add_row("error after each glimpse, %", errors)
+    table.add_row("images", f"{result.images:,}")
+    Shown().print(table)
+
+
+def print_models(listed: Sequence[dict[str, Any]]) -> None:
+    """The models that come with the package."""
+    table = Table("name", "what", "parameters", "test")
+    for one in listed:
+        table.add_row(one["name"], one["what"], f"{one['parameters']:,}", one["test"])
+    Shown().print(table)
+
+
+def print_values(values: dict[str, Any]) -> None:
+    """Names and values; those in a dictionary come as a section of its own."""
+    table = Table(show_header=False)
+    for name, value in values.items():
+        if isinstance(value, dict):
+            table.add_section()
+            for key, inner in value.items():
+                table.add_row(f"{name}.{key}", str(inner))
+        else:
+            table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
+    Shown().print(table)
+
+
+def print_data_sets(listed: Sequence[Listed]) -> None:
+    """The known data sets."""
+    table = Table("name", "what", "licence", "from", "ready")
+    for one in listed:
+        here = one.name == "digits"
+        source = one.known.hub or ("this package" if here else "--data.path")
+        ready = "yes" if one.prepared or here else "no"
+        table.add_row(one.name, one.known.description, one.known.licence, source, ready)
+    Shown().print(table)
+
+
+def print_data_report(report: Report) -> None:
+    """What a data set holds."""
+    table = Table("split", "images", "binary", "classes", "mean", title=report.source)
+    for split in report.splits:
+        table.add_row(
+            split.name,
+            f"{split.count:,}",
+            "yes" if split.binary else "no",
+            "-" if split.classes is None else str(split.classes),
+            f"{split.mean:.4f}",
+        )
+    channels, rows, columns = report.image_shape
+    modes = ", ".join(f"{count:,} {mode}" for mode, count in report.modes.items())
+    sizes = ", ".join(f"{count:,} of {rows}x{columns}" for rows, columns, count in report.sizes)
+    lines = [
+        f"{rows}x{columns}, {'grey' if channels == 1 else 'colour'}; originals: {modes}; {sizes}",
+        f"{report.size_in_bytes / 2**20:.1f} MiB in {report.folder}",
+    ]
+    if report.view is not None:
+        lines.append(f"a model sees {report.view}, made anew for every batch")
+    if report.duplicates is not None:
+        lines.append(f"{report.duplicates:,} test images are also in the training images")
+    console = Shown()
+    console.print(table)
+    console.print("\n".join(lines), soft_wrap=True)

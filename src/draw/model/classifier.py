@@ -1,0 +1,133 @@
+"""The recurrent attention classifier of section 4.1: an LSTM that looks where it wants to."""
+
+import math
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from draw.attention.gaussian import start_window
+from draw.attention.window import Window, read_patch, window_parameters
+from draw.config.model import ClassifierConfig
+from draw.kernels import choose as choice
+from draw.kernels.cpp.classify import CONTRACT, glimpses
+from draw.model.checks import ImageCheck
+from draw.model.pretrained import Pretrained
+from draw.parts.layers import Affine, LSTMCell
+
+
+class Classified(NamedTuple):
+    """What `Classifier.forward` returns."""
+
+    logits: Float[Tensor, "batch classes"]
+    """Of the softmax after the last glimpse."""
+    logits_by_glimpse: Float[Tensor, "glimpses batch classes"]
+    """The same affine map after every glimpse: what the network would have said by then."""
+    windows: Window | None
+    """Where it looked; each field [glimpses, batch], in pixels counted from 1. None from a network
+    that sees the whole image."""
+
+
+class Classifier(
+    nn.Module,
+    Pretrained,
+    library_name="draw",
+    tags=["draw", "attention", "image-classification"],
+    license="mit",
+):
+    """An LSTM that reads one patch of the image a step and names the class after the last one.
+
+    >>> import torch
+    >>> from draw import Classifier, ClassifierConfig
+    >>> model = Classifier(ClassifierConfig(rows=60, columns=60, glimpses=4))
+    >>> model(torch.rand(2, 1, 60, 60)).logits.shape
+    torch.Size([2, 10])
+    """
+
+    def __init__(self, config: ClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        self._check_images = ImageCheck()
+        choice.choose(config.kernel)
+        hidden, size = config.hidden_size, config.read_size
+        self.read_window = nn.Linear(hidden, 5)
+        self.lstm = LSTMCell(config.channels * size**2, hidden)
+        self.logits = Affine(hidden, config.classes)
+        self.h_0 = nn.Parameter(torch.zeros(hidden))
+        self.c_0 = nn.Parameter(torch.zeros(hidden))
+        start_window(self.read_window, config.rows, config.columns, size, share=1.0)
+        with torch.no_grad():  # ours: as in DRAW, gradients reach back through all glimpses
+            self.lstm.bias_ih[hidden : 2 * hidden] += 1
+
+    def forward(self, images: Float[Tensor, "batch channels rows columns"]) -> Classified:
+        """Look T times, then answer.
+
+        Args:
+            images: float, [batch, channels, rows, columns], in [0, 1].
+
+        Raises:
+            DrawError: if the images are not as the model expects them.
+        """
+        self._check_images(self.config, self.h_0.dtype, images)
+        if self.kernel.name == "fused":
+            h, controls = glimpses(self.config, self, images, self._longest(len(images)))
+            windows = self._window(controls)
+        else:
+            h, windows = self.look(images)
+        answers = self.logits(h)
+        return Classified(answers[-1], answers, windows)
+
+    def look(
+        self, images: Float[Tensor, "batch channels rows columns"]
+    ) -> tuple[Float[Tensor, "glimpses batch hidden"], Window]:
+        """The LSTM's outputs and the windows of all glimpses, one after another."""
+        batch = len(images)
+        h, c = self.h_0.expand(batch, -1), self.c_0.expand(batch, -1)
+        outputs, windows = [], []
+        for _ in range(self.config.glimpses):
+            r, window = self._read(images, h)  # (27), placed by its own previous output
+            h, c = self.lstm(r, (h, c))
+            outputs.append(h)
+            windows.append(window)
+        return torch.stack(outputs), Window(*map(torch.stack, zip(*windows, strict=True)))
+
+    @property
+    def kernel(self) -> choice.Kernel:
+        """The implementation of the glimpses that runs, and why."""
+        kernel: choice.Kernel = choice.kernel_of(self, Classifier, CONTRACT, graph=False)
+        return kernel
+
+    def _read(
+        self, images: Float[Tensor, "batch channels rows columns"], h: Float[Tensor, "batch hidden"]
+    ) -> tuple[Float[Tensor, "batch features"], Window]:
+        """A patch of the image, through a window in full precision (see `GaussianAttention`)."""
+        with torch.autocast(h.device.type, enabled=False):
+            controls = self.read_window(h)
+            longest = self._longest(len(images))
+            if controls.requires_grad and longest < math.inf:
+                controls.register_hook(partial(_shortened, longest=longest))
+            window = self._window(controls)  # (21)
+            patch = read_patch(images, window, self.config.read_size)
+        return patch.flatten(1), window
+
+    def _longest(self, batch: int) -> float:
+        """The longest gradient of a mean over the batch that one image's controls may get.
+
+        # ours: where a window is sharp, a shift of it changes what is read, which shifts the next
+        # one. Products of these slopes explode for a few images, and Adam then moves the weights by
+        # them alone. docs/decisions.md has what it is worth.
+        """
+        clip = self.config.window_clip
+        return math.inf if clip is None or batch == 0 else clip / batch
+
+    def _window(self, controls: Float[Tensor, "*batch 5"]) -> Window:
+        config = self.config
+        return window_parameters(controls, config.rows, config.columns, config.read_size)
+
+
+def _shortened(gradient: Float[Tensor, "batch 5"], longest: float) -> Float[Tensor, "batch 5"]:
+    """Each row scaled down to a length, where it is longer."""
+    length: Tensor = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+    return gradient * (longest / length).clamp(max=1)

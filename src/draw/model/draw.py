@@ -1,0 +1,343 @@
+"""DRAW as a plain loop under autograd: eqs 1-8 and 13-16, the executable specification."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from draw.attention.gaussian import GaussianAttention
+from draw.attention.whole import NoAttention
+from draw.attention.window import Window
+from draw.config.model import DRAWConfig
+from draw.errors import DrawError
+from draw.kernels import choose as choice
+from draw.kernels.cpp import unroll as fused
+from draw.kernels.graphs import Graphs
+from draw.model.checks import ImageCheck, check_noise, check_weights
+from draw.model.memory import check_drawings
+from draw.model.pretrained import Pretrained
+from draw.parts.layers import Affine, LSTMCell
+from draw.parts.likelihood import make_likelihood
+from draw.parts.objective import kl_divergence, log_prior_over_posterior
+from draw.parts.state import DRAWOutput, State, Step, Trajectory, Unrolled, stack_windows
+from draw.randomness import GENERATION, image_noise
+
+
+class DRAW(
+    nn.Module,
+    Pretrained,
+    library_name="draw",
+    tags=["draw", "variational-autoencoder"],
+    license="mit",
+):
+    """The deep recurrent attentive writer of Gregor et al. (2015).
+
+    >>> import torch
+    >>> from draw import DRAW, DRAWConfig
+    >>> model = DRAW(DRAWConfig(rows=28, columns=28, glimpses=8))
+    >>> model(torch.rand(2, 1, 28, 28)).bound.shape  # nats, one per image
+    torch.Size([2])
+    >>> model.generate(4, seed=1).images.shape  # the whole drawing, step by step
+    torch.Size([8, 4, 1, 28, 28])
+
+    `save_pretrained` and `from_pretrained` are the Hugging Face Hub's: a folder or repository
+    with config.json and model.safetensors.
+    """
+
+    def __init__(self, config: DRAWConfig) -> None:
+        super().__init__()
+        self.config = config
+        choice.choose(config.kernel)
+        self._graphs = Graphs()
+        self._check_images = ImageCheck()
+        hidden, latent = config.hidden_size, config.latent_size
+        self.attention: GaussianAttention | NoAttention
+        if config.attention == "gaussian":
+            self.attention = GaussianAttention(
+                hidden, *config.image_shape, config.read_size, config.write_size
+            )
+        else:
+            self.attention = NoAttention(hidden, *config.image_shape)
+        self.lstm_enc = LSTMCell(self.attention.features + hidden, hidden)
+        self.lstm_dec = LSTMCell(latent, hidden)
+        self.mu = Affine(hidden, latent)
+        self.log_sigma = Affine(hidden, latent)
+        self.canvas_0 = nn.Parameter(torch.zeros(config.image_shape))
+        self.h_enc_0 = nn.Parameter(torch.zeros(hidden))
+        self.c_enc_0 = nn.Parameter(torch.zeros(hidden))
+        self.h_dec_0 = nn.Parameter(torch.zeros(hidden))
+        self.c_dec_0 = nn.Parameter(torch.zeros(hidden))
+        self.likelihood = make_likelihood(config)
+        self._start_weights()
+
+    def _start_weights(self) -> None:
+        """Start the weights where learning is fast; the paper does not say where they start.
+
+        # ours: a forget-gate bias of 1 lets gradients reach back through all steps from the first
+        # update on; a posterior near the prior (KL close to 0) lets codes become useful one by one.
+        """
+        with torch.no_grad():
+            for lstm in (self.lstm_enc, self.lstm_dec):
+                lstm.bias_ih[self.config.hidden_size : 2 * self.config.hidden_size] += 1
+            for affine in (self.mu, self.log_sigma):
+                affine.weight *= 0.1
+
+    @property
+    def kernel(self) -> choice.Kernel:
+        """The implementation of the unroll that runs, and why: `DRAWConfig.kernel`, resolved."""
+        kernel: choice.Kernel = choice.kernel_of(self, DRAW, fused.CONTRACT, graph=True)
+        return kernel
+
+    def initial_state(self, batch: int) -> State:
+        """The learned start of every drawing, for a batch of images."""
+        start = State(self.canvas_0, self.h_enc_0, self.c_enc_0, self.h_dec_0, self.c_dec_0)
+        return State(*(part.expand(batch, *part.shape) for part in start))
+
+    def step(
+        self,
+        x: Float[Tensor, "batch channels rows columns"],
+        noise: Float[Tensor, "batch latent"],
+        state: State,
+    ) -> tuple[State, Step]:
+        """One glimpse: look, think, draw (eqs 1-8).
+
+        Args:
+            x: images in [0, 1].
+            noise: standard normal, one number per latent variable.
+            state: what the step before left.
+        """
+        x_hat = x - state.canvas.sigmoid()  # (3)
+        r, read_window = self.attention.read(x, x_hat, state.h_dec)  # (4)
+        seen = torch.cat([r, state.h_dec], -1)
+        h_enc, c_enc = self.lstm_enc(seen, (state.h_enc, state.c_enc))  # (5)
+        mu, log_sigma = self.mu(h_enc), self.log_sigma(h_enc)  # (1-2)
+        z = mu + log_sigma.exp() * noise  # (6)
+        h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec))  # (7)
+        written, write_window = self.attention.write(h_dec)
+        canvas = state.canvas + written  # (8)
+        return (
+            State(canvas, h_enc, c_enc, h_dec, c_dec),
+            Step(mu, log_sigma, z, read_window, write_window),
+        )
+
+    def forward(
+        self,
+        images: Float[Tensor, "batch channels rows columns"],
+        noise: Float[Tensor, "glimpses batch latent"] | None = None,
+    ) -> DRAWOutput:
+        """The bound on -log p(x) and its parts, for one sample of z per image (eqs 9-12).
+
+        Args:
+            images: float, [batch, channels, rows, columns], in [0, 1].
+            noise: standard normal, fresh for every step; drawn from torch's global generator if
+                left out.
+
+        Raises:
+            ValueError: if the images or the noise are not as the model expects them.
+        """
+        noise = self._checked_noise(images, noise)
+        match self.kernel.name:
+            case "fused":
+                canvas, kl, log_ratio = fused.unroll(self.config, self, images, noise)
+            case "graph":
+                canvas, kl, log_ratio = self._graphs.unroll(self, images, noise)
+            case "reference":
+                canvas, kl, log_ratio = self.unroll(images, noise)
+        reconstruction = self.likelihood(canvas, images)  # (9)
+        return DRAWOutput(
+            canvas=canvas,
+            reconstruction=reconstruction,
+            kl=kl,
+            bound=reconstruction + kl.sum(-1),  # (11-12)
+            log_weight=log_ratio - reconstruction,
+        )
+
+    def unroll(
+        self,
+        images: Float[Tensor, "batch channels rows columns"],
+        noise: Float[Tensor, "glimpses batch latent"],
+    ) -> Unrolled:
+        """All steps, one after another: what the fused kernel must agree with (eqs 1-8, 10)."""
+        steps = []
+        for state, step in self._glimpses(images, noise):
+            canvas = state.canvas
+            steps.append(step)
+        mu = torch.stack([step.mu for step in steps])
+        log_sigma = torch.stack([step.log_sigma for step in steps])
+        kl = kl_divergence(mu, log_sigma).mT  # (10)
+        return Unrolled(canvas, kl, log_prior_over_posterior(mu, log_sigma, noise))
+
+    def _glimpses(self, images: Tensor, noise: Tensor) -> Iterator[tuple[State, Step]]:
+        """What each step leaves, and what it did."""
+        state = self.initial_state(len(images))
+        for noise_t in noise:
+            state, step = self.step(images, noise_t, state)
+            yield state, step
+
+    @torch.no_grad()
+    def reconstruct(
+        self,
+        images: Float[Tensor, "batch channels rows columns"],
+        noise: Float[Tensor, "glimpses batch latent"] | None = None,
+        *,
+        seed: int = 0,
+    ) -> Trajectory:
+        """How the model draws given images: canvases, read and write windows of every step.
+
+        Args:
+            images: float, [batch, channels, rows, columns], in [0, 1].
+            noise: as in `forward`; by default made from the seed.
+            seed: the same seed gives the same drawing.
+
+        Raises:
+            ValueError: if the images or the noise are not as the model expects them, or its
+                weights are not finite.
+        """
+        check_drawings(self.config, len(images))
+        check_weights(self.state_dict().items(), "the model")
+        if noise is None:
+            noise = self.noise_for(len(images), seed)
+        noise = self._checked_noise(images, noise)
+        return self._drawn(images, noise)
+
+    @torch.no_grad()
+    def generate(
+        self,
+        n: int,
+        *,
+        seed: int = 0,
+        noise: Float[Tensor, "glimpses batch latent"] | None = None,
+        temperature: float = 1.0,
+    ) -> Trajectory:
+        """Draw n new images, and show every step of it (eqs 13-16).
+
+        Args:
+            n: number of images, at least 1.
+            seed: the same seed gives the same images; image i does not depend on n.
+            noise: standard normal; by default made from the seed. z_1 .. z_T are it times the
+                temperature.
+            temperature: standard deviation of the prior, the paper's 1; of less, the images are
+                nearer to the likeliest ones and less various.
+
+        Raises:
+            ValueError: if n is below 1, the noise has another shape, the temperature is negative
+                or not finite, the drawings cannot fit into memory, or the weights are not finite.
+        """
+        check_weights(self.state_dict().items(), "the model")
+        if n < 1:
+            raise DrawError(f"expected a number of images of at least 1, got {n}")
+        if not 0 <= temperature < math.inf:
+            raise DrawError(f"expected a temperature of at least 0, got {temperature}")
+        check_drawings(self.config, n)
+        if noise is None:
+            noise = self.noise_for(n, seed)
+        check_noise(self.config, self.canvas_0.dtype, noise, n)
+        codes = temperature * noise  # (13)
+        return self._drawn(None, codes)
+
+    def _drawn(self, images: Tensor | None, noise: Tensor) -> Trajectory:
+        if self.kernel.name == "fused":
+            return fused.trajectory(self.config, self, images, noise)
+        return self.trajectory(images, noise)
+
+    def trajectory(
+        self,
+        images: Float[Tensor, "batch channels rows columns"] | None,
+        noise: Float[Tensor, "glimpses batch latent"],
+    ) -> Trajectory:
+        """Every step of a drawing, one after another: what the fused kernel must agree with.
+
+        Args:
+            images: to draw anew (eqs 1-8), or None for new ones (eqs 14-15).
+            noise: standard normal; of new images it is z_1 .. z_T.
+        """
+        if images is not None:
+            canvases, steps = [], []
+            for state, step in self._glimpses(images, noise):
+                canvases.append(state.canvas)
+                steps.append(step)
+            return Trajectory(
+                torch.stack(canvases),
+                write_windows=stack_windows([step.write_window for step in steps]),
+                read_windows=stack_windows([step.read_window for step in steps]),
+            )
+        state, canvases, windows = self.initial_state(noise.shape[1]), [], []
+        for z in noise:
+            state, window = self.generate_step(z, state)
+            canvases.append(state.canvas)
+            windows.append(window)
+        return Trajectory(torch.stack(canvases), stack_windows(windows), read_windows=None)
+
+    def generate_step(
+        self, z: Float[Tensor, "batch latent"], state: State
+    ) -> tuple[State, Window | None]:
+        """One step of a new image, which nobody looks at: the encoder rests (eqs 14-15).
+
+        Args:
+            z: standard normal, one number per latent variable.
+            state: what the step before left.
+        """
+        h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec))  # (14)
+        written, window = self.attention.write(h_dec)
+        canvas = state.canvas + written  # (15)
+        return state._replace(canvas=canvas, h_dec=h_dec, c_dec=c_dec), window
+
+    @torch.no_grad()
+    def codes(
+        self,
+        images: Float[Tensor, "batch channels rows columns"],
+        noise: Float[Tensor, "glimpses batch latent"] | None = None,
+        *,
+        seed: int = 0,
+    ) -> Float[Tensor, "glimpses batch latent"]:
+        """z_1 .. z_T that `reconstruct` draws given images from (eqs 1-8).
+
+        `generate`, given them as its noise, draws the same.
+
+        Args:
+            images: float, [batch, channels, rows, columns], in [0, 1].
+            noise: as in `forward`; by default made from the seed.
+            seed: the same seed gives the same codes.
+
+        Raises:
+            ValueError: if the images or the noise are not as the model expects them, or its
+                weights are not finite.
+        """
+        check_weights(self.state_dict().items(), "the model")
+        if noise is None:
+            noise = self.noise_for(len(images), seed)
+        noise = self._checked_noise(images, noise)
+        return torch.stack([step.z for _, step in self._glimpses(images, noise)])
+
+    @classmethod
+    def _load_as_safetensor(  # type: ignore[override]
+        cls, model: "DRAW", model_file: str, map_location: str, strict: bool
+    ) -> "DRAW":
+        """Weights that do not fit the model are an error, whatever the hub mixin's default."""
+        return super()._load_as_safetensor(model, model_file, map_location, strict=True)
+
+    @classmethod
+    def _load_as_pickle(  # type: ignore[override]
+        cls, model: "DRAW", model_file: str, map_location: str, strict: bool
+    ) -> "DRAW":
+        """Never: a pickle can run code."""
+        raise ValueError(
+            f"expected weights in model.safetensors, got {model_file}; draw reads no pickles"
+        )
+
+    def noise_for(self, n: int, seed: int) -> Float[Tensor, "glimpses batch latent"]:
+        """The noise that `generate` and `reconstruct` make from a seed, on the model's device."""
+        shape = self.config.glimpses, self.config.latent_size
+        return image_noise(seed, GENERATION, range(n), shape).to(self.canvas_0)
+
+    def _checked_noise(self, images: Tensor, noise: Tensor | None) -> Tensor:
+        self._check_images(self.config, self.canvas_0.dtype, images)
+        if noise is None:
+            return torch.randn(
+                self.config.glimpses, len(images), self.config.latent_size,
+                dtype=images.dtype, device=images.device,
+            )  # fmt: skip
+        check_noise(self.config, self.canvas_0.dtype, noise, len(images))
+        return noise

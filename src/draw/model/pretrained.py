@@ -1,0 +1,173 @@
+"""Models as folders of config.json and model.safetensors, and those that come with the package."""
+
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from huggingface_hub import PyTorchModelHubMixin, constants, hf_hub_download
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from draw.config.model import ClassifierConfig, ConvnetConfig, DRAWConfig, model_config
+from draw.errors import DrawError
+from draw.files import check_regular_file, read_json_object
+from draw.model.checks import check_weights
+from draw.model.memory import TooLargeError, weightless
+from draw.model.roundtrip import CLASS, check_class, check_kept, class_field
+
+WEIGHTS = Path(__file__).parents[1] / "weights"
+"""A folder for each model that comes with the package, with a model card as README.md."""
+
+
+def shipped() -> dict[str, Path]:
+    """The models that come with the package, by name."""
+    return {path.parent.name: path.parent for path in sorted(WEIGHTS.glob("*/config.json"))}
+
+
+@contextmanager
+def model_in(folder: str | Path, kind: str = "model of draw") -> Iterator[None]:
+    """What goes wrong while a model is read, told as a mistake of its folder.
+
+    Args:
+        folder: of the model, or its name on the Hub.
+        kind: what it was expected to hold.
+
+    Raises:
+        TooLargeError: if the model cannot fit into memory.
+        DrawError: if anything else is wrong with it.
+    """
+    try:
+        yield
+    except TooLargeError as error:
+        raise TooLargeError(f"{folder}: {error}") from error
+    except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        raise DrawError(f"{folder} does not hold a {kind}: {error}") from error
+
+
+Kind = TypeVar("Kind", bound="Pretrained")
+
+
+class Pretrained(PyTorchModelHubMixin):
+    """`save_pretrained`, `from_pretrained` and `push_to_hub`, as the Hugging Face Hub has them.
+
+    `from_pretrained` takes the name of a model that comes with the package as well, a folder, or
+    owner/name on the Hub; a folder of the working directory comes first. Weights are read from
+    safetensors alone, never from a pickle. What would come back as another model is not saved.
+    """
+
+    def __new__(cls: type[Kind], *given: Any, **options: Any) -> Kind:
+        """Take note of what a subclass is given besides a config, which is not saved."""
+        made = super().__new__(cls, *given, **options)
+        names = list(cls._hub_mixin_init_parameters)[1:]
+        further = [name for name in (*names[: len(given)], *options) if name != "config"]
+        if further and dataclasses.is_dataclass(made._hub_mixin_config):
+            made.further_arguments = tuple(further)  # type: ignore[attr-defined]
+        return made
+
+    def save_pretrained(
+        self, save_directory: str | Path, *, config: Any = None, **options: Any
+    ) -> str | None:
+        """Write a model as `from_pretrained` of its class reads it, or push it to the Hub.
+
+        Args:
+            save_directory: where config.json, model.safetensors and a model card go.
+            config: what to write to config.json; by default the model's.
+            options: those of the Hub's mixin.
+
+        Raises:
+            DrawError: if it would come back as another model, with what to do.
+        """
+        model: Any = self
+        check_kept(model)
+        kept = config or self._hub_mixin_config
+        if config is None and dataclasses.is_dataclass(kept):
+            kept = model.config
+        values = dataclasses.asdict(kept) if dataclasses.is_dataclass(kept) else kept  # type: ignore[arg-type]
+        return super().save_pretrained(
+            save_directory, config={**(values or {}), **class_field(model)}, **options
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls: type[Kind], pretrained_model_name_or_path: str | Path, **options: Any
+    ) -> Kind:
+        """Load a model; see the class.
+
+        Raises:
+            DrawError: if config or weights are damaged, not finite, or those of another kind of
+                model.
+        """
+        name = str(pretrained_model_name_or_path)
+        if not Path(name).exists():
+            name = str(shipped().get(name, name))
+        if Path(name).is_dir():
+            with model_in(name, cls.__name__):
+                cls._check_config(Path(name) / constants.CONFIG_NAME)
+        return super().from_pretrained(name, **options)
+
+    @classmethod
+    def _check_config(cls, path: Path) -> None:
+        """Compare a config with what a model is made from, which the Hub's mixin does not."""
+        values = read_json_object(path)
+        check_class(values.get(CLASS), cls.__qualname__, path.parent)
+        arguments = inspect.signature(cls.__init__).parameters
+        own = {*arguments, "data", CLASS} - {"config"}
+        if "config" in arguments and dataclasses.is_dataclass(arguments["config"].annotation):
+            fields = {field.name for field in dataclasses.fields(arguments["config"].annotation)}
+            ours = (DRAWConfig, ClassifierConfig, ConvnetConfig)
+            own |= fields - {field.name for kind in ours for field in dataclasses.fields(kind)}
+        model_config({name: value for name, value in values.items() if name not in own})
+
+    @classmethod
+    def _from_pretrained(
+        cls: type[Kind],
+        *,
+        model_id: str,
+        revision: str | None,
+        cache_dir: str | Path | None,
+        force_download: bool,
+        local_files_only: bool,
+        token: str | bool | None,
+        map_location: str = "cpu",
+        strict: bool = True,
+        **model_kwargs: Any,
+    ) -> Kind:
+        file = Path(model_id) / constants.SAFETENSORS_SINGLE_FILE
+        if not Path(model_id).is_dir():
+            file = Path(
+                hf_hub_download(
+                    model_id,
+                    constants.SAFETENSORS_SINGLE_FILE,
+                    revision=revision,
+                    cache_dir=cache_dir,
+                    force_download=force_download,
+                    token=token,
+                    local_files_only=local_files_only,
+                )
+            )
+            config = hf_hub_download(
+                model_id,
+                constants.CONFIG_NAME,
+                revision=revision,
+                cache_dir=cache_dir,
+                token=token,
+                local_files_only=local_files_only,
+            )
+            check_class(read_json_object(Path(config)).get(CLASS), cls.__qualname__, model_id)
+        with model_in(model_id, cls.__name__):
+            check_regular_file(file)
+            weightless(lambda: cast(nn.Module, cls(**model_kwargs)))
+            model = cls(**model_kwargs)
+            cast(nn.Module, model).load_state_dict(load_file(file, device=map_location), strict)
+        check_weights(cast(nn.Module, model).state_dict().items(), str(file))
+        return model
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        """Write the weights, if they are finite."""
+        weights = cast(nn.Module, self).state_dict()
+        check_weights(weights.items(), f"the model to be written to {save_directory}")
+        super()._save_pretrained(save_directory)

@@ -1,0 +1,110 @@
+"""Whether a model that is saved comes back as itself; otherwise it is not saved.
+
+A folder holds a config and weights, and its class makes the model from the config. So whatever else
+makes a model what it is would be lost without a word.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from draw.errors import DrawError
+from draw.kernels.allowed import part_of, structure
+
+CLASS = "class"
+"""Field of a config.json that names the class of a model, if it is none of draw's."""
+_WRAPPED = ("forward",)
+"""What Accelerate wraps of a model; it keeps that of the class as `_original_forward`."""
+
+
+def own_class(model: nn.Module) -> str | None:
+    """Name of a model's class, if it is none of draw's."""
+    package, _, _ = __name__.partition(".")
+    kind = type(model)
+    return None if kind.__module__.partition(".")[0] == package else kind.__qualname__
+
+
+def class_field(model: nn.Module) -> dict[str, str]:
+    """What a config.json says of a model's class."""
+    name = own_class(model)
+    return {} if name is None else {CLASS: name}
+
+
+def check_class(named: object, expected: str, folder: object) -> None:
+    """Compare the class that a config names with the one that is to be made of it.
+
+    Args:
+        named: what `CLASS` says; None for a class of draw's.
+        expected: the class that is to be made.
+        folder: of the model, or its name on the Hub.
+
+    Raises:
+        DrawError: if they are different.
+    """
+    if named is not None and named != expected:
+        raise DrawError(
+            f"expected a {expected}, got a {named}, a class outside draw; load it in "
+            f"Python with {named}.from_pretrained({str(folder)!r})"
+        )
+
+
+def check_loadable(model: nn.Module) -> None:
+    """Refuse a model that draw would not make again from its config.
+
+    Raises:
+        DrawError: if it would come back as another one, with what to do.
+    """
+    name = own_class(model)
+    if name is not None:
+        raise DrawError(
+            f"expected a model of one of draw's own classes, which its config makes again, got a "
+            f"{name}; save it with its own save_pretrained and load it with {name}.from_pretrained"
+        )
+    check_kept(model)
+
+
+def check_kept(model: nn.Module) -> None:
+    """Refuse a model that its own class would not make again from what is saved.
+
+    Hooks are not saved, as everywhere in torch.
+
+    Raises:
+        DrawError: if it would come back as another one, with what to do.
+    """
+    kind: Any = type(model)
+    config: Any = getattr(model, "config", None)
+    advice = (
+        f"make it a subclass of {kind.__name__} whose __init__(self, config) does that, with all "
+        f"that it needs in a config of its own, a frozen dataclass that extends "
+        f"{type(config).__name__}; or save the weights alone: "
+        "safetensors.torch.save_model(model, 'weights.safetensors')"
+    )
+    further = getattr(model, "further_arguments", ())
+    if further:
+        raise DrawError(
+            f"expected a model that its config makes, got a {kind.__name__} that was also given "
+            f"{', '.join(further)}, which config.json does not keep; {advice}"
+        )
+    arguments = getattr(model, "_hub_mixin_config", None)
+    try:
+        with torch.device("meta"):
+            again = kind(**arguments) if isinstance(arguments, dict) else kind(config)
+    except Exception as error:  # of anybody's class
+        raise DrawError(
+            f"expected a model that its config makes again, but {kind.__name__} does not "
+            f"({type(error).__name__}: {error}); {advice}"
+        ) from error
+    modules = dict(model.named_modules())
+    for path, made in again.named_modules():
+        wrapped = path == "" and "_original_forward" in vars(model)
+        found = structure(part_of(path, made), modules.get(path), _WRAPPED if wrapped else ())
+        if found is not None:
+            raise DrawError(f"expected a model as its class makes it, but {found}; {advice}")
+    expected = {name: value.shape for name, value in again.state_dict().items()}
+    got = {name: value.shape for name, value in model.state_dict().items()}
+    if expected != got:
+        different = sorted(dict(expected.items() ^ got.items()))
+        raise DrawError(
+            f"expected weights as its config makes them, not so {', '.join(different)}; {advice}"
+        )

@@ -1,0 +1,1 @@
+"""Kinds of models; loading, exporting and describing them."""

@@ -1,0 +1,204 @@
+"""A run's model as a folder to give away: weights, config, pictures, and a card with its figures.
+
+The figures on the card are measured on the very weights that are written, which may be rounded.
+"""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from accelerate import Accelerator
+
+from draw.config.run import Config
+from draw.data import ImageSet, Splits
+from draw.errors import DrawError
+from draw.files import (
+    check_regular_file,
+    folder_written_atomically,
+    null_if_not_finite,
+    read_json_object,
+    write_json,
+    written_atomically,
+)
+from draw.measure.progress import with_progress
+from draw.model.checks import check_weights
+from draw.model.classifier import Classifier
+from draw.model.draw import DRAW
+from draw.models.card import CARD_FILE, Precision, make_card
+from draw.models.kinds import Model
+from draw.models.load import export_model, exported_folder, load_model
+from draw.models.onnx import check_exportable, how_to_run, make_generator
+from draw.runs.layout import read_run_file
+from draw.tasks import Measuring, task_for
+from draw.visualize import animate, sample_grid
+from draw.visualize.run import glimpses_of
+
+_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+COPIED = ".json", ".safetensors", ".md", ".png", ".gif", ".onnx"
+"""Suffixes of the files that an exported model may consist of."""
+
+
+def export(
+    run: Path,
+    splits: Splits,
+    to: Path,
+    accelerator: Accelerator,
+    *,
+    name: str,
+    precision: Precision = "fp32",
+    importance_samples: int = 0,
+    onnx: bool = False,
+) -> dict[str, dict[str, Any]]:
+    """Write the best model of a run, with its card and pictures.
+
+    Args:
+        run: the run folder.
+        splits: the images it was trained on; those of validation and test are measured.
+        to: a folder that is new or empty.
+        accelerator: does the measuring.
+        name: what the model is to be called.
+        precision: of the weights in the file.
+        importance_samples: K of the importance-weighted estimate on the test images, 0 for none.
+        onnx: also write the generator as ONNX (`draw.models.onnx`).
+
+    Returns:
+        What was measured, by split, in plain values; with onnx also how far it is from PyTorch.
+
+    Raises:
+        DrawError: if the folder holds something, the run folder is none, or there can be no ONNX,
+            or a weight or a figure is not finite.
+    """
+    _refuse_existing(to)
+    with folder_written_atomically(to) as folder:
+        config = _named_as_seen(read_run_file(run), splits.train)
+        loaded = load_model(str(run))
+        model = loaded.model.to(_DTYPES[precision]).float()
+        check_weights(model.state_dict().items(), f"{run} in {precision}")
+        generator = make_generator(check_exportable(model)) if onnx else None
+        figures = {
+            "validation": _measured(config, model, splits.validation, accelerator, 0),
+            "test": _measured(config, model, splits.test, accelerator, importance_samples),
+        }
+        _, not_finite = null_if_not_finite(figures)
+        if not_finite:
+            raise DrawError(
+                f"expected finite figures for the card, got NaN or infinity for {not_finite[0]}: "
+                "nothing was written. Choose another run, or --precision fp32"
+            )
+        _pictures(model, splits.test, folder)
+        card = make_card(
+            run, config, model, splits, figures, name, precision, loaded.state.get("step")
+        )
+        if generator is not None:
+            generator.write(folder)
+            card.text += "\n" + how_to_run(generator, loaded.drawing.config)
+            figures["onnx"] = {"difference": generator.difference}
+        with written_atomically(folder / CARD_FILE) as temporary:
+            temporary.write_text(str(card))
+        export_model(folder, model.to(_DTYPES[precision]), config.data, loaded.state)
+        return figures
+
+
+def copy_exported(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[str, Any]]:
+    """Write a model that was exported before, with its card and pictures as they are.
+
+    Args:
+        name: an exported folder, one of `draw.model.pretrained.shipped`, or owner/name on the Hub.
+        to: a folder that is new or empty.
+        onnx: add the generator as ONNX (`draw.models.onnx`).
+
+    Returns:
+        With onnx how far it is from PyTorch; else nothing.
+
+    Raises:
+        DrawError: if the folder holds something, there is no such model, or there can be no ONNX.
+    """
+    _refuse_existing(to)
+    with folder_written_atomically(to) as folder:
+        files = _files_of(name)
+        model = load_model(name).model
+        generator = make_generator(check_exportable(model)) if onnx else None
+        for file in files:
+            with written_atomically(folder / file.name) as temporary:
+                shutil.copyfile(file, temporary)
+        _forget_places(folder / "config.json")
+        if generator is None:
+            return {}
+        generator.write(folder)
+        card = folder / CARD_FILE
+        text = card.read_text() if card.exists() else ""
+        if "## ONNX" not in text:
+            section = how_to_run(generator, cast(DRAW, model).config)
+            with written_atomically(card) as temporary:
+                temporary.write_text(f"{text}\n{section}")
+        return {"onnx": {"difference": generator.difference}}
+
+
+def _files_of(name: str) -> list[Path]:
+    """The files that an exported model consists of.
+
+    Those of a folder must lie in it, or a link would put anything into what is given away. In the
+    package and in the Hub's own cache links are the installer's and the Hub's.
+
+    Raises:
+        DrawError: if one is a link out of the folder, or no regular file.
+    """
+    folder = exported_folder(name)
+    files = [file for file in sorted(folder.iterdir()) if file.suffix in COPIED]
+    for file in files:
+        target = os.path.realpath(file)
+        if Path(name).is_dir() and not Path(target).is_relative_to(os.path.realpath(folder)):
+            raise DrawError(
+                f"expected {file} in the model's folder itself, got a link to {target}, which is "
+                "not given away; put the file in its place, or take the link out"
+            )
+        check_regular_file(file)
+    return files
+
+
+def _forget_places(config: Path) -> None:
+    """Take out of a model's config.json where somebody's images are."""
+    values = read_json_object(config)
+    data = values.get("data")
+    places = {} if data is None else dict.fromkeys({"path", "cache_dir"} & data.keys())
+    if data is not None and data != data | places:
+        write_json(config, values | {"data": data | places})
+
+
+def _named_as_seen(config: Config, training: ImageSet) -> Config:
+    """A run of `mnist` whose images came as 0 and 1 saw the static set, though it cannot say so."""
+    if config.data.name != "mnist" or not training.binary:
+        return config
+    return dataclasses.replace(
+        config, data=dataclasses.replace(config.data, name="binarized_mnist")
+    )
+
+
+def _refuse_existing(to: Path) -> None:
+    if to.resolve() == Path.cwd():
+        raise DrawError("expected a folder to be made for --to, got the working folder; name one")
+    if os.path.lexists(to) and (not to.is_dir() or any(to.iterdir())):
+        raise DrawError(f"{to} exists already and is left as it is; name another folder with --to")
+
+
+def _measured(
+    config: Config, model: Model, images: ImageSet, accelerator: Accelerator, samples: int
+) -> dict[str, Any]:
+    task, how = task_for(config), Measuring(importance_samples=samples)
+    return with_progress(
+        images,
+        accelerator,
+        lambda seen, update: task.evaluate(model, seen, accelerator, update, how),
+    ).to_dict()
+
+
+def _pictures(model: Model, test: ImageSet, to: Path) -> None:
+    if isinstance(model, DRAW):
+        sample_grid(model.generate(64, seed=0).images[-1], to / "samples.png")
+        some = model.generate(16, seed=0)
+        animate(some, to / "generation.gif", write_size=model.config.window_sizes[1])
+    elif isinstance(model, Classifier):
+        glimpses_of(model, test, to / "glimpses.png")

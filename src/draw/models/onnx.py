@@ -1,0 +1,365 @@
+"""The generator as ONNX, to draw where there is no PyTorch: in a browser, in another language.
+
+Three files, in single precision, for any number of images at once:
+
+    generator.onnx        z [glimpses, batch, latent] -> canvases, images, windows of all steps
+    generator-start.onnx  how many images [1] -> canvas, h_dec, c_dec before the first step
+    generator-step.onnx   z [batch, latent] and what the step before left -> one step (eqs 14-15)
+
+PyTorch's exporter traces one `DRAW.generate_step`; the whole drawing is an ONNX Scan over that very
+graph, so that its size does not grow with the number of steps.
+"""
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from draw.attention.window import Window
+from draw.config.model import DRAWConfig
+from draw.errors import DrawError
+from draw.files import written_atomically
+from draw.model.draw import DRAW
+from draw.models.kinds import Model
+from draw.parts.state import State
+
+if TYPE_CHECKING:
+    import onnx
+
+DRAWING_FILE = "generator.onnx"
+START_FILE = "generator-start.onnx"
+STEP_FILE = "generator-step.onnx"
+
+OPSET = 18
+"""What PyTorch's exporter writes without a conversion; every runtime since 2023 reads it."""
+TOLERANCE = 1e-4
+"""How far ONNX Runtime may be from PyTorch: images, and all else as a share of the largest number
+of a drawing where that is above 1. Canvases, in logits, reach hundreds; rounding makes as much."""
+PACKAGES = "onnx", "onnxscript", "onnxruntime"
+
+_STATE = "canvas", "h_dec", "c_dec"
+
+
+@dataclass(frozen=True)
+class Generator:
+    """ONNX files that were run and compared, not yet on disk."""
+
+    files: dict[str, bytes]
+    """By name."""
+    difference: float
+    """The largest one between ONNX Runtime and PyTorch, as in `TOLERANCE`."""
+
+    def write(self, folder: Path) -> None:
+        """Write the files into a folder, which is made if need be."""
+        for name, content in self.files.items():
+            with written_atomically(folder / name) as temporary:
+                temporary.write_bytes(content)
+
+
+def check_exportable(model: Model) -> DRAW:
+    """The model, if it can be exported here.
+
+    Raises:
+        DrawError: if it does not draw, or a package is missing.
+    """
+    if not isinstance(model, DRAW):
+        raise DrawError(
+            f"expected a model that draws for --onnx, got a {type(model).__name__}; export it "
+            "without --onnx"
+        )
+    missing = [name for name in PACKAGES if find_spec(name) is None]
+    if missing:
+        raise DrawError(
+            f"expected the packages {', '.join(PACKAGES)} for --onnx, found no "
+            f"{' and no '.join(missing)}; pip install {' '.join(missing)}, or draw with its extra "
+            "'onnx'"
+        )
+    return model
+
+
+def make_generator(model: DRAW) -> Generator:
+    """The generator of a model as ONNX files, which ONNX Runtime has run like PyTorch.
+
+    Args:
+        model: on any device; the files compute in float32.
+
+    Raises:
+        DrawError: if a package is missing, or ONNX Runtime draws something else.
+    """
+    model = copy.deepcopy(check_exportable(model)).cpu().float().requires_grad_(False)
+    step = _traced_step(model)
+    graphs = {
+        DRAWING_FILE: (_drawing(model, step), "The whole drawing (eqs 13-16)"),
+        START_FILE: (_start(model), "The state before the first step"),
+        STEP_FILE: (step, "One step of a drawing (eqs 14-15)"),
+    }
+    files = {
+        name: _model(graph, f"{what}, by a DRAW model (Gregor et al. 2015)", model.config)
+        for name, (graph, what) in graphs.items()
+    }
+    return Generator(files, _compared(model, files))
+
+
+class _Step(nn.Module):
+    """`DRAW.generate_step` with tensors for arguments and results."""
+
+    def __init__(self, model: DRAW) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, canvas: Tensor, h_dec: Tensor, c_dec: Tensor, z: Tensor
+    ) -> tuple[Tensor, ...]:
+        """The three of the state, the image, and the window's fields where there is one."""
+        unused = self.model.initial_state(z.shape[0])
+        before = unused._replace(canvas=canvas, h_dec=h_dec, c_dec=c_dec)
+        state, window = self.model.generate_step(z, before)
+        return (*_generator_state(state), state.canvas.sigmoid(), *(window or ()))
+
+
+def _generator_state(state: State) -> tuple[Tensor, Tensor, Tensor]:
+    return state.canvas, state.h_dec, state.c_dec
+
+
+def _results(config: DRAWConfig) -> tuple[str, ...]:
+    """What a step gives beside its state."""
+    return ("image", *(Window._fields if config.attention == "gaussian" else ()))
+
+
+def _traced_step(model: DRAW) -> "onnx.GraphProto":
+    batch = torch.export.Dim("batch")
+    state = [part.clone() for part in _generator_state(model.initial_state(2))]
+    z = torch.zeros(2, model.config.latent_size)
+    with _without_chatter():
+        program = torch.onnx.export(
+            _Step(model).eval(),
+            (*state, z),
+            input_names=[*(f"{name}_before" for name in _STATE), "z"],
+            output_names=[*_STATE, *_results(model.config)],
+            dynamic_shapes=[{0: batch}] * 4,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None  # with dynamo=True it is none
+    graph = program.model_proto.graph
+    graph.name = "step"
+    # The exporter notes the lines of code, with the paths of this computer.
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    graph.ClearField("value_info")
+    return graph
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Leave out what the exporter says about itself and about packages that are not used."""
+    registry = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = registry.level
+    registry.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
+            warnings.filterwarnings("ignore", "# The axis name: batch", UserWarning)
+            yield
+    finally:
+        registry.setLevel(level)
+
+
+def _expanded(
+    model: DRAW, ending: str = ""
+) -> "tuple[list[onnx.NodeProto], list[onnx.TensorProto]]":
+    """Nodes and weights that make the three of the state for `batch` images, with this ending."""
+    from onnx import helper, numpy_helper
+
+    nodes, weights = [], []
+    for name, part in zip(_STATE, _generator_state(model.initial_state(1)), strict=True):
+        shape = np.array(part.shape[1:], np.int64)
+        weights.append(numpy_helper.from_array(part.numpy(), f"{name}_0"))
+        weights.append(numpy_helper.from_array(shape, f"{name}_shape"))
+        nodes.append(
+            helper.make_node("Concat", ["batch", f"{name}_shape"], [f"{name}_size"], axis=0)
+        )
+        nodes.append(helper.make_node("Expand", [f"{name}_0", f"{name}_size"], [f"{name}{ending}"]))
+    return nodes, weights
+
+
+def _start(model: DRAW) -> "onnx.GraphProto":
+    from onnx import TensorProto, helper
+
+    nodes, weights = _expanded(model)
+    state = _generator_state(model.initial_state(1))
+    outputs = [
+        _value(name, "batch", *part.shape[1:]) for name, part in zip(_STATE, state, strict=True)
+    ]
+    batch = helper.make_tensor_value_info("batch", TensorProto.INT64, [1])
+    return helper.make_graph(nodes, "start", [batch], outputs, weights)
+
+
+def _drawing(model: DRAW, step: "onnx.GraphProto") -> "onnx.GraphProto":
+    from onnx import compose, helper
+
+    config, results = model.config, _results(model.config)
+    # What Scan keeps of all steps must be other outputs than what it hands on.
+    body = compose.add_prefix_graph(step, "step/")
+    body.node.append(helper.make_node("Identity", ["step/canvas"], ["step/canvas_kept"]))
+    body.output.insert(len(_STATE), _value("step/canvas_kept", "batch", *config.image_shape))
+    nodes, weights = _expanded(model, "_start")
+    kept = ["canvases", *(f"{name}s" if name == "image" else name for name in results)]
+    shapes = [config.image_shape, config.image_shape, *[()] * (len(results) - 1)]
+    graph_nodes = [
+        helper.make_node("Shape", ["z"], ["batch"], start=1, end=2),
+        *nodes,
+        helper.make_node(
+            "Scan",
+            [*(f"{name}_start" for name in _STATE), "z"],
+            [*(f"{name}_T" for name in _STATE), *kept],
+            body=body,
+            num_scan_inputs=1,
+        ),
+    ]
+    z = _value("z", config.glimpses, "batch", config.latent_size)
+    outputs = [
+        _value(name, config.glimpses, "batch", *shape)
+        for name, shape in zip(kept, shapes, strict=True)
+    ]
+    return helper.make_graph(graph_nodes, "drawing", [z], outputs, weights)
+
+
+def _value(name: str, *shape: int | str) -> "onnx.ValueInfoProto":
+    from onnx import TensorProto, helper
+
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+
+
+def _model(graph: "onnx.GraphProto", what: str, config: DRAWConfig) -> bytes:
+    from onnx import checker, helper
+
+    model = helper.make_model_gen_version(
+        graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        producer_name="draw",
+        doc_string=what,
+    )
+    facts = {name: str(value) for name, value in asdict(config).items() if name != "kernel"}
+    helper.set_model_props(model, {"what": what, **facts})
+    checker.check_model(model, full_check=True)
+    return bytes(model.SerializeToString())
+
+
+def _compared(model: DRAW, files: dict[str, bytes]) -> float:
+    """Draw three images with both, whole and step by step; the trace was of two.
+
+    Returns:
+        The largest difference of any canvas, image or window, as in `TOLERANCE`.
+
+    Raises:
+        DrawError: if it is above `TOLERANCE`.
+    """
+    noise = model.noise_for(3, seed=0)
+    drawing = model.generate(3, noise=noise)
+    expected = [drawing.canvases, drawing.images, *(drawing.write_windows or ())]
+    found = {
+        DRAWING_FILE: _run(files[DRAWING_FILE], {"z": noise.numpy()}),
+        STEP_FILE: _steps(files, noise.numpy()),
+    }
+    differences = {
+        name: _largest([_difference(a.numpy(), b) for a, b in zip(expected, they, strict=True)])
+        for name, they in found.items()
+    }
+    for name, difference in differences.items():
+        if not difference <= TOLERANCE:
+            raise DrawError(
+                f"expected ONNX Runtime to draw with {name} what PyTorch draws, to within "
+                f"{TOLERANCE:g}, got a difference of {difference:.2g}; nothing was written. Check "
+                "whether the weights are finite; other versions of onnxruntime or torch may help"
+            )
+    return _largest([*differences.values()])
+
+
+def _difference(ours: NDArray[Any], its: NDArray[Any]) -> float:
+    """As in `TOLERANCE`, of [glimpses, batch, ...]."""
+    assert ours.shape == its.shape
+    one_drawing = tuple(axis for axis in range(ours.ndim) if axis != 1)
+    with np.errstate(invalid="ignore"):  # infinity less infinity: the result says so
+        share = np.abs(ours - its) / np.maximum(1, np.abs(ours).max(one_drawing, keepdims=True))
+    return float(np.max(share))
+
+
+def _largest(differences: list[float]) -> float:
+    """Not a number if one of them is none, which Python's `max` might pass over."""
+    return float(np.max(differences))
+
+
+def _run(content: bytes, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    return list(_session(content).run(None, inputs))
+
+
+def _session(content: bytes) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _steps(files: dict[str, bytes], noise: NDArray[Any]) -> list[NDArray[Any]]:
+    """The drawing by one step after another, as `DRAWING_FILE` gives it."""
+    session = _session(files[STEP_FILE])
+    state: Sequence[NDArray[Any]] = _run(files[START_FILE], {"batch": np.array([noise.shape[1]])})
+    kept = []
+    for z in noise:
+        before = {f"{name}_before": part for name, part in zip(_STATE, state, strict=True)}
+        results = session.run(None, {**before, "z": z})
+        state = results[: len(_STATE)]
+        kept.append([results[0], *results[len(_STATE) :]])
+    return [np.stack(parts) for parts in zip(*kept, strict=True)]
+
+
+def how_to_run(generator: Generator, config: DRAWConfig) -> str:
+    """A section of a model card."""
+    windows = config.attention == "gaussian"
+    fields = (
+        """
+- `g_x`, `g_y`, `delta`, `sigma`, `gamma`: where it writes, that is the window's centre, stride and
+  width in pixels counted from 1, and its intensity."""
+        if windows
+        else ""
+    )
+    return f"""## ONNX
+
+The generator draws without PyTorch too (opset {OPSET}). ONNX Runtime's images were within
+{generator.difference:.0e} of PyTorch's from the same noise.
+
+```python
+import numpy as np
+import onnxruntime
+
+draw = onnxruntime.InferenceSession("{DRAWING_FILE}")
+shape = {config.glimpses}, 9, {config.latent_size}  # steps, images, latent variables
+z = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+names = [output.name for output in draw.get_outputs()]
+drawing = dict(zip(names, draw.run(None, {{"z": z}})))
+images = drawing["images"][-1]  # [9, {", ".join(map(str, config.image_shape))}] in [0, 1]
+```
+
+Of every step it gives
+
+- `images`, in [0, 1], and `canvases`, the same in logits.{fields}
+
+To draw step by step, `{START_FILE}` makes `canvas`, `h_dec` and `c_dec` for as many images
+as `batch`, an int64 array of one number, says. `{STEP_FILE}` takes them as
+`canvas_before`, `h_dec_before` and `c_dec_before`, with the step's `z`, and gives the next
+ones, with the `image`{" and its window" if windows else ""}.
+"""

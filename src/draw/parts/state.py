@@ -1,0 +1,80 @@
+"""What a DRAW model returns."""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from draw.attention.window import Window
+
+
+class State(NamedTuple):
+    """What one step hands to the next; `canvas` is c_t of the paper, in logits."""
+
+    canvas: Float[Tensor, "batch channels rows columns"]
+    h_enc: Float[Tensor, "batch hidden"]
+    c_enc: Float[Tensor, "batch hidden"]
+    h_dec: Float[Tensor, "batch hidden"]
+    c_dec: Float[Tensor, "batch hidden"]
+
+
+class Step(NamedTuple):
+    """One glimpse: the posterior, the code drawn from it, and the windows (None without attention).
+
+    mu and log_sigma are those of equations 1 and 2, z is that of equation 6.
+    """
+
+    mu: Float[Tensor, "batch latent"]
+    log_sigma: Float[Tensor, "batch latent"]
+    z: Float[Tensor, "batch latent"]
+    read_window: Window | None
+    write_window: Window | None
+
+
+class Unrolled(NamedTuple):
+    """What all steps together come to; either implementation of the unroll returns it."""
+
+    canvas: Float[Tensor, "batch channels rows columns"]
+    """c_T, in logits."""
+    kl: Float[Tensor, "batch glimpses"]
+    """KL of each step in nats (eq 10)."""
+    log_ratio: Float[Tensor, " batch"]
+    """log p(z) / q(z | x) of the codes that were drawn, in nats."""
+
+
+class DRAWOutput(NamedTuple):
+    """What `DRAW.forward` returns; losses in nats per image."""
+
+    canvas: Float[Tensor, "batch channels rows columns"]
+    """c_T, in logits."""
+    reconstruction: Float[Tensor, " batch"]
+    """L^x (eq 9)."""
+    kl: Float[Tensor, "batch glimpses"]
+    """KL of each step; its sum is L^z (eqs 10-11)."""
+    bound: Float[Tensor, " batch"]
+    """L^x + L^z, an upper bound on -log p(x) (eq 12)."""
+    log_weight: Float[Tensor, " batch"]
+    """log p(x, z) / q(z | x), for the importance-weighted estimate."""
+
+
+class Trajectory(NamedTuple):
+    """A drawing step by step; windows are None without attention, read windows in generation."""
+
+    canvases: Float[Tensor, "glimpses batch channels rows columns"]
+    """c_1 .. c_T, in logits."""
+    write_windows: Window | None
+    """Each field [glimpses, batch], in pixels counted from 1."""
+    read_windows: Window | None
+    """Each field [glimpses, batch], in pixels counted from 1."""
+
+    @property
+    def images(self) -> Float[Tensor, "glimpses batch channels rows columns"]:
+        """sigmoid(c_t): the means of D, which the paper shows."""
+        return self.canvases.sigmoid()
+
+
+def stack_windows(windows: list[Window | None]) -> Window | None:
+    """The windows of all steps in one, each field [glimpses, batch]."""
+    present = [window for window in windows if window is not None]
+    return Window(*map(torch.stack, zip(*present, strict=True))) if present else None

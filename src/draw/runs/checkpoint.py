@@ -1,0 +1,187 @@
+"""Run folders, checkpoints and exported models on disk: safetensors and JSON, never pickle.
+
+A checkpoint is one safetensors file. Its header carries the state of the run as JSON and a SHA-256
+over everything in it, so that it is whole or recognisably damaged. A run folder holds
+
+    run.json                            the config; command, commit, hardware, versions
+    metrics.jsonl                       one JSON object a line: the truth about the run
+    checkpoints/step-00001000.safetensors   weights, their average, optimizer, counters
+    best/config.json, model.safetensors     averaged weights, the best on validation images, as
+                                            `from_pretrained` of their class reads them
+"""
+
+import hashlib
+import json
+import logging
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from draw.errors import DrawError
+from draw.fields import Limits, Natural, check, names_and_values
+from draw.files import check_regular_file, parse_json, written_atomically
+from draw.launch import is_first_process
+
+METRICS_FILE = "metrics.jsonl"
+BEST_FILE = Path("best", "model.safetensors")
+logger = logging.getLogger("draw")
+COUNTERS: dict[str, Any] = {
+    "step": Natural,
+    "seconds": Annotated[float, Limits(least=0)],
+    "best": float | None,
+    "sums": dict[str, float],
+    "averaged": Natural,
+    "images": str,
+}
+"""What a checkpoint keeps besides tensors, with the types; of best weights the step alone, and the
+score on validation images."""
+
+
+class DamagedCheckpointError(DrawError):
+    """A file that is not what was written."""
+
+
+def _digest(tensors: dict[str, Tensor], state: str) -> str:
+    digest = hashlib.sha256(state.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+    """Write tensors and a JSON state into one file, atomically and with a checksum.
+
+    Raises:
+        DrawError: if the file cannot be written; one that was there before stays.
+    """
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(state, allow_nan=False)
+    metadata = {"format": "pt", "state": text, "sha256": _digest(tensors, text)}
+    with written_atomically(path) as temporary:
+        try:
+            save_file(tensors, temporary, metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
+
+
+def load_tensors(
+    path: Path, checksum_required: bool = True
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_tensors` wrote, on the CPU.
+
+    Raises:
+        DamagedCheckpointError: if the file is not exactly what was written.
+    """
+    try:
+        check_regular_file(path)
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            # Copies: what comes from safetensors is a map of the file, which may yet change.
+            tensors = {name: file.get_tensor(name).clone() for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise DamagedCheckpointError(f"{path} cannot be read: {error}") from error
+    if "sha256" not in metadata:
+        if checksum_required:
+            raise DamagedCheckpointError(f"{path} has no checksum: it is no checkpoint of draw")
+        return tensors, {}
+    if _digest(tensors, metadata.get("state", "")) != metadata["sha256"]:
+        raise DamagedCheckpointError(f"{path} is damaged: its checksum does not match its content")
+    try:
+        return tensors, _checked_state(parse_json(metadata.get("state", "")))
+    except ValueError as error:
+        raise DamagedCheckpointError(f"the state in {path} is none of draw: {error}") from error
+
+
+def _checked_state(values: object) -> dict[str, Any]:
+    """A state with each of its fields as it should be; one that has no name here is a number."""
+    state = names_and_values("state", values)
+    for name, value in state.items():
+        check(f"state.{name}", COUNTERS.get(name, float), value)
+    return state
+
+
+def check_state(source: object, state: dict[str, Any], *names: str) -> None:
+    """See that a state has fields that are needed.
+
+    Raises:
+        DamagedCheckpointError: if one is missing; it names `source`, which holds the state.
+    """
+    missing = [name for name in names if name not in state]
+    if missing:
+        raise DamagedCheckpointError(f"the state in {source} lacks {', '.join(missing)}")
+
+
+def checkpoint_path(run: Path, step: int) -> Path:
+    """Where the checkpoint of a step is."""
+    return run / "checkpoints" / f"step-{step:08d}.safetensors"
+
+
+def checkpoints(run: Path) -> list[Path]:
+    """The checkpoints of a run, oldest first."""
+    found = (run / "checkpoints").glob("step-*.safetensors")
+    return sorted(path for path in found if re.fullmatch(r"step-\d+", path.stem))
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """A checkpoint of a run: a file, or a run folder for its newest.
+
+    Raises:
+        DamagedCheckpointError: naming the damaged file, and the one before it if there is one.
+        DrawError: if there is no checkpoint.
+    """
+    if path.is_dir():
+        found = checkpoints(path)
+        if not found:
+            raise DrawError(
+                f"{path} has no checkpoint to go on from; start it with draw train --resume {path}"
+            )
+        path = found[-1]
+    try:
+        tensors, state = load_tensors(path)
+        check_state(path, state, "step")
+        return tensors, state
+    except DamagedCheckpointError as error:
+        earlier = [other for other in checkpoints(path.parent.parent) if other.name < path.name]
+        advice = (
+            f"the one before it is {earlier[-1]}: draw train --resume {earlier[-1]}"
+            if earlier
+            else "there is none before it"
+        )
+        raise DamagedCheckpointError(f"{error}; {advice}") from error
+
+
+def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with names `prefix.name`."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Those tensors whose names start with `prefix.`, without it."""
+    start = prefix + "."
+    return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}
+
+
+def best_weights(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """The best weights of a run and their state; None if there are none, or they are damaged.
+
+    The latter is said: whoever asks has to go on with the last weights.
+    """
+    path = run / BEST_FILE
+    if not os.path.lexists(path):
+        return None
+    try:
+        tensors, state = load_tensors(path)
+        check_state(path, state, "step")
+        return tensors, state
+    except DamagedCheckpointError as error:
+        if is_first_process():
+            logger.warning(f"{error}. The last weights of {run} are used in place of its best")
+        return None

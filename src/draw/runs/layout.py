@@ -1,0 +1,43 @@
+"""Where the files of a run are, and its own file run.json."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from draw.config.run import Config
+from draw.data.store.places import places_of_run
+from draw.errors import DrawError
+from draw.files import (
+    write_json,
+)
+from draw.runs.run_file import read_values, sealed
+
+RUN_FILE = "run.json"
+
+
+def write_run_file(run: Path, config: Config, made: dict[str, Any]) -> None:
+    """Write the config of a run, and how it came about (`draw.runs.provenance`)."""
+    write_json(run / RUN_FILE, sealed(config.to_dict(), made))
+
+
+def note_resumption(run: Path, config: Config, made: dict[str, Any]) -> None:
+    """Add to the file of a run that it went on, with what config, and how that came about."""
+    _, before, changed = read_values(run / RUN_FILE)
+    again = {**made, "changed_by_hand": True} if changed else made
+    write_run_file(run, config, {**before, "resumed": [*before.get("resumed", []), again]})
+
+
+def read_run_file(run: Path) -> Config:
+    """The config of a run.
+
+    Raises:
+        DrawError: if the folder is no run, or its file is damaged or from another version.
+    """
+    path = run / RUN_FILE
+    if not path.exists():
+        raise DrawError(f"expected a run folder with a {RUN_FILE}, got {run}")
+    try:
+        config = Config.from_dict(read_values(path)[0])
+    except ValueError as error:
+        raise DrawError(f"{path} does not hold the config of a run: {error}") from error
+    return dataclasses.replace(config, data=places_of_run(config.data, path))

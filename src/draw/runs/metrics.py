@@ -1,0 +1,194 @@
+"""metrics.jsonl: one JSON object a line, the truth about a run.
+
+Every line has `kind` ("train", "validation" or "test"), `step` and `images_seen`; all else are
+numbers, null, or lists of them. A line of training holds means over the steps since the line
+before it; a line of evaluation holds the fields of `Evaluation`, or of
+`Accuracy` for a classifier, and that of a test also `weights_step`, the step of the
+weights that it measured: the best, not the last. All losses are in nats per image, errors in %;
+with the logistic likelihood `bits_per_dimension` is the bound in that unit.
+
+A line that is none of these (cut short by a crash, damaged, or put there by something else) is left
+out wherever metrics are read, and counted; resuming a run sets it aside in DAMAGED_FILE.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from draw.errors import DrawError
+from draw.files import null_if_not_finite, open_file, written_atomically
+
+logger = logging.getLogger("draw")
+
+Line = dict[str, Any]
+DAMAGED_FILE = "metrics.damaged.jsonl"
+"""Beside metrics.jsonl: the damaged lines that were taken out of it."""
+LONGEST_LINE = 2**22
+"""Bytes; a line of a model with a thousand glimpses has a hundredth of it."""
+_LARGEST = 2**53
+"""Of whole numbers: beyond it a float would be another number."""
+
+
+class Metrics(NamedTuple):
+    """What a file of metrics holds."""
+
+    lines: list[Line]
+    damaged: int
+    """So many lines are left out."""
+
+
+def append_metrics(path: Path, line: Line) -> None:
+    """Add a line; numbers that are not finite become null, as JSON has none.
+
+    Raises:
+        DrawError: if it cannot be written.
+    """
+    values, _ = null_if_not_finite(line)
+    try:
+        with open(path, "a", encoding="utf-8") as file:
+            file.write(json.dumps(values) + "\n")
+    except OSError as error:
+        raise DrawError(
+            f"could not write {path}: {error.strerror}. Free some space, then go on with: "
+            f"draw train --resume {path.parent}"
+        ) from error
+
+
+def read_metrics(path: Path) -> list[Line]:
+    """All lines, none where there is no file; says if some are damaged and left out.
+
+    Raises:
+        DrawError: if it is no regular file, or may not be read.
+    """
+    lines, damaged = scan_metrics(path)
+    if damaged:
+        logger.warning(
+            f"{path}: {_lines(damaged)} left out, damaged or no line of metrics; "
+            f"draw train --resume sets such lines aside"
+        )
+    return lines
+
+
+def scan_metrics(path: Path) -> Metrics:
+    """All lines, and how many are damaged; for whoever looks again and again.
+
+    Raises:
+        DrawError: if it is no regular file, or may not be read.
+    """
+    lines, damaged, ended = [], 0, True
+    for raw, line in _read(path):
+        ended = raw.endswith(b"\n") or line is not None
+        if line is not None:
+            lines.append(line)
+        elif ended:
+            damaged += 1
+    return Metrics(lines, damaged + (not ended))
+
+
+def best_evaluation(lines: Sequence[Line]) -> Line | None:
+    """The line of the best weights: the first of least bound, or error, on validation images."""
+    measured = [
+        (score, line)
+        for line in lines
+        if line.get("kind") == "validation"
+        and isinstance(score := line.get("bound", line.get("error")), int | float)
+        and math.isfinite(score)
+    ]
+    return min(measured, key=lambda pair: pair[0], default=(None, None))[1]
+
+
+def images_seen_by_weights(line: Line) -> Any:
+    """How many training images the weights of a line had seen: of a test fewer than the run has."""
+    images, at, of_weights = (line.get(name) for name in ("images_seen", "step", "weights_step"))
+    if type(at) is int and type(of_weights) is int and isinstance(images, int | float) and at:
+        return images * of_weights / at
+    return images
+
+
+def seconds_in(lines: Sequence[Line]) -> float:
+    """How long a run has been in training, in seconds; 0 if no line says so."""
+    found = [line.get("seconds") for line in lines]
+    known = [float(value) for value in found if isinstance(value, int | float)]
+    return max(filter(math.isfinite, known), default=0.0)
+
+
+def forget_metrics_after(path: Path, step: int, *, tests: bool = False) -> None:
+    """Drop the lines of later steps, which a resumed run makes again, and set damaged ones aside.
+
+    Args:
+        path: the file of metrics.
+        step: the last whose lines stay.
+        tests: drop the tests at this very step as well.
+
+    Raises:
+        DrawError: if it is no regular file, or cannot be written.
+    """
+    damaged = scan_metrics(path).damaged
+    kept, aside, dropped = [], [], False
+    for raw, line in _read(path):
+        if line is None:
+            aside.append(raw)
+        elif line["step"] <= step and not (
+            tests and (line["kind"], line["step"]) == ("test", step)
+        ):
+            kept.append(raw.rstrip(b"\n") + b"\n")
+        else:
+            dropped = True
+    if aside:
+        beside = path.with_name(DAMAGED_FILE)
+        before = [raw for raw, _ in _read(beside)]
+        _write(beside, [*before, *aside])
+        logger.warning(
+            f"{path}: {_lines(damaged)} damaged or no line of metrics; set aside in {beside}"
+        )
+    if aside or dropped:
+        _write(path, kept)
+
+
+def _lines(count: int) -> str:
+    return "1 line" if count == 1 else f"{count} lines"
+
+
+def _write(path: Path, raw: list[bytes]) -> None:
+    with written_atomically(path) as temporary:
+        temporary.write_bytes(b"".join(raw))
+
+
+def _read(path: Path) -> Iterator[tuple[bytes, Line | None]]:
+    """Each line as it stands, and what it says; one that is too long comes in several pieces."""
+    if not path.exists() and not path.is_symlink():
+        return
+    with open_file(path) as file:
+        continued = False
+        while raw := file.readline(LONGEST_LINE):
+            if raw.strip() or continued:
+                yield raw, None if continued else _parse(raw)
+            continued = not raw.endswith(b"\n")
+
+
+def _parse(raw: bytes) -> Line | None:
+    """A line of metrics; None if it is anything else."""
+    try:
+        line = json.loads(raw.decode())
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(line, dict):
+        return None
+    kind, step, others = line.get("kind"), line.get("step"), {**line, "kind": None}
+    known = isinstance(kind, str) and type(step) is int and step >= 0
+    return line if known and all(map(_is_value, others.values())) else None
+
+
+def _is_value(value: Any) -> bool:
+    if isinstance(value, list):
+        return all(map(_is_number, value))
+    return _is_number(value)
+
+
+def _is_number(value: Any) -> bool:
+    if type(value) is int:
+        return -_LARGEST <= value <= _LARGEST
+    return value is None or isinstance(value, float)

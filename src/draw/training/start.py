@@ -1,0 +1,381 @@
+"""Starting a run, and going on with one."""
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from draw.config.run import Config
+from draw.data import ImageSet
+from draw.errors import DrawError
+from draw.files import is_temporary, make_folder, remove_file, remove_leftovers
+from draw.measure.progress import with_progress
+from draw.models.kinds import Model
+from draw.models.load import load_model
+from draw.runs.checkpoint import (
+    BEST_FILE,
+    METRICS_FILE,
+    best_weights,
+    checkpoint_path,
+    checkpoints,
+    load_checkpoint,
+)
+from draw.runs.layout import RUN_FILE, note_resumption, read_run_file, write_run_file
+from draw.runs.lock import LOCK_FILE, RunLock
+from draw.runs.metrics import (
+    DAMAGED_FILE,
+    append_metrics,
+    forget_metrics_after,
+    read_metrics,
+    scan_metrics,
+)
+from draw.runs.provenance import provenance
+from draw.tasks import task_for
+from draw.terminal import say
+from draw.training.trainer import Trainer
+
+FILES = RUN_FILE, METRICS_FILE, DAMAGED_FILE, "best/config.json", str(BEST_FILE)
+FOLDERS = "best", "checkpoints", "samples", "glimpses", "tensorboard"
+"""What a run writes besides its pictures."""
+FREE_ON_RESUME = frozenset(
+    {
+        "model.kernel", "data.path", "data.cache_dir", "train.steps", "train.learning_rate",
+        "train.warmup_steps", "train.final_learning_rate", "train.window_share", "train.clip_norm",
+        "train.weight_decay", "train.precision", "train.evaluate_every", "train.evaluate_images",
+        "train.log_every", "train.checkpoint_minutes", "train.keep_checkpoints",
+    }
+)  # fmt: skip
+"""What may change when a run is resumed; the rest decides what the numbers of a checkpoint mean."""
+
+
+def refuse_existing(run: Path) -> None:
+    """Make sure that a run folder is new; half-written files of draw and its lock are nothing.
+
+    Raises:
+        DrawError: if the folder holds something already.
+    """
+    if os.path.lexists(run) and (not run.is_dir() or not all(map(_is_nothing, run.iterdir()))):
+        raise DrawError(
+            f"{run} exists already and is left as it is; go on with it by draw train --resume "
+            f"{run}, or name another folder with --out"
+        )
+
+
+def refuse_links_out(run: Path) -> None:
+    """Make sure that what is written into a run folder, and removed from it, lies in it.
+
+    Raises:
+        DrawError: if something in the folder is a link to something outside of it.
+    """
+    root = os.path.realpath(run)
+    for path in sorted(run.iterdir()):
+        target = os.path.realpath(path)
+        if not Path(target).is_relative_to(root):
+            raise DrawError(
+                f"expected {path} in the run folder itself, got a link to {target}, which is left "
+                "as it is; put what it leads to in its place, or link the whole run folder"
+            )
+
+
+def _is_nothing(path: Path) -> bool:
+    return path.name == LOCK_FILE or is_temporary(path)
+
+
+def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -> Trainer:
+    """A new run in a folder of its own, which is locked until the run ends.
+
+    Raises:
+        DrawError: if the folder holds something already or is in use, the images do not fit the
+            model or its likelihood, or the weights to start from do not fit it.
+    """
+    refuse_existing(run)
+    check_images(config, training, validation)
+    before = _weights_to_start_from(config)
+    trainer = Trainer(config, run, training, validation)
+    trainer.start(before)
+    if trainer.main:
+        make_folder(run)
+    with _kept(trainer.lock):
+        if trainer.main:
+            refuse_existing(run)  # again, now that nobody else can write there
+            remove_leftovers(run)
+            write_run_file(run, config, provenance(trainer.accelerator.device))
+        trainer.accelerator.wait_for_everyone()
+    return trainer
+
+
+@contextmanager
+def _kept(lock: RunLock) -> Iterator[RunLock]:
+    """Take a lock for whoever goes on; given back if it comes to nothing."""
+    lock.acquire()
+    try:
+        yield lock
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _weights_to_start_from(config: Config) -> Model | None:
+    source = config.train.start_from
+    return None if source is None else load_model(source).model
+
+
+def resumed_config(run: Path, after: Config | None = None) -> Config:
+    """The config of a run to go on with.
+
+    Args:
+        run: the run folder.
+        after: what the user made of it; by default as it is.
+
+    Raises:
+        DrawError: if a change does not fit what the checkpoint holds.
+    """
+    before = read_run_file(run)
+    after = after or before
+    changes = [
+        f"{name} is {old!r} in {run}, got {new!r}"
+        for name, (old, new) in changes_between(before, after).items()
+        if name not in FREE_ON_RESUME
+    ]
+    if changes:
+        raise DrawError(
+            f"this does not fit the checkpoint: {'; '.join(changes)}. Leave it out, or start a "
+            "new run"
+        )
+    return after
+
+
+def changes_between(before: Config, after: Config) -> dict[str, tuple[Any, Any]]:
+    """Fields that differ, by names such as `train.steps`: their values before and after."""
+    return {
+        f"{section}.{name}": (old, new)
+        for section in ("model", "data", "train")
+        for name, old in dataclasses.asdict(getattr(before, section)).items()
+        if (new := getattr(getattr(after, section), name)) != old
+    }
+
+
+def resume(config: Config, checkpoint: Path, training: ImageSet, validation: ImageSet) -> Trainer:
+    """Go on with a run; its file tells from then on what it goes by, and what was changed when.
+
+    A run that was stopped before its first checkpoint begins at step 0, and one that was stopped
+    while it was tested or its pictures were made has these left to do. Half-written files of
+    processes that are no more are removed.
+
+    Args:
+        config: what `resumed_config` returned.
+        checkpoint: a run folder, for its newest checkpoint, or one of its checkpoint files.
+        training: the same images as before.
+        validation: the same images as before.
+
+    Raises:
+        DrawError: if the checkpoint is missing, damaged, complete, or does not fit, or another
+            process trains in the folder.
+    """
+    run = run_of(checkpoint)
+    with _kept(RunLock(run)) as lock:
+        refuse_links_out(run)
+        begins = checkpoint.is_dir() and not checkpoints(run) and _nothing_learned(run)
+        tensors, state = ({}, {"step": 0}) if begins else load_checkpoint(checkpoint)
+        complete = state["step"] >= config.train.steps
+        if complete and not _missing(config, run):
+            raise DrawError(
+                f"{run} has all of its {config.train.steps} steps; for more, pass --train.steps "
+                f"{2 * config.train.steps}"
+            )
+        _refuse_misplaced(config, run)
+        check_images(config, training, validation)
+        before = _weights_to_start_from(config) if begins else None
+        trainer = Trainer(config, run, training, validation, lock)
+        if begins:
+            trainer.start(before)
+        else:
+            trainer.restore(tensors, state)
+        if trainer.main:
+            _set_back(trainer, complete)
+            changes = changes_between(read_run_file(run), config)
+            made = provenance(trainer.accelerator.device)
+            note_resumption(run, config, {"step": trainer.step, "changes": changes, **made})
+        trainer.accelerator.wait_for_everyone()
+    return trainer
+
+
+def _nothing_learned(run: Path) -> bool:
+    """Whether a run without a checkpoint was stopped before its first, rather than robbed of it."""
+    return not os.path.lexists(run / BEST_FILE) and not scan_metrics(run / METRICS_FILE).lines
+
+
+def _missing(config: Config, run: Path) -> bool:
+    """Whether a run that has all of its steps lacks its test, or pictures of it."""
+    tested = any(
+        line["kind"] == "test" and line["step"] >= config.train.steps
+        for line in scan_metrics(run / METRICS_FILE).lines
+    )
+    return not tested or not all((run / name).is_file() for name in task_for(config).picture_names)
+
+
+def _refuse_misplaced(config: Config, run: Path) -> None:
+    """Find out before the training, rather than after it, what could not be written."""
+    names = *FILES, *task_for(config).picture_names
+    for path in (*(run / name for name in names), *checkpoints(run)):
+        if path.exists() and not path.is_file():
+            raise DrawError(
+                f"expected a regular file at {path}, got a folder, pipe or device; move it away, "
+                "then go on"
+            )
+    for path in (run / name for name in FOLDERS):
+        if os.path.lexists(path) and not path.is_dir():
+            raise DrawError(f"expected a folder at {path}, got none; move it away, then go on")
+
+
+def _set_back(trainer: Trainer, complete: bool) -> None:
+    """Make a run folder what it was at the step of the trainer, who makes all else again."""
+    run = trainer.run
+    remove_leftovers(run)
+    for later in checkpoints(run):
+        if later.name > checkpoint_path(run, trainer.step).name:
+            remove_file(later)
+    trainer.remove_old_checkpoints()
+    forget_metrics_after(run / METRICS_FILE, trainer.step, tests=complete)
+    if trainer.best is not None and best_weights(run) is None:
+        trainer.best = None  # so that the next validation leaves whole ones
+
+
+def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
+    """Train to the end, evaluate the best weights on the test images, and make the pictures.
+
+    The test counts, as a line of metrics.jsonl, when its pictures are made.
+
+    Returns:
+        The result in plain values; None in all processes but the first.
+
+    Raises:
+        Interrupted: after Ctrl-C or SIGTERM, when everything is saved.
+        DrawError: if the loss is no longer finite, or a file cannot be written.
+    """
+    with trainer.lock:
+        if trainer.main:
+            say(_describe_start(trainer))
+        trainer.fit()
+        return _test(trainer, test)
+
+
+def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
+    accelerator, run = trainer.accelerator, trainer.run
+    accelerator.wait_for_everyone()
+    best = load_model(str(run))
+    model = best.model.to(accelerator.device)
+    result = with_progress(
+        test,
+        accelerator,
+        lambda images, update: trainer.task.evaluate(model, images, accelerator, update),
+    )
+    values = result.to_dict()
+    if trainer.main:
+        trainer.track("test", values)
+    accelerator.end_training()
+    if not trainer.main:
+        return None
+    which = "the best on validation images" if best.source == str(run / BEST_FILE) else "the last"
+    say(
+        f"\n{trainer.task.conclude(result)}\nweights of step {best.state['step']}, {which} "
+        f"of {trainer.step} steps in {trainer.seconds / 60:.1f} minutes"
+    )
+    line = trainer.line("test", values) | {"weights_step": best.state["step"]}
+    metrics = [*read_metrics(run / METRICS_FILE), line]
+    pictures = trainer.task.pictures(model, run, metrics, trainer.training, test.fixed())
+    append_metrics(run / METRICS_FILE, line)
+    say("look at  " + "\n         ".join(str(path) for path in pictures))
+    return {
+        "run": str(run),
+        "best": best.state,
+        "test": values,
+        "seconds": trainer.seconds,
+        "pictures": [str(path) for path in pictures],
+    }
+
+
+def _describe_start(trainer: Trainer) -> str:
+    images, config = trainer.training, trainer.config
+    precision = {"no": "fp32"}.get(trainer.accelerator.mixed_precision, "bf16")
+    parameters = sum(p.numel() for p in trainer.bare_model.parameters())
+    return (
+        f"{config.preset}: {images.count:,} images of {_times(images.image_shape)} from "
+        f"{images.source}\n{_describe_view(images)}"
+        f"{trainer.task.describe_start(trainer.bare_model, images)}\n"
+        f"{parameters:,} parameters; {trainer.accelerator.device}, {precision}, "
+        f"{trainer.accelerator.num_processes} process(es); run folder {trainer.run}"
+    )
+
+
+def _describe_view(images: ImageSet) -> str:
+    """A line about what is made of the stored images; nothing where they are seen as they are."""
+    if images.view is None:
+        return ""
+    fixed, shape = images.view.fixed(), images.stored_shape
+    what = "the same" if fixed == images.view else fixed.description(shape)
+    return (
+        f"each is {images.view.description(shape)}, made anew for every batch; validation and "
+        f"test: {what}, made once and for all\n"
+    )
+
+
+def run_of(checkpoint: Path) -> Path:
+    """The run folder of a checkpoint file, or the folder itself.
+
+    Raises:
+        DrawError: if it is neither.
+    """
+    if checkpoint.is_dir():
+        return checkpoint
+    if not checkpoint.exists() or checkpoint.parent.name != "checkpoints":
+        what = "another file" if checkpoint.exists() else "nothing"
+        raise DrawError(
+            f"expected a run folder (runs/NAME), or a file of its checkpoints, got {checkpoint}: "
+            f"{what} is there"
+        )
+    return checkpoint.parent.parent
+
+
+def check_images(config: Config, *sets: ImageSet) -> None:
+    """Compare images with what the model and its task need.
+
+    Raises:
+        DrawError: if they do not fit, with what to do.
+    """
+    task = task_for(config)
+    for images in sets:
+        check_shape(config, images)
+        task.check(images)
+
+
+def check_shape(config: Config, images: ImageSet) -> None:
+    """Compare images with the model.
+
+    Raises:
+        DrawError: if they do not fit, with the flags that would make them.
+    """
+    expected, got = config.model.image_shape, images.image_shape
+    if got == expected:
+        return
+    mode = "grey" if expected[0] == 1 else "colour"
+    if images.view is not None:
+        raise DrawError(
+            f"expected images of {_times(expected)} (the model's), got {_times(got)}: "
+            f"{images.view.description(images.stored_shape)} from {images.source}; pass "
+            f"--model.rows {got[1]} --model.columns {got[2]}, and --model.channels {got[0]} or "
+            f"--data.mode {mode}"
+        )
+    size = " ".join(map(str, expected[1:] if expected[1] != expected[2] else expected[1:2]))
+    raise DrawError(
+        f"expected images of {_times(expected)} (the model's), got {_times(got)} from "
+        f"{images.source}; pass --data.size {size} --data.mode {mode} --data.fit crop to "
+        f"convert them, or --model.rows {got[1]} --model.columns {got[2]} --model.channels "
+        f"{got[0]} for another model"
+    )
+
+
+def _times(shape: tuple[int, int, int]) -> str:
+    return f"{shape[1]}x{shape[2]}x{shape[0]}"

@@ -1,0 +1,413 @@
+"""The training loop, on Accelerate.
+
+The order of the images and all noise are functions of the seed and the step, so a run that was
+interrupted and resumed ends with the same bits on the CPU, and two processes make the same updates
+as one with the same global batch.
+"""
+
+import importlib
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from draw.config.run import Config
+from draw.config.train import TrainConfig
+from draw.data import ImageSet
+from draw.errors import DrawError, Interrupted
+from draw.files import remove_file
+from draw.launch import launched_processes
+from draw.model.checks import check_weights
+from draw.model.memory import check_batch, weightless
+from draw.model.roundtrip import check_loadable
+from draw.models.load import export_model
+from draw.progress import Update, progress
+from draw.runs.checkpoint import (
+    COUNTERS,
+    METRICS_FILE,
+    check_state,
+    checkpoint_path,
+    checkpoints,
+    prefixed,
+    save_tensors,
+    without_prefix,
+)
+from draw.runs.lock import RunLock
+from draw.runs.metrics import Line, append_metrics
+from draw.tasks import task_for
+from draw.training.moments import moments_of, named_moments
+
+
+def learning_rate_at(step: int, config: TrainConfig) -> float:
+    """Adam's step size at a step (0-based): a linear warm-up, then half a cosine."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    height = config.learning_rate - config.final_learning_rate
+    return config.final_learning_rate + height * (1 + math.cos(math.pi * min(1.0, progress))) / 2
+
+
+Tensors = tuple[Tensor, ...] | list[Tensor]
+
+
+def _average_weights(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
+    """An exponential moving average whose memory grows to `decay`, so that it starts unbiased."""
+
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
+        n = int(count)
+        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return update
+
+
+def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
+    """Parameters with their weight decay and their share of the step size.
+
+    Weights decay, biases and starting states do not; the affine maps to window parameters take
+    `window_share` of the step size. Each parameter is a group of its own, so that their order, by
+    which checkpoints know them, is the model's.
+    """
+    return [
+        {
+            "params": [value],
+            "weight_decay": config.weight_decay * (".weight" in name),
+            "share": config.window_share if "_window." in name else 1.0,
+        }
+        for name, value in model.named_parameters()
+    ]
+
+
+def hardware_precision() -> str:
+    """bf16 where the processor has instructions for its products, else fp32."""
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    capable = torch.cpu.get_capabilities()
+    return "bf16" if capable.get("avx512_bf16") or capable.get("amx_bf16") else "fp32"
+
+
+def make_accelerator(precision: str, tensorboard: Path | None = None) -> Accelerator:
+    """Accelerate on the GPU if there is one, else on the CPU.
+
+    Args:
+        precision: "fp32", "bf16", or "auto" for `hardware_precision`.
+        tensorboard: folder for TensorBoard, if curves are to be written.
+
+    Raises:
+        DrawError: if Accelerate did not join the processes that a launcher started.
+    """
+    if precision == "auto":
+        precision = hardware_precision()
+    AcceleratorState._reset_state()  # or a second run in this process could not have its own
+    launched = launched_processes()
+    if launched > 1:
+        # Its defaults are the process group there is when it is first imported (torch 2.13, where
+        # DistributedDataParallel imports it): a group kept for good, whose threads may abort the
+        # process at its end.
+        importlib.import_module("torch.distributed.nn")
+    accelerator = Accelerator(
+        cpu=not torch.accelerator.is_available(),
+        mixed_precision="bf16" if precision == "bf16" else "no",
+        log_with="tensorboard" if tensorboard else None,
+        project_dir=tensorboard,
+    )
+    if accelerator.num_processes != launched:
+        raise DrawError(
+            f"expected {launched} processes (WORLD_SIZE), Accelerate joined "
+            f"{accelerator.num_processes}; start with torchrun or accelerate launch"
+        )
+    return accelerator
+
+
+class Trainer:
+    """A run: model, optimizer, averaged weights, and the folder that holds them.
+
+    Args:
+        config: the whole run.
+        run: the run folder.
+        training: images to learn from.
+        validation: images to choose the best weights by.
+        lock: of the folder, if it is held already.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        run: Path,
+        training: ImageSet,
+        validation: ImageSet,
+        lock: RunLock | None = None,
+    ) -> None:
+        self.lock = lock or RunLock(run)
+        self.config, self.run, self.task = config, run, task_for(config)
+        self.training, self.validation = training, validation.fixed()
+        self.accelerator = make_accelerator(config.train.precision, run / "tensorboard")
+        processes = self.accelerator.num_processes
+        if config.train.batch_size % processes:
+            raise DrawError(
+                f"expected train.batch_size to be a multiple of the {processes} processes, got "
+                f"{config.train.batch_size}; pass --train.batch-size "
+                f"{math.ceil(config.train.batch_size / processes) * processes}"
+            )
+        self._check_memory()
+        torch.manual_seed(config.train.seed)
+        self.bare_model = self.task.make_model()
+        check_loadable(self.bare_model)
+        self.average: AveragedModel = AveragedModel(
+            self.bare_model, multi_avg_fn=_average_weights(config.train.ema_decay)
+        )
+        parameters = _parameter_groups(self.bare_model, config.train)
+        adam = torch.optim.AdamW(parameters, lr=0.0, fused=True)
+        self.average.to(self.accelerator.device)
+        self.model, self.optimizer = self.accelerator.prepare(self.bare_model, adam)
+        self.step = 0
+        self.seconds = 0.0
+        self.best: float | None = None
+        self.sums: dict[str, float] = {}
+        self.text = ""
+        self.stop_asked = False
+
+    def _check_memory(self) -> None:
+        """See that the weights fit four times over (gradient, average, Adam's), and one batch."""
+        weightless(self.task.make_model, copies=5)
+        share = self.config.train.batch_size // self.accelerator.num_processes
+        check_batch(self.config.model, share)
+
+    @property
+    def main(self) -> bool:
+        """Whether this process writes files and speaks."""
+        return bool(self.accelerator.is_main_process)
+
+    def start(self, before: nn.Module | None = None) -> None:
+        """Set those starting weights that depend on the training images, or all of them.
+
+        Args:
+            before: a model to take the weights of.
+
+        Raises:
+            DrawError: if they do not fit.
+        """
+        if before is None:
+            self.task.start_from_data(self.bare_model, self.training)
+            return
+        try:
+            self.bare_model.load_state_dict(before.state_dict())
+        except RuntimeError as error:
+            raise DrawError(
+                f"the weights of {self.config.train.start_from} (train.start_from) do not fit the "
+                f"model: {error}. Give --model. the sizes that draw info shows, or leave it out"
+            ) from error
+
+    def fit(self) -> None:
+        """Train to the last step; ends early with `Interrupted` after Ctrl-C or SIGTERM.
+
+        The run folder is locked meanwhile.
+
+        Raises:
+            DrawError: if the loss is no longer finite, a file cannot be written, or another
+                process trains in the folder.
+        """
+        with self.lock:
+            self._fit()
+
+    def _fit(self) -> None:
+        config = self.config.train
+        last_saved = began = time.monotonic()
+        seconds_before = self.seconds
+        if self.main:
+            self.accelerator.init_trackers("")
+            if not checkpoints(self.run):
+                self.save()
+        bar = progress(
+            "train",
+            config.steps,
+            done=self.step,
+            units_per_item=config.batch_size,
+            enabled=self.main,
+        )
+        with self._stopping_on_signals(), bar as update:
+            while self.step < config.steps:
+                stop = self._one_step()
+                self.seconds = seconds_before + time.monotonic() - began
+                if self.step % config.log_every == 0 or self.step == config.steps:
+                    self._log_training()
+                update(self.step, self.text)
+                if self.step % config.evaluate_every == 0 or self.step == config.steps:
+                    self._evaluate(update)
+                due = time.monotonic() - last_saved > 60 * config.checkpoint_minutes
+                if self.main and (due or stop or self.step == config.steps):
+                    self.save()
+                    last_saved = time.monotonic()
+                if stop and self.step < config.steps:
+                    raise Interrupted(self.run, self.step)
+
+    def _one_step(self) -> bool:
+        """One update of the weights; says whether any process was asked to stop."""
+        config = self.config.train
+        losses = self.task.losses(self.model, *self._batch())
+        self.accelerator.backward(next(iter(losses.values())))
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), config.clip_norm)
+        parts = torch.stack(list(losses.values())).detach()
+        flag = parts.new_tensor([float(self.stop_asked)])
+        *means, stop = self.accelerator.reduce(torch.cat([parts, flag]), "mean").tolist()
+        values = {**dict(zip(losses, means, strict=True)), "gradient_norm": float(norm)}
+        rate = learning_rate_at(self.step, config)
+        if not all(map(math.isfinite, values.values())):
+            came = ", ".join(f"{name} {value}" for name, value in values.items())
+            raise DrawError(
+                f"the loss or its gradient is no longer finite at step {self.step} ({came}, "
+                f"learning rate {rate:.2g}). The last good state is {checkpoints(self.run)[-1]}. "
+                f"Try a smaller step: draw train --resume {self.run} --train.learning-rate "
+                f"{config.learning_rate / 2:.2g}, or a smaller --train.clip-norm"
+            )
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group["share"]
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.average.update_parameters(self.bare_model)
+        self.step += 1
+        for name, value in {**values, "steps": 1.0}.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        return bool(stop > 0)
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """This process's share of what the current step learns from, on its device."""
+        share = self.config.train.batch_size // self.accelerator.num_processes
+        first = self.accelerator.process_index * share
+        images, given = self.task.batch(self.training, self.step, slice(first, first + share))
+        return images.to(self.accelerator.device), given.to(self.accelerator.device)
+
+    def _log_training(self) -> None:
+        count = self.sums.pop("steps")
+        means = {name: total / count for name, total in self.sums.items()}
+        means |= self.task.derived(means)
+        self.sums = {}
+        rate = self.step * self.config.train.batch_size / max(self.seconds, 1e-9)
+        self.text = self.task.describe(means)
+        self._log(
+            "train",
+            **means,
+            learning_rate=learning_rate_at(self.step - 1, self.config.train),
+            seconds=round(self.seconds, 1),
+            images_per_second=round(rate, 1),
+        )
+
+    def _evaluate(self, update: Update) -> None:
+        """The score on validation images under the averaged weights; keeps the best of them."""
+        limit = self.config.train.evaluate_images or self.validation.count
+        model = self.average.module
+        with self.accelerator.autocast():
+            result = self.task.evaluate(
+                model,
+                self.validation.some(limit),
+                self.accelerator,
+                lambda done, text: update(self.step, f"validation: {text}"),
+            )
+        values = result.to_dict()
+        self.text = f"{self.task.describe(values)} (validation)"
+        update(self.step, self.text)
+        self._log("validation", **values)
+        score = values[self.task.score]
+        if not self.main or not math.isfinite(score):
+            return
+        if self.best is None or score < self.best:
+            self.best = score
+            state = {"step": self.step, f"validation_{self.task.score}": score}
+            export_model(self.run / "best", model, self.config.data, state)
+        self.task.glance(model, self.validation, self.run, self.step)
+
+    def _log(self, kind: str, **values: Any) -> None:
+        if self.main:
+            append_metrics(self.run / METRICS_FILE, self.line(kind, values))
+            self.track(kind, values)
+
+    def line(self, kind: str, values: Mapping[str, Any]) -> Line:
+        """A line of metrics.jsonl about the weights as they are now."""
+        images = self.step * self.config.train.batch_size
+        return {"kind": kind, "step": self.step, "images_seen": images, **values}
+
+    def track(self, kind: str, values: Mapping[str, Any]) -> None:
+        """Show numbers in TensorBoard."""
+        scalars = {f"{kind}/{k}": v for k, v in values.items() if isinstance(v, int | float)}
+        self.accelerator.log(scalars, step=self.step)
+
+    def save(self) -> None:
+        """Write a checkpoint, and remove those that are older than the ones to keep."""
+        optimizer = self.optimizer.state_dict()["state"]
+        tensors = {
+            **prefixed("model", self.bare_model.state_dict()),
+            **prefixed("average", self.average.module.state_dict()),
+            **prefixed("optimizer", named_moments(optimizer)),
+        }
+        state = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "best": self.best,
+            "sums": self.sums,
+            "averaged": int(self.average.n_averaged),
+            "images": self.training.fingerprint,
+        }
+        save_tensors(checkpoint_path(self.run, self.step), tensors, state)
+        self.remove_old_checkpoints()
+
+    def remove_old_checkpoints(self) -> None:
+        """Remove the checkpoints that are older than the ones to keep."""
+        for old in checkpoints(self.run)[: -self.config.train.keep_checkpoints]:
+            remove_file(old)
+
+    def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Put back what `save` wrote.
+
+        Raises:
+            DrawError: if weights or moments do not fit the config or are not finite, or the images
+                are other ones.
+        """
+        check_state("the checkpoint", state, *COUNTERS)
+        if state["images"] != self.training.fingerprint:
+            raise DrawError(
+                f"the training images are not those that {self.run} was trained on (fingerprint "
+                f"{self.training.fingerprint[:12]}, expected {state['images'][:12]}); pass their "
+                "folder with --data.path"
+            )
+        moments = moments_of(
+            without_prefix("optimizer", tensors),
+            list(self.bare_model.named_parameters()),
+            state["step"],
+        )
+        try:
+            self.bare_model.load_state_dict(without_prefix("model", tensors))
+            self.average.module.load_state_dict(without_prefix("average", tensors))
+        except RuntimeError as error:
+            raise DrawError(f"the checkpoint does not fit the config: {error}") from error
+        check_weights(tensors.items(), f"the checkpoint of {self.run}")
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        self.average.n_averaged.fill_(state["averaged"])
+        self.step, self.seconds = state["step"], state["seconds"]
+        self.best, self.sums = state["best"], state["sums"]
+
+    @contextmanager
+    def _stopping_on_signals(self) -> Iterator[None]:
+        """Turn the first Ctrl-C or SIGTERM into a request to stop after the current step."""
+
+        def ask(number: int, frame: FrameType | None) -> None:
+            self.stop_asked = True
+            signal.signal(number, before[signal.Signals(number)])
+
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in before:
+            signal.signal(number, ask)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -1,0 +1,198 @@
+"""The paper's figures, each a picture and what there is to say of it in numbers."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from draw.config.model import DRAWConfig
+from draw.data import ImageSet
+from draw.data.sets.digits import Digits
+from draw.data.store.decode import Conversion, Picture, decode, read_header
+from draw.errors import DrawError
+from draw.measure.halves import Halves, measure_halves
+from draw.measure.nearest import nearest_in_training
+from draw.model.classifier import Classifier
+from draw.model.draw import DRAW
+from draw.parts.state import Trajectory
+from draw.runs.checkpoint import METRICS_FILE
+from draw.runs.layout import read_run_file
+from draw.runs.metrics import read_metrics
+from draw.visualize import classification_curves, last_column, training_curves, window_geometry
+from draw.visualize.geometry import default_windows, make_window
+from draw.visualize.grids import sample_sheet
+from draw.visualize.layout import PICTURE_WIDTH, check_suffix, save_picture, stacked
+from draw.visualize.run import glimpses_of
+from draw.visualize.strips import generation_sheet
+
+WIDTH = 1200
+"""Pixels to aim at: a page's, wider than a README's."""
+_MNIST = "mnist", "binarized_mnist"
+DATA_OF = {
+    5: ("cluttered-mnist",), 6: _MNIST, 7: _MNIST, 8: ("two-digits",), 9: ("svhn",), 10: ("svhn",),
+    12: ("cifar10",),
+}  # fmt: skip
+"""The data set of each figure in the paper, by the names it has here."""
+EXAMPLE = 2
+"""Of scikit-learn's digits, for the window's geometry."""
+ROWS, GRID_COLUMNS, GRID_ROWS = 6, 9, 2
+
+
+def window_figure(
+    picture: Path | None, windows: Sequence[tuple[float, ...]], size: int, out: Path
+) -> dict[str, Any]:
+    """Figure 3: filters on an image, and what windows read and write there.
+
+    Args:
+        picture: any file that can be decoded; without one, a digit.
+        windows: centre x, centre y, stride, sigma of each, in pixels counted from 1; without any,
+            the paper's kinds.
+        size: filters along one side of a window, N.
+        out: a .png, .svg or .pdf file.
+    """
+    if size < 1:
+        raise DrawError(f"expected --filters of at least 1, got {size}")
+    for window in windows:
+        if not all(map(math.isfinite, window)) or min(window[2:]) <= 0:
+            raise DrawError(
+                "expected windows as centre x, centre y, stride, sigma in pixels, the last two "
+                f"above 0, got {' '.join(map(str, window))}"
+            )
+    image = _image(picture)
+    rows, columns = image.shape[-2:]
+    placed = [make_window(*window) for window in windows] or default_windows(rows, columns, size)
+    window_geometry(image, placed, out, size=size)
+    return {
+        "image": str(picture or f"scikit-learn's digit {EXAMPLE}"),
+        "filters": size,
+        "windows": [
+            {name: float(value) for name, value in one._asdict().items()} for one in placed
+        ],
+    }
+
+
+def _image(picture: Path | None) -> Float[Tensor, "channels rows columns"]:
+    if picture is None:
+        found = next(itertools.islice(Digits().splits()["all"], EXAMPLE, None))
+        pixels = decode(found, Conversion((28, 28), "grey"))
+    else:
+        found = Picture(str(picture), picture, None)
+        header = read_header(found)
+        pixels = decode(found, Conversion(header.size, "grey" if header.grey else "colour"))
+    return torch.from_numpy(pixels.copy()).float() / 255
+
+
+def samples_figure(
+    model: DRAW, n: int, seed: int, training: ImageSet | None, out: Path, width: int = PICTURE_WIDTH
+) -> dict[str, Any]:
+    """Figures 6, 9 and 12: new images, the last column's nearest training images beside it.
+
+    Args:
+        model: what draws.
+        n: images.
+        seed: of the noise.
+        training: where to look for the nearest images; None leaves them out.
+        out: a .png or .webp file.
+        width: pixels to aim at.
+    """
+    check_suffix(out, (".png", ".webp"))  # before the search for the nearest, which takes a while
+    images = model.generate(n, seed=seed).images[-1].cpu()
+    result: dict[str, Any] = {"images": n}
+    neighbours = None
+    if training is not None:
+        neighbours, numbers, distances = nearest_in_training(last_column(images), training)
+        result["nearest"] = {"numbers": numbers.tolist(), "distances": distances.tolist()}
+    save_picture(sample_sheet(images, neighbours, width=width), out)
+    return result
+
+
+def sequence_figure(models: Sequence[DRAW], n: int, seed: int, out: Path) -> dict[str, Any]:
+    """Figures 7 and 10: drawings step by step, those of each model under the one before.
+
+    Args:
+        models: what draws.
+        n: drawings of each.
+        seed: of the noise.
+        out: a .png or .webp file.
+    """
+    drawn = [model.generate(n, seed=seed) for model in models]
+    kinds = {"gaussian": "with attention", "none": "without attention"}
+    titles = [kinds[model.config.attention] if models[1:] else None for model in models]
+    sheets = [
+        generation_sheet(one, model.config.window_sizes[1], title=title, width=WIDTH)
+        for model, one, title in zip(models, drawn, titles, strict=True)
+    ]
+    save_picture(stacked(sheets), out)
+    return {"images": n, **written(drawn[0])}
+
+
+def glimpses_figure(model: Classifier, images: ImageSet, n: int, out: Path) -> dict[str, Any]:
+    """Figure 5: where a classifier looks, and what it makes of it.
+
+    Args:
+        model: what classifies.
+        images: some of these are shown, evenly from all.
+        n: how many.
+        out: a .png or .webp file.
+    """
+    shown = glimpses_of(model, images, out, n)
+    windows = shown.answers.windows
+    assert windows is not None  # a classifier with a window has them
+    probabilities = shown.answers.logits_by_glimpse.float().softmax(-1)
+    return {
+        "numbers": shown.numbers.tolist(),
+        "labels": None if shown.labels is None else shown.labels.tolist(),
+        "probabilities": probabilities.transpose(0, 1).tolist(),
+        "windows": {name: value.mT.tolist() for name, value in windows._asdict().items()},
+    }
+
+
+def written(drawn: Trajectory) -> dict[str, Any]:
+    """The write windows as lists [image][step], for JSON; nothing without attention."""
+    if drawn.write_windows is None:
+        return {}
+    windows = drawn.write_windows._asdict().items()
+    return {"write_windows": {name: value.mT.tolist() for name, value in windows}}
+
+
+def two_digits_figure(model: DRAW, n: int, seed: int, out: Path) -> Halves:
+    """Figure 8: drawings and how they came about, and how often a digit was drawn at a time.
+
+    Args:
+        model: what draws, white on black.
+        n: drawings to count in; the first ones are shown.
+        seed: of the noise.
+        out: a .png or .webp file.
+    """
+    check_suffix(out, (".png", ".webp"))
+    halves = measure_halves(model, n, seed=seed)
+    shown = model.generate(min(n, GRID_COLUMNS * GRID_ROWS), seed=seed)
+    some = model.generate(min(n, ROWS), seed=seed)
+    grid = sample_sheet(shown.images[-1], columns=GRID_COLUMNS, width=WIDTH)
+    strip = generation_sheet(some, model.config.window_sizes[1], width=WIDTH)
+    save_picture(stacked([grid, strip]), out)
+    return halves
+
+
+def curves_figure(run: Path, out: Path) -> dict[str, Any]:
+    """Figure 11: training and validation against images seen.
+
+    Args:
+        run: a run folder; an exported model has no metrics.
+        out: a .png, .svg or .pdf file.
+    """
+    lines = read_metrics(run / METRICS_FILE)
+    if not lines:
+        raise DrawError(
+            f"expected a run folder with a {METRICS_FILE} for training curves, got {run}, which "
+            "has none; pass the folder that draw train made, such as runs/mnist"
+        )
+    config = read_run_file(run)
+    curves = training_curves if isinstance(config.model, DRAWConfig) else classification_curves
+    curves(lines, out, title=f"{config.preset}, {run}")
+    return {"run": str(run), "lines": len(lines)}

@@ -1,0 +1,128 @@
+"""What a finished run shows: pictures, in the run folder."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Int, Int64
+from torch import Tensor
+
+from draw.data import ImageSet
+from draw.data.batches import spread, to_unit_interval
+from draw.measure.bound import evaluation_images
+from draw.measure.nearest import nearest_in_training
+from draw.model.classifier import Classified, Classifier
+from draw.model.convnet import Convnet
+from draw.model.draw import DRAW
+from draw.parts.likelihood import meaning
+from draw.visualize import (
+    animate,
+    classification_curves,
+    generation_strip,
+    glimpse_strip,
+    last_column,
+    reconstruction_strip,
+    sample_grid,
+    training_curves,
+)
+
+DRAWING_PICTURES = (
+    "samples.png", "generation.png", "generation.gif", "reconstructions.png", "curves.png",
+)  # fmt: skip
+CLASSIFICATION_PICTURES = "glimpses.png", "curves.png"
+
+
+def drawing_pictures(
+    model: DRAW,
+    run: Path,
+    metrics: Sequence[Mapping[str, Any]],
+    training: ImageSet,
+    test: ImageSet,
+    dynamic: bool,
+) -> list[Path]:
+    """Make the pictures of a run that learned to draw.
+
+    Args:
+        model: with its best weights.
+        run: the run folder.
+        metrics: the lines for the curves.
+        training: where to look for the image nearest to each sample.
+        test: images to reconstruct.
+        dynamic: binarize these first, as in evaluation.
+
+    Returns:
+        The files, DRAWING_PICTURES: samples, the drawing of some step by step and as an animation,
+        reconstructions, curves.
+    """
+    grid, strip, animation, reconstructions, curves = (run / name for name in DRAWING_PICTURES)
+    read_size, write_size = model.config.window_sizes
+    drawings = model.generate(64, seed=0)
+    samples = drawings.images[-1]
+    neighbours, _, _ = nearest_in_training(last_column(samples), training)
+    some = model.generate(16, seed=0)
+    originals = evaluation_images(test.fixed().images, spread(test.count, 6), dynamic, seed=0)
+    return [
+        sample_grid(samples, grid, neighbours=neighbours),
+        generation_strip(some, strip, write_size=write_size),
+        animate(some, animation, write_size=write_size),
+        reconstruction_strip(
+            originals,
+            model.reconstruct(originals),
+            reconstructions,
+            read_size=read_size,
+            write_size=write_size,
+        ),
+        training_curves(
+            metrics,
+            curves,
+            title=meaning(model.config, binary=test.binary, dynamic=dynamic),
+        ),
+    ]
+
+
+def classification_pictures(
+    model: Classifier | Convnet, run: Path, metrics: Sequence[Mapping[str, Any]], test: ImageSet
+) -> list[Path]:
+    """Make the pictures of a run that learned to classify.
+
+    Args:
+        model: with its best weights.
+        run: the run folder.
+        metrics: the lines for the curves.
+        test: images to look at.
+
+    Returns:
+        The files, CLASSIFICATION_PICTURES: where a model with a window looks, and the curves.
+    """
+    glimpses, curves = (run / name for name in CLASSIFICATION_PICTURES)
+    classification_curves(metrics, curves)
+    if isinstance(model, Convnet):
+        return [curves]
+    glimpses_of(model, test, glimpses)
+    return [glimpses, curves]
+
+
+class Glimpsed(NamedTuple):
+    """Images in which a classifier looked."""
+
+    numbers: Int[np.ndarray, " n"]
+    """Theirs in the split."""
+    labels: Int64[Tensor, " n"] | None
+    answers: Classified
+
+
+@torch.no_grad()
+def glimpses_of(model: Classifier, images: ImageSet, path: Path, n: int = 6) -> Glimpsed:
+    """Draw where a classifier looks in some images, evenly from all (figure 5).
+
+    Raises:
+        DrawError: if the images do not have the model's shape.
+    """
+    seen, numbers = images.fixed(), spread(images.count, n)
+    x = to_unit_interval(seen.images[numbers]).to(model.h_0.device)
+    labels = None if seen.labels is None else torch.from_numpy(seen.labels[numbers])
+    answers = model(x)
+    glimpse_strip(x, answers, path, read_size=model.config.read_size, labels=labels)
+    return Glimpsed(numbers, labels, answers)
