@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+import draw.attention
 import draw.attention.window
 import oracle
 from draw.attention.gaussian import GaussianAttention
@@ -323,6 +324,6 @@ def test_filters_have_their_centre_of_mass_at_mu(g, delta, sigma, size):
 
 
 def test_examples_of_the_docstring():
-    result = doctest.testmod(draw.attention.window)
+    result = doctest.testmod(draw.attention)
     assert result.attempted > 0
     assert result.failed == 0

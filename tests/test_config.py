@@ -32,8 +32,11 @@ WRONG = {  # by section and field
             (*NOT_COUNTS, 10**30),
         ),
         "channels": (0, 2, 4, "3", None),
-        "attention": ("Gaussian", "", None, 1),
-        "likelihood": ("Bernoulli", "discretized", "", None, 1),
+        "attention": ("", None, 1),
+        "likelihood": ("", None, 1),
+        "prior": ("", None, 1),
+        "condition": ("", None, 1),
+        "classes": (*NOT_COUNTS, 1, 10**30),
         "kernel": ("fast", "", None, 1),
     },
     "data": {

@@ -176,8 +176,8 @@ def test_autocast_to_other_numbers_takes_the_reference() -> None:
 class TwiceAsBold(DRAW):
     """One idea changed, as a user would."""
 
-    def step(self, x, noise, state):
-        after, step = super().step(x, noise, state)
+    def step(self, x, noise, state, told):
+        after, step = super().step(x, noise, state, told)
         return after._replace(canvas=2 * after.canvas - state.canvas), step
 
 

@@ -100,8 +100,8 @@ def test_step_is_the_papers(case, random_model, random_batch, numpy_parameters):
         before = oracle.State(*(part[n].detach().numpy() for part in first))
         x, e = images[n].numpy(), noise[-1, n].numpy()
         papers = oracle.step(p, x, plain(before), e, c.read_size, c.write_size)
-        close(step.mu[n], papers.mu)
-        close(step.log_sigma[n].exp(), papers.sigma)
+        close(step.posterior.mu[n], papers.mu)
+        close(step.posterior.log_sigma[n].exp(), papers.sigma)
         for ours, theirs in zip(state, vars(papers.state).values(), strict=True):
             close(ours[n], theirs)
         for ours, theirs in (

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import oracle
+from draw.parts.distribution import Gaussian
 from draw.parts.objective import (
     importance_weighted_estimate,
     kl_divergence,
@@ -59,7 +60,7 @@ def test_reconstruction_loss_of_extreme_canvases(logit):
     arrays(np.float64, (2, 3, 4), elements=st.floats(-10, 3)),
 )
 def test_kl_is_the_papers_and_not_negative(mu, log_sigma):
-    ours = kl_divergence(torch.from_numpy(mu), torch.from_numpy(log_sigma))
+    ours = kl_divergence(Gaussian(torch.from_numpy(mu), torch.from_numpy(log_sigma)))
     assert (ours >= -1e-12).all()
     for place in np.ndindex(2, 3):
         papers = oracle.kl(mu[place].tolist(), np.exp(log_sigma[place]).tolist())
@@ -70,17 +71,17 @@ def test_kl_is_torchs():
     mu, log_sigma = torch.randn(2, 5, 4, dtype=torch.float64)
     normal = torch.distributions.Normal
     theirs = torch.distributions.kl_divergence(normal(mu, log_sigma.exp()), normal(0.0, 1.0))
-    torch.testing.assert_close(kl_divergence(mu, log_sigma), theirs.sum(-1))
+    torch.testing.assert_close(kl_divergence(Gaussian(mu, log_sigma)), theirs.sum(-1))
 
 
 def test_kl_is_least_and_zero_at_the_prior():
     mu, log_sigma = torch.zeros(2, 64, 100, requires_grad=True)
-    kl = kl_divergence(mu, log_sigma)
+    kl = kl_divergence(Gaussian(mu, log_sigma))
     assert torch.equal(kl, torch.zeros(64))
     for gradient in torch.autograd.grad(kl.sum(), (mu, log_sigma)):
         assert torch.equal(gradient, torch.zeros(64, 100))
     for nearby in ((0.1, 0.0), (-0.1, 0.0), (0.0, 0.1), (0.0, -0.1)):
-        assert kl_divergence(mu + nearby[0], log_sigma + nearby[1]).min() > 0.4
+        assert kl_divergence(Gaussian(mu + nearby[0], log_sigma + nearby[1])).min() > 0.4
 
 
 # The importance weight
@@ -88,7 +89,7 @@ def test_kl_is_least_and_zero_at_the_prior():
 
 def test_prior_and_posterior_weigh_the_same_where_they_are_the_same():
     noise, zeros = torch.randn(3, 2, 4), torch.zeros(3, 2, 4)
-    ratio = log_prior_over_posterior(zeros, zeros, noise)
+    ratio = log_prior_over_posterior(Gaussian(zeros, zeros), noise)
     torch.testing.assert_close(ratio, torch.zeros(2), rtol=1e-5, atol=1e-5)
 
 
@@ -98,8 +99,10 @@ def test_log_prior_over_posterior_is_in_the_mean_minus_the_kl():
     mu = torch.randn(steps, 1, latent, dtype=torch.float64)
     log_sigma = 0.5 * torch.randn(steps, 1, latent, dtype=torch.float64)
     noise = torch.randn(steps, samples, latent, dtype=torch.float64)
-    weights = log_prior_over_posterior(mu.expand_as(noise), log_sigma.expand_as(noise), noise)
-    expected = -kl_divergence(mu, log_sigma).sum()
+    weights = log_prior_over_posterior(
+        Gaussian(mu.expand_as(noise), log_sigma.expand_as(noise)), noise
+    )
+    expected = -kl_divergence(Gaussian(mu, log_sigma)).sum()
     standard_error = weights.std() / math.sqrt(samples)
     assert expected < -1
     assert standard_error < 0.02

@@ -18,6 +18,7 @@ from draw.attention.window import (
 )
 from draw.config.model import DRAWConfig
 from draw.model.draw import DRAW
+from draw.parts.distribution import Gaussian
 from draw.parts.objective import importance_weighted_estimate, kl_divergence
 
 NARROW = -8.0  # log sigma^2: a filter falls on one pixel
@@ -80,7 +81,7 @@ class TestTrap2KLConstant:
 
     @pytest.mark.parametrize("latent", [1, 7, 100])
     def test_kl_of_a_shift_by_1_is_half_a_nat_per_latent_variable(self, latent):
-        kl = kl_divergence(torch.ones(64, 2, latent), torch.zeros(64, 2, latent))
+        kl = kl_divergence(Gaussian(torch.ones(64, 2, latent), torch.zeros(64, 2, latent)))
         torch.testing.assert_close(kl, torch.full((64, 2), latent / 2))
 
 
@@ -309,5 +310,5 @@ class TestTrap9ExtraLayers:
             model.log_sigma.bias.fill_(-30.0)
         images, noise = random_batch(model)
         _, step = model.step(images, noise[0], model.initial_state(2))
-        assert (step.mu > 40).all()
-        assert (step.log_sigma < -20).all()
+        assert (step.posterior.mu > 40).all()
+        assert (step.posterior.log_sigma < -20).all()

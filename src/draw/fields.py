@@ -8,9 +8,19 @@ import dataclasses
 import math
 import os
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Protocol,
+    TypeVar,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from draw.errors import DrawError
 
@@ -49,6 +59,15 @@ class Limits:
         return " ".join([kind, *filter(None, words)])
 
 
+class Table:
+    """Marks a Literal whose names are those of a table of parts: the table itself is asked.
+
+    The Literal lists what comes with the package, for `--help`; whoever adds a part of their own to
+    the table may name it. See `part_of`.
+    """
+
+
+TABLE = Table()
 Count = Annotated[int, Limits(least=1, most=2**31 - 1)]
 """How many, at least one."""
 Natural = Annotated[int, Limits(least=0, most=2**31 - 1)]
@@ -59,6 +78,7 @@ Positive = Annotated[float, Limits(above=0)]
 """A number above 0."""
 
 Expected = str | None
+Part = TypeVar("Part")
 
 
 def check(name: str, hint: Any, value: object) -> None:
@@ -105,6 +125,22 @@ def check_fields(prefix: str, instance: Any) -> None:
     hints = _hints(type(instance))
     for field in dataclasses.fields(instance):
         check(prefix + field.name, hints[field.name], getattr(instance, field.name))
+
+
+def part_of(table: Mapping[str, Part], field: str, name: str) -> Part:
+    """The part that a config names.
+
+    Args:
+        table: parts by name.
+        field: of the config, for the message.
+        name: what it says.
+
+    Raises:
+        DrawError: if the table does not have it.
+    """
+    if name not in table:
+        refuse(f"model.{field}", either([repr(one) for one in table]), name)
+    return table[name]
 
 
 def from_plain(kind: type[Any], name: str, values: object) -> Any:
@@ -191,6 +227,8 @@ def _expected(hint: Any, value: object) -> Expected:
 
 def _expected_by_rules(hint: Any, value: object) -> Expected:
     kind, *rules = get_args(hint)
+    if TABLE in rules:
+        return _expected(str, value)
     if value is None and _expected(kind, None) is None:
         return None
     if _expected(kind, value) is not None:

@@ -10,10 +10,20 @@ The window is a building block of its own. To let a network of yours look at par
     >>> read_patch(images, window, size=12).shape  # differentiable in both arguments
     torch.Size([8, 3, 12, 12])
 
+To give DRAW another attention, write a module with the methods of `Attention` in a file of its own
+and name it in `ATTENTIONS`.
+
 `write_patch` is its counterpart, and `GaussianAttention` the pair as DRAW uses it. Pixels are
 counted from 1, as in the paper: the centre of the first pixel is at 1, that of the last at A or B.
 """
 
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from draw.attention.cauchy import CauchyAttention
 from draw.attention.gaussian import GaussianAttention, start_window
 from draw.attention.whole import NoAttention
 from draw.attention.window import (
@@ -24,13 +34,54 @@ from draw.attention.window import (
     window_parameters,
     write_patch,
 )
+from draw.config.model import DRAWConfig
+from draw.fields import part_of
+
+
+@runtime_checkable
+class Attention(Protocol):
+    """A module that reads images and writes on the canvas, where the decoder wants it to."""
+
+    features: int
+    """Numbers that `read` returns for each image."""
+
+    def read(
+        self,
+        x: Float[Tensor, "batch channels rows columns"],
+        x_hat: Float[Tensor, "batch channels rows columns"],
+        h_dec: Float[Tensor, "batch hidden"],
+    ) -> tuple[Float[Tensor, "batch features"], Window | None]:
+        """What is seen of images and error images, and through which window (eq 4)."""
+
+    def write(
+        self, h_dec: Float[Tensor, "batch hidden"]
+    ) -> tuple[Float[Tensor, "batch channels rows columns"], Window | None]:
+        """What is added to the canvas, in logits, and through which window (eq 8)."""
+
+
+ATTENTIONS: dict[str, Callable[[DRAWConfig], nn.Module]] = {
+    "gaussian": GaussianAttention.from_config,
+    "cauchy": CauchyAttention.from_config,
+    "none": NoAttention.from_config,
+}
+"""The kinds of attention by their names in `DRAWConfig.attention`."""
+
+
+def make_attention(config: DRAWConfig) -> Any:
+    """The attention that a config names."""
+    return part_of(ATTENTIONS, "attention", config.attention)(config)
+
 
 __all__ = [
+    "ATTENTIONS",
+    "Attention",
+    "CauchyAttention",
     "GaussianAttention",
     "NoAttention",
     "Window",
     "filterbank",
     "filterbanks",
+    "make_attention",
     "read_patch",
     "start_window",
     "window_parameters",

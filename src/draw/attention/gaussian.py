@@ -1,17 +1,21 @@
 """Reading and writing through Gaussian windows that the decoder places (eqs 21-29)."""
 
 import math
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from draw.attention.window import (
+    Filterbank,
     Window,
+    filterbank,
     read_patch,
     window_parameters,
     write_patch,
 )
+from draw.config.model import DRAWConfig
 
 
 def start_window(affine: nn.Linear, rows: int, columns: int, size: int, share: float) -> None:
@@ -51,6 +55,9 @@ class GaussianAttention(nn.Module):
         write_size: side N of the write window in filters.
     """
 
+    filters: ClassVar[Filterbank] = staticmethod(filterbank)
+    """Of the windows, along either side of the image."""
+
     def __init__(
         self,
         hidden_size: int,
@@ -71,6 +78,12 @@ class GaussianAttention(nn.Module):
         start_window(self.read_window, rows, columns, read_size, share=1.0)
         start_window(self.write_window, rows, columns, write_size, share=0.5)
 
+    @classmethod
+    def from_config(cls, config: DRAWConfig) -> "GaussianAttention":
+        """The attention of a model with a config."""
+        sizes = config.read_size, config.write_size
+        return cls(config.hidden_size, *config.image_shape, *sizes)
+
     def read(
         self,
         x: Float[Tensor, "batch channels rows columns"],
@@ -81,7 +94,8 @@ class GaussianAttention(nn.Module):
         with torch.autocast(h_dec.device.type, enabled=False):
             controls = self.read_window(h_dec)  # (21)
             window = window_parameters(controls, self.rows, self.columns, self.read_size)
-            patches = read_patch(torch.cat([x, x_hat], 1), window, self.read_size)
+            both = torch.cat([x, x_hat], 1)
+            patches = read_patch(both, window, self.read_size, self.filters)
         return patches.flatten(1), window
 
     def write(
@@ -93,5 +107,5 @@ class GaussianAttention(nn.Module):
             window = window_parameters(controls, self.rows, self.columns, self.write_size)
             w = self.write_content(h_dec)  # (28)
             w = w.unflatten(-1, (self.channels, self.write_size, self.write_size))
-            written = write_patch(w, window, self.rows, self.columns)
+            written = write_patch(w, window, self.rows, self.columns, self.filters)
         return written, window

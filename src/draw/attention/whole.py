@@ -4,6 +4,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from draw.config.model import DRAWConfig
+
 
 class NoAttention(nn.Module):
     """Reading and writing the whole image at every step (eqs 17-18).
@@ -21,6 +23,11 @@ class NoAttention(nn.Module):
         self.features = 2 * channels * rows * columns
         """Numbers that `read` returns for each image."""
         self.write_content = nn.Linear(hidden_size, channels * rows * columns)
+
+    @classmethod
+    def from_config(cls, config: DRAWConfig) -> "NoAttention":
+        """The attention of a model with a config."""
+        return cls(config.hidden_size, *config.image_shape)
 
     def read(
         self,

@@ -4,7 +4,7 @@ Pixels are counted from 1, as in the paper: the centre of the first pixel is at 
 at A or B.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -91,28 +91,51 @@ def filterbank(
     return (-distance.square() / 2).softmax(-1)  # (25-26)
 
 
+@runtime_checkable
+class Filterbank(Protocol):
+    """N filters along one side of an image, each summing to 1; `filterbank` is the paper's."""
+
+    def __call__(
+        self,
+        g: Float[Tensor, "*batch"],
+        delta: Float[Tensor, "*batch"],
+        sigma: Float[Tensor, "*batch"],
+        size: int,
+        length: int,
+    ) -> Float[Tensor, "*batch {size} {length}"]:
+        """See `filterbank`."""
+
+
 def filterbanks(
-    window: Window, size: int, rows: int, columns: int
+    window: Window, size: int, rows: int, columns: int, filters: Filterbank = filterbank
 ) -> tuple[Float[Tensor, "*batch {size} {rows}"], Float[Tensor, "*batch {size} {columns}"]]:
     """Vertical and horizontal filters (F_Y, F_X) of a window over an image of rows x columns."""
-    F_y = filterbank(window.g_y, window.delta, window.sigma, size, rows)
-    F_x = filterbank(window.g_x, window.delta, window.sigma, size, columns)
+    F_y = filters(window.g_y, window.delta, window.sigma, size, rows)
+    F_x = filters(window.g_x, window.delta, window.sigma, size, columns)
     return F_y, F_x
 
 
 def read_patch(
-    images: Float[Tensor, "batch channels rows columns"], window: Window, size: int
+    images: Float[Tensor, "batch channels rows columns"],
+    window: Window,
+    size: int,
+    filters: Filterbank = filterbank,
 ) -> Float[Tensor, "batch channels {size} {size}"]:
     """Look at images through a window: gamma F_Y x F_X^T, channel by channel (eq 27)."""
-    F_y, F_x = filterbanks(window, size, *images.shape[-2:])
+    rows, columns = images.shape[-2:]
+    F_y, F_x = filterbanks(window, size, rows, columns, filters)
     patch = F_y[:, None] @ images @ F_x[:, None].mT
     return window.gamma[:, None, None, None] * patch
 
 
 def write_patch(
-    patch: Float[Tensor, "batch channels size size"], window: Window, rows: int, columns: int
+    patch: Float[Tensor, "batch channels size size"],
+    window: Window,
+    rows: int,
+    columns: int,
+    filters: Filterbank = filterbank,
 ) -> Float[Tensor, "batch channels {rows} {columns}"]:
     """Put a patch into an image through a window: (1/gamma) F_Y^T w F_X (eq 29)."""
-    F_y, F_x = filterbanks(window, patch.shape[-1], rows, columns)
+    F_y, F_x = filterbanks(window, patch.shape[-1], rows, columns, filters)
     image = F_y[:, None].mT @ patch @ F_x[:, None]
     return image / window.gamma[:, None, None, None]

@@ -7,7 +7,7 @@ from tyro.conf import arg
 
 from draw.cli.options import DataOptions, ModelOptions, Output, Picture, done, images_for, load
 from draw.errors import DrawError
-from draw.fields import Count
+from draw.fields import Count, Natural
 
 
 def sample(
@@ -17,6 +17,7 @@ def sample(
     nearest: bool = False,
     path: Annotated[str | None, arg(name="data.path")] = None,
     cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None,
+    label: Natural | None = None,
 ) -> None:
     """Draw new images, as a grid (figure 6).
 
@@ -28,6 +29,7 @@ def sample(
         path: of --nearest: another folder or Hub name than the run was trained on; an exported
             model does not say where its images are.
         cache_dir: of --nearest: folder of decoded images; by default the run's, or ~/.cache/draw.
+        label: class to draw, for a model that is told it; by default each in turn.
     """
     from draw.visualize.figures import samples_figure
 
@@ -40,7 +42,7 @@ def sample(
     asked = DataOptions("train", path=path, cache_dir=cache_dir)
     training = images_for(loaded, asked)[0] if nearest else None
     result = {"model": loaded.source, "seed": options.seed, "picture": str(out)}
-    result |= samples_figure(loaded.drawing, n, options.seed, training, out)
+    result |= samples_figure(loaded.drawing, n, options.seed, training, out, label=label)
     done(out, options.json, result)
 
 
@@ -67,10 +69,12 @@ def reconstruct(
     images, task = images_for(loaded, data)
     task.check(images)
     numbers = spread(images.count, n)
-    x = task.seen(images.fixed(), numbers, options.seed).to(model.canvas_0.device)
+    x, labels = task.seen(images.fixed(), numbers, options.seed)
+    x = x.to(model.canvas_0.device)
+    labels = None if labels is None else labels.to(x.device)
     noise = model.noise_for(len(x), options.seed)
-    output = model(x, noise)
-    trajectory = model.reconstruct(x, noise)
+    output = model(x, noise, labels)
+    trajectory = model.reconstruct(x, noise, labels=labels)
     read_size, write_size = model.config.window_sizes
     if out.suffix.lower() in (".gif", ".mp4"):
         animation(trajectory, out, write_size=write_size, read_size=read_size, images=x)
@@ -100,6 +104,7 @@ def animate(
     options: Annotated[ModelOptions, arg(name="")],
     n: Count = 16,
     out: Annotated[Path, Output((".gif", ".webp", ".mp4", ".png"))] = Path("generation.gif"),
+    label: Natural | None = None,
 ) -> None:
     """Show images being drawn step by step, with the write window (figures 7 and 10).
 
@@ -107,13 +112,15 @@ def animate(
         options: which model; its JSON has the windows of every step, in pixels counted from 1.
         n: how many images.
         out: .gif, .webp or .mp4 for an animation; .png for steps side by side.
+        label: class to draw, for a model that is told it; by default each in turn.
     """
     from draw.visualize import animate as animation
     from draw.visualize import generation_strip
     from draw.visualize.figures import written
 
     loaded = load(options)
-    trajectory = loaded.drawing.generate(n, seed=options.seed)
+    model = loaded.drawing
+    trajectory = model.generate(n, seed=options.seed, labels=model.labels_of(label, n))
     write_size = loaded.drawing.config.window_sizes[1]
     if out.suffix.lower() == ".png":
         generation_strip(trajectory, out, write_size=write_size)

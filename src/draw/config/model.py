@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal, cast
 
 from draw.fields import (
+    TABLE,
     Count,
     Limits,
     Positive,
@@ -36,6 +37,11 @@ class ImageConfig:
 
 
 Kernel = Literal["auto", "reference", "fused"]
+Attention = Annotated[Literal["gaussian", "cauchy", "none"], TABLE]
+Prior = Annotated[Literal["standard", "learned"], TABLE]
+Condition = Annotated[Literal["none", "class"], TABLE]
+Likelihood = Annotated[Literal["bernoulli", "logistic"], TABLE]
+Classes = Annotated[int, Limits(least=2, most=2**31 - 1)]
 
 
 @dataclass(frozen=True)
@@ -48,15 +54,22 @@ class DRAWConfig(ImageConfig):
     """Units of each of the two LSTMs."""
     latent_size: Count = 100
     """Latent variables per step, the size of z_t."""
-    attention: Literal["gaussian", "none"] = "gaussian"
-    """A movable Gaussian window (eqs 19-29), or the whole image at every step (eqs 17-18)."""
+    attention: Attention = "gaussian"
+    """Where it reads and writes: through a movable window of Gaussian filters (eqs 19-29) or of
+    Cauchy filters, or the whole image at every step (none: eqs 17-18)."""
     read_size: Count = 2
     """Side N of the read window in filters; unused without attention."""
     write_size: Count = 5
     """Side N of the write window in filters; unused without attention."""
-    likelihood: Literal["bernoulli", "logistic"] = "bernoulli"
+    likelihood: Likelihood = "bernoulli"
     """'bernoulli' is the paper's, for pixels of 0 and 1; of grey values its nats are a
     cross-entropy. 'logistic', discretized, is a likelihood of 8-bit pixels: bits per dimension."""
+    prior: Prior = "standard"
+    """What is expected of z_t: the paper's N(0, 1), or what follows from what is drawn so far."""
+    condition: Condition = "none"
+    """What a drawing is told beforehand: nothing, or its class, by the images' labels."""
+    classes: Classes = 10
+    """How many classes there are; used with condition class alone."""
     kernel: Kernel = "auto"
     """How the steps are computed: 'reference' is the readable loop, 'fused' the fast one, which
     must be able to run; 'auto' takes the fast one where it can and says so where it cannot."""
@@ -81,7 +94,7 @@ class ClassifierConfig(ImageConfig):
     """Units of the LSTM."""
     read_size: Count = 12
     """Side N of the window in filters."""
-    classes: Annotated[int, Limits(least=2, most=2**31 - 1)] = 10
+    classes: Classes = 10
     """How many answers there are."""
     window_clip: Positive | None = None
     """Longest gradient (L2) of one image's loss with respect to one glimpse's five window controls;
@@ -107,7 +120,7 @@ class ConvnetConfig(ImageConfig):
     """Pixels from one place of the filters to the next."""
     hidden_size: Count = 256
     """Units of the fully connected layer."""
-    classes: Annotated[int, Limits(least=2, most=2**31 - 1)] = 10
+    classes: Classes = 10
     """How many answers there are."""
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
 Part of draw/kernels/backward.py.
 """
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 
 def write_backward(model: "DRAW", h_dec: Tensor, d_image: Tensor, products: Products) -> Tensor:
     """Gradient of h_dec through what it writes: eqs 28-29, or 18 without attention."""
-    attention = model.attention
+    attention: Any = model.attention
     if not isinstance(attention, GaussianAttention):
         d_w = d_image.flatten(1)
         products.add("attention.write_content", h_dec, d_w)
-        return d_w @ attention.write_content.weight
+        d_h_dec: Tensor = d_w @ attention.write_content.weight
+        return d_h_dec
     B, A, N = attention.rows, attention.columns, attention.write_size
     controls = attention.write_window(h_dec)
     window = window_parameters(controls, B, A, N)

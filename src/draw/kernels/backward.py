@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from draw.kernels.attention_backward import read_backward, write_backward
 from draw.kernels.products import Products
+from draw.parts.distribution import Gaussian
 from draw.parts.layers import LSTMCell
 from draw.parts.objective import kl_divergence, log_prior_over_posterior
 from draw.parts.state import State, Unrolled
@@ -176,17 +177,18 @@ class _Unroll(torch.autograd.Function):
         *parameters: Tensor,
     ) -> tuple[Tensor, ...]:
         state = model.initial_state(len(images))
-        states, posteriors = [state], []
+        states, steps = [state], []
         for noise_t in noise:
             state, step = model.step(images, noise_t, state)
             states.append(state)
-            posteriors.append((step.mu, step.log_sigma))
+            steps.append(step)
         kept = State(*(torch.stack(part) for part in zip(*states, strict=True)))
-        mu, log_sigma = (torch.stack(part) for part in zip(*posteriors, strict=True))
+        posterior = Gaussian.stack([step.posterior for step in steps])
+        prior = Gaussian.stack([step.prior for step in steps])
         ctx.model, ctx.names = model, names
         ctx.save_for_backward(images, noise, *kept, *parameters)
-        kl = kl_divergence(mu, log_sigma).mT.contiguous()
-        return state.canvas.clone(), kl, log_prior_over_posterior(mu, log_sigma, noise)
+        kl = kl_divergence(posterior, prior).mT.contiguous()
+        return state.canvas.clone(), kl, log_prior_over_posterior(posterior, noise, prior)
 
     @staticmethod
     @once_differentiable

@@ -72,6 +72,8 @@ def kernel_of(
     weights = getattr(model, contract.parameters(config)[0])
 
     def changed() -> str | None:
+        if (unknown := contract.obstacle(config)) is not None:
+            return unknown
         key = base, contract.key(config)
         if key not in _known:
             _known[key] = parts.layout(base, contract, config), contract.miniature(config)

@@ -26,6 +26,8 @@ class Contract:
     parameters: Callable[[Any], Sequence[str]]
     """Names of the parameters that it takes, from a model's config; the first is the model's own,
     not one of a submodule."""
+    obstacle: Callable[[Any], str | None]
+    """What of a model's config it does not know; None where it takes all of it."""
     free: frozenset[str]
     """Methods that a subclass or a user may replace: they never meet the kernel, or call it."""
     outside: frozenset[str]

@@ -79,6 +79,7 @@ def evaluation_images(
 def evaluate(
     model: DRAW,
     images: Images,
+    labels: Int[np.ndarray, " n"] | None = None,
     *,
     dynamic: bool = False,
     batch_size: int = 250,
@@ -95,6 +96,8 @@ def evaluate(
     Args:
         model: on the device that is to do the work.
         images: of the model's shape; 8 bits, or floating-point numbers in [0, 1].
+        labels: class of each image, for a model that is told it: the bound is one on
+            -log p(x | class) then.
         dynamic: binarize as `evaluation_images` does.
         batch_size: images at a time; only speed and memory depend on it.
         importance_samples: K of the importance-weighted estimate, 0 to leave it out. Time grows
@@ -108,10 +111,16 @@ def evaluate(
             none; or if the model's weights are not finite.
     """
     check_weights(model.state_dict().items(), "the model")
+    if labels is None and model.condition.takes_labels:
+        raise DrawError(
+            "expected labels, which this model is told, got images without; pass labels"
+        )
+    if labels is not None and len(labels) != len(images):
+        raise DrawError(f"expected a label for each of {len(images)} images, got {len(labels)}")
 
     def measure(own: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m values"]:
         return _evaluate_own(
-            model, images, own, dynamic, batch_size, importance_samples, seed, on_progress
+            model, images, labels, own, dynamic, batch_size, importance_samples, seed, on_progress
         )
 
     columns = for_each_image(model.config.image_shape, images, accelerator, measure)
@@ -172,6 +181,7 @@ def for_each_image(
 def _evaluate_own(
     model: DRAW,
     images: Images,
+    labels: Int[np.ndarray, " n"] | None,
     own: Int[np.ndarray, " m"],
     dynamic: bool,
     batch_size: int,
@@ -186,10 +196,11 @@ def _evaluate_own(
     for start in range(0, len(own), batch_size):
         numbers = own[start : start + batch_size]
         x = evaluation_images(images, numbers, dynamic, seed).to(device)
+        classes = None if labels is None else torch.from_numpy(labels[numbers]).to(device)
         log_weights = []
         for k in reversed(range(max(1, importance_samples))):
             noise = image_noise(seed, EVALUATION, numbers.tolist(), shape, k)
-            first = model(x, noise.to(device))
+            first = model(x, noise.to(device), classes)
             log_weights.append(first.log_weight)
         estimate = importance_weighted_estimate(torch.stack(log_weights))
         parts = [first.reconstruction[:, None], estimate[:, None], first.kl]

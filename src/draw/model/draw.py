@@ -4,11 +4,10 @@ import math
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from draw.attention.gaussian import GaussianAttention
-from draw.attention.whole import NoAttention
+from draw.attention import Attention, make_attention
 from draw.attention.window import Window
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError
@@ -18,10 +17,22 @@ from draw.kernels.graphs import Graphs
 from draw.model.checks import ImageCheck, check_noise, check_weights
 from draw.model.memory import check_drawings
 from draw.model.pretrained import Pretrained
+from draw.parts.conditions import condition_of
+from draw.parts.distribution import Gaussian
 from draw.parts.layers import Affine, LSTMCell
 from draw.parts.likelihood import make_likelihood
 from draw.parts.objective import kl_divergence, log_prior_over_posterior
-from draw.parts.state import DRAWOutput, State, Step, Trajectory, Unrolled, stack_windows
+from draw.parts.priors import make_prior
+from draw.parts.state import (
+    NOTHING,
+    DRAWOutput,
+    State,
+    Step,
+    Told,
+    Trajectory,
+    Unrolled,
+    stack_windows,
+)
 from draw.randomness import GENERATION, image_noise
 
 
@@ -53,13 +64,7 @@ class DRAW(
         self._graphs = Graphs()
         self._check_images = ImageCheck()
         hidden, latent = config.hidden_size, config.latent_size
-        self.attention: GaussianAttention | NoAttention
-        if config.attention == "gaussian":
-            self.attention = GaussianAttention(
-                hidden, *config.image_shape, config.read_size, config.write_size
-            )
-        else:
-            self.attention = NoAttention(hidden, *config.image_shape)
+        self.attention: Attention = make_attention(config)
         self.lstm_enc = LSTMCell(self.attention.features + hidden, hidden)
         self.lstm_dec = LSTMCell(latent, hidden)
         self.mu = Affine(hidden, latent)
@@ -69,6 +74,8 @@ class DRAW(
         self.c_enc_0 = nn.Parameter(torch.zeros(hidden))
         self.h_dec_0 = nn.Parameter(torch.zeros(hidden))
         self.c_dec_0 = nn.Parameter(torch.zeros(hidden))
+        self.prior = make_prior(config)
+        self.condition = condition_of(config)(config)
         self.likelihood = make_likelihood(config)
         self._start_weights()
 
@@ -100,6 +107,7 @@ class DRAW(
         x: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "batch latent"],
         state: State,
+        told: Told = NOTHING,
     ) -> tuple[State, Step]:
         """One glimpse: look, think, draw (eqs 1-8).
 
@@ -107,25 +115,28 @@ class DRAW(
             x: images in [0, 1].
             noise: standard normal, one number per latent variable.
             state: what the step before left.
+            told: what the drawings are told beforehand, from `DRAW.condition`.
         """
         x_hat = x - state.canvas.sigmoid()  # (3)
         r, read_window = self.attention.read(x, x_hat, state.h_dec)  # (4)
         seen = torch.cat([r, state.h_dec], -1)
-        h_enc, c_enc = self.lstm_enc(seen, (state.h_enc, state.c_enc))  # (5)
-        mu, log_sigma = self.mu(h_enc), self.log_sigma(h_enc)  # (1-2)
-        z = mu + log_sigma.exp() * noise  # (6)
-        h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec))  # (7)
+        h_enc, c_enc = self.lstm_enc(seen, (state.h_enc, state.c_enc), told.enc)  # (5)
+        posterior = Gaussian(self.mu(h_enc), self.log_sigma(h_enc))  # (1-2)
+        prior = self.prior(state.h_dec)  # ours: the paper's is N(0, 1) at every step
+        z = posterior.sample(noise)  # (6)
+        h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec), told.dec)  # (7)
         written, write_window = self.attention.write(h_dec)
         canvas = state.canvas + written  # (8)
         return (
             State(canvas, h_enc, c_enc, h_dec, c_dec),
-            Step(mu, log_sigma, z, read_window, write_window),
+            Step(posterior, prior, z, read_window, write_window),
         )
 
     def forward(
         self,
         images: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "glimpses batch latent"] | None = None,
+        labels: Int[Tensor, " batch"] | None = None,
     ) -> DRAWOutput:
         """The bound on -log p(x) and its parts, for one sample of z per image (eqs 9-12).
 
@@ -133,18 +144,20 @@ class DRAW(
             images: float, [batch, channels, rows, columns], in [0, 1].
             noise: standard normal, fresh for every step; drawn from torch's global generator if
                 left out.
+            labels: class of each image, for a model that is told it; -log p(x | class) then.
 
         Raises:
-            ValueError: if the images or the noise are not as the model expects them.
+            ValueError: if images, noise or labels are not as the model expects them.
         """
         noise = self._checked_noise(images, noise)
+        told = self.told(labels, len(images))
         match self.kernel.name:
             case "fused":
                 canvas, kl, log_ratio = fused.unroll(self.config, self, images, noise)
             case "graph":
                 canvas, kl, log_ratio = self._graphs.unroll(self, images, noise)
             case "reference":
-                canvas, kl, log_ratio = self.unroll(images, noise)
+                canvas, kl, log_ratio = self.unroll(images, noise, told)
         reconstruction = self.likelihood(canvas, images)  # (9)
         return DRAWOutput(
             canvas=canvas,
@@ -158,23 +171,42 @@ class DRAW(
         self,
         images: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "glimpses batch latent"],
+        told: Told = NOTHING,
     ) -> Unrolled:
         """All steps, one after another: what the fused kernel must agree with (eqs 1-8, 10)."""
         steps = []
-        for state, step in self._glimpses(images, noise):
+        for state, step in self._glimpses(images, noise, told):
             canvas = state.canvas
             steps.append(step)
-        mu = torch.stack([step.mu for step in steps])
-        log_sigma = torch.stack([step.log_sigma for step in steps])
-        kl = kl_divergence(mu, log_sigma).mT  # (10)
-        return Unrolled(canvas, kl, log_prior_over_posterior(mu, log_sigma, noise))
+        posterior = Gaussian.stack([step.posterior for step in steps])
+        prior = Gaussian.stack([step.prior for step in steps])
+        kl = kl_divergence(posterior, prior).mT  # (10)
+        return Unrolled(canvas, kl, log_prior_over_posterior(posterior, noise, prior))
 
-    def _glimpses(self, images: Tensor, noise: Tensor) -> Iterator[tuple[State, Step]]:
+    def _glimpses(self, images: Tensor, noise: Tensor, told: Told) -> Iterator[tuple[State, Step]]:
         """What each step leaves, and what it did."""
         state = self.initial_state(len(images))
         for noise_t in noise:
-            state, step = self.step(images, noise_t, state)
+            state, step = self.step(images, noise_t, state, told)
             yield state, step
+
+    def labels_of(self, label: int | None, n: int) -> Int[Tensor, " n"] | None:
+        """The same label for n drawings; None for None."""
+        return None if label is None else torch.full((n,), label, device=self.canvas_0.device)
+
+    def told(self, labels: Int[Tensor, " batch"] | None, n: int) -> Told:
+        """What n drawings are told: see `draw.parts.conditions`.
+
+        Args:
+            labels: class of each drawing; if left out, each class in turn where the model is told
+                one.
+            n: number of drawings.
+
+        Raises:
+            ValueError: if the model takes no labels, or others.
+        """
+        told: Told = self.condition(labels, n)
+        return told
 
     @torch.no_grad()
     def reconstruct(
@@ -183,6 +215,7 @@ class DRAW(
         noise: Float[Tensor, "glimpses batch latent"] | None = None,
         *,
         seed: int = 0,
+        labels: Int[Tensor, " batch"] | None = None,
     ) -> Trajectory:
         """How the model draws given images: canvases, read and write windows of every step.
 
@@ -190,9 +223,10 @@ class DRAW(
             images: float, [batch, channels, rows, columns], in [0, 1].
             noise: as in `forward`; by default made from the seed.
             seed: the same seed gives the same drawing.
+            labels: as in `forward`.
 
         Raises:
-            ValueError: if the images or the noise are not as the model expects them, or its
+            ValueError: if images, noise or labels are not as the model expects them, or its
                 weights are not finite.
         """
         check_drawings(self.config, len(images))
@@ -200,7 +234,7 @@ class DRAW(
         if noise is None:
             noise = self.noise_for(len(images), seed)
         noise = self._checked_noise(images, noise)
-        return self._drawn(images, noise)
+        return self._drawn(images, noise, self.told(labels, len(images)))
 
     @torch.no_grad()
     def generate(
@@ -210,16 +244,18 @@ class DRAW(
         seed: int = 0,
         noise: Float[Tensor, "glimpses batch latent"] | None = None,
         temperature: float = 1.0,
+        labels: Int[Tensor, " n"] | None = None,
     ) -> Trajectory:
         """Draw n new images, and show every step of it (eqs 13-16).
 
         Args:
             n: number of images, at least 1.
             seed: the same seed gives the same images; image i does not depend on n.
-            noise: standard normal; by default made from the seed. z_1 .. z_T are it times the
-                temperature.
-            temperature: standard deviation of the prior, the paper's 1; of less, the images are
+            noise: standard normal; by default made from the seed. The prior makes z_1 .. z_T of it,
+                times the temperature; the paper's leaves it as it is.
+            temperature: standard deviation of the noise, the paper's 1; of less, the images are
                 nearer to the likeliest ones and less various.
+            labels: what to draw, for a model that is told its class; by default each class in turn.
 
         Raises:
             ValueError: if n is below 1, the noise has another shape, the temperature is negative
@@ -234,28 +270,29 @@ class DRAW(
         if noise is None:
             noise = self.noise_for(n, seed)
         check_noise(self.config, self.canvas_0.dtype, noise, n)
-        codes = temperature * noise  # (13)
-        return self._drawn(None, codes)
+        return self._drawn(None, temperature * noise, self.told(labels, n))
 
-    def _drawn(self, images: Tensor | None, noise: Tensor) -> Trajectory:
+    def _drawn(self, images: Tensor | None, noise: Tensor, told: Told) -> Trajectory:
         if self.kernel.name == "fused":
             return fused.trajectory(self.config, self, images, noise)
-        return self.trajectory(images, noise)
+        return self.trajectory(images, noise, told)
 
     def trajectory(
         self,
         images: Float[Tensor, "batch channels rows columns"] | None,
         noise: Float[Tensor, "glimpses batch latent"],
+        told: Told = NOTHING,
     ) -> Trajectory:
         """Every step of a drawing, one after another: what the fused kernel must agree with.
 
         Args:
-            images: to draw anew (eqs 1-8), or None for new ones (eqs 14-15).
-            noise: standard normal; of new images it is z_1 .. z_T.
+            images: to draw anew (eqs 1-8), or None for new ones (eqs 13-15).
+            noise: standard normal, times the temperature for new images.
+            told: as in `step`.
         """
         if images is not None:
             canvases, steps = [], []
-            for state, step in self._glimpses(images, noise):
+            for state, step in self._glimpses(images, noise, told):
                 canvases.append(state.canvas)
                 steps.append(step)
             return Trajectory(
@@ -264,22 +301,24 @@ class DRAW(
                 read_windows=stack_windows([step.read_window for step in steps]),
             )
         state, canvases, windows = self.initial_state(noise.shape[1]), [], []
-        for z in noise:
-            state, window = self.generate_step(z, state)
+        for noise_t in noise:
+            state, window = self.generate_step(noise_t, state, told)
             canvases.append(state.canvas)
             windows.append(window)
         return Trajectory(torch.stack(canvases), stack_windows(windows), read_windows=None)
 
     def generate_step(
-        self, z: Float[Tensor, "batch latent"], state: State
+        self, noise: Float[Tensor, "batch latent"], state: State, told: Told = NOTHING
     ) -> tuple[State, Window | None]:
-        """One step of a new image, which nobody looks at: the encoder rests (eqs 14-15).
+        """One step of a new image, which nobody looks at: the encoder rests (eqs 13-15).
 
         Args:
-            z: standard normal, one number per latent variable.
+            noise: standard normal times the temperature, one number per latent variable.
             state: what the step before left.
+            told: as in `step`.
         """
-        h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec))  # (14)
+        z = self.prior(state.h_dec).sample(noise)  # (13)
+        h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec), told.dec)  # (14)
         written, window = self.attention.write(h_dec)
         canvas = state.canvas + written  # (15)
         return state._replace(canvas=canvas, h_dec=h_dec, c_dec=c_dec), window
@@ -291,25 +330,29 @@ class DRAW(
         noise: Float[Tensor, "glimpses batch latent"] | None = None,
         *,
         seed: int = 0,
+        labels: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "glimpses batch latent"]:
-        """z_1 .. z_T that `reconstruct` draws given images from (eqs 1-8).
+        """The noise from which `generate` draws what `reconstruct` draws of given images (eqs 1-8).
 
-        `generate`, given them as its noise, draws the same.
+        It is z_1 .. z_T as the prior sees them: (z_t - mu_p) / sigma_p, for the paper's prior z_t
+        itself.
 
         Args:
             images: float, [batch, channels, rows, columns], in [0, 1].
             noise: as in `forward`; by default made from the seed.
             seed: the same seed gives the same codes.
+            labels: as in `forward`.
 
         Raises:
-            ValueError: if the images or the noise are not as the model expects them, or its
+            ValueError: if images, noise or labels are not as the model expects them, or its
                 weights are not finite.
         """
         check_weights(self.state_dict().items(), "the model")
         if noise is None:
             noise = self.noise_for(len(images), seed)
         noise = self._checked_noise(images, noise)
-        return torch.stack([step.z for _, step in self._glimpses(images, noise)])
+        glimpses = self._glimpses(images, noise, self.told(labels, len(images)))
+        return torch.stack([step.prior.noise_of(step.z) for _, step in glimpses])
 
     @classmethod
     def _load_as_safetensor(  # type: ignore[override]

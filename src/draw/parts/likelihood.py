@@ -1,8 +1,10 @@
 """The distributions of a pixel given the canvas, `DRAWConfig.likelihood`, and what their nats mean.
 
 To add one, write a module that maps canvas and images to nats per image, and name it in
-`make_likelihood`.
+`LIKELIHOODS`.
 """
+
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError
+from draw.fields import part_of
 from draw.parts.objective import bits_per_dimension, discretized_logistic_loss, reconstruction_loss
 
 START_LOG_SCALE = -3.0
@@ -53,16 +56,16 @@ class DiscretizedLogistic(nn.Module):
         return discretized_logistic_loss(canvas, images, self.log_scale)
 
 
-Likelihood = Bernoulli | DiscretizedLogistic
+LIKELIHOODS: dict[str, Callable[[DRAWConfig], nn.Module]] = {
+    "bernoulli": lambda config: Bernoulli(),
+    "logistic": lambda config: DiscretizedLogistic(config.channels),
+}
+"""The distributions by their names in `DRAWConfig.likelihood`."""
 
 
-def make_likelihood(config: DRAWConfig) -> Likelihood:
+def make_likelihood(config: DRAWConfig) -> nn.Module:
     """The distribution that a config names."""
-    match config.likelihood:
-        case "bernoulli":
-            return Bernoulli()
-        case "logistic":
-            return DiscretizedLogistic(config.channels)
+    return part_of(LIKELIHOODS, "likelihood", config.likelihood)(config)
 
 
 def in_bits(config: DRAWConfig, nats: float | None) -> float | None:

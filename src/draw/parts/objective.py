@@ -7,6 +7,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
+from draw.parts.distribution import STANDARD_NORMAL, Gaussian
+
 LOG_SCALE_BOUND = 20.0
 """Largest |log s| of the discretized logistic that is told from larger ones."""
 
@@ -72,24 +74,39 @@ def bits_per_dimension(nats: float, dimensions: int) -> float:
 
 
 def kl_divergence(
-    mu: Float[Tensor, "*batch latent"], log_sigma: Float[Tensor, "*batch latent"]
+    posterior: Gaussian, prior: Gaussian = STANDARD_NORMAL
 ) -> Float[Tensor, "*batch"]:
-    """KL(N(mu, sigma^2) || N(0, 1)) summed over the latent variables, in nats (eqs 10-11)."""
-    return (mu.square() + (2 * log_sigma).exp() - 2 * log_sigma - 1).sum(-1) / 2
+    """KL(posterior || prior) summed over the latent variables, in nats (eqs 10-11).
+
+    With mu, sigma of the posterior and mu_p, sigma_p of the prior it is the sum of
+
+        ((mu - mu_p)^2 + sigma^2) / (2 sigma_p^2) - log (sigma / sigma_p) - 1/2,
+
+    which for the paper's prior N(0, 1) is eq 10.
+    """
+    variance, prior_variance = (2 * posterior.log_sigma).exp(), (2 * prior.log_sigma).exp()
+    scaled = ((posterior.mu - prior.mu).square() + variance) / prior_variance
+    return (scaled - 2 * (posterior.log_sigma - prior.log_sigma) - 1).sum(-1) / 2
 
 
 def log_prior_over_posterior(
-    mu: Float[Tensor, "glimpses batch latent"],
-    log_sigma: Float[Tensor, "glimpses batch latent"],
+    posterior: Gaussian,
     noise: Float[Tensor, "glimpses batch latent"],
+    prior: Gaussian = STANDARD_NORMAL,
 ) -> Float[Tensor, " batch"]:
     """Log-ratio log p(z) / q(z | x) of one sample z = mu + sigma noise, in nats.
 
     Less the reconstruction loss it is log p(x, z) / q(z | x), the weight of that sample; its
     expectation over the noise is minus the bound of eq 12.
+
+    Args:
+        posterior: q of all steps, each field [glimpses, batch, latent].
+        noise: standard normal.
+        prior: p of all steps.
     """
-    z = mu + log_sigma.exp() * noise
-    return ((noise.square() - z.square()) / 2 + log_sigma).sum((0, 2))
+    z = prior.noise_of(posterior.sample(noise))
+    log_ratio = (noise.square() - z.square()) / 2 + (posterior.log_sigma - prior.log_sigma)
+    return log_ratio.sum((0, 2))
 
 
 def importance_weighted_estimate(

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from draw.attention.window import Window
+from draw.parts.distribution import Gaussian
 
 
 class State(NamedTuple):
@@ -19,14 +20,25 @@ class State(NamedTuple):
     c_dec: Float[Tensor, "batch hidden"]
 
 
-class Step(NamedTuple):
-    """One glimpse: the posterior, the code drawn from it, and the windows (None without attention).
+class Told(NamedTuple):
+    """What a drawing is told beforehand: addends to the gates of the LSTMs, None for nothing."""
 
-    mu and log_sigma are those of equations 1 and 2, z is that of equation 6.
+    enc: Float[Tensor, "batch 4*hidden"] | None
+    dec: Float[Tensor, "batch 4*hidden"] | None
+
+
+NOTHING = Told(None, None)
+"""What the paper's model is told."""
+
+
+class Step(NamedTuple):
+    """One glimpse: posterior and prior, the code drawn, and the windows (None without attention).
+
+    The posterior is that of equations 1 and 2, z that of equation 6.
     """
 
-    mu: Float[Tensor, "batch latent"]
-    log_sigma: Float[Tensor, "batch latent"]
+    posterior: Gaussian
+    prior: Gaussian
     z: Float[Tensor, "batch latent"]
     read_window: Window | None
     write_window: Window | None

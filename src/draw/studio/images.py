@@ -103,7 +103,7 @@ def seen(
 ) -> Float[Tensor, "1 channels rows columns"]:
     """An image as the model sees it in evaluation: of some, grey values are drawn as 0 or 1."""
     task = task_of(loaded.model.config, loaded.data)
-    return task.seen(_alone(pixels), np.zeros(1, np.int64), seed)
+    return task.seen(_alone(pixels), np.zeros(1, np.int64), seed).images
 
 
 def binarized(loaded: LoadedModel, pixels: Pixels) -> bool:

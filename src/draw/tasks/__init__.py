@@ -5,9 +5,9 @@ from draw.config.model import DRAWConfig, ModelConfig
 from draw.config.run import Config
 from draw.tasks.classifying import Classifying
 from draw.tasks.drawing import Drawing
-from draw.tasks.task import Measuring, Result, Task
+from draw.tasks.task import Batch, Measuring, Result, Task
 
-__all__ = ["Classifying", "Drawing", "Measuring", "Result", "Task", "task_for", "task_of"]
+__all__ = ["Batch", "Classifying", "Drawing", "Measuring", "Result", "Task", "task_for", "task_of"]
 
 
 def task_for(config: Config) -> Task:

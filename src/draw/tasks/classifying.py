@@ -7,7 +7,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 from accelerate import Accelerator
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -21,7 +21,7 @@ from draw.measure.tables import print_accuracy
 from draw.model.classifier import Classifier
 from draw.model.convnet import Convnet
 from draw.models.kinds import make_model
-from draw.tasks.task import MEASURING, Measuring, Result, seen_in_training
+from draw.tasks.task import MEASURING, Batch, Measuring, Result, Shown, seen_in_training
 from draw.visualize.run import CLASSIFICATION_PICTURES, classification_pictures, glimpses_of
 
 
@@ -54,18 +54,19 @@ class Classifying:
     def start_from_data(self, model: nn.Module, training: ImageSet) -> None:
         """Nothing: no starting weight depends on the images."""
 
-    def batch(self, training: ImageSet, step: int, own: slice) -> tuple[Tensor, Tensor]:
+    def batch(self, training: ImageSet, step: int, own: slice) -> Batch:
         """Images and labels."""
         images, labels = seen_in_training(self.config, training, step)
         assert labels is not None  # `check` has seen them
-        return to_unit_interval(images[own]), torch.from_numpy(labels[own])
+        return Batch(to_unit_interval(images[own]), None, torch.from_numpy(labels[own]))
 
-    def losses(self, model: nn.Module, images: Tensor, given: Tensor) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of the last answer in nats, and its errors in %."""
-        logits = model(images).logits.float()
-        wrong = logits.detach().argmax(1) != given
+        assert batch.labels is not None  # `batch` has put them there
+        logits = model(batch.images).logits.float()
+        wrong = logits.detach().argmax(1) != batch.labels
         return {
-            "cross_entropy": cross_entropy(logits, given),
+            "cross_entropy": cross_entropy(logits, batch.labels),
             "error": 100 * wrong.float().mean(),
         }
 
@@ -106,11 +107,9 @@ class Classifying:
             on_progress=on_progress,
         )
 
-    def seen(
-        self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0
-    ) -> Float[Tensor, "n channels rows columns"]:
+    def seen(self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0) -> Shown:
         """Some images, as they are."""
-        return to_unit_interval(images.images[numbers])
+        return Shown(to_unit_interval(images.images[numbers]), None)
 
     def meaning(self, images: ImageSet) -> str:
         """How many classes there are."""

@@ -7,20 +7,22 @@ from typing import Any, cast
 import numpy as np
 import torch
 from accelerate import Accelerator
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
 from draw.config.run import Config
 from draw.data import ImageSet
-from draw.data.batches import binarize, to_unit_interval
+from draw.data.batches import binarize, spread, to_unit_interval
+from draw.measure.accuracy import check_labels
 from draw.measure.bound import Evaluation, evaluate, evaluation_images
 from draw.measure.tables import print_evaluation
 from draw.model.draw import DRAW
 from draw.models.kinds import make_model
+from draw.parts.conditions import condition_of
 from draw.parts.likelihood import check_pixels, in_bits, meaning
 from draw.randomness import BINARIZE_TRAINING, TRAINING, generator
-from draw.tasks.task import MEASURING, Measuring, Result, seen_in_training
+from draw.tasks.task import MEASURING, Batch, Measuring, Result, Shown, seen_in_training
 from draw.visualize import sample_grid
 from draw.visualize.run import DRAWING_PICTURES, drawing_pictures
 
@@ -42,6 +44,15 @@ class Drawing:
         """Whether images are drawn as 0 or 1 before the model sees them."""
         return self.config.data.binarize == "dynamic" and not images.binary
 
+    @property
+    def takes_labels(self) -> bool:
+        """Whether the model is told the class of an image."""
+        return bool(condition_of(self.model_config).takes_labels)
+
+    def labels(self, images: ImageSet) -> Int[np.ndarray, " n"] | None:
+        """The classes of images for the model, None if it is not told them."""
+        return images.labels if self.takes_labels else None
+
     def make_model(self) -> DRAW:
         """A model of the config's own class, with its starting weights."""
         return cast(DRAW, make_model(self.model_config))
@@ -50,6 +61,8 @@ class Drawing:
         """See that the likelihood is one of such pixels; see `check_pixels`."""
         dynamic = self.config.data.binarize == "dynamic"
         check_pixels(self.model_config, binary=images.binary, dynamic=dynamic, source=images.source)
+        if self.takes_labels:
+            check_labels(images, self.model_config.classes)
 
     def start_from_data(self, model: nn.Module, training: ImageSet) -> None:
         """Start the canvas at the mean of the training images, so that learning begins with shape.
@@ -60,10 +73,10 @@ class Drawing:
         with torch.no_grad():
             cast(DRAW, model).canvas_0.copy_(canvas_0)
 
-    def batch(self, training: ImageSet, step: int, own: slice) -> tuple[Tensor, Tensor]:
-        """Images, and the noise of eq 15's sampling."""
+    def batch(self, training: ImageSet, step: int, own: slice) -> Batch:
+        """Images, the noise of eq 6, and their classes where the model is told them."""
         size, seed = self.config.train.batch_size, self.config.train.seed
-        seen, _ = seen_in_training(self.config, training, step)
+        seen, labels = seen_in_training(self.config, training, step)
         images = to_unit_interval(seen[own])
         if self.dynamic(training):
             random = generator(seed, BINARIZE_TRAINING, step)
@@ -71,11 +84,15 @@ class Drawing:
             images = binarize(images, torch.from_numpy(uniform))
         shape = self.model_config.glimpses, size, self.model_config.latent_size
         noise = generator(seed, TRAINING, step).standard_normal(shape, np.float32)[:, own]
-        return images, torch.from_numpy(noise)
+        classes = None
+        if self.takes_labels:
+            assert labels is not None  # `check` has seen them
+            classes = torch.from_numpy(labels[own])
+        return Batch(images, torch.from_numpy(noise), classes)
 
-    def losses(self, model: nn.Module, images: Tensor, given: Tensor) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The bound and its parts, in nats."""
-        output = model(images, given)
+        output = model(batch.images, batch.noise, batch.labels)
         return {
             "bound": output.bound.mean(),
             "reconstruction": output.reconstruction.mean(),
@@ -114,6 +131,7 @@ class Drawing:
         return evaluate(
             cast(DRAW, model),
             images.images,
+            labels=self.labels(images),
             dynamic=self.dynamic(images),
             batch_size=how.batch_size,
             importance_samples=how.importance_samples,
@@ -122,11 +140,11 @@ class Drawing:
             on_progress=on_progress,
         )
 
-    def seen(
-        self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0
-    ) -> Float[Tensor, "n channels rows columns"]:
+    def seen(self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0) -> Shown:
         """Some images, drawn as 0 or 1 where the model learns from such."""
-        return evaluation_images(images.images, numbers, self.dynamic(images), seed)
+        x = evaluation_images(images.images, numbers, self.dynamic(images), seed)
+        labels = self.labels(images)
+        return Shown(x, None if labels is None else torch.from_numpy(labels[numbers]))
 
     def meaning(self, images: ImageSet) -> str:
         """What the nats are; see `draw.parts.likelihood.meaning`."""
@@ -172,5 +190,7 @@ class Drawing:
         test: ImageSet,
     ) -> list[Path]:
         """Samples, drawings step by step, reconstructions, curves."""
-        dynamic = self.dynamic(test)
-        return drawing_pictures(cast(DRAW, model), run, metrics, training, test, dynamic)
+        some = test.fixed()
+        shown = self.seen(some, spread(some.count, 6))
+        meaning = self.meaning(test)
+        return drawing_pictures(cast(DRAW, model), run, metrics, training, *shown, meaning)

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from accelerate import Accelerator
 from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor, nn
@@ -39,6 +40,32 @@ class Measuring:
 MEASURING = Measuring()
 
 
+class Batch(NamedTuple):
+    """What one step of training learns from."""
+
+    images: Float[Tensor, "batch channels rows columns"]
+    """In [0, 1]."""
+    noise: Float[Tensor, "glimpses batch latent"] | None
+    """Standard normal; None for a model that uses none."""
+    labels: Int[Tensor, " batch"] | None
+    """Class of each image; None for a model that is not told it."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same on a device."""
+        noise = None if self.noise is None else self.noise.to(device)
+        labels = None if self.labels is None else self.labels.to(device)
+        return Batch(self.images.to(device), noise, labels)
+
+
+class Shown(NamedTuple):
+    """Some images as a model sees them in evaluation."""
+
+    images: Float[Tensor, "n channels rows columns"]
+    """In [0, 1]."""
+    labels: Int[Tensor, " n"] | None
+    """Class of each image; None for a model that is not told it."""
+
+
 @runtime_checkable
 class Task(Protocol):
     """The model of a run, its loss, its evaluation and its pictures."""
@@ -60,8 +87,8 @@ class Task(Protocol):
     def start_from_data(self, model: nn.Module, training: ImageSet) -> None:
         """Set those starting weights that depend on the images."""
 
-    def batch(self, training: ImageSet, step: int, own: slice) -> tuple[Tensor, Tensor]:
-        """What one step of training puts into `losses`: images, and what belongs to them.
+    def batch(self, training: ImageSet, step: int, own: slice) -> Batch:
+        """What one step of training puts into `losses`.
 
         Args:
             training: images to learn from.
@@ -69,7 +96,7 @@ class Task(Protocol):
             own: this process's share of the batch.
         """
 
-    def losses(self, model: nn.Module, images: Tensor, given: Tensor) -> dict[str, Tensor]:
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Means over a batch, by name; the first is what training makes small."""
 
     def derived(self, means: Mapping[str, float]) -> dict[str, float]:
@@ -104,10 +131,8 @@ class Task(Protocol):
             DrawError: if such images cannot be measured, as `check`, or not in that way.
         """
 
-    def seen(
-        self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0
-    ) -> Float[Tensor, "n channels rows columns"]:
-        """Some images by number as the model sees them in evaluation, in [0, 1]."""
+    def seen(self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0) -> Shown:
+        """Some images by number as the model sees them in evaluation."""
 
     def meaning(self, images: ImageSet) -> str:
         """What the numbers of an evaluation on such images mean, in words for people."""

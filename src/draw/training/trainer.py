@@ -44,7 +44,7 @@ from draw.runs.checkpoint import (
 )
 from draw.runs.lock import RunLock
 from draw.runs.metrics import Line, append_metrics
-from draw.tasks import task_for
+from draw.tasks import Batch, task_for
 from draw.training.moments import moments_of, named_moments
 
 
@@ -253,7 +253,7 @@ class Trainer:
     def _one_step(self) -> bool:
         """One update of the weights; says whether any process was asked to stop."""
         config = self.config.train
-        losses = self.task.losses(self.model, *self._batch())
+        losses = self.task.losses(self.model, self._batch())
         self.accelerator.backward(next(iter(losses.values())))
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), config.clip_norm)
         parts = torch.stack(list(losses.values())).detach()
@@ -279,12 +279,12 @@ class Trainer:
             self.sums[name] = self.sums.get(name, 0.0) + value
         return bool(stop > 0)
 
-    def _batch(self) -> tuple[Tensor, Tensor]:
+    def _batch(self) -> Batch:
         """This process's share of what the current step learns from, on its device."""
         share = self.config.train.batch_size // self.accelerator.num_processes
         first = self.accelerator.process_index * share
-        images, given = self.task.batch(self.training, self.step, slice(first, first + share))
-        return images.to(self.accelerator.device), given.to(self.accelerator.device)
+        batch = self.task.batch(self.training, self.step, slice(first, first + share))
+        return batch.to(self.accelerator.device)
 
     def _log_training(self) -> None:
         count = self.sums.pop("steps")

@@ -88,7 +88,13 @@ def _image(picture: Path | None) -> Float[Tensor, "channels rows columns"]:
 
 
 def samples_figure(
-    model: DRAW, n: int, seed: int, training: ImageSet | None, out: Path, width: int = PICTURE_WIDTH
+    model: DRAW,
+    n: int,
+    seed: int,
+    training: ImageSet | None,
+    out: Path,
+    width: int = PICTURE_WIDTH,
+    label: int | None = None,
 ) -> dict[str, Any]:
     """Figures 6, 9 and 12: new images, the last column's nearest training images beside it.
 
@@ -99,9 +105,10 @@ def samples_figure(
         training: where to look for the nearest images; None leaves them out.
         out: a .png or .webp file.
         width: pixels to aim at.
+        label: class to draw, for a model that is told it; by default each in turn.
     """
     check_suffix(out, (".png", ".webp"))  # before the search for the nearest, which takes a while
-    images = model.generate(n, seed=seed).images[-1].cpu()
+    images = model.generate(n, seed=seed, labels=model.labels_of(label, n)).images[-1].cpu()
     result: dict[str, Any] = {"images": n}
     neighbours = None
     if training is not None:

@@ -6,17 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int, Int64
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
 from draw.data import ImageSet
 from draw.data.batches import spread, to_unit_interval
-from draw.measure.bound import evaluation_images
 from draw.measure.nearest import nearest_in_training
 from draw.model.classifier import Classified, Classifier
 from draw.model.convnet import Convnet
 from draw.model.draw import DRAW
-from draw.parts.likelihood import meaning
 from draw.visualize import (
     animate,
     classification_curves,
@@ -39,8 +37,9 @@ def drawing_pictures(
     run: Path,
     metrics: Sequence[Mapping[str, Any]],
     training: ImageSet,
-    test: ImageSet,
-    dynamic: bool,
+    originals: Float[Tensor, "n channels rows columns"],
+    labels: Int[Tensor, " n"] | None,
+    meaning: str,
 ) -> list[Path]:
     """Make the pictures of a run that learned to draw.
 
@@ -49,8 +48,9 @@ def drawing_pictures(
         run: the run folder.
         metrics: the lines for the curves.
         training: where to look for the image nearest to each sample.
-        test: images to reconstruct.
-        dynamic: binarize these first, as in evaluation.
+        originals: images to reconstruct, as the model sees them in evaluation.
+        labels: their classes, for a model that is told them.
+        meaning: of the nats, for the curves' title.
 
     Returns:
         The files, DRAWING_PICTURES: samples, the drawing of some step by step and as an animation,
@@ -62,14 +62,13 @@ def drawing_pictures(
     samples = drawings.images[-1]
     neighbours, _, _ = nearest_in_training(last_column(samples), training)
     some = model.generate(16, seed=0)
-    originals = evaluation_images(test.fixed().images, spread(test.count, 6), dynamic, seed=0)
     return [
         sample_grid(samples, grid, neighbours=neighbours),
         generation_strip(some, strip, write_size=write_size),
         animate(some, animation, write_size=write_size),
         reconstruction_strip(
             originals,
-            model.reconstruct(originals),
+            model.reconstruct(originals, labels=labels),
             reconstructions,
             read_size=read_size,
             write_size=write_size,
@@ -77,7 +76,7 @@ def drawing_pictures(
         training_curves(
             metrics,
             curves,
-            title=meaning(model.config, binary=test.binary, dynamic=dynamic),
+            title=meaning,
         ),
     ]
 

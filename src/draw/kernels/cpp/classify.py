@@ -231,6 +231,7 @@ def _reference(model: Any, images: Tensor) -> Trial:
 
 
 CONTRACT = Contract(
+    obstacle=lambda config: None,
     parameters=lambda config: GLIMPSES_PARAMETERS,
     free=frozenset(("__init__", "forward", "kernel", "_longest")),
     outside=frozenset(("", "logits")),

@@ -121,8 +121,17 @@ def _reference(model: Any, images: Tensor, noise: Tensor) -> Trial:
         return _trial(unrolled, drawn, model.trajectory(None, noise))
 
 
+def _obstacle(config: DRAWConfig) -> str | None:
+    known = {"attention": ("gaussian", "none"), "prior": ("standard",), "condition": ("none",)}
+    for field, names in known.items():
+        if getattr(config, field) not in names:
+            return f"this model has {field} {getattr(config, field)!r}"
+    return None
+
+
 CONTRACT = Contract(
     parameters=parameter_names,
+    obstacle=_obstacle,
     free=frozenset(
         ("__init__", "forward", "reconstruct", "generate", "codes", "noise_for", "kernel")
     ),

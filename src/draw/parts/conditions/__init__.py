@@ -1,0 +1,47 @@
+"""What a drawing is told beforehand: nothing, or the class of what it is to show.
+
+To add one, write a class with the methods of `Condition` in a file of its own and name it in
+`CONDITIONS`.
+"""
+
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from draw.config.model import DRAWConfig
+from draw.fields import part_of
+from draw.parts.conditions.label import ClassCondition
+from draw.parts.conditions.nothing import Unconditional
+from draw.parts.state import Told
+
+
+@runtime_checkable
+class Condition(Protocol):
+    """A module, made from a `DRAWConfig`, that turns labels into what the LSTMs are told."""
+
+    takes_labels: ClassVar[bool]
+    """Whether images have to come with labels."""
+
+    def __call__(self, labels: Int[Tensor, " batch"] | None, n: int) -> Told:
+        """What n drawings are told.
+
+        Args:
+            labels: whole numbers, one an image; None where none are given.
+            n: number of drawings.
+
+        Raises:
+            DrawError: if the labels are not what the condition needs.
+        """
+
+
+CONDITIONS: dict[str, type[nn.Module]] = {
+    "none": Unconditional,
+    "class": ClassCondition,
+}
+"""The conditions by their names in `DRAWConfig.condition`."""
+
+
+def condition_of(config: DRAWConfig) -> Any:
+    """The class of the condition that a config names."""
+    return part_of(CONDITIONS, "condition", config.condition)

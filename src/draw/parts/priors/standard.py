@@ -1,0 +1,24 @@
+"""The paper's prior: N(0, 1) at every step."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from draw.config.model import DRAWConfig
+from draw.parts.distribution import Gaussian
+
+
+class StandardPrior(nn.Module):
+    """P(z_t) = N(0, 1) for every latent variable of every step (eq 10).
+
+    Args:
+        config: of the model; its `latent_size` is used.
+    """
+
+    def __init__(self, config: DRAWConfig) -> None:
+        super().__init__()
+        self.latent_size = config.latent_size
+
+    def forward(self, h_dec: Float[Tensor, "batch hidden"]) -> Gaussian:
+        """N(0, 1), whatever h_dec is; each field [batch, latent]."""
+        zero = h_dec.new_zeros(()).expand(len(h_dec), self.latent_size)
+        return Gaussian(mu=zero, log_sigma=zero)
