@@ -6,11 +6,11 @@ BIN := .venv/bin
 DEMO := demo
 DEMO_FLAGS :=
 
-.PHONY: demo test lint types bench clean help
+.PHONY: demo test slow-tests lint types bench clean help
 
 help:
 	@echo "make demo   train a small model on handwritten digits (a minute) and draw pictures into $(DEMO)/"
-	@echo "make test   run the tests"
+	@echo "make test   run the tests; make slow-tests: those that take long, an hour at most"
 	@echo "make lint   ruff;  make types   mypy"
 	@echo "make bench  speed and memory against plain PyTorch (10 minutes), into benchmarks/results/"
 
@@ -20,7 +20,12 @@ demo: .venv/ready
 
 # Two tests at a time with one thread each: more threads than cores would wait for one another.
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+
+# The large sweeps and the shipped models; what the minutes do not suffice for is skipped, and said.
+MINUTES := 60
+slow-tests: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow --minutes $(MINUTES)
 
 lint: .venv/ready
 	$(BIN)/ruff check

@@ -1,6 +1,8 @@
 """What every test shares: shape checks over `draw`, reproducible chance, models with no zeros."""
 
+import math
 import os
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,21 @@ DEVELOPMENT_DATA = Path(__file__).parents[2] / "shared" / "data"
 """Data sets as on the Hub, beside the checkout; tests that need one skip where it is missing."""
 
 Controls = tuple[float, float, float, float, float]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--minutes", type=float, default=math.inf, help="begin no test after so many minutes"
+    )
+
+
+STARTED = time.monotonic()
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    minutes = item.config.getoption("--minutes")
+    if time.monotonic() - STARTED > 60 * minutes:
+        pytest.skip(f"the {minutes:g} minutes for tests were over")
 
 
 @pytest.fixture(autouse=True)
