@@ -106,7 +106,7 @@ def look_at(place: Path) -> None:
         assert watching.panels([run])
         assert watching.facts(run)
         assert watching.settings([run])
-        watching.latest_picture(run)
+        watching.picture_of(run)
     shelf = Shelf(Catalogue(None, place / "runs"))
     with suppress(DrawError), shelf.use("runs/a") as loaded:
         loaded.drawing.generate(1)

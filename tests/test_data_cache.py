@@ -258,7 +258,7 @@ def test_the_first_of_two_builders_wins(tmp_path: Path) -> None:
 
 def test_two_processes_at_once(config: DataConfig) -> None:
     program = (
-        "import sys; from draw.config.model import DataConfig; from draw.data import load_splits\n"
+        "import sys; from draw.config.data import DataConfig; from draw.data import load_splits\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "s = load_splits(DataConfig('images', path=sys.argv[1], cache_dir=sys.argv[2]))\n"
         "print(s.train.fingerprint)"

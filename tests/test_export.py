@@ -196,7 +196,7 @@ def test_an_export_is_whole_or_not_there(
 
     place = {
         "card": "draw.models.card.ModelCard.__str__",
-        "weights": "draw.checkpoint.save_file",
+        "weights": "draw.runs.checkpoint.save_file",
         "picture": "draw.models.export.animate",
         "copy": "draw.models.export.shutil.copyfile",
         "by then": "draw.models.export.animate",

@@ -22,7 +22,7 @@ TRAINING, VALIDATION = image_set(10), image_set(7, "validation", seed=1)
 HOLDER = """
 import sys, time
 from pathlib import Path
-from draw.locks import RunLock
+from draw.runs.lock import RunLock
 lock = RunLock(Path(sys.argv[1]))
 lock.acquire()
 print("held", flush=True)

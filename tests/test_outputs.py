@@ -55,6 +55,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
 }  # fmt: skip
 """Everything that writes a file into a place that the user names."""
 
+NAMES = {"folder": "folder", "pipe": "named pipe", "unix_socket": "socket", "device": "device"}
 IRREGULAR = [kind for kind in KINDS if kind not in (missing, link_in_a_loop, link_to_nothing)]
 
 
@@ -215,5 +216,6 @@ def test_no_verb_replaces_what_is_no_regular_file(
     kind(tmp_path / arguments[-1])
     before = modes(tmp_path)
     told = draw_command(*arguments, cwd=tmp_path, check=1).stderr
-    assert f"expected the name of a file to write, got {arguments[-1]}, which is" in told
+    assert f"to be a file that can be written (it is a {NAMES[kind.__name__]}), got" in told
+    assert repr(arguments[-1]) in told
     assert {name: modes(tmp_path)[name] for name in before} == before
