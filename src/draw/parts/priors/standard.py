@@ -20,5 +20,5 @@ class StandardPrior(nn.Module):
 
     def forward(self, h_dec: Float[Tensor, "batch hidden"]) -> Gaussian:
         """N(0, 1), whatever h_dec is; each field [batch, latent]."""
-        zero = h_dec.new_zeros(()).expand(len(h_dec), self.latent_size)
+        zero = h_dec.new_zeros(()).expand(h_dec.shape[0], self.latent_size)
         return Gaussian(mu=zero, log_sigma=zero)
