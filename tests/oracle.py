@@ -206,15 +206,22 @@ def write(
 
 
 def lstm(
-    p: Parameters, name: str, v: list[float], h: list[float], c: list[float]
+    p: Parameters,
+    name: str,
+    v: list[float],
+    h: list[float],
+    c: list[float],
+    told: list[float] | None = None,
 ) -> tuple[list[float], list[float]]:
-    """One LSTM cell without peepholes: new h and new c."""
+    """One LSTM cell without peepholes: new h and new c; `told` is added to its gates."""
     from_input = affine(p[name + ".weight_ih"], p[name + ".bias_ih"], v)
     from_hidden = affine(p[name + ".weight_hh"], p[name + ".bias_hh"], h)
     size = len(h)
     new_h, new_c = [], []
     for u in range(1, size + 1):
         gate = [from_input[q * size + u - 1] + from_hidden[q * size + u - 1] for q in range(4)]
+        if told is not None:
+            gate = [gate[q] + told[q * size + u - 1] for q in range(4)]
         i, f, g, o = sigmoid(gate[0]), sigmoid(gate[1]), tanh(gate[2]), sigmoid(gate[3])
         cell = f * c[u - 1] + i * g
         new_c.append(cell)
@@ -240,6 +247,29 @@ def error_image(x: np.ndarray, canvas: np.ndarray) -> np.ndarray:
     return x_hat
 
 
+def told(p: Parameters, which: str, label: int | None) -> list[float] | None:
+    """What an LSTM is told of the class of an image, not the paper's; None for nothing."""
+    return None if label is None else flat(p[f"condition.{which}.weight"][label])
+
+
+def prior(p: Parameters, h_dec: list[float], size: int) -> tuple[list[float], list[float]]:
+    """Mean and sigma of what is expected of z: N(0, 1), or a learned prior's, not the paper's."""
+    if "prior.mu.weight" not in p:
+        return [0.0] * size, [1.0] * size
+    mu = affine_named(p, "prior.mu", h_dec)
+    return mu, [exp(v) for v in affine_named(p, "prior.log_sigma", h_dec)]
+
+
+def kl_of_two(
+    mu: list[float], sigma: list[float], prior_mu: list[float], prior_sigma: list[float]
+) -> float:
+    """KL of N(mu, sigma^2) from another normal distribution."""
+    total = 0.0
+    for m, s, pm, ps in zip(mu, sigma, prior_mu, prior_sigma, strict=True):
+        total += log(ps / s) + (s**2 + (m - pm) ** 2) / (2 * ps**2) - 1 / 2
+    return total
+
+
 def kl(mu: list[float], sigma: list[float]) -> float:
     """KL of N(mu, sigma^2) from N(0, 1), one half *per latent variable* taken off (eqs 10-11)."""
     total = 0.0
@@ -249,10 +279,10 @@ def kl(mu: list[float], sigma: list[float]) -> float:
 
 
 def draw_step(
-    p: Parameters, state: State, z: list[float], N: int
+    p: Parameters, state: State, z: list[float], N: int, label: int | None = None
 ) -> tuple[np.ndarray, list[float], list[float], Window | None]:
     """Eqs 7-8 (and 14-15): canvas, h_dec, c_dec, write window."""
-    h_dec, c_dec = lstm(p, "lstm_dec", z, state.h_dec, state.c_dec)
+    h_dec, c_dec = lstm(p, "lstm_dec", z, state.h_dec, state.c_dec, told(p, "dec", label))
     added, w = write(p, h_dec, state.canvas.shape, N)
     canvas = np.zeros(state.canvas.shape)
     for place in np.ndindex(canvas.shape):
@@ -261,18 +291,28 @@ def draw_step(
 
 
 def step(
-    p: Parameters, x: np.ndarray, state: State, noise: np.ndarray, read_size: int, write_size: int
+    p: Parameters,
+    x: np.ndarray,
+    state: State,
+    noise: np.ndarray,
+    read_size: int,
+    write_size: int,
+    label: int | None = None,
 ) -> Step:
     """Eqs 3-8 in their order, with z = mu + sigma * noise for eq 6."""
     x_hat = error_image(x, state.canvas)
     r, read_window = read(p, x, x_hat, state.h_dec, read_size)
-    h_enc, c_enc = lstm(p, "lstm_enc", r + state.h_dec, state.h_enc, state.c_enc)
+    seen = r + state.h_dec
+    h_enc, c_enc = lstm(p, "lstm_enc", seen, state.h_enc, state.c_enc, told(p, "enc", label))
     mu = affine_named(p, "mu", h_enc)
     sigma = [exp(v) for v in affine_named(p, "log_sigma", h_enc)]
     z = [m + s * float(e) for m, s, e in zip(mu, sigma, noise, strict=True)]
-    canvas, h_dec, c_dec, write_window = draw_step(p, state, z, write_size)
+    canvas, h_dec, c_dec, write_window = draw_step(p, state, z, write_size, label)
     after = State(canvas, h_enc, c_enc, h_dec, c_dec)
-    return Step(x_hat, r, mu, sigma, z, kl(mu, sigma), after, read_window, write_window)
+    of_step = kl(mu, sigma)
+    if "prior.mu.weight" in p:
+        of_step = kl_of_two(mu, sigma, *prior(p, state.h_dec, len(z)))
+    return Step(x_hat, r, mu, sigma, z, of_step, after, read_window, write_window)
 
 
 def reconstruction_loss(x: np.ndarray, canvas: np.ndarray) -> float:
@@ -289,7 +329,12 @@ def log_normal(v: float, mu: float, sigma: float) -> float:
 
 
 def bound(
-    p: Parameters, x: np.ndarray, noise: np.ndarray, read_size: int, write_size: int
+    p: Parameters,
+    x: np.ndarray,
+    noise: np.ndarray,
+    read_size: int,
+    write_size: int,
+    label: int | None = None,
 ) -> Bound:
     """Eqs 1-12 for one image; `noise` is T x latent size, fresh numbers for every step.
 
@@ -299,26 +344,34 @@ def bound(
     steps = []
     T = noise.shape[0]
     for t in range(1, T + 1):
-        steps.append(step(p, x, state, noise[t - 1], read_size, write_size))
+        steps.append(step(p, x, state, noise[t - 1], read_size, write_size, label))
         state = steps[-1].state
     reconstruction = reconstruction_loss(x, state.canvas)
     log_weight = -reconstruction
+    before = initial_state(p)
     for s in steps:
-        for z, mu, sigma in zip(s.z, s.mu, s.sigma, strict=True):
-            log_weight += log_normal(z, 0.0, 1.0) - log_normal(z, mu, sigma)
+        prior_mu, prior_sigma = prior(p, before.h_dec, len(s.z))
+        for k in range(len(s.z)):
+            log_weight += log_normal(s.z[k], prior_mu[k], prior_sigma[k])
+            log_weight -= log_normal(s.z[k], s.mu[k], s.sigma[k])
+        before = s.state
     total = reconstruction
     for s in steps:
         total += s.kl
     return Bound(state.canvas, reconstruction, [s.kl for s in steps], total, log_weight, steps)
 
 
-def generate(p: Parameters, z: np.ndarray, write_size: int) -> Drawing:
-    """Eqs 13-16 for one image; `z` is T x latent size, drawn from the prior at every step."""
+def generate(
+    p: Parameters, noise: np.ndarray, write_size: int, label: int | None = None
+) -> Drawing:
+    """Eqs 13-16 for one image; `noise` is T x latent size, for the paper's prior z itself."""
     state = initial_state(p)
     canvases, windows = [], []
-    T = z.shape[0]
+    T = noise.shape[0]
     for t in range(1, T + 1):
-        canvas, h_dec, c_dec, w = draw_step(p, state, flat(z[t - 1]), write_size)
+        mu, sigma = prior(p, state.h_dec, noise.shape[1])
+        z = [m + s * e for m, s, e in zip(mu, sigma, flat(noise[t - 1]), strict=True)]
+        canvas, h_dec, c_dec, w = draw_step(p, state, z, write_size, label)
         state = State(canvas, state.h_enc, state.c_enc, h_dec, c_dec)
         canvases.append(canvas)
         windows.append(w)

@@ -18,7 +18,7 @@ counted from 1, as in the paper: the centre of the first pixel is at 1, that of 
 """
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -42,6 +42,8 @@ from draw.fields import part_of
 class Attention(Protocol):
     """A module that reads images and writes on the canvas, where the decoder wants it to."""
 
+    description: ClassVar[str]
+    """Through what it reads and writes, for model cards."""
     features: int
     """Numbers that `read` returns for each image."""
 

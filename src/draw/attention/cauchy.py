@@ -43,4 +43,5 @@ class CauchyAttention(GaussianAttention):
     # place a window, whose sigma is the half width at half height here.
     """
 
+    description: ClassVar = "windows of Cauchy filters"
     filters: ClassVar[Filterbank] = staticmethod(cauchy_filterbank)

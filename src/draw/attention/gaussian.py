@@ -55,6 +55,7 @@ class GaussianAttention(nn.Module):
         write_size: side N of the write window in filters.
     """
 
+    description: ClassVar[str] = "windows of Gaussian filters, as in the paper"
     filters: ClassVar[Filterbank] = staticmethod(filterbank)
     """Of the windows, along either side of the image."""
 

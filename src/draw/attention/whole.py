@@ -1,5 +1,7 @@
 """Reading and writing the whole image at every step: DRAW without attention (eqs 17-18)."""
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,6 +18,8 @@ class NoAttention(nn.Module):
         rows: height of the images in pixels, B.
         columns: width of the images in pixels, A.
     """
+
+    description: ClassVar = "no window: the whole image at every step, as in the paper"
 
     def __init__(self, hidden_size: int, channels: int, rows: int, columns: int) -> None:
         super().__init__()

@@ -74,7 +74,7 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
     """
     from draw.config.model import ConvnetConfig, DRAWConfig
     from draw.measure.tables import print_values
-    from draw.parts.likelihood import in_bits
+    from draw.parts.likelihood import has_bits, in_bits
 
     loaded = load(options)
     model, config = loaded.model, loaded.model.config
@@ -82,7 +82,7 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
     if isinstance(config, DRAWConfig):
         bits = in_bits(config, loaded.state.get("validation_bound"))
         losses = "nats per image"
-        losses += ", and bits per dimension" if config.likelihood == "logistic" else ""
+        losses += ", and bits per dimension" if has_bits(config) else ""
     values: dict[str, Any] = {
         "source": loaded.source,
         "is": type(model).__name__,

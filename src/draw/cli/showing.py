@@ -120,7 +120,7 @@ def animate(
 
     loaded = load(options)
     model = loaded.drawing
-    trajectory = model.generate(n, seed=options.seed, labels=model.labels_of(label, n))
+    trajectory = model.generate(n, seed=options.seed, labels=model.labels_for(n, label))
     write_size = loaded.drawing.config.window_sizes[1]
     if out.suffix.lower() == ".png":
         generation_strip(trajectory, out, write_size=write_size)

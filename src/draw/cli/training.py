@@ -2,6 +2,7 @@
 
 import dataclasses
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -134,7 +135,10 @@ def _parse_config(
 
     preset = PRESETS.get(defaults.preset)
     description = None if preset is None else preset.__doc__
-    return tyro.cli(command, prog=program, description=description, args=arguments)
+    with warnings.catch_warnings():
+        # A part that somebody added to its table and not to the Literal of the config.
+        warnings.filterwarnings("ignore", "The field `model.* is annotated with", UserWarning)
+        return tyro.cli(command, prog=program, description=description, args=arguments)
 
 
 def _settle_images(config: DataConfig) -> DataConfig:

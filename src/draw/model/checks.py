@@ -98,6 +98,47 @@ def check_weights(tensors: Iterable[tuple[str, Tensor]], of: str) -> None:
         )
 
 
+def check_labels(config: DRAWConfig, takes_labels: bool, labels: Tensor | None, batch: int) -> None:
+    """Compare labels with a model. A step of training on a GPU is not made to wait for the range.
+
+    Args:
+        config: the model's.
+        takes_labels: whether it is told the class of a drawing.
+        labels: whole numbers, [batch]; None for none.
+        batch: number of drawings.
+
+    Raises:
+        DrawError: if they are missing or too many, or of another shape, type or range.
+    """
+    if not takes_labels:
+        if labels is not None:
+            raise DrawError(
+                f"expected no labels for a model of condition {config.condition!r}, got "
+                f"{len(labels)}; leave them out, or train a model with --model.condition class"
+            )
+        return
+    if labels is None:
+        raise DrawError(
+            f"expected labels, a whole number from 0 to {config.classes - 1} for each of {batch} "
+            "images, since this model is told the class of what it draws; got none"
+        )
+    if labels.shape != (batch,) or labels.dtype not in (torch.int64, torch.int32):
+        raise DrawError(
+            f"expected {batch} labels, whole numbers (torch.int64) of shape [{batch}], got "
+            f"{labels.dtype} of shape {list(labels.shape)}"
+        )
+    learning = labels.device.type != "cpu" and torch.is_grad_enabled()
+    if len(labels) == 0 or labels.is_meta or learning or torch.compiler.is_compiling():
+        return
+    least, most = (int(value) for value in torch.aminmax(labels))
+    if least < 0 or most >= config.classes:
+        raise DrawError(
+            f"expected labels from 0 to {config.classes - 1}, got "
+            f"{least if least < 0 else most}; the model knows {config.classes} classes "
+            "(model.classes)"
+        )
+
+
 def check_noise(config: DRAWConfig, dtype: torch.dtype, noise: Tensor, batch: int) -> None:
     """Compare noise with a model.
 

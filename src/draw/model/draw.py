@@ -14,7 +14,7 @@ from draw.errors import DrawError
 from draw.kernels import choose as choice
 from draw.kernels.cpp import unroll as fused
 from draw.kernels.graphs import Graphs
-from draw.model.checks import ImageCheck, check_noise, check_weights
+from draw.model.checks import ImageCheck, check_labels, check_noise, check_weights
 from draw.model.memory import check_drawings
 from draw.model.pretrained import Pretrained
 from draw.parts.conditions import condition_of
@@ -190,22 +190,32 @@ class DRAW(
             state, step = self.step(images, noise_t, state, told)
             yield state, step
 
-    def labels_of(self, label: int | None, n: int) -> Int[Tensor, " n"] | None:
-        """The same label for n drawings; None for None."""
-        return None if label is None else torch.full((n,), label, device=self.canvas_0.device)
+    def labels_for(self, n: int, label: int | None = None) -> Int[Tensor, " n"] | None:
+        """Labels of n new drawings: the same for all, or each class in turn.
+
+        Args:
+            n: number of drawings.
+            label: their class; None for each in turn, which for a model that is told none is None.
+        """
+        device = self.canvas_0.device
+        if label is not None:
+            return torch.full((n,), label, device=device)
+        if not self.condition.takes_labels:
+            return None
+        return torch.arange(n, device=device) % self.config.classes
 
     def told(self, labels: Int[Tensor, " batch"] | None, n: int) -> Told:
         """What n drawings are told: see `draw.parts.conditions`.
 
         Args:
-            labels: class of each drawing; if left out, each class in turn where the model is told
-                one.
+            labels: class of each drawing, None for a model that is told none.
             n: number of drawings.
 
         Raises:
-            ValueError: if the model takes no labels, or others.
+            ValueError: if the labels are not what the model is told.
         """
-        told: Told = self.condition(labels, n)
+        check_labels(self.config, self.condition.takes_labels, labels, n)
+        told: Told = self.condition(labels)
         return told
 
     @torch.no_grad()
@@ -270,6 +280,7 @@ class DRAW(
         if noise is None:
             noise = self.noise_for(n, seed)
         check_noise(self.config, self.canvas_0.dtype, noise, n)
+        labels = self.labels_for(n) if labels is None else labels
         return self._drawn(None, temperature * noise, self.told(labels, n))
 
     def _drawn(self, images: Tensor | None, noise: Tensor, told: Told) -> Trajectory:

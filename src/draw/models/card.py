@@ -117,6 +117,7 @@ def make_card(
         f"commit {made.get('commit') or 'not noted'}.{_changes(made)}"
         + _begun_from(config.train.start_from),
         *([f"- **Likelihood**: {likelihood}."] if likelihood else []),
+        *_parts(model),
         f"- **Weights**: {'' if step is None else f'those of step {step:,}, the best; '}"
         f"{parameters:,} parameters, stored in {precision}; the figures are of the stored weights. "
         "Licence: MIT.",
@@ -139,6 +140,24 @@ def _likelihood(config: Config, model: Model, training: ImageSet) -> tuple[str, 
     dynamic = config.data.binarize == "dynamic"
     bounds = bounds_likelihood(model.config, binary=training.binary or dynamic)
     return words, FIGURES if bounds else FIGURES | _OF_GREY
+
+
+def _parts(model: Model) -> list[str]:
+    """What a model that draws is made of: its attention, its prior, and what it is told."""
+    if not isinstance(model, DRAW):
+        return []
+    parts = {
+        "Attention": model.attention,
+        "Prior of each step's code": model.prior,
+        "Told beforehand": model.condition,
+    }
+    lines = [f"- **{title}**: {part.description}." for title, part in parts.items()]
+    if model.condition.takes_labels:
+        lines[-1] = lines[-1].removesuffix(".") + (
+            f", one of {model.config.classes}; the figures are of images with their labels: "
+            "-log p(x | class)."
+        )
+    return lines
 
 
 def _cell(values: dict[str, Any], kind: str) -> str:

@@ -94,7 +94,7 @@ def export(
         )
         if generator is not None:
             generator.write(folder)
-            card.text += "\n" + how_to_run(generator, loaded.drawing.config)
+            card.text += "\n" + how_to_run(generator, loaded.drawing)
             figures["onnx"] = {"difference": generator.difference}
         with written_atomically(folder / CARD_FILE) as temporary:
             temporary.write_text(str(card))
@@ -131,7 +131,7 @@ def copy_exported(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[
         card = folder / CARD_FILE
         text = card.read_text() if card.exists() else ""
         if "## ONNX" not in text:
-            section = how_to_run(generator, cast(DRAW, model).config)
+            section = how_to_run(generator, cast(DRAW, model))
             with written_atomically(card) as temporary:
                 temporary.write_text(f"{text}\n{section}")
         return {"onnx": {"difference": generator.difference}}

@@ -4,7 +4,11 @@ Three files, in single precision, for any number of images at once:
 
     generator.onnx        z [glimpses, batch, latent] -> canvases, images, windows of all steps
     generator-start.onnx  how many images [1] -> canvas, h_dec, c_dec before the first step
-    generator-step.onnx   z [batch, latent] and what the step before left -> one step (eqs 14-15)
+    generator-step.onnx   z [batch, latent] and what the step before left -> one step
+
+z is standard normal noise, of which the model's prior makes the code (eq 13): for the paper's prior
+it is the noise itself. A model that is told the class of what it draws has `labels` [batch], int64,
+as one more input of drawing and step.
 
 PyTorch's exporter traces one `DRAW.generate_step`; the whole drawing is an ONNX Scan over that very
 graph, so that its size does not grow with the number of steps.
@@ -118,12 +122,13 @@ class _Step(nn.Module):
         self.model = model
 
     def forward(
-        self, canvas: Tensor, h_dec: Tensor, c_dec: Tensor, z: Tensor
+        self, canvas: Tensor, h_dec: Tensor, c_dec: Tensor, z: Tensor, labels: Tensor | None = None
     ) -> tuple[Tensor, ...]:
         """The three of the state, the image, and the window's fields where there is one."""
+        told = self.model.condition(labels)
         unused = self.model.initial_state(z.shape[0])
         before = unused._replace(canvas=canvas, h_dec=h_dec, c_dec=c_dec)
-        state, window = self.model.generate_step(z, before)
+        state, window = self.model.generate_step(z, before, told)
         return (*_generator_state(state), state.canvas.sigmoid(), *(window or ()))
 
 
@@ -131,22 +136,37 @@ def _generator_state(state: State) -> tuple[Tensor, Tensor, Tensor]:
     return state.canvas, state.h_dec, state.c_dec
 
 
-def _results(config: DRAWConfig) -> tuple[str, ...]:
+def _results(model: DRAW) -> tuple[str, ...]:
     """What a step gives beside its state."""
-    return ("image", *(Window._fields if config.attention == "gaussian" else ()))
+    return ("image", *(Window._fields if _has_window(model) else ()))
+
+
+@torch.no_grad()
+def _has_window(model: DRAW) -> bool:
+    """Whether a model writes through a window."""
+    _, window = model.attention.write(model.h_dec_0[None])
+    return window is not None
+
+
+def _labels(model: DRAW) -> tuple[str, ...]:
+    """The input for what a model is told, if it is told anything."""
+    return ("labels",) if model.condition.takes_labels else ()
 
 
 def _traced_step(model: DRAW) -> "onnx.GraphProto":
     batch = torch.export.Dim("batch")
     state = [part.clone() for part in _generator_state(model.initial_state(2))]
-    z = torch.zeros(2, model.config.latent_size)
+    inputs = [*state, torch.zeros(2, model.config.latent_size)]
+    names = [*(f"{name}_before" for name in _STATE), "z", *_labels(model)]
+    if _labels(model):
+        inputs.append(torch.zeros(2, dtype=torch.int64))
     with _without_chatter():
         program = torch.onnx.export(
             _Step(model).eval(),
-            (*state, z),
-            input_names=[*(f"{name}_before" for name in _STATE), "z"],
-            output_names=[*_STATE, *_results(model.config)],
-            dynamic_shapes=[{0: batch}] * 4,
+            tuple(inputs),
+            input_names=names,
+            output_names=[*_STATE, *_results(model)],
+            dynamic_shapes=[{0: batch}] * len(inputs),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
@@ -208,12 +228,15 @@ def _start(model: DRAW) -> "onnx.GraphProto":
 
 
 def _drawing(model: DRAW, step: "onnx.GraphProto") -> "onnx.GraphProto":
-    from onnx import compose, helper
+    from onnx import TensorProto, compose, helper
 
-    config, results = model.config, _results(model.config)
+    config, results = model.config, _results(model)
     # What Scan keeps of all steps must be other outputs than what it hands on.
     body = compose.add_prefix_graph(step, "step/")
     body.node.append(helper.make_node("Identity", ["step/canvas"], ["step/canvas_kept"]))
+    for name in _labels(model):  # of the whole drawing, the same at every step
+        del body.input[len(_STATE) + 1 :]
+        body.node.insert(0, helper.make_node("Identity", [name], [f"step/{name}"]))
     body.output.insert(len(_STATE), _value("step/canvas_kept", "batch", *config.image_shape))
     nodes, weights = _expanded(model, "_start")
     kept = ["canvases", *(f"{name}s" if name == "image" else name for name in results)]
@@ -234,7 +257,10 @@ def _drawing(model: DRAW, step: "onnx.GraphProto") -> "onnx.GraphProto":
         _value(name, config.glimpses, "batch", *shape)
         for name, shape in zip(kept, shapes, strict=True)
     ]
-    return helper.make_graph(graph_nodes, "drawing", [z], outputs, weights)
+    labels = [
+        helper.make_tensor_value_info(name, TensorProto.INT64, ["batch"]) for name in _labels(model)
+    ]
+    return helper.make_graph(graph_nodes, "drawing", [z, *labels], outputs, weights)
 
 
 def _value(name: str, *shape: int | str) -> "onnx.ValueInfoProto":
@@ -267,13 +293,21 @@ def _compared(model: DRAW, files: dict[str, bytes]) -> float:
     Raises:
         DrawError: if it is above `TOLERANCE`.
     """
-    noise = model.noise_for(3, seed=0)
-    drawing = model.generate(3, noise=noise)
+    noise, labels = model.noise_for(3, seed=0), model.labels_for(3)
+    drawing = model.generate(3, noise=noise, labels=labels)
+    told = {} if labels is None else {"labels": labels.numpy()}
     expected = [drawing.canvases, drawing.images, *(drawing.write_windows or ())]
-    found = {
-        DRAWING_FILE: _run(files[DRAWING_FILE], {"z": noise.numpy()}),
-        STEP_FILE: _steps(files, noise.numpy()),
-    }
+    try:
+        found = {
+            DRAWING_FILE: _run(files[DRAWING_FILE], {"z": noise.numpy(), **told}),
+            STEP_FILE: _steps(files, noise.numpy(), told),
+        }
+    except Exception as error:  # ONNX Runtime's own, one class for each of its states
+        raise DrawError(
+            "expected ONNX Runtime to draw with what was exported, got an error; nothing was "
+            "written. A part of the model that counts its batch with len() fixes it in the graph: "
+            f"let shapes come from tensors. It said: {error}"
+        ) from error
     differences = {
         name: _largest([_difference(a.numpy(), b) for a, b in zip(expected, they, strict=True)])
         for name, they in found.items()
@@ -314,22 +348,30 @@ def _session(content: bytes) -> Any:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _steps(files: dict[str, bytes], noise: NDArray[Any]) -> list[NDArray[Any]]:
+def _steps(
+    files: dict[str, bytes], noise: NDArray[Any], told: dict[str, NDArray[Any]]
+) -> list[NDArray[Any]]:
     """The drawing by one step after another, as `DRAWING_FILE` gives it."""
     session = _session(files[STEP_FILE])
     state: Sequence[NDArray[Any]] = _run(files[START_FILE], {"batch": np.array([noise.shape[1]])})
     kept = []
     for z in noise:
         before = {f"{name}_before": part for name, part in zip(_STATE, state, strict=True)}
-        results = session.run(None, {**before, "z": z})
+        results = session.run(None, {**before, "z": z, **told})
         state = results[: len(_STATE)]
         kept.append([results[0], *results[len(_STATE) :]])
     return [np.stack(parts) for parts in zip(*kept, strict=True)]
 
 
-def how_to_run(generator: Generator, config: DRAWConfig) -> str:
+def how_to_run(generator: Generator, model: DRAW) -> str:
     """A section of a model card."""
-    windows = config.attention == "gaussian"
+    config, windows = model.config, _has_window(model)
+    labels, feed, ones = "", "", ""
+    if model.condition.takes_labels:
+        labels = (
+            f"\nlabels = np.arange(9) % {config.classes}  # classes from 0 to {config.classes - 1}"
+        )
+        feed, ones = ', "labels": labels', ", and the `labels`"
     fields = (
         """
 - `g_x`, `g_y`, `delta`, `sigma`, `gamma`: where it writes, that is the window's centre, stride and
@@ -348,9 +390,9 @@ import onnxruntime
 
 draw = onnxruntime.InferenceSession("{DRAWING_FILE}")
 shape = {config.glimpses}, 9, {config.latent_size}  # steps, images, latent variables
-z = np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+z = np.random.default_rng(0).standard_normal(shape, dtype=np.float32){labels}
 names = [output.name for output in draw.get_outputs()]
-drawing = dict(zip(names, draw.run(None, {{"z": z}})))
+drawing = dict(zip(names, draw.run(None, {{"z": z{feed}}})))
 images = drawing["images"][-1]  # [9, {", ".join(map(str, config.image_shape))}] in [0, 1]
 ```
 
@@ -360,6 +402,6 @@ Of every step it gives
 
 To draw step by step, `{START_FILE}` makes `canvas`, `h_dec` and `c_dec` for as many images
 as `batch`, an int64 array of one number, says. `{STEP_FILE}` takes them as
-`canvas_before`, `h_dec_before` and `c_dec_before`, with the step's `z`, and gives the next
+`canvas_before`, `h_dec_before` and `c_dec_before`, with the step's `z`{ones}, and gives the next
 ones, with the `image`{" and its window" if windows else ""}.
 """

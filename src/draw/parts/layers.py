@@ -26,7 +26,7 @@ class LSTMCell(nn.LSTMCell):
         state: tuple[
             Float[Tensor, "batch {self.hidden_size}"], Float[Tensor, "batch {self.hidden_size}"]
         ],
-        told: Float[Tensor, "batch 4*hidden"] | None = None,
+        told: Float[Tensor, "batch {4*self.hidden_size}"] | None = None,
     ) -> tuple[
         Float[Tensor, "batch {self.hidden_size}"], Float[Tensor, "batch {self.hidden_size}"]
     ]:

@@ -1,10 +1,10 @@
 """The distributions of a pixel given the canvas, `DRAWConfig.likelihood`, and what their nats mean.
 
-To add one, write a module that maps canvas and images to nats per image, and name it in
+To add one, write a class with the methods of `Likelihood` in a file of its own and name it in
 `LIKELIHOODS`.
 """
 
-from collections.abc import Callable
+from typing import Any, ClassVar, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -20,8 +20,36 @@ START_LOG_SCALE = -3.0
 a model is soon nearer to them than that."""
 
 
+@runtime_checkable
+class Likelihood(Protocol):
+    """A module, made from a `DRAWConfig`, that says what an image costs, given the canvas."""
+
+    title: ClassVar[str]
+    """Its name in the field."""
+    values: ClassVar[Literal[2, 256]]
+    """How many values a pixel can have: nats are a likelihood only of images with no others. Those
+    of 256, 8 bits, are told in bits per dimension too."""
+
+    def __call__(
+        self,
+        canvas: Float[Tensor, "batch channels rows columns"],
+        images: Float[Tensor, "batch channels rows columns"],
+    ) -> Float[Tensor, " batch"]:
+        """L^x = -log P(x | c_T) in nats, for images in [0, 1]."""
+
+
 class Bernoulli(nn.Module):
-    """Each pixel is 0 or 1 with mean sigmoid(c_T), as in the paper (eq 9)."""
+    """Each pixel is 0 or 1 with mean sigmoid(c_T), as in the paper (eq 9).
+
+    Args:
+        config: of the model; nothing of it is used.
+    """
+
+    title: ClassVar = "Bernoulli"
+    values: ClassVar = 2
+
+    def __init__(self, config: DRAWConfig) -> None:
+        super().__init__()
 
     def forward(
         self,
@@ -40,12 +68,15 @@ class DiscretizedLogistic(nn.Module):
     # ours: one scale a channel. docs/decisions.md has what one a pixel is worth.
 
     Args:
-        channels: of the images.
+        config: of the model; its `channels` are used.
     """
 
-    def __init__(self, channels: int) -> None:
+    title: ClassVar = "discretized logistic"
+    values: ClassVar = 256
+
+    def __init__(self, config: DRAWConfig) -> None:
         super().__init__()
-        self.log_scale = nn.Parameter(torch.full((channels, 1, 1), START_LOG_SCALE))
+        self.log_scale = nn.Parameter(torch.full((config.channels, 1, 1), START_LOG_SCALE))
 
     def forward(
         self,
@@ -56,24 +87,34 @@ class DiscretizedLogistic(nn.Module):
         return discretized_logistic_loss(canvas, images, self.log_scale)
 
 
-LIKELIHOODS: dict[str, Callable[[DRAWConfig], nn.Module]] = {
-    "bernoulli": lambda config: Bernoulli(),
-    "logistic": lambda config: DiscretizedLogistic(config.channels),
+LIKELIHOODS: dict[str, type[nn.Module]] = {
+    "bernoulli": Bernoulli,
+    "logistic": DiscretizedLogistic,
 }
 """The distributions by their names in `DRAWConfig.likelihood`."""
 
 
+def likelihood_of(config: DRAWConfig) -> Any:
+    """The class of the distribution that a config names."""
+    return part_of(LIKELIHOODS, "likelihood", config.likelihood)
+
+
 def make_likelihood(config: DRAWConfig) -> nn.Module:
     """The distribution that a config names."""
-    return part_of(LIKELIHOODS, "likelihood", config.likelihood)(config)
+    return cast(nn.Module, likelihood_of(config)(config))
+
+
+def has_bits(config: DRAWConfig) -> bool:
+    """Whether a model's nats are of 8-bit pixels, and so compare in bits per dimension."""
+    return bool(likelihood_of(config).values == 256)
 
 
 def in_bits(config: DRAWConfig, nats: float | None) -> float | None:
-    """A bound in bits per dimension; None where there is no bound, and for Bernoulli pixels.
+    """A bound in bits per dimension; None where there is no bound, and for pixels of two values.
 
-    A Bernoulli's nats are of 0s and 1s or a cross-entropy: neither compares with those of 8 bits.
+    Theirs are of 0s and 1s or a cross-entropy: neither compares with those of 8 bits.
     """
-    if nats is None or config.likelihood == "bernoulli":
+    if nats is None or not has_bits(config):
         return None
     channels, rows, columns = config.image_shape
     return bits_per_dimension(nats, channels * rows * columns)
@@ -86,7 +127,7 @@ def bounds_likelihood(config: DRAWConfig, *, binary: bool) -> bool:
         config: the model's.
         binary: all pixels that the model sees are 0 or 1.
     """
-    return config.likelihood == "logistic" or binary
+    return has_bits(config) or binary
 
 
 def meaning(config: DRAWConfig, *, binary: bool, dynamic: bool) -> str:
@@ -97,13 +138,14 @@ def meaning(config: DRAWConfig, *, binary: bool, dynamic: bool) -> str:
         binary: all pixels of the images are 0 or 1.
         dynamic: they are drawn as 0 or 1.
     """
-    if config.likelihood == "logistic":
-        return "8-bit pixels, discretized logistic likelihood: nats, and bits per dimension"
+    title = likelihood_of(config).title
+    if has_bits(config):
+        return f"8-bit pixels, {title} likelihood: nats, and bits per dimension"
     if binary:
-        return "Bernoulli likelihood, pixels are 0 or 1 (static)"
+        return f"{title} likelihood, pixels are 0 or 1 (static)"
     if dynamic:
-        return "Bernoulli likelihood, pixels are drawn as 0 or 1 anew at each use (dynamic)"
-    return "Bernoulli means, grey values: nats are a cross-entropy, no likelihood"
+        return f"{title} likelihood, pixels are drawn as 0 or 1 anew at each use (dynamic)"
+    return f"{title} means, grey values: nats are a cross-entropy, no likelihood"
 
 
 def check_pixels(config: DRAWConfig, *, binary: bool, dynamic: bool, source: str) -> None:
@@ -112,13 +154,14 @@ def check_pixels(config: DRAWConfig, *, binary: bool, dynamic: bool, source: str
     Raises:
         DrawError: if the figures would mean nothing, with what to do.
     """
-    if config.likelihood != "logistic" or not (binary or dynamic):
+    if not has_bits(config) or not (binary or dynamic):
         return
     if dynamic:
         came, remedy = "pixels drawn as 0 or 1", "pass --data.binarize none, or "
     else:
         came, remedy = "images whose pixels are all 0 or 255", ""
     raise DrawError(
-        f"expected images of 256 values for the logistic likelihood, got {came} from {source}: its "
-        f"bits per dimension would mean nothing; {remedy}train with --model.likelihood bernoulli"
+        f"expected images of 256 values for the {config.likelihood} likelihood, got {came} from "
+        f"{source}: its bits per dimension would mean nothing; {remedy}train with "
+        "--model.likelihood bernoulli"
     )

@@ -15,6 +15,7 @@ from draw.model.draw import DRAW
 from draw.studio.images import examples, seen, training_images
 from draw.studio.models import Shelf
 from draw.studio.player import Show, part, sheet
+from draw.studio.reconstructing import likeliest_class
 
 BETWEEN = 9
 """Images of an interpolation, the two ends among them."""
@@ -54,15 +55,18 @@ def between(
 
 
 def interpolate_seeds(shelf: Shelf, name: str | None, first: int, second: int) -> Show:
-    """Drawings between those of two seeds."""
+    """Drawings between those of two seeds; of the first class, if the model is told one."""
     with shelf.use(name) as loaded:
         model = loaded.drawing
         ends = [model.noise_for(1, seed)[:, 0] for seed in (first, second)]
-        return _interpolation(model, ends, (f"seed {first}", f"seed {second}"))
+        told = model.labels_for(2, 0 if model.condition.takes_labels else None)
+        return _interpolation(model, ends, (f"seed {first}", f"seed {second}"), told)
 
 
 def interpolate_images(shelf: Shelf, name: str | None, first: int, second: int) -> Show:
     """Drawings between those of two test images, from their codes under the posterior.
+
+    A model that is told the class of what it draws is told that of the nearer image.
 
     Raises:
         DrawError: if there is no such image.
@@ -70,26 +74,46 @@ def interpolate_images(shelf: Shelf, name: str | None, first: int, second: int) 
     with shelf.use(name) as loaded:
         model = loaded.drawing
         images = examples(loaded).images
-        ends = []
+        ends, classes = [], []
         for number in (first, second):
             if not 1 <= number <= images.count:
                 raise DrawError(
                     f"expected test images from 1 to {images.count}, got {number}; type another"
                 )
             x = seen(loaded, images.images[number - 1]).to(model.canvas_0.device)
-            ends.append(model.codes(x)[:, 0])
-        return _interpolation(model, ends, (f"image {first}", f"image {second}"))
+            if model.condition.takes_labels:
+                known = None if images.labels is None else int(images.labels[number - 1])
+                if known is None:
+                    known = likeliest_class(model, x, model.noise_for(1, 0))
+                classes.append(known)
+            labels = torch.tensor(classes[-1:], device=x.device) if classes else None
+            ends.append(model.codes(x, labels=labels)[:, 0])
+        told = torch.tensor(classes, device=model.canvas_0.device) if classes else None
+        return _interpolation(model, ends, (f"image {first}", f"image {second}"), told)
 
 
-def _interpolation(model: DRAW, ends: list[Tensor], names: tuple[str, str]) -> Show:
+def _interpolation(
+    model: DRAW, ends: list[Tensor], names: tuple[str, str], told: Tensor | None
+) -> Show:
+    """Drawings between two; the first half is told the class of the first, the rest the other's."""
     codes = between(ends[0], ends[1], BETWEEN)
     shares = [f"{k / (BETWEEN - 1):.0%}" for k in range(1, BETWEEN - 1)]
-    return _drawn(model, codes, (names[0], *shares, names[1]))
+    captions = (names[0], *shares, names[1])
+    if told is None:
+        return _drawn(model, codes, captions)
+    labels = told[torch.arange(BETWEEN, device=told.device) * 2 // BETWEEN]
+    captions = tuple(
+        f"{caption}, class {label}"
+        for caption, label in zip(captions, labels.tolist(), strict=True)
+    )
+    return _drawn(model, codes, captions, labels)
 
 
-def _drawn(model: DRAW, codes: Codes, captions: tuple[str, ...]) -> Show:
+def _drawn(
+    model: DRAW, codes: Codes, captions: tuple[str, ...], labels: Tensor | None = None
+) -> Show:
     config = model.config
-    drawn = model.generate(codes.shape[1], noise=codes)
+    drawn = model.generate(codes.shape[1], noise=codes, labels=labels)
     made = part(drawn, None, config.window_sizes[1])
     return Show(
         secrets.token_hex(8), "drawings", config.glimpses, config.rows, config.columns, (made,),
@@ -118,6 +142,8 @@ def last_step(shelf: Shelf, name: str | None) -> int | None:
 def change_step(shelf: Shelf, name: str | None, seed: int, step: int, other: int) -> Changed:
     """Exchange the code of one step for that of another seed; and each other step's, to compare.
 
+    A model that is told the class of what it draws is told the first for all.
+
     Args:
         shelf: where the model is.
         name: what it is called.
@@ -139,12 +165,14 @@ def change_step(shelf: Shelf, name: str | None, seed: int, step: int, other: int
         swapped = before[:, None].repeat(1, config.glimpses, 1)
         steps = torch.arange(config.glimpses)
         swapped[steps, steps] = new
-        images = model.generate(config.glimpses, noise=swapped).images[-1]
+        first = 0 if model.condition.takes_labels else None
+        labels = model.labels_for(config.glimpses, first)
+        images = model.generate(config.glimpses, noise=swapped, labels=labels).images[-1]
         original = model.generate(1, noise=before[:, None]).images[-1]
         apart = (images - original).abs().flatten(1).mean(1)
         codes = torch.stack([before, swapped[:, step - 1]], 1)
         captions = (f"seed {seed}", f"step {step} from seed {other}")
-        show = _drawn(model, codes, captions)
+        show = _drawn(model, codes, captions, model.labels_for(2, first))
     return Changed(show, tuple(apart.tolist()))
 
 

@@ -12,6 +12,7 @@ from draw.studio.numbers import real, whole
 from draw.studio.player import Show, part
 
 MOST_IMAGES, LARGEST_SEED, MOST_HEAT = 64, 2**32 - 1, 2.0
+LARGEST_LABEL = 2**31 - 1
 FIRST, LARGEST_PART = 4, 16
 """Images that are drawn at a time: few at first."""
 
@@ -24,10 +25,12 @@ class Request:
     n: int
     seed: int
     temperature: float
+    label: int | None = None
+    """Class of all drawings, for a model that is told it; None for each in turn."""
 
 
-def request(model: Any, n: Any, seed: Any, temperature: Any) -> Request:
-    """What a form's fields ask for.
+def request(model: Any, n: Any, seed: Any, temperature: Any, label: Any = None) -> Request:
+    """What a form's fields ask for; a class that is left empty is each in turn.
 
     Raises:
         DrawError: if a number is missing or out of its range.
@@ -37,6 +40,7 @@ def request(model: Any, n: Any, seed: Any, temperature: Any) -> Request:
         whole("the number of images", n, 1, MOST_IMAGES),
         whole("the seed", seed, 0, LARGEST_SEED),
         real("the temperature", temperature, 0.0, MOST_HEAT),
+        None if label is None else whole("the class", label, 0, LARGEST_LABEL),
     )
 
 
@@ -49,7 +53,11 @@ def generate(shelf: Shelf, asked: Request) -> Iterator[Show]:
         with shelf.use(asked.model) as loaded:
             model = loaded.drawing
             noise = model.noise_for(done + size, asked.seed)[:, done:]
-            drawn = model.generate(size, noise=noise, temperature=asked.temperature)
+            labels = model.labels_for(done + size, asked.label)
+            drawn = model.generate(
+                size, noise=noise, temperature=asked.temperature,
+                labels=None if labels is None else labels[done:],
+            )  # fmt: skip
             config = model.config
         made = part(drawn, None, config.window_sizes[1])
         parts = (*(show.parts if show else ()), made)
@@ -65,7 +73,10 @@ def trajectory(shelf: Shelf, asked: Request) -> tuple[Trajectory, int | None]:
     """The same drawings as a whole, for files; and the size of the write window."""
     with shelf.use(asked.model) as loaded:
         model = loaded.drawing
-        drawn = model.generate(asked.n, seed=asked.seed, temperature=asked.temperature)
+        drawn = model.generate(
+            asked.n, seed=asked.seed, temperature=asked.temperature,
+            labels=model.labels_for(asked.n, asked.label),
+        )  # fmt: skip
         return drawn, model.config.window_sizes[1]
 
 
@@ -74,4 +85,15 @@ def described(asked: Request) -> str:
     stem = "".join(c if c.isalnum() else "-" for c in asked.model).strip("-")
     if not stem:
         raise DrawError(f"expected a model with a name, got {asked.model!r}")
-    return f"{stem}-seed-{asked.seed}"
+    of_class = "" if asked.label is None else f"-class-{asked.label}"
+    return f"{stem}{of_class}-seed-{asked.seed}"
+
+
+def classes(shelf: Shelf, name: str | None) -> int | None:
+    """How many classes a model can be told; None if it is told none, or cannot be had."""
+    try:
+        with shelf.use(name) as loaded:
+            model = loaded.drawing
+            return model.config.classes if model.condition.takes_labels else None
+    except (DrawError, OSError):
+        return None

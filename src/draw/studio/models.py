@@ -203,6 +203,8 @@ def describe(loaded: LoadedModel) -> str:
     weight = f"{parameters / 1e6:.1f} million weights"
     data = f", learned from {loaded.data.name}" if loaded.data is not None else ""
     if isinstance(config, DRAWConfig):
-        return f"{size}, in {config.glimpses} steps{data}; {weight}"
+        told = loaded.drawing.condition.takes_labels
+        known = f"; told {loaded.drawing.condition.description}" if told else ""
+        return f"{size}, in {config.glimpses} steps{data}; {weight}{known}"
     glimpses = getattr(config, "glimpses", 0)
     return f"{size}, {glimpses} glimpses{data}; {weight}"

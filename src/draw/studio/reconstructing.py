@@ -4,13 +4,18 @@ import secrets
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
+from draw.model.draw import DRAW
 from draw.parts.likelihood import bounds_likelihood, in_bits
 from draw.parts.state import Trajectory
 from draw.studio.images import binarized, seen
 from draw.studio.models import Shelf
 from draw.studio.pictures import Pixels
 from draw.studio.player import Show, finite, part, sheet
+
+CLASSES_AT_ONCE = 64
+"""Classes that are compared in one batch."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,42 @@ class Reconstruction:
     """The image's pixels were drawn as 0 or 1 first."""
     likelihood: bool
     """The nats bound -log p(x); otherwise they are a cross-entropy of grey values."""
+    label: int | None
+    """The class that the model was told, if it is told any."""
+    guessed: bool
+    """It is the one of the lowest bound, since the image came without a label."""
 
 
 @torch.no_grad()
-def reconstruct(shelf: Shelf, name: str | None, pixels: Pixels, seed: int = 0) -> Reconstruction:
+def likeliest_class(model: DRAW, image: Tensor, noise: Tensor) -> int:
+    """The class whose bound on -log p(image | class) is lowest, with the same noise for each.
+
+    Args:
+        model: one that is told the class of what it draws.
+        image: [1, channels, rows, columns], in [0, 1].
+        noise: [glimpses, 1, latent].
+    """
+    classes = torch.arange(model.config.classes, device=image.device)
+    bounds = [
+        model(image.expand(len(some), -1, -1, -1), noise.expand(-1, len(some), -1), some).bound
+        for some in torch.split(classes, CLASSES_AT_ONCE)
+    ]
+    return int(torch.cat(bounds).argmin())
+
+
+@torch.no_grad()
+def reconstruct(
+    shelf: Shelf, name: str | None, pixels: Pixels, seed: int = 0, label: int | None = None
+) -> Reconstruction:
     """Draw an image, 8 bits and of the model's shape, and measure how well.
+
+    Args:
+        shelf: where the model is.
+        name: what it is called.
+        pixels: the image.
+        seed: of the noise.
+        label: class of the image, where it is known; a model that is told the class of what it
+            draws is told the likeliest otherwise.
 
     Raises:
         DrawError: if the model is none that draws.
@@ -46,8 +82,14 @@ def reconstruct(shelf: Shelf, name: str | None, pixels: Pixels, seed: int = 0) -
         model = loaded.drawing
         x = seen(loaded, pixels, seed).to(model.canvas_0.device)
         noise = model.noise_for(1, seed)
-        output = model(x, noise)
-        drawn = model.reconstruct(x, noise)
+        labels, guessed = None, False
+        if model.condition.takes_labels:
+            guessed = label is None
+            if label is None:
+                label = likeliest_class(model, x, noise)
+            labels = model.labels_for(1, label)
+        output = model(x, noise, labels)
+        drawn = model.reconstruct(x, noise, labels=labels)
         costs = [float(model.likelihood(canvas, x)) for canvas in drawn.canvases]
         dynamic = binarized(loaded, pixels)
     config = model.config
@@ -72,6 +114,8 @@ def reconstruct(shelf: Shelf, name: str | None, pixels: Pixels, seed: int = 0) -
         bits_per_dimension=in_bits(config, float(output.bound)),
         binarized=dynamic,
         likelihood=bounds_likelihood(config, binary=bool(((x == 0) | (x == 1)).all())),
+        label=None if labels is None else label,
+        guessed=guessed,
     )
 
 
@@ -97,5 +141,11 @@ def told(made: Reconstruction) -> str:
         words += (
             " Each pixel was drawn as black or white first, its grey value being the chance of "
             "white: the model knows of no other."
+        )
+    if made.label is not None:
+        words += f" The network was told that the image is of class {made.label}" + (
+            ": of all classes the one with the fewest nats, for the image came without one."
+            if made.guessed
+            else "."
         )
     return words

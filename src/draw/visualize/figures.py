@@ -108,7 +108,7 @@ def samples_figure(
         label: class to draw, for a model that is told it; by default each in turn.
     """
     check_suffix(out, (".png", ".webp"))  # before the search for the nearest, which takes a while
-    images = model.generate(n, seed=seed, labels=model.labels_of(label, n)).images[-1].cpu()
+    images = model.generate(n, seed=seed, labels=model.labels_for(n, label)).images[-1].cpu()
     result: dict[str, Any] = {"images": n}
     neighbours = None
     if training is not None:
@@ -128,14 +128,21 @@ def sequence_figure(models: Sequence[DRAW], n: int, seed: int, out: Path) -> dic
         out: a .png or .webp file.
     """
     drawn = [model.generate(n, seed=seed) for model in models]
-    kinds = {"gaussian": "with attention", "none": "without attention"}
-    titles = [kinds[model.config.attention] if models[1:] else None for model in models]
+    pairs = list(zip(models, drawn, strict=True))
+    titles = [_attention(model, one) if models[1:] else None for model, one in pairs]
     sheets = [
         generation_sheet(one, model.config.window_sizes[1], title=title, width=WIDTH)
-        for model, one, title in zip(models, drawn, titles, strict=True)
+        for (model, one), title in zip(pairs, titles, strict=True)
     ]
     save_picture(stacked(sheets), out)
     return {"images": n, **written(drawn[0])}
+
+
+def _attention(model: DRAW, drawn: Trajectory) -> str:
+    if drawn.write_windows is None:
+        return "without attention"
+    name = model.config.attention
+    return "with attention" if name == "gaussian" else f"with {name} attention"
 
 
 def glimpses_figure(model: Classifier, images: ImageSet, n: int, out: Path) -> dict[str, Any]:

@@ -21,17 +21,16 @@ class Condition(Protocol):
     """A module, made from a `DRAWConfig`, that turns labels into what the LSTMs are told."""
 
     takes_labels: ClassVar[bool]
-    """Whether images have to come with labels."""
+    """Whether images have to come with labels; a model without is never given any."""
+    description: ClassVar[str]
+    """What a drawing is told, for model cards."""
 
-    def __call__(self, labels: Int[Tensor, " batch"] | None, n: int) -> Told:
-        """What n drawings are told.
+    def __call__(self, labels: Int[Tensor, " batch"] | None) -> Told:
+        """What drawings are told.
 
         Args:
-            labels: whole numbers, one an image; None where none are given.
-            n: number of drawings.
-
-        Raises:
-            DrawError: if the labels are not what the condition needs.
+            labels: whole numbers from 0 to one below the config's `classes`, one a drawing, which
+                `DRAW.told` has seen to; None for a condition that takes none.
         """
 
 

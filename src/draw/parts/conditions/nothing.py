@@ -6,7 +6,6 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
-from draw.errors import DrawError
 from draw.parts.state import NOTHING, Told
 
 
@@ -18,19 +17,11 @@ class Unconditional(nn.Module):
     """
 
     takes_labels: ClassVar = False
+    description: ClassVar = "nothing, as in the paper"
 
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()
 
-    def forward(self, labels: Int[Tensor, " batch"] | None, n: int) -> Told:
-        """Nothing.
-
-        Raises:
-            DrawError: if there are labels.
-        """
-        if labels is not None:
-            raise DrawError(
-                "expected no labels for a model that is told nothing (model.condition none), got "
-                f"{len(labels)}; leave them out, or train a model with --model.condition class"
-            )
+    def forward(self, labels: Int[Tensor, " batch"] | None = None) -> Told:
+        """Nothing; there are no labels."""
         return NOTHING

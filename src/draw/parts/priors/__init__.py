@@ -3,7 +3,7 @@
 To add one, write a class with the methods of `Prior` in a file of its own and name it in `PRIORS`.
 """
 
-from typing import Protocol, runtime_checkable
+from typing import ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from draw.parts.priors.standard import StandardPrior
 @runtime_checkable
 class Prior(Protocol):
     """A module, made from a `DRAWConfig`, that says what is expected of z_t."""
+
+    description: ClassVar[str]
+    """What is expected of z_t, for model cards."""
 
     def __call__(self, h_dec: Float[Tensor, "batch hidden"]) -> Gaussian:
         """P(z_t | h_dec_{t-1}), each field [batch, latent].

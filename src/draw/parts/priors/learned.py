@@ -1,5 +1,7 @@
 """A prior that knows what is drawn so far, and is learned."""
 
+from typing import ClassVar
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -18,6 +20,8 @@ class LearnedPrior(nn.Module):
     Args:
         config: of the model; its `hidden_size` and `latent_size` are used.
     """
+
+    description: ClassVar = "normal, learned from what is drawn so far, P(z_t | h_dec_{t-1})"
 
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()

@@ -1,5 +1,7 @@
 """The paper's prior: N(0, 1) at every step."""
 
+from typing import ClassVar
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -13,6 +15,8 @@ class StandardPrior(nn.Module):
     Args:
         config: of the model; its `latent_size` is used.
     """
+
+    description: ClassVar = "N(0, 1) at every step, as in the paper"
 
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()

@@ -32,6 +32,11 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
                 0, generating.MOST_HEAT, value=1, step=0.05, label="Temperature",
                 info="How far from average: 1 as learned, below it tamer, above it wilder",
             )  # fmt: skip
+            known = generating.classes(studio.shelf, model.value)
+            label = gr.Number(
+                None, label="Class", info="What to draw, a number from 0; empty: each in turn",
+                visible=known is not None, elem_id="generate-class",
+            )  # fmt: skip
             with gr.Row():
                 draw = gr.Button("Draw", variant="primary", elem_id="generate-draw")
                 stop = gr.Button("Stop", elem_id="generate-stop", visible=False)
@@ -55,11 +60,16 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
 
     running = gr.on(
         [draw.click, seed.submit],
-        parts.told(make), [model, number, seed, temperature], [player, shown, status, stop],
+        parts.told(make), [model, number, seed, temperature, label], [player, shown, status, stop],
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
     parts.ended(running, stop, status)
+
+    def offer(name: str | None) -> Any:
+        return gr.update(visible=generating.classes(studio.shelf, name) is not None, value=None)
+
+    model.change(parts.told(offer), model, label, show_progress="hidden", api_visibility="private")
     dice.click(None, None, seed, js=parts.DICE, api_visibility="private")
 
     def save(asked: Request, kind: str) -> Path:
@@ -72,4 +82,5 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
 
 def _finished(asked: Request) -> str:
     images = "1 image" if asked.n == 1 else f"{asked.n} images"
-    return f"{images} by {asked.model}, seed {asked.seed}, temperature {asked.temperature:g}"
+    what = "" if asked.label is None else f" of class {asked.label}"
+    return f"{images}{what} by {asked.model}, seed {asked.seed}, temperature {asked.temperature:g}"

@@ -45,7 +45,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         yield gr.skip(), gr.skip(), "Looking …", gr.skip(), gr.update(visible=True)
         which = whole("the seed", noise, 0, LARGEST_SEED)
         image = chosen(studio.shelf, name, None, *fields)
-        made = reconstruct(studio.shelf, name, image.pixels, which)
+        made = reconstruct(studio.shelf, name, image.pixels, which, image.label)
         yield made.show.to_json(), made, image.words, told(made), gr.update(visible=False)
 
     running = go.click(
