@@ -11,7 +11,7 @@ DEMO_FLAGS :=
 help:
 	@echo "make demo   train a small model on handwritten digits (a minute) and draw pictures into $(DEMO)/"
 	@echo "make test   run the tests; make slow-tests: those that take long, an hour at most"
-	@echo "make lint   ruff;  make types   mypy"
+	@echo "make lint   ruff and import-linter;  make types   mypy"
 	@echo "make bench  speed and memory against plain PyTorch (10 minutes), into benchmarks/results/"
 
 demo: .venv/ready
@@ -30,6 +30,7 @@ slow-tests: .venv/ready
 lint: .venv/ready
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/lint-imports --no-cache
 
 types: .venv/ready
 	$(BIN)/mypy
