@@ -1,8 +1,10 @@
 """The package's public names."""
 
 import re
+import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,36 @@ import pytest
 import draw
 from running import one_thread
 
+ROOT = Path(__file__).parents[1]
+
 
 @pytest.mark.parametrize("name", draw.__all__)
 def test_public_names_are_there(name: str) -> None:
     assert getattr(draw, name).__doc__
+
+
+def test_the_version_is_the_projects() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    citation = (ROOT / "CITATION.cff").read_text()
+    assert draw.__version__ == project["version"]
+    assert f"\nversion: {project['version']}\n" in citation
+
+
+def test_the_version_of_an_installed_package(tmp_path: Path) -> None:
+    """Where no pyproject.toml lies beside it."""
+    package = tmp_path / "lib" / "site-packages" / "draw"
+    package.mkdir(parents=True)
+    shutil.copy(draw.__file__, package)
+    facts = package.parent / "draw-7.8.9.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: draw\nVersion: 7.8.9\n")
+    code = "import draw; print(draw.__version__)"
+    environment = {**one_thread(), "PYTHONPATH": str(package.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "7.8.9\n"
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
@@ -23,7 +51,7 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    text = (Path(__file__).parents[1] / "README.md").read_text()
+    text = (ROOT / "README.md").read_text()
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, object] = {}
     exec(code, names)

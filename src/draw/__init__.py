@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from draw.attention.gaussian import GaussianAttention
     from draw.attention.whole import NoAttention
     from draw.attention.window import Window
@@ -52,13 +53,33 @@ __all__ = [
     "TrainConfig",
     "Trajectory",
     "Window",
+    "__version__",
 ]
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name at its first use, so that `draw --help` does not wait for PyTorch."""
+    if name == "__version__":
+        return _version()
     if name not in _MODULE_OF:
         raise AttributeError(f"module 'draw' has no attribute {name!r}")
     from importlib import import_module
 
     return getattr(import_module(f"draw.{_MODULE_OF[name]}"), name)
+
+
+def _version() -> str:
+    """The version of the installed package; in a source tree that is not installed, the tree's."""
+    import tomllib
+    from importlib.metadata import PackageNotFoundError, version
+    from pathlib import Path
+
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    if project.is_file():  # the tree's own, whatever else is installed beside it
+        values = tomllib.loads(project.read_text()).get("project", {})
+        if values.get("name") == "draw":
+            return str(values["version"])
+    try:
+        return version("draw")
+    except PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,93 @@
+"""The examples of CONTRIBUTING.md: a file and a line in a table, and the part works."""
+
+import dataclasses
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import benchmarks.__main__ as all_benchmarks
+from draw.attention import ATTENTIONS
+from draw.data import KNOWN_SETS, KnownSet
+from draw.models.load import load_model
+from draw.parts.conditions import CONDITIONS
+from draw.parts.likelihood import LIKELIHOODS
+from draw.parts.priors import PRIORS
+from draw.training.start import start
+from running import TINY, draw_command, image_set, with_train
+
+ROOT = Path(__file__).parents[1]
+SECTIONS = dict(
+    section.split("\n", 1) for section in (ROOT / "CONTRIBUTING.md").read_text().split("\n## ")[1:]
+)
+PARTS = {
+    "A window": ("attention", ATTENTIONS),
+    "A prior": ("prior", PRIORS),
+    "A condition": ("condition", CONDITIONS),
+    "A likelihood": ("likelihood", LIKELIHOODS),
+}
+
+
+def blocks(section: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", SECTIONS[section], re.DOTALL)
+
+
+def added(section: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the example's file defines, and the entry of the table."""
+    code, line = blocks(section)
+    names: dict[str, Any] = {"__name__": "example"}
+    exec(code, names)
+    return names, eval(f"{{{line}}}", names)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("section", PARTS)
+def test_a_part(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    field, table = PARTS[section]
+    ((name, made),) = added(section)[1].items()
+    assert name not in table
+    monkeypatch.setitem(table, name, made)
+    model = dataclasses.replace(TINY.model, classes=3, **{field: name})
+    config = with_train(dataclasses.replace(TINY, model=model), steps=2)
+    labels: Callable[[int], np.ndarray] = lambda count: np.arange(count, dtype=np.int64) % 3  # noqa: E731
+    training, validation = (
+        dataclasses.replace(image_set(count, split), labels=labels(count))
+        for count, split in ((10, "train"), (7, "validation"))
+    )
+    start(config, tmp_path / "run", training, validation).fit()
+    loaded = load_model(str(tmp_path / "run")).drawing
+    assert getattr(loaded.config, field) == name
+    assert type(getattr(loaded, field)).__module__ == "example"
+    assert torch.isfinite(loaded.generate(2).canvases).all()
+
+
+@pytest.mark.parametrize("section", PARTS)
+def test_a_file_and_its_places_are_named(section: str) -> None:
+    text = SECTIONS[section]
+    new, table = re.findall(r"`(src/draw/[\w/]+\.py)`", text)[:2]
+    assert not (ROOT / new).exists()
+    assert f"in `{PARTS[section][0].upper()}S`" in re.sub(r"\s+", " ", text)
+    assert f"{PARTS[section][0].upper()}S" in (ROOT / table).read_text()
+
+
+def test_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (line,) = blocks("A data set")
+    ((name, known),) = eval(f"{{{line}}}", {"KnownSet": KnownSet}).items()
+    assert name not in KNOWN_SETS
+    monkeypatch.setitem(KNOWN_SETS, name, known)
+    listed = draw_command("data", "list", cwd=tmp_path).stdout
+    assert name in listed
+    assert known.description in listed
+
+
+def test_a_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
+    names, line = added("A benchmark")
+    ((title, module),) = line.items()
+    assert title not in all_benchmarks.SECTIONS
+    assert f"`benchmarks/{module}.py`" in SECTIONS["A benchmark"]
+    names["main"](batch=2, glimpses=1)
+    assert "ms, kernel" in capsys.readouterr().out
