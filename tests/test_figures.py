@@ -228,15 +228,15 @@ def test_figure_3_of_pictures_of_any_shape(size: tuple[int, int]) -> None:
 
 
 def test_figure_3_reads_and_writes_as_the_model_does(tmp_path: Path, drawn: list[Figure]) -> None:
-    image, window = torch.rand(1, 8, 12), make_window(5.0, 3.0, 1.5, 0.8)
-    window_geometry(image, [window, make_window(5.0, 3.0, 1.0, 1.0)], tmp_path / "a.png", size=4)
+    image, window = torch.rand(1, 8, 12), make_window(4, 5.0, 3.0, 1.5, 0.8)
+    window_geometry(image, [window, make_window(4, 5.0, 3.0, 1.0, 1.0)], tmp_path / "a.png")
     on_image, read, written = drawn[0].subfigs[1].axes[:3]
-    one = type(window)(*(part[None] for part in window))
-    patch = read_patch(image[None], one, 4)
+    one = window[None]
+    patch = read_patch(image[None], one)
     back = write_patch(patch, one, 8, 12)[0]
     for axes, expected in ((on_image, image), (read, patch[0]), (written, back / back.max())):
         assert np.array_equal(axes.images[0].get_array(), to_pixels(expected))
-    box = on_image.patches[0].get_bbox()
+    box = on_image.patches[0].get_path().get_extents()
     # Round the outermost pixels: 4 filters of stride 1.5 are 5.5 pixels; the top is cut off.
     assert (box.x0, box.x1, box.y1) == pytest.approx((2.25, 7.75, 5.75), abs=1e-6)
     assert 0.5 <= box.y0 < 0.75
@@ -264,7 +264,7 @@ def test_the_default_windows_are_the_papers_kinds() -> None:
 
 def test_lines_leave_large_pictures_visible(tmp_path: Path, drawn: list[Figure]) -> None:
     image = torch.rand(1, 600, 700)
-    window_geometry(image, [make_window(350.0, 300.0, 20.0, 200.0)], tmp_path / "a.png")
+    window_geometry(image, [make_window(12, 350.0, 300.0, 20.0, 200.0)], tmp_path / "a.png")
     widths = [axes.patches[0].get_linewidth() for axes in drawn[0].subfigs[1].axes[:1]]
     assert 1 < widths[0] < 10
 

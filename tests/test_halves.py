@@ -35,7 +35,7 @@ def drawing(steps, windows=None, channels=1):
         x, y = (
             torch.tensor(part, dtype=torch.float32)[:, None] for part in zip(*windows, strict=True)
         )
-        windows = Window(x, y, *3 * [torch.ones_like(x)])
+        windows = Window(x, y, *3 * [torch.ones_like(x)], size=5)
     return Trajectory(canvas, windows, None)
 
 

@@ -68,7 +68,7 @@ def expected(model: DRAW, noise: torch.Tensor) -> dict[str, torch.Tensor]:
     return {
         "canvases": drawing.canvases,
         "images": drawing.images,
-        **({} if windows is None else windows._asdict()),
+        **({} if windows is None else windows.numbers),
     }
 
 

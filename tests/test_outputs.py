@@ -44,12 +44,12 @@ WRITERS: dict[str, tuple[str, Callable[[Path], object]]] = {
     "png": ("x.png", lambda path: save_picture(Image.new("L", (3, 3)), path)),
     "webp": ("x.webp", lambda path: save_picture(Image.new("L", (3, 3)), path)),
     "grid": ("x.png", lambda path: sample_grid(drawings().images[-1], path)),
-    "strip": ("x.png", lambda path: generation_strip(drawings(), path, write_size=3)),
-    "gif": ("x.gif", lambda path: animate(drawings(), path, write_size=3)),
-    "animated webp": ("x.webp", lambda path: animate(drawings(), path, write_size=3)),
-    "mp4": ("x.mp4", lambda path: animate(drawings(), path, write_size=3)),
+    "strip": ("x.png", lambda path: generation_strip(drawings(), path)),
+    "gif": ("x.gif", lambda path: animate(drawings(), path)),
+    "animated webp": ("x.webp", lambda path: animate(drawings(), path)),
+    "mp4": ("x.mp4", lambda path: animate(drawings(), path)),
     "windows": ("x.svg", lambda path: window_geometry(
-        torch.zeros(1, 6, 6), default_windows(6, 6, 2), path, size=2)),
+        torch.zeros(1, 6, 6), default_windows(6, 6, 2), path)),
     "curves": ("x.pdf", lambda path: training_curves(LINES, path)),
     "onnx": ("x.onnx", lambda path: Generator({path.name: b"1"}, 0.0).write(path.parent)),
 }  # fmt: skip

@@ -25,7 +25,7 @@ from draw.studio.numbers import real, whole
 from draw.studio.pictures import PNG_ADDRESS, Wanted, centred, from_page, from_upload
 from draw.studio.player import placed, sheet
 from draw.studio.saving import save_drawings, save_reconstruction
-from draw.visualize import window_box
+from draw.visualize import window_outlines
 from running import draw_command
 from studio_runs import DRAWS, SLOW, line, make_run, make_runs
 
@@ -152,21 +152,25 @@ class TestGenerating:
         asked = generating.request("runs/draws", 7, 3, 0.8)
         shows = list(generating.generate(shelf, asked))
         assert [sum(part["count"] for part in show.parts) for show in shows] == [4, 7]
-        drawn, size = generating.trajectory(shelf, asked)
+        drawn = generating.trajectory(shelf, asked)
         last = shows[-1]
         made = np.concatenate([pixels_of(part["sheet"]) for part in last.parts])
         assert (made == pixels_of(sheet(drawn.images))).all()
-        expected = placed(drawn.write_windows, size, 28, 28)
-        got = [numbers for part in last.parts for numbers in part["write"]["numbers"]]
-        np.testing.assert_allclose(got, expected["numbers"], rtol=1e-3)
+        expected = placed(drawn.write_windows, 28, 28)
+        for name, values in expected["numbers"].items():
+            got = [row for part in last.parts for row in part["write"]["numbers"][name]]
+            np.testing.assert_allclose(got, values, rtol=1e-3)
+        assert [*expected["numbers"]] == ["g_x", "g_y", "delta", "sigma", "gamma"]
+        got = [row for part in last.parts for row in part["write"]["centres"]]
+        np.testing.assert_allclose(got, expected["centres"], rtol=1e-3)
         json.loads(last.to_json())
 
-    def test_boxes_are_those_of_the_pictures(self, shelf):
-        drawn, size = generating.trajectory(shelf, generating.request("runs/draws", 2, 0, 1))
-        boxes = placed(drawn.write_windows, size, 28, 28)["boxes"]
-        window = type(drawn.write_windows)(*(part[3, 1] for part in drawn.write_windows))
-        papers = window_box(window, size, 28, 28, 16)
-        np.testing.assert_allclose(boxes[1][3], np.array(papers) / 16, atol=1e-3)
+    def test_outlines_are_those_of_the_pictures(self, shelf):
+        drawn = generating.trajectory(shelf, generating.request("runs/draws", 2, 0, 1))
+        sent = placed(drawn.write_windows, 28, 28)["outlines"][1][3]
+        (papers,) = window_outlines(drawn.write_windows[3, 1:2], 28, 28, 16)
+        np.testing.assert_allclose(sent["frames"], np.array(papers.frames) / 16, atol=1e-3)
+        assert sent["line"] == pytest.approx(papers.line_width / 16, abs=1e-3)
 
     def test_a_sheet_has_a_row_an_image_and_a_column_a_step(self):
         images = torch.arange(2 * 3 * 4, dtype=torch.float32).reshape(2, 3, 1, 2, 2) / 24
@@ -180,8 +184,8 @@ class TestGenerating:
         [("png", b"\x89PNG"), ("strip", b"\x89PNG"), ("gif", b"GIF8"), ("webp", b"RIFF")],
     )
     def test_files(self, shelf, kind, start):
-        drawn, size = generating.trajectory(shelf, generating.request("runs/colour", 2, 0, 1))
-        path = save_drawings(drawn, size, "../../a b", kind)
+        drawn = generating.trajectory(shelf, generating.request("runs/colour", 2, 0, 1))
+        path = save_drawings(drawn, "../../a b", kind)
         assert path.read_bytes().startswith(start)
         assert "/" not in path.stem
         assert " " not in path.name
@@ -251,7 +255,7 @@ class TestReconstructing:
         assert "bounds -log p(x)" in reconstructing.told(made)
         grey = dataclasses.replace(made, likelihood=False)
         assert "cross-entropy" in reconstructing.told(grey)
-        saved = save_reconstruction(made.image, made.trajectory, made.window_sizes, "r", "gif")
+        saved = save_reconstruction(made.image, made.trajectory, "r", "gif")
         assert saved.read_bytes().startswith(b"GIF8")
 
     def test_only_grey_values_are_drawn_as_black_or_white_and_said_to_be(self, shelf):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 import subprocess
@@ -24,15 +25,28 @@ from draw.visualize import (
     sample_grid,
     strips,
     training_curves,
-    window_box,
+    window_outlines,
 )
 from draw.visualize.curves import running_mean
 from draw.visualize.layout import MARGIN, Key, Label, enlarge, evenly, scale_for, sheet, to_pixels
-from draw.visualize.windows import READ_COLOUR, THICKEST_LINE, WRITE_COLOUR, Box, draw_box
+from draw.visualize.windows import READ_COLOUR, THICKEST_LINE, WRITE_COLOUR, Outline, draw_outline
 
 
-def window(g_x, g_y, delta=1.0, sigma=1.0):
-    return Window(*(torch.tensor(float(part)) for part in (g_x, g_y, delta, sigma, 1.0)))
+def window(g_x, g_y, delta=1.0, sigma=1.0, size=3):
+    return Window(*(torch.tensor(float(part)) for part in (g_x, g_y, delta, sigma, 1.0)), size)
+
+
+def box(window, rows, columns, scale=1):
+    """Left, top, right, bottom and line width of the rectangle round a window."""
+    (outline,) = window_outlines(window[None], rows, columns, scale)
+    (frame,) = outline.frames
+    assert len(frame) == 4
+    return (*frame.min(0), *frame.max(0), outline.line_width)
+
+
+def rectangle(left, top, right, bottom, line):
+    corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
+    return Outline((np.array(corners, float),), line)
 
 
 def trajectory(glimpses=5, batch=3, shape=(1, 8, 8), *, write=True, read=False, seed=0):
@@ -76,44 +90,41 @@ def coloured(pixels, colour):
 def test_a_window_of_zeros_frames_a_square_image():
     for size in (2, 3, 5, 12):
         controls = torch.tensor([0.0, 0, -40, 0, 0])
-        box = window_box(window_parameters(controls, 28, 28, size), size, 28, 28, scale=3)
-        assert box == pytest.approx((0.75, 0.75, 83.25, 83.25, 1.5))  # the line lies just inside
+        found = box(window_parameters(controls, 28, 28, size), 28, 28, scale=3)
+        assert found == pytest.approx((0.75, 0.75, 83.25, 83.25, 1.5))  # the line lies just inside
 
 
 def test_the_box_goes_round_the_pixels_under_the_outermost_filters():
     # Filters at pixels 4, 6 and 8 across, 3, 5 and 7 down, counted from 1.
-    box = window_box(window(6, 5, delta=2, sigma=0.1), 3, 20, 30, scale=10)
-    assert box == pytest.approx((30, 20, 80, 70, 1.5))
+    found = box(window(6, 5, delta=2, sigma=0.1), 20, 30, scale=10)
+    assert found == pytest.approx((30, 20, 80, 70, 1.5))
 
 
 def test_a_single_filter_is_one_pixel_whatever_the_stride():
-    box = window_box(window(6, 5, delta=9, sigma=0.1), 1, 20, 30, scale=10)
-    assert box == pytest.approx((50, 40, 60, 50, 1.5))
+    found = box(window(6, 5, delta=9, sigma=0.1, size=1), 20, 30, scale=10)
+    assert found == pytest.approx((50, 40, 60, 50, 1.5))
 
 
 def test_the_line_is_as_wide_as_sigma_within_bounds():
-    widths = [
-        window_box(window(10, 10, 2, sigma), 3, 28, 40, scale=8).line_width
-        for sigma in (1e-6, 0.5, 1, 1e6)
-    ]
+    widths = [box(window(10, 10, 2, sigma), 28, 40, scale=8)[-1] for sigma in (1e-6, 0.5, 1, 1e6)]
     assert widths == pytest.approx([1.5, 2, 4, 28 * 8 * THICKEST_LINE])
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("field", ["g_x", "g_y", "delta", "sigma"])
 def test_a_window_that_is_not_finite_has_no_box(bad, field):
-    assert window_box(window(3, 3)._replace(**{field: torch.tensor(bad)}), 3, 8, 8) is None
+    one = dataclasses.replace(window(3, 3), **{field: torch.tensor(bad)})
+    assert window_outlines(one[None], 8, 8) == [None]
     tile = np.zeros((8, 8, 3), np.uint8)
-    assert draw_box(tile, None, WRITE_COLOUR) is tile
+    assert draw_outline(tile, None, WRITE_COLOUR) is tile
 
 
 def test_the_drawn_rectangle_lands_on_the_right_pixels():
     scale = 5
     tile = np.zeros((20 * scale, 30 * scale, 3), np.uint8)
-    at = window_box(window(6, 4, delta=2, sigma=0.8), 3, 20, 30, scale)
-    drawn = draw_box(tile, at._replace(left=at.left + 1, top=at.top + 1,
-                                       right=at.right - 1, bottom=at.bottom - 1),
-                     WRITE_COLOUR)  # fmt: skip
+    left, top, right, bottom, line = box(window(6, 4, delta=2, sigma=0.8), 20, 30, scale)
+    inner = rectangle(left + 1, top + 1, right - 1, bottom - 1, line)
+    drawn = draw_outline(tile, inner, WRITE_COLOUR)
     ys, xs = coloured(drawn, WRITE_COLOUR)
     # Pixels 4 to 8 across and 2 to 6 down, counted from 1, are these of the enlarged image:
     assert (xs.min(), xs.max()) == (3 * scale, 8 * scale - 1)
@@ -124,7 +135,7 @@ def test_the_drawn_rectangle_lands_on_the_right_pixels():
 
 def test_the_box_is_antialiased():
     tile = np.full((20, 20, 3), 100, np.uint8)
-    drawn = draw_box(tile, Box(4.75, 5.5, 14.5, 15.5, 1.0), (200, 200, 200))
+    drawn = draw_outline(tile, rectangle(4.75, 5.5, 14.5, 15.5, 1.0), (200, 200, 200))
     # The line covers [4.25, 5.25] across: three quarters of pixel 4, a quarter of pixel 5.
     assert drawn[10, 3:7, 0].tolist() == [100, 175, 125, 100]
     assert drawn[5, 10].tolist() == [200] * 3
@@ -136,7 +147,8 @@ def test_the_box_is_antialiased():
 )
 def test_a_window_off_the_image_is_drawn_on_the_border(centre, delta, edge):
     tile = np.zeros((32, 32, 3), np.uint8)
-    drawn = draw_box(tile, window_box(window(*centre, delta), 3, 8, 8, 4), READ_COLOUR)
+    (outline,) = window_outlines(window(*centre, delta)[None], 8, 8, 4)
+    drawn = draw_outline(tile, outline, READ_COLOUR)
     ys, xs = coloured(drawn, READ_COLOUR)
     assert len(xs)
     if edge is None:
@@ -149,9 +161,9 @@ def test_a_window_off_the_image_is_drawn_on_the_border(centre, delta, edge):
 
 
 def test_each_side_keeps_to_its_own_length():
-    far = window_box(window(1e6, 1e6, sigma=0.1), 3, 20, 30, scale=10)
+    far = box(window(1e6, 1e6, sigma=0.1), 20, 30, scale=10)
     assert far == pytest.approx((299.25, 199.25, 299.25, 199.25, 1.5))
-    near = window_box(window(-1e6, -1e6, sigma=0.1), 3, 20, 30, scale=10)
+    near = box(window(-1e6, -1e6, sigma=0.1), 20, 30, scale=10)
     assert near == pytest.approx((0.75, 0.75, 0.75, 0.75, 1.5))
 
 
@@ -317,14 +329,16 @@ def test_labels_are_never_cut(tmp_path):
 
 def test_generation_strip_shows_chosen_steps_with_windows(tmp_path):
     drawing = trajectory(glimpses=9, batch=2, shape=(1, 8, 6))
-    bare = picture(generation_strip(drawing, tmp_path / "a.png", write_size=None, steps=3))
+    bare = picture(
+        generation_strip(drawing._replace(write_windows=None), tmp_path / "a.png", steps=3)
+    )
     scale = scale_for((8, 6), across=3)
     for i in range(2):
         steps = enlarge(to_pixels(drawing.images[[0, 4, 8], i]), scale)
         places = [find(bare, tile) for tile in steps]
         assert places == sorted(places, key=lambda at: at[1])
         assert len({y for y, _ in places}) == 1
-    framed = picture(generation_strip(drawing, tmp_path / "b.png", write_size=3, steps=3))
+    framed = picture(generation_strip(drawing, tmp_path / "b.png", steps=3))
     assert not len(coloured(bare, WRITE_COLOUR)[0])
     assert len(coloured(framed, WRITE_COLOUR)[0])
     find(framed, enlarge(to_pixels(drawing.images[-1, 1]), scale_for((8, 6), across=4)))
@@ -338,7 +352,7 @@ def test_strip_labels_count_from_one(tmp_path, monkeypatch):
         return sheet(tiles, **options)
 
     monkeypatch.setattr(strips, "sheet", spy)
-    generation_strip(trajectory(64, 12), tmp_path / "a.png", write_size=3, steps=4)
+    generation_strip(trajectory(64, 12), tmp_path / "a.png", steps=4)
     assert [label.text for label in seen["labels"]] == [
         "t = 1", "t = 22", "t = 43", "t = 64", "drawn",
     ]  # fmt: skip
@@ -346,9 +360,7 @@ def test_strip_labels_count_from_one(tmp_path, monkeypatch):
     assert len(seen["tiles"]) == strips.MAX_ROWS
     assert seen["legend"][-1].text == "the first 8 of 12"
     drawing = trajectory(10, 2, read=True)
-    reconstruction_strip(
-        drawing.images[-1], drawing, tmp_path / "b.png", read_size=2, write_size=3, steps=2
-    )
+    reconstruction_strip(drawing.images[-1], drawing, tmp_path / "b.png", steps=2)
     assert [label.text for label in seen["labels"]] == [
         "image", "t = 1", "t = 10", "drawn", "error",
     ]  # fmt: skip
@@ -362,16 +374,16 @@ def test_strip_labels_count_from_one(tmp_path, monkeypatch):
 def test_each_window_is_drawn_on_its_own_step(tmp_path):
     drawing = trajectory(glimpses=3, batch=2)
     # Only drawing 1 has a window that can be drawn, at step 2: pixels 3 to 5 across, 4 to 6 down.
-    write = Window(*torch.full((5, 3, 2), math.nan).unbind(0))
-    for part, value in zip(write, (4.0, 5.0, 1.0, 0.01, 1.0), strict=True):
+    write = Window(*torch.full((5, 3, 2), math.nan).unbind(0), size=3)
+    for part, value in zip(write.numbers.values(), (4.0, 5.0, 1.0, 0.01, 1.0), strict=True):
         part[1, 1] = value
     path = tmp_path / "a.png"
-    whole = picture(generation_strip(drawing._replace(write_windows=write), path, write_size=3))
+    whole = picture(generation_strip(drawing._replace(write_windows=write), path))
     scale = scale_for((8, 8), across=4)
     plain = enlarge(to_pixels(drawing.images), scale)
     (_, second), (below, _) = find(whole, plain[1, 0]), find(whole, plain[0, 1])
-    expected = draw_box(
-        plain[1, 1], Box(2 * scale, 3 * scale, 5 * scale, 6 * scale, 1.5), WRITE_COLOUR
+    expected = draw_outline(
+        plain[1, 1], rectangle(2 * scale, 3 * scale, 5 * scale, 6 * scale, 1.5), WRITE_COLOUR
     )
     assert find(whole, expected) == (below, second)
 
@@ -379,9 +391,7 @@ def test_each_window_is_drawn_on_its_own_step(tmp_path):
 def test_reconstruction_strip_shows_image_result_and_error(tmp_path):
     drawing = trajectory(glimpses=6, batch=2, shape=(3, 7, 5), read=True)
     images = torch.rand(2, 3, 7, 5)
-    path = reconstruction_strip(
-        images, drawing, tmp_path / "a.webp", read_size=2, write_size=3, steps=2
-    )
+    path = reconstruction_strip(images, drawing, tmp_path / "a.webp", steps=2)
     whole, scale = picture(path), scale_for((3, 7, 5), across=5)
     originals, finals = (to_pixels(part) for part in (images, drawing.canvases[-1].sigmoid()))
     for i in range(2):
@@ -396,7 +406,7 @@ def test_reconstruction_strip_shows_image_result_and_error(tmp_path):
     for colour in (READ_COLOUR, WRITE_COLOUR):
         assert len(coloured(whole, colour)[0])
     with pytest.raises(ValueError, match="as many images as drawings"):
-        reconstruction_strip(images[:1], drawing, path, read_size=2, write_size=3)
+        reconstruction_strip(images[:1], drawing, path)
 
 
 # Animations
@@ -424,9 +434,7 @@ def frames_of(path):
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".mp4"])
 def test_animation_has_a_frame_a_step_and_holds_the_last(tmp_path, suffix):
     drawing = trajectory(glimpses=6, batch=5, shape=(1, 9, 7))
-    path = animate(
-        drawing, tmp_path / f"a{suffix}", write_size=3, frames_per_second=5.0, hold_seconds=1.4
-    )
+    path = animate(drawing, tmp_path / f"a{suffix}", frames_per_second=5.0, hold_seconds=1.4)
     frames, durations = frames_of(path)
     if suffix == ".mp4":
         assert len(frames) == 6 + 7
@@ -456,7 +464,7 @@ def test_animation_has_a_frame_a_step_and_holds_the_last(tmp_path, suffix):
 def test_animation_of_awkward_drawings(tmp_path, suffix, glimpses, batch, shape, write):
     drawing = trajectory(glimpses, batch, shape, write=write, read=write)
     path = animate(
-        drawing, tmp_path / f"a{suffix}", write_size=3, read_size=2,
+        drawing, tmp_path / f"a{suffix}",
         images=torch.rand(batch, *shape), hold_seconds=0.5,
     )  # fmt: skip
     frames, durations = frames_of(path)
@@ -471,7 +479,7 @@ def test_gif_is_small_crisp_and_white(tmp_path):
     drawing = trajectory(glimpses=64, batch=16, shape=(1, 28, 28))
     smooth = torch.linspace(-9, 9, 28)[None, :] * torch.linspace(0.2, 1, 64)[:, None]
     canvases = smooth[:, None, None, None, :].expand(64, 16, 1, 28, 28)
-    path = animate(drawing._replace(canvases=canvases), tmp_path / "a.gif", write_size=5)
+    path = animate(drawing._replace(canvases=canvases), tmp_path / "a.gif")
     assert path.stat().st_size < 1e6
     with Image.open(path) as image:
         assert image.n_frames == 65
@@ -480,11 +488,11 @@ def test_gif_is_small_crisp_and_white(tmp_path):
 
 def test_animation_names_the_formats_it_knows(tmp_path):
     with pytest.raises(ValueError, match=r"ends in \.gif, \.webp or \.mp4, got .*a\.avi"):
-        animate(trajectory(), tmp_path / "a.avi", write_size=3)
+        animate(trajectory(), tmp_path / "a.avi")
     with pytest.raises(ValueError, match="frames_per_second"):
-        animate(trajectory(), tmp_path / "a.gif", write_size=3, frames_per_second=0.0)
+        animate(trajectory(), tmp_path / "a.gif", frames_per_second=0.0)
     with pytest.raises(ValueError, match="as many images"):
-        animate(trajectory(), tmp_path / "a.gif", write_size=3, images=torch.rand(1, 1, 8, 8))
+        animate(trajectory(), tmp_path / "a.gif", images=torch.rand(1, 1, 8, 8))
     assert not list(tmp_path.iterdir())
 
 
@@ -626,7 +634,7 @@ def test_a_failing_write_leaves_what_was_there(tmp_path, monkeypatch, suffix):
         monkeypatch.setattr(av, "VideoFrame", SimpleNamespace(from_ndarray=fail_midway))
     draw = generation_strip if suffix == ".png" else animate
     with pytest.raises(DrawError, match=f"could not write .*a{suffix}: disk full"):
-        draw(trajectory(), path, write_size=3)
+        draw(trajectory(), path)
     assert path.read_bytes() == b"before"
     assert [left.name for left in tmp_path.iterdir()] == [path.name]
 

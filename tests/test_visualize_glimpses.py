@@ -19,13 +19,13 @@ def classified(logits: torch.Tensor) -> Classified:
     batch = logits.shape[1]
     middle, sigma = torch.full((2, batch), 5.5), torch.full((2, batch), 0.1)
     delta = torch.tensor([[9.0], [3.0]]).expand(2, batch)
-    window = Window(middle, middle, delta, sigma, torch.ones(2, batch))
+    window = Window(middle, middle, delta, sigma, torch.ones(2, batch), size=2)
     return Classified(logits[-1], logits, window)
 
 
 def picture(path: Path, logits: torch.Tensor, **options: object) -> np.ndarray:
     images = torch.zeros(logits.shape[1], 1, 10, 10)
-    glimpse_strip(images, classified(logits), path, read_size=2, **options)
+    glimpse_strip(images, classified(logits), path, **options)
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
 
@@ -62,7 +62,6 @@ def test_an_answer_is_needed_for_each_image(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="got 2 images and 1 answers"):
         glimpse_strip(
             torch.zeros(2, 1, 10, 10), classified(torch.zeros(2, 1, 3)), tmp_path / "a.png",
-            read_size=2,
         )  # fmt: skip
     assert not (tmp_path / "a.png").exists()
 

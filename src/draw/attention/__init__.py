@@ -7,11 +7,12 @@ The window is a building block of its own. To let a network of yours look at par
     >>> images = torch.rand(8, 3, 48, 64)  # [batch, channels, rows, columns]
     >>> controls = torch.nn.Linear(100, 5)(torch.randn(8, 100))  # from your own features
     >>> window = window_parameters(controls, rows=48, columns=64, size=12)
-    >>> read_patch(images, window, size=12).shape  # differentiable in both arguments
+    >>> read_patch(images, window).shape  # differentiable in both arguments
     torch.Size([8, 3, 12, 12])
 
 To give DRAW another attention, write a module with the methods of `Attention` in a file of its own
-and name it in `ATTENTIONS`.
+and name it in `ATTENTIONS`. Where its windows are no grid of filters, write an `AbstractWindow` of
+your own: pictures, animations, the studio and ONNX files show what it says of itself.
 
 `write_patch` is its counterpart, and `GaussianAttention` the pair as DRAW uses it. Pixels are
 counted from 1, as in the paper: the centre of the first pixel is at 1, that of the last at A or B.
@@ -23,6 +24,7 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from draw.attention.abstract import AbstractWindow
 from draw.attention.cauchy import CauchyAttention
 from draw.attention.gaussian import GaussianAttention, start_window
 from draw.attention.whole import NoAttention
@@ -52,12 +54,12 @@ class Attention(Protocol):
         x: Float[Tensor, "batch channels rows columns"],
         x_hat: Float[Tensor, "batch channels rows columns"],
         h_dec: Float[Tensor, "batch hidden"],
-    ) -> tuple[Float[Tensor, "batch features"], Window | None]:
+    ) -> tuple[Float[Tensor, "batch features"], AbstractWindow | None]:
         """What is seen of images and error images, and through which window (eq 4)."""
 
     def write(
         self, h_dec: Float[Tensor, "batch hidden"]
-    ) -> tuple[Float[Tensor, "batch channels rows columns"], Window | None]:
+    ) -> tuple[Float[Tensor, "batch channels rows columns"], AbstractWindow | None]:
         """What is added to the canvas, in logits, and through which window (eq 8)."""
 
 
@@ -76,6 +78,7 @@ def make_attention(config: DRAWConfig) -> Any:
 
 __all__ = [
     "ATTENTIONS",
+    "AbstractWindow",
     "Attention",
     "CauchyAttention",
     "GaussianAttention",

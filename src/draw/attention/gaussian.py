@@ -96,7 +96,7 @@ class GaussianAttention(nn.Module):
             controls = self.read_window(h_dec)  # (21)
             window = window_parameters(controls, self.rows, self.columns, self.read_size)
             both = torch.cat([x, x_hat], 1)
-            patches = read_patch(both, window, self.read_size, self.filters)
+            patches = read_patch(both, window, self.filters)
         return patches.flatten(1), window
 
     def write(

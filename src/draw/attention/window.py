@@ -4,11 +4,14 @@ Pixels are counted from 1, as in the paper: the centre of the first pixel is at 
 at A or B.
 """
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from draw.attention.abstract import AbstractWindow
 
 MAX_LOG = 20.0
 """Bound on log sigma^2, log delta~ and log gamma. Far outside any window that can matter (a sigma
@@ -17,18 +20,47 @@ MAX_CENTRE = 1e4
 """Bound on g~_X and g~_Y: a window so many times the image's size away from it."""
 
 
-class Window(NamedTuple):
-    """Where a window is and how it looks; each field has the shape of the batch.
+@dataclass(frozen=True, eq=False)
+class Window(AbstractWindow):
+    """An N x N grid of filters on an image; each tensor has the shape of the batch.
 
-    Centre (`g_x`, `g_y`), stride `delta` and width `sigma` are in pixels, counted from 1;
-    the intensity `gamma` is a factor.
+    Centre (`g_x`, `g_y`), stride `delta` and width `sigma` are in pixels, counted from 1; the
+    intensity `gamma` is a factor; `size` is the number of filters along a side, N.
     """
+
+    meaning: ClassVar[str] = (
+        "the window's centre, stride and width in pixels counted from 1, and its intensity"
+    )
 
     g_x: Float[Tensor, "*batch"]
     g_y: Float[Tensor, "*batch"]
     delta: Float[Tensor, "*batch"]
     sigma: Float[Tensor, "*batch"]
     gamma: Float[Tensor, "*batch"]
+    size: int
+
+    @property
+    def outline(self) -> Float[Tensor, "*batch 1 4 2"]:
+        """The rectangle round the pixels under the outermost filters, from its upper left corner.
+
+        Its side is (N - 1) delta + 1 pixels: a window whose five controls are zero frames a square
+        image exactly, and N = 1 gives one pixel.
+        """
+        half = (self.delta.abs() * (self.size - 1) + 1) / 2
+        left, right = self.g_x - half, self.g_x + half
+        top, bottom = self.g_y - half, self.g_y + half
+        corners = torch.stack([left, top, right, top, right, bottom, left, bottom], -1)
+        return corners.reshape(*self.g_x.shape, 1, 4, 2)
+
+    @property
+    def line_width(self) -> Float[Tensor, "*batch"]:
+        """Half of sigma in pixels, which figure 10 shows so, without a scale."""
+        return self.sigma / 2
+
+    @property
+    def centre(self) -> Float[Tensor, "*batch 2"]:
+        """g_X and g_Y."""
+        return torch.stack([self.g_x, self.g_y], -1)
 
 
 def window_parameters(
@@ -55,6 +87,7 @@ def window_parameters(
         delta=(max(columns, rows) - 1) / max(size - 1, 1) * log_delta.exp(),  # (24)
         sigma=(log_sigma2 / 2).exp(),
         gamma=log_gamma.exp(),
+        size=size,
     )
 
 
@@ -107,35 +140,45 @@ class Filterbank(Protocol):
 
 
 def filterbanks(
-    window: Window, size: int, rows: int, columns: int, filters: Filterbank = filterbank
-) -> tuple[Float[Tensor, "*batch {size} {rows}"], Float[Tensor, "*batch {size} {columns}"]]:
+    window: Window, rows: int, columns: int, filters: Filterbank = filterbank
+) -> tuple[
+    Float[Tensor, "*batch {window.size} {rows}"], Float[Tensor, "*batch {window.size} {columns}"]
+]:
     """Vertical and horizontal filters (F_Y, F_X) of a window over an image of rows x columns."""
-    F_y = filters(window.g_y, window.delta, window.sigma, size, rows)
-    F_x = filters(window.g_x, window.delta, window.sigma, size, columns)
+    F_y = filters(window.g_y, window.delta, window.sigma, window.size, rows)
+    F_x = filters(window.g_x, window.delta, window.sigma, window.size, columns)
     return F_y, F_x
 
 
 def read_patch(
     images: Float[Tensor, "batch channels rows columns"],
     window: Window,
-    size: int,
     filters: Filterbank = filterbank,
-) -> Float[Tensor, "batch channels {size} {size}"]:
+) -> Float[Tensor, "batch channels {window.size} {window.size}"]:
     """Look at images through a window: gamma F_Y x F_X^T, channel by channel (eq 27)."""
     rows, columns = images.shape[-2:]
-    F_y, F_x = filterbanks(window, size, rows, columns, filters)
+    F_y, F_x = filterbanks(window, rows, columns, filters)
     patch = F_y[:, None] @ images @ F_x[:, None].mT
     return window.gamma[:, None, None, None] * patch
 
 
 def write_patch(
-    patch: Float[Tensor, "batch channels size size"],
+    patch: Float[Tensor, "batch channels {window.size} {window.size}"],
     window: Window,
     rows: int,
     columns: int,
     filters: Filterbank = filterbank,
 ) -> Float[Tensor, "batch channels {rows} {columns}"]:
-    """Put a patch into an image through a window: (1/gamma) F_Y^T w F_X (eq 29)."""
-    F_y, F_x = filterbanks(window, patch.shape[-1], rows, columns, filters)
+    """Put a patch into an image through a window: (1/gamma) F_Y^T w F_X (eq 29).
+
+    Raises:
+        ValueError: if the patch has not one number for each filter of the window.
+    """
+    if tuple(patch.shape[-2:]) != (window.size, window.size):
+        raise ValueError(
+            f"expected a patch of {window.size} x {window.size}, the window's filters, got "
+            f"{' x '.join(map(str, patch.shape[-2:]))}; make window and patch of one size"
+        )
+    F_y, F_x = filterbanks(window, rows, columns, filters)
     image = F_y[:, None].mT @ patch @ F_x[:, None]
     return image / window.gamma[:, None, None, None]

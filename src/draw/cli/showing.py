@@ -75,11 +75,10 @@ def reconstruct(
     noise = model.noise_for(len(x), options.seed)
     output = model(x, noise, labels)
     trajectory = model.reconstruct(x, noise, labels=labels)
-    read_size, write_size = model.config.window_sizes
     if out.suffix.lower() in (".gif", ".mp4"):
-        animation(trajectory, out, write_size=write_size, read_size=read_size, images=x)
+        animation(trajectory, out, images=x)
     else:
-        reconstruction_strip(x, trajectory, out, read_size=read_size, write_size=write_size)
+        reconstruction_strip(x, trajectory, out)
     losses = zip(
         numbers.tolist(),
         output.bound.tolist(),
@@ -121,11 +120,10 @@ def animate(
     loaded = load(options)
     model = loaded.drawing
     trajectory = model.generate(n, seed=options.seed, labels=model.labels_for(n, label))
-    write_size = loaded.drawing.config.window_sizes[1]
     if out.suffix.lower() == ".png":
-        generation_strip(trajectory, out, write_size=write_size)
+        generation_strip(trajectory, out)
     else:
-        animation(trajectory, out, write_size=write_size)
+        animation(trajectory, out)
     result = {
         "model": loaded.source,
         "seed": options.seed,
@@ -151,6 +149,7 @@ def glimpses(
         out: picture to write (.png or .webp).
     """
     from draw.visualize.run import glimpses_of
+    from draw.visualize.windows import numbers_by_image
 
     loaded = load(options)
     images, _ = images_for(loaded, data)
@@ -165,6 +164,6 @@ def glimpses(
         "numbers": shown.numbers.tolist(),
         "labels": None if shown.labels is None else shown.labels.tolist(),
         "probabilities": probabilities.transpose(0, 1).tolist(),
-        "windows": {name: value.mT.tolist() for name, value in windows._asdict().items()},
+        "windows": numbers_by_image(windows),
     }
     done(out, options.json, result)

@@ -74,13 +74,6 @@ class DRAWConfig(ImageConfig):
     """How the steps are computed: 'reference' is the readable loop, 'fused' the fast one, which
     must be able to run; 'auto' takes the fast one where it can and says so where it cannot."""
 
-    @property
-    def window_sizes(self) -> tuple[int | None, int | None]:
-        """Sides of the read and the write window in filters; None without attention."""
-        if self.attention == "none":
-            return None, None
-        return self.read_size, self.write_size
-
 
 @dataclass(frozen=True)
 class ClassifierConfig(ImageConfig):

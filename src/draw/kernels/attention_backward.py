@@ -34,7 +34,7 @@ def write_backward(model: "DRAW", h_dec: Tensor, d_image: Tensor, products: Prod
     B, A, N = attention.rows, attention.columns, attention.write_size
     controls = attention.write_window(h_dec)
     window = window_parameters(controls, B, A, N)
-    F_y, F_x = (F[:, None] for F in filterbanks(window, N, B, A))
+    F_y, F_x = (F[:, None] for F in filterbanks(window, B, A))
     w = attention.write_content(h_dec).view(len(h_dec), attention.channels, N, N)
     # (29) image = (1/gamma) F_y^T w F_x
     d_image = d_image / window.gamma[:, None, None, None]
@@ -61,7 +61,7 @@ def read_backward(
     B, A, N = attention.rows, attention.columns, attention.read_size
     controls = attention.read_window(h_dec)
     window = window_parameters(controls, B, A, N)
-    F_y, F_x = (F[:, None] for F in filterbanks(window, N, B, A))
+    F_y, F_x = (F[:, None] for F in filterbanks(window, B, A))
     images = torch.cat([x, x_hat], 1)
     # (27) patch = gamma F_y image F_x^T
     d_patch = window.gamma[:, None, None, None] * d_r.reshape(len(x), 2 * attention.channels, N, N)
@@ -81,7 +81,7 @@ def _window_backward(
 ) -> Tensor:
     """Gradient of the five numbers that place a window, [batch, 5] (eqs 19-26)."""
     window = window_parameters(controls, B, A, N)
-    F_y, F_x = filterbanks(window, N, B, A)
+    F_y, F_x = filterbanks(window, B, A)
     d_g_y, d_delta_y, d_log_sigma_y = _filterbank_backward(window.g_y, window, F_y, d_F_y)
     d_g_x, d_delta_x, d_log_sigma_x = _filterbank_backward(window.g_x, window, F_x, d_F_x)
     d_controls = torch.stack(

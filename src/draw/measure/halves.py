@@ -211,7 +211,7 @@ def steps_on(drawn: Trajectory, found: Found) -> Float[Tensor, "glimpses drawing
     rows, columns = (torch.arange(1.0, n + 1, device=digits.device) for n in digits.shape[2:])
     x = (digits.sum(2) * columns).sum(-1) / total
     y = (digits.sum(3) * rows).sum(-1) / total
-    g_x, g_y = (part[:, found.two, None] for part in drawn.write_windows[:2])
+    g_x, g_y = (part[:, found.two, None] for part in drawn.write_windows.centre.unbind(-1))
     nearest = (g_x - x).hypot(g_y - y).argmin(-1)
     return torch.nn.functional.one_hot(nearest, 2).to(digits)
 

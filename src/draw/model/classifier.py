@@ -91,7 +91,7 @@ class Classifier(
             h, c = self.lstm(r, (h, c))
             outputs.append(h)
             windows.append(window)
-        return torch.stack(outputs), Window(*map(torch.stack, zip(*windows, strict=True)))
+        return torch.stack(outputs), Window.stack(windows)
 
     @property
     def kernel(self) -> choice.Kernel:
@@ -109,7 +109,7 @@ class Classifier(
             if controls.requires_grad and longest < math.inf:
                 controls.register_hook(partial(_shortened, longest=longest))
             window = self._window(controls)  # (21)
-            patch = read_patch(images, window, self.config.read_size)
+            patch = read_patch(images, window)
         return patch.flatten(1), window
 
     def _longest(self, batch: int) -> float:

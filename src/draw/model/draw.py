@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from draw.attention import Attention, make_attention
-from draw.attention.window import Window
+from draw.attention.abstract import AbstractWindow
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError
 from draw.kernels import choose as choice
@@ -320,7 +320,7 @@ class DRAW(
 
     def generate_step(
         self, noise: Float[Tensor, "batch latent"], state: State, told: Told = NOTHING
-    ) -> tuple[State, Window | None]:
+    ) -> tuple[State, AbstractWindow | None]:
         """One step of a new image, which nobody looks at: the encoder rests (eqs 13-15).
 
         Args:

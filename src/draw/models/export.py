@@ -198,7 +198,6 @@ def _measured(
 def _pictures(model: Model, test: ImageSet, to: Path) -> None:
     if isinstance(model, DRAW):
         sample_grid(model.generate(64, seed=0).images[-1], to / "samples.png")
-        some = model.generate(16, seed=0)
-        animate(some, to / "generation.gif", write_size=model.config.window_sizes[1])
+        animate(model.generate(16, seed=0), to / "generation.gif")
     elif isinstance(model, Classifier):
         glimpses_of(model, test, to / "glimpses.png")

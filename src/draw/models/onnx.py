@@ -17,11 +17,12 @@ graph, so that its size does not grow with the number of steps.
 import copy
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,7 +30,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from draw.attention.window import Window
+from draw.attention.abstract import AbstractWindow
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError
 from draw.files import written_atomically
@@ -101,9 +102,10 @@ def make_generator(model: DRAW) -> Generator:
         DrawError: if a package is missing, or ONNX Runtime draws something else.
     """
     model = copy.deepcopy(check_exportable(model)).cpu().float().requires_grad_(False)
-    step = _traced_step(model)
+    numbers = _numbers(_window(model))
+    step = _traced_step(model, [*numbers])
     graphs = {
-        DRAWING_FILE: (_drawing(model, step), "The whole drawing (eqs 13-16)"),
+        DRAWING_FILE: (_drawing(model, step, numbers), "The whole drawing (eqs 13-16)"),
         START_FILE: (_start(model), "The state before the first step"),
         STEP_FILE: (step, "One step of a drawing (eqs 14-15)"),
     }
@@ -124,28 +126,23 @@ class _Step(nn.Module):
     def forward(
         self, canvas: Tensor, h_dec: Tensor, c_dec: Tensor, z: Tensor, labels: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        """The three of the state, the image, and the window's fields where there is one."""
+        """The three of the state, the image, and the window's numbers where there is one."""
         told = self.model.condition(labels)
         unused = self.model.initial_state(z.shape[0])
         before = unused._replace(canvas=canvas, h_dec=h_dec, c_dec=c_dec)
         state, window = self.model.generate_step(z, before, told)
-        return (*_generator_state(state), state.canvas.sigmoid(), *(window or ()))
+        return (*_generator_state(state), state.canvas.sigmoid(), *_numbers(window).values())
 
 
 def _generator_state(state: State) -> tuple[Tensor, Tensor, Tensor]:
     return state.canvas, state.h_dec, state.c_dec
 
 
-def _results(model: DRAW) -> tuple[str, ...]:
-    """What a step gives beside its state."""
-    return ("image", *(Window._fields if _has_window(model) else ()))
-
-
 @torch.no_grad()
-def _has_window(model: DRAW) -> bool:
-    """Whether a model writes through a window."""
+def _window(model: DRAW) -> AbstractWindow | None:
+    """Where a model that has drawn nothing yet would write, once; None without attention."""
     _, window = model.attention.write(model.h_dec_0[None])
-    return window is not None
+    return window
 
 
 def _labels(model: DRAW) -> tuple[str, ...]:
@@ -153,7 +150,12 @@ def _labels(model: DRAW) -> tuple[str, ...]:
     return ("labels",) if model.condition.takes_labels else ()
 
 
-def _traced_step(model: DRAW) -> "onnx.GraphProto":
+def _numbers(window: AbstractWindow | None) -> dict[str, Tensor]:
+    """What a step gives beside its state and its image, by name."""
+    return {} if window is None else window.numbers
+
+
+def _traced_step(model: DRAW, numbers: Sequence[str]) -> "onnx.GraphProto":
     batch = torch.export.Dim("batch")
     state = [part.clone() for part in _generator_state(model.initial_state(2))]
     inputs = [*state, torch.zeros(2, model.config.latent_size)]
@@ -165,7 +167,7 @@ def _traced_step(model: DRAW) -> "onnx.GraphProto":
             _Step(model).eval(),
             tuple(inputs),
             input_names=names,
-            output_names=[*_STATE, *_results(model)],
+            output_names=[*_STATE, "image", *numbers],
             dynamic_shapes=[{0: batch}] * len(inputs),
             opset_version=OPSET,
             dynamo=True,
@@ -227,10 +229,12 @@ def _start(model: DRAW) -> "onnx.GraphProto":
     return helper.make_graph(nodes, "start", [batch], outputs, weights)
 
 
-def _drawing(model: DRAW, step: "onnx.GraphProto") -> "onnx.GraphProto":
+def _drawing(
+    model: DRAW, step: "onnx.GraphProto", numbers: Mapping[str, Tensor]
+) -> "onnx.GraphProto":
     from onnx import TensorProto, compose, helper
 
-    config, results = model.config, _results(model)
+    config = model.config
     # What Scan keeps of all steps must be other outputs than what it hands on.
     body = compose.add_prefix_graph(step, "step/")
     body.node.append(helper.make_node("Identity", ["step/canvas"], ["step/canvas_kept"]))
@@ -239,8 +243,8 @@ def _drawing(model: DRAW, step: "onnx.GraphProto") -> "onnx.GraphProto":
         body.node.insert(0, helper.make_node("Identity", [name], [f"step/{name}"]))
     body.output.insert(len(_STATE), _value("step/canvas_kept", "batch", *config.image_shape))
     nodes, weights = _expanded(model, "_start")
-    kept = ["canvases", *(f"{name}s" if name == "image" else name for name in results)]
-    shapes = [config.image_shape, config.image_shape, *[()] * (len(results) - 1)]
+    shapes = {"canvases": config.image_shape, "images": config.image_shape}
+    kept = shapes | {name: tuple(value.shape[1:]) for name, value in numbers.items()}
     graph_nodes = [
         helper.make_node("Shape", ["z"], ["batch"], start=1, end=2),
         *nodes,
@@ -253,10 +257,7 @@ def _drawing(model: DRAW, step: "onnx.GraphProto") -> "onnx.GraphProto":
         ),
     ]
     z = _value("z", config.glimpses, "batch", config.latent_size)
-    outputs = [
-        _value(name, config.glimpses, "batch", *shape)
-        for name, shape in zip(kept, shapes, strict=True)
-    ]
+    outputs = [_value(name, config.glimpses, "batch", *shape) for name, shape in kept.items()]
     labels = [
         helper.make_tensor_value_info(name, TensorProto.INT64, ["batch"]) for name in _labels(model)
     ]
@@ -296,7 +297,7 @@ def _compared(model: DRAW, files: dict[str, bytes]) -> float:
     noise, labels = model.noise_for(3, seed=0), model.labels_for(3)
     drawing = model.generate(3, noise=noise, labels=labels)
     told = {} if labels is None else {"labels": labels.numpy()}
-    expected = [drawing.canvases, drawing.images, *(drawing.write_windows or ())]
+    expected = [drawing.canvases, drawing.images, *_numbers(drawing.write_windows).values()]
     try:
         found = {
             DRAWING_FILE: _run(files[DRAWING_FILE], {"z": noise.numpy(), **told}),
@@ -365,20 +366,18 @@ def _steps(
 
 def how_to_run(generator: Generator, model: DRAW) -> str:
     """A section of a model card."""
-    config, windows = model.config, _has_window(model)
+    config, window = model.config, _window(model)
     labels, feed, ones = "", "", ""
     if model.condition.takes_labels:
         labels = (
             f"\nlabels = np.arange(9) % {config.classes}  # classes from 0 to {config.classes - 1}"
         )
         feed, ones = ', "labels": labels', ", and the `labels`"
-    fields = (
-        """
-- `g_x`, `g_y`, `delta`, `sigma`, `gamma`: where it writes, that is the window's centre, stride and
-  width in pixels counted from 1, and its intensity."""
-        if windows
-        else ""
-    )
+    fields = ""
+    if window is not None:
+        names = ", ".join(f"`{name}`" for name in window.numbers)
+        meaning = f", that is {window.meaning}" if window.meaning else ""
+        fields = f"\n{fill(f'- {names}: where it writes{meaning}.', 100, subsequent_indent='  ')}"
     return f"""## ONNX
 
 The generator draws without PyTorch too (opset {OPSET}). ONNX Runtime's images were within
@@ -403,5 +402,5 @@ Of every step it gives
 To draw step by step, `{START_FILE}` makes `canvas`, `h_dec` and `c_dec` for as many images
 as `batch`, an int64 array of one number, says. `{STEP_FILE}` takes them as
 `canvas_before`, `h_dec_before` and `c_dec_before`, with the step's `z`{ones}, and gives the next
-ones, with the `image`{" and its window" if windows else ""}.
+ones, with the `image`{" and its window" if window else ""}.
 """

@@ -1,12 +1,12 @@
 """What a DRAW model returns."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from draw.attention.window import Window
+from draw.attention.abstract import AbstractWindow
 from draw.parts.distribution import Gaussian
 
 
@@ -40,8 +40,8 @@ class Step(NamedTuple):
     posterior: Gaussian
     prior: Gaussian
     z: Float[Tensor, "batch latent"]
-    read_window: Window | None
-    write_window: Window | None
+    read_window: AbstractWindow | None
+    write_window: AbstractWindow | None
 
 
 class Unrolled(NamedTuple):
@@ -71,22 +71,31 @@ class DRAWOutput(NamedTuple):
 
 
 class Trajectory(NamedTuple):
-    """A drawing step by step; windows are None without attention, read windows in generation."""
+    """A drawing step by step; windows are None without attention, read windows in generation.
+
+    Pictures of it show all windows that it has; `_replace(write_windows=None)` leaves them out.
+    """
 
     canvases: Float[Tensor, "glimpses batch channels rows columns"]
     """c_1 .. c_T, in logits."""
-    write_windows: Window | None
-    """Each field [glimpses, batch], in pixels counted from 1."""
-    read_windows: Window | None
-    """Each field [glimpses, batch], in pixels counted from 1."""
+    write_windows: AbstractWindow | None
+    """Of all steps, [glimpses, batch]."""
+    read_windows: AbstractWindow | None
+    """Of all steps, [glimpses, batch]."""
 
     @property
     def images(self) -> Float[Tensor, "glimpses batch channels rows columns"]:
         """sigmoid(c_t): the means of D, which the paper shows."""
         return self.canvases.sigmoid()
 
+    @property
+    def windows(self) -> dict[str, AbstractWindow]:
+        """The windows that there are, by what they are for: read, write."""
+        both = {"read": self.read_windows, "write": self.write_windows}
+        return {name: windows for name, windows in both.items() if windows is not None}
 
-def stack_windows(windows: list[Window | None]) -> Window | None:
-    """The windows of all steps in one, each field [glimpses, batch]."""
+
+def stack_windows(windows: Sequence[AbstractWindow | None]) -> AbstractWindow | None:
+    """The windows of all steps as one, [glimpses, batch]; None without attention."""
     present = [window for window in windows if window is not None]
-    return Window(*map(torch.stack, zip(*present, strict=True))) if present else None
+    return present[0].stack(present) if present else None

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from draw.attention.window import Window, read_patch
+from draw.attention.window import read_patch
 from draw.config.data import DataConfig
 from draw.data import Cluttered, view_of
 from draw.data.views.view import add, places
@@ -50,17 +50,14 @@ def classify(shelf: Shelf, name: str | None, pixels: Pixels, label: int | None =
         said = model(x)
     config = model.config
     windows = said.windows
-    patches = torch.stack(
-        [read_patch(x, Window(*(part[t] for part in windows)), config.read_size)
-         for t in range(config.glimpses)]
-    )  # fmt: skip
+    patches = torch.stack([read_patch(x, windows[t]) for t in range(config.glimpses)])
     probabilities = said.logits_by_glimpse[:, 0].float().softmax(-1)
     made = {
         "count": 1,
         "originals": sheet(x[None]),
         "patches": sheet(patches / windows.gamma[..., None, None, None]),
-        "size": config.read_size,
-        "read": placed(windows, config.read_size, config.rows, config.columns),
+        "size": windows.size,
+        "read": placed(windows, config.rows, config.columns),
         "probabilities": finite(probabilities.tolist()),
         "label": label,
     }

@@ -114,7 +114,7 @@ def _drawn(
 ) -> Show:
     config = model.config
     drawn = model.generate(codes.shape[1], noise=codes, labels=labels)
-    made = part(drawn, None, config.window_sizes[1])
+    made = part(drawn)
     return Show(
         secrets.token_hex(8), "drawings", config.glimpses, config.rows, config.columns, (made,),
         captions,

@@ -59,7 +59,7 @@ def generate(shelf: Shelf, asked: Request) -> Iterator[Show]:
                 labels=None if labels is None else labels[done:],
             )  # fmt: skip
             config = model.config
-        made = part(drawn, None, config.window_sizes[1])
+        made = part(drawn)
         parts = (*(show.parts if show else ()), made)
         show = Show(
             identity, "drawings", config.glimpses, config.rows, config.columns, parts,
@@ -69,15 +69,14 @@ def generate(shelf: Shelf, asked: Request) -> Iterator[Show]:
         done, size = done + size, min(2 * size, LARGEST_PART)
 
 
-def trajectory(shelf: Shelf, asked: Request) -> tuple[Trajectory, int | None]:
-    """The same drawings as a whole, for files; and the size of the write window."""
+def trajectory(shelf: Shelf, asked: Request) -> Trajectory:
+    """The same drawings as a whole, for files."""
     with shelf.use(asked.model) as loaded:
         model = loaded.drawing
-        drawn = model.generate(
+        return model.generate(
             asked.n, seed=asked.seed, temperature=asked.temperature,
             labels=model.labels_for(asked.n, asked.label),
         )  # fmt: skip
-        return drawn, model.config.window_sizes[1]
 
 
 def described(asked: Request) -> str:

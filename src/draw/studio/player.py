@@ -11,18 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
 from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from draw.attention.window import Window
+from draw.attention.abstract import AbstractWindow
 from draw.parts.state import Trajectory
 from draw.visualize.layout import to_pixels
-from draw.visualize.windows import window_box
+from draw.visualize.windows import Outline, numbers_by_image, window_outlines
 
 SCALE = 16
-"""Boxes are placed on an image enlarged so many times, and sent in pixels of the image."""
+"""Outlines are placed on an image enlarged so many times, and sent in pixels of the image."""
 
 
 @dataclass(frozen=True)
@@ -65,45 +64,44 @@ def picture_address(picture: Image.Image) -> str:
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def part(trajectory: Trajectory, read_size: int | None, write_size: int | None) -> dict[str, Any]:
+def part(trajectory: Trajectory) -> dict[str, Any]:
     """Drawings for the player: the canvas at every step, and the windows that there are."""
     _, count, _, rows, columns = trajectory.canvases.shape
     made: dict[str, Any] = {"count": count, "sheet": sheet(trajectory.images)}
-    for name, windows, size in (
-        ("read", trajectory.read_windows, read_size),
-        ("write", trajectory.write_windows, write_size),
-    ):
-        if windows is not None and size is not None:
-            made[name] = placed(windows, size, rows, columns)
+    for name, windows in trajectory.windows.items():
+        made[name] = placed(windows, rows, columns)
     return made
 
 
-def placed(windows: Window, size: int, rows: int, columns: int) -> dict[str, Any]:
-    """The windows of every step of every image: their rectangles and their numbers.
+def placed(windows: AbstractWindow, rows: int, columns: int) -> dict[str, Any]:
+    """The windows of every step of every image: their outlines, centres and numbers.
 
     Args:
-        windows: each field [steps, images], in pixels counted from 1.
-        size: side N of the window in filters.
+        windows: of all steps, [steps, images].
         rows: height of the image in pixels.
         columns: width of the image in pixels.
 
     Returns:
-        For each image and step, `boxes` with left, top, right, bottom and line width in pixels from
-        the upper left corner (None where the window is not finite), and `numbers` with centre x,
-        centre y, stride, sigma and intensity.
+        For each image and step, `outlines` with frames (corners x, y) and line width in pixels from
+        the upper left corner (None where the window is not finite), and `centres` with x and y in
+        pixels counted from 1; and `numbers` by name, each with a value for each image and step.
     """
-    windows = Window(*(part.detach().cpu() for part in windows))
-    steps, images = windows.g_x.shape
-    boxes = [
-        [_box(windows, t, i, size, rows, columns) for t in range(steps)] for i in range(images)
+    centres = windows.centre.transpose(0, 1).tolist()
+    outlines = [
+        [_sent(outline) for outline in window_outlines(windows[:, i], rows, columns, SCALE)]
+        for i in range(len(centres))
     ]
-    values = np.stack([part.double().numpy() for part in windows], -1).transpose(1, 0, 2)
-    return {"boxes": boxes, "numbers": finite(values.tolist())}
+    numbers = {name: finite(values) for name, values in numbers_by_image(windows).items()}
+    return {"outlines": outlines, "centres": finite(centres), "numbers": numbers}
 
 
-def _box(windows: Window, t: int, i: int, size: int, rows: int, columns: int) -> list[float] | None:
-    box = window_box(Window(*(part[t, i] for part in windows)), size, rows, columns, SCALE)
-    return None if box is None else [round(edge / SCALE, 3) for edge in box]
+def _sent(outline: Outline | None) -> dict[str, Any] | None:
+    if outline is None:
+        return None
+    return {
+        "frames": [(frame / SCALE).round(3).tolist() for frame in outline.frames],
+        "line": round(outline.line_width / SCALE, 3),
+    }
 
 
 def finite(values: Any) -> Any:

@@ -26,7 +26,6 @@ class Reconstruction:
     image: torch.Tensor
     """[1, channels, rows, columns], as the model saw it."""
     trajectory: Trajectory
-    window_sizes: tuple[int | None, int | None]
     bound: float
     """reconstruction + kl (eq 12)."""
     reconstruction: float
@@ -93,7 +92,7 @@ def reconstruct(
         costs = [float(model.likelihood(canvas, x)) for canvas in drawn.canvases]
         dynamic = binarized(loaded, pixels)
     config = model.config
-    made = part(drawn, *config.window_sizes)
+    made = part(drawn)
     made |= {
         "originals": sheet(x[None]),
         "kl": finite(output.kl[0].tolist()),
@@ -107,7 +106,6 @@ def reconstruct(
         show=show,
         image=x.cpu(),
         trajectory=drawn,
-        window_sizes=config.window_sizes,
         bound=float(output.bound),
         reconstruction=float(output.reconstruction),
         kl=float(output.kl.sum()),

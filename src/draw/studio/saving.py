@@ -21,32 +21,17 @@ def save(name: str, suffix: str, write: Callable[[Path], Path]) -> Path:
     return write(Path(tempfile.mkdtemp(prefix="drawing-")) / f"{stem}.{suffix}")
 
 
-def save_drawings(drawn: Trajectory, write_size: int | None, name: str, kind: Format) -> Path:
+def save_drawings(drawn: Trajectory, name: str, kind: Format) -> Path:
     """New images as a file."""
     if kind == "png":
         return save(name, "png", lambda path: sample_grid(drawn.images[-1], path))
     if kind == "strip":
-        return save(
-            f"{name}-steps",
-            "png",
-            lambda path: generation_strip(drawn, path, write_size=write_size),
-        )
-    return save(name, kind, lambda path: animate(drawn, path, write_size=write_size))
+        return save(f"{name}-steps", "png", lambda path: generation_strip(drawn, path))
+    return save(name, kind, lambda path: animate(drawn, path))
 
 
-def save_reconstruction(
-    image: Tensor, drawn: Trajectory, sizes: tuple[int | None, int | None], name: str, kind: Format
-) -> Path:
+def save_reconstruction(image: Tensor, drawn: Trajectory, name: str, kind: Format) -> Path:
     """A given image and its drawing as a file."""
-    read, write = sizes
     if kind in ("png", "strip"):
-        return save(
-            name,
-            "png",
-            lambda path: reconstruction_strip(image, drawn, path, read_size=read, write_size=write),
-        )
-    return save(
-        name,
-        kind,
-        lambda path: animate(drawn, path, read_size=read, write_size=write, images=image),
-    )
+        return save(name, "png", lambda path: reconstruction_strip(image, drawn, path))
+    return save(name, kind, lambda path: animate(drawn, path, images=image))

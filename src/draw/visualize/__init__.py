@@ -3,8 +3,8 @@
 >>> from draw.visualize import animate, generation_strip, sample_grid
 >>> drawings = model.generate(16, seed=1)
 >>> sample_grid(drawings.images[-1], "samples.png")
->>> generation_strip(drawings, "generation.png", write_size=model.config.write_size)
->>> animate(drawings, "generation.gif", write_size=model.config.write_size)
+>>> generation_strip(drawings, "generation.png")
+>>> animate(drawings, "generation.gif")
 
 Pixels are enlarged by whole numbers and never interpolated. Every function writes its file
 whole or not at all, and returns its path.
@@ -16,10 +16,10 @@ from draw.visualize.geometry import window_geometry
 from draw.visualize.glimpses import glimpse_strip
 from draw.visualize.grids import last_column, nearest_images, reconstruction_grid, sample_grid
 from draw.visualize.strips import generation_strip, reconstruction_strip
-from draw.visualize.windows import Box, window_box
+from draw.visualize.windows import Outline, window_outlines
 
 __all__ = [
-    "Box",
+    "Outline",
     "animate",
     "classification_curves",
     "generation_strip",
@@ -30,6 +30,6 @@ __all__ = [
     "reconstruction_strip",
     "sample_grid",
     "training_curves",
-    "window_box",
     "window_geometry",
+    "window_outlines",
 ]

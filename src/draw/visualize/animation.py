@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from draw.attention.window import Window
 from draw.errors import DrawError
 from draw.files import written_atomically
 from draw.parts.state import Trajectory
@@ -29,7 +28,7 @@ from draw.visualize.layout import (
     to_pixels,
 )
 from draw.visualize.strips import step_tiles, window_keys
-from draw.visualize.windows import READ_COLOUR, WRITE_COLOUR, draw_box, window_box
+from draw.visualize.windows import COLOURS, READ_COLOUR, draw_outline, window_outlines
 
 MAX_DRAWINGS = 64
 """Most drawings in an animation; of more, the first ones are shown and the picture says so."""
@@ -44,22 +43,18 @@ def animate(
     trajectory: Trajectory,
     path: str | os.PathLike[str],
     *,
-    write_size: int | None,
-    read_size: int | None = None,
     images: Images | None = None,
     frames_per_second: float | None = None,
     hold_seconds: float = 2.0,
     columns: int | None = None,
 ) -> Path:
-    """Drawings that grow at once, a frame a step, with the windows as rectangles.
+    """Drawings that grow at once, a frame a step, with the outlines of their windows.
 
-    The last frame is the finished drawings without rectangles. GIF and WebP loop for ever.
+    The last frame is the finished drawings without outlines. GIF and WebP loop for ever.
 
     Args:
         trajectory: at most `MAX_DRAWINGS` of its drawings are shown.
         path: a .gif, .webp (lossless) or .mp4 (H.264, yuv420p) file.
-        write_size: side N of the write window in filters; None leaves its rectangles out.
-        read_size: the same of the read window.
         images: what was to be drawn; each is then shown left of its drawing, the read window
             on it. Without them the read window is on the drawing.
         frames_per_second: by default what lets a drawing take 5 seconds, within 4 and 12.
@@ -80,7 +75,7 @@ def animate(
         )
     if images is not None:
         check_pairs(images, trajectory.canvases[-1])
-    frames = _frames(trajectory, images, read_size, write_size, columns)
+    frames = _frames(trajectory, images, columns)
     if target.suffix.lower() == ".gif":
         frames = _with_one_palette(
             frames, GREY_PALETTE if trajectory.canvases.shape[2] == 1 else 256
@@ -94,23 +89,18 @@ def animate(
 def _frames(
     trajectory: Trajectory,
     images: Images | None,
-    read_size: int | None,
-    write_size: int | None,
     columns: int | None,
 ) -> list[Image.Image]:
-    """A frame for each step, and the finished drawings without rectangles as the last."""
+    """A frame for each step, and the finished drawings without outlines as the last."""
     glimpses, total, _, height, width = trajectory.canvases.shape
     shown = min(total, MAX_DRAWINGS)
     columns = min(grid_columns(shown, columns), shown)
     across = columns if images is None else 2 * columns
     scale = scale_for(trajectory.canvases.shape, across, WIDTH)
     originals = None if images is None else list(enlarge(to_pixels(images[:shown]), scale))
-    on_drawing = read_size if images is None else None
-    steps = [
-        step_tiles(trajectory, range(glimpses), i, scale, on_drawing, write_size)
-        for i in range(shown)
-    ]
-    keys = window_keys(trajectory, read_size, write_size)
+    on_drawing = list(COLOURS) if images is None else ["write"]
+    steps = [step_tiles(trajectory, range(glimpses), i, scale, on_drawing) for i in range(shown)]
+    keys = window_keys(trajectory)
     note = f", the first {shown} of {total}" if shown < total else ""
     labels, gaps = [], [GAP] * across
     if images is not None:
@@ -128,13 +118,12 @@ def _frames(
     frames = []
     for t in range(glimpses):
         seen = originals
-        if originals is not None and trajectory.read_windows is not None and read_size is not None:
-            windows = [
-                Window(*(part[t, i] for part in trajectory.read_windows)) for i in range(shown)
-            ]
+        if originals is not None and trajectory.read_windows is not None:
+            windows = trajectory.read_windows[t, :shown]
+            outlines = window_outlines(windows, height, width, scale)
             seen = [
-                draw_box(tile, window_box(window, read_size, height, width, scale), READ_COLOUR)
-                for tile, window in zip(originals, windows, strict=True)
+                draw_outline(tile, outline, READ_COLOUR)
+                for tile, outline in zip(originals, outlines, strict=True)
             ]
         frames.append(frame(t, [tiles[t] for tiles in steps], seen))
     finals = enlarge(to_pixels(trajectory.canvases[-1, :shown].sigmoid()), scale)
@@ -173,7 +162,7 @@ def _with_one_palette(frames: Sequence[Image.Image], count: int) -> list[Image.I
     colours = np.array(palette.getpalette(), np.int64).reshape(-1, 3)
     # Median cut averages, and Pillow looks colours up by their upper 6 bits: the page, the
     # extremes and the lines keep their exact colours if no other is as near as that.
-    for exact in ((255, 255, 255), (0, 0, 0), READ_COLOUR, WRITE_COLOUR):
+    for exact in ((255, 255, 255), (0, 0, 0), *COLOURS.values()):
         apart = np.abs(colours - exact).max(1)
         colours[apart <= max(8, min(16, apart.min()))] = exact
     palette.putpalette(colours.flatten().tolist())

@@ -29,6 +29,7 @@ from draw.visualize.grids import sample_sheet
 from draw.visualize.layout import PICTURE_WIDTH, check_suffix, save_picture, stacked
 from draw.visualize.run import glimpses_of
 from draw.visualize.strips import generation_sheet
+from draw.visualize.windows import numbers_by_image
 
 WIDTH = 1200
 """Pixels to aim at: a page's, wider than a README's."""
@@ -65,14 +66,13 @@ def window_figure(
             )
     image = _image(picture)
     rows, columns = image.shape[-2:]
-    placed = [make_window(*window) for window in windows] or default_windows(rows, columns, size)
-    window_geometry(image, placed, out, size=size)
+    placed = [make_window(size, *window) for window in windows]
+    placed = placed or [*default_windows(rows, columns, size)]
+    window_geometry(image, placed, out)
     return {
         "image": str(picture or f"scikit-learn's digit {EXAMPLE}"),
         "filters": size,
-        "windows": [
-            {name: float(value) for name, value in one._asdict().items()} for one in placed
-        ],
+        "windows": [{name: float(value) for name, value in one.numbers.items()} for one in placed],
     }
 
 
@@ -131,8 +131,8 @@ def sequence_figure(models: Sequence[DRAW], n: int, seed: int, out: Path) -> dic
     pairs = list(zip(models, drawn, strict=True))
     titles = [_attention(model, one) if models[1:] else None for model, one in pairs]
     sheets = [
-        generation_sheet(one, model.config.window_sizes[1], title=title, width=WIDTH)
-        for (model, one), title in zip(pairs, titles, strict=True)
+        generation_sheet(one, title=title, width=WIDTH)
+        for one, title in zip(drawn, titles, strict=True)
     ]
     save_picture(stacked(sheets), out)
     return {"images": n, **written(drawn[0])}
@@ -162,7 +162,7 @@ def glimpses_figure(model: Classifier, images: ImageSet, n: int, out: Path) -> d
         "numbers": shown.numbers.tolist(),
         "labels": None if shown.labels is None else shown.labels.tolist(),
         "probabilities": probabilities.transpose(0, 1).tolist(),
-        "windows": {name: value.mT.tolist() for name, value in windows._asdict().items()},
+        "windows": numbers_by_image(windows),
     }
 
 
@@ -170,8 +170,7 @@ def written(drawn: Trajectory) -> dict[str, Any]:
     """The write windows as lists [image][step], for JSON; nothing without attention."""
     if drawn.write_windows is None:
         return {}
-    windows = drawn.write_windows._asdict().items()
-    return {"write_windows": {name: value.mT.tolist() for name, value in windows}}
+    return {"write_windows": numbers_by_image(drawn.write_windows)}
 
 
 def two_digits_figure(model: DRAW, n: int, seed: int, out: Path) -> Halves:
@@ -188,7 +187,7 @@ def two_digits_figure(model: DRAW, n: int, seed: int, out: Path) -> Halves:
     shown = model.generate(min(n, GRID_COLUMNS * GRID_ROWS), seed=seed)
     some = model.generate(min(n, ROWS), seed=seed)
     grid = sample_sheet(shown.images[-1], columns=GRID_COLUMNS, width=WIDTH)
-    strip = generation_sheet(some, model.config.window_sizes[1], width=WIDTH)
+    strip = generation_sheet(some, width=WIDTH)
     save_picture(stacked([grid, strip]), out)
     return halves
 

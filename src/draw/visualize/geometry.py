@@ -13,7 +13,7 @@ from draw.attention.window import Window, filter_centres, read_patch, write_patc
 from draw.errors import DrawError
 from draw.visualize.layout import check_suffix, to_pixels
 from draw.visualize.plots import make_figure, save_figure
-from draw.visualize.windows import READ_COLOUR, WRITE_COLOUR, window_box
+from draw.visualize.windows import READ_COLOUR, WRITE_COLOUR, window_outlines
 
 GRID = 3
 """Filters along one side of the grid on the left, as in the paper."""
@@ -21,7 +21,7 @@ MAX_WINDOWS = 6
 ROW, DPI = 1.75, 200
 """Inches of a row on the right, dots per inch."""
 PIXELS, THINNEST = 96, 1.0
-"""Per inch, as `window_box` counts them for a rectangle; points of its line at least."""
+"""Per inch, as `window_outlines` counts them; points of a line at least."""
 SUFFIXES = (".png", ".svg", ".pdf")
 FILTERS, CENTRE = (tuple(part / 255 for part in colour) for colour in (READ_COLOUR, WRITE_COLOUR))
 
@@ -30,30 +30,28 @@ def window_geometry(
     image: Float[Tensor, "channels rows columns"],
     windows: Sequence[Window],
     path: str | os.PathLike[str],
-    *,
-    size: int = 12,
 ) -> Path:
     """A grid of filters on an image; beside it what some windows read and write (figure 3).
 
     Left, 3 x 3 filters with centre, stride and sigma marked. Right, a row for each window: its
-    rectangle, line width showing sigma (see `window_box`), the patch that it reads, and that
+    outline, line width showing sigma (see `window_outlines`), the patch that it reads, and that
     patch written back through the same window, scaled so that its brightest value is white.
 
     Args:
         image: in [0, 1].
-        windows: one to `MAX_WINDOWS`, their fields scalars, in pixels counted from 1.
+        windows: one to `MAX_WINDOWS`, not batches of them.
         path: a .png, .svg or .pdf file.
-        size: filters along one side of a window, N.
 
     Raises:
-        DrawError: if the suffix is not one of the three, there are no or too many windows, or N is
-            below 1.
+        DrawError: if the suffix is not one of the three, there are no or too many windows, or one
+            has no filters.
     """
     target = check_suffix(path, SUFFIXES)
-    if not 1 <= len(windows) <= MAX_WINDOWS or size < 1:
+    sizes = sorted({window.size for window in windows})
+    if not 1 <= len(windows) <= MAX_WINDOWS or sizes[0] < 1:
         raise DrawError(
             f"expected 1 to {MAX_WINDOWS} windows of at least 1 filter along a side, "
-            f"got {len(windows)} of {size}"
+            f"got {len(windows)} of {' and '.join(map(str, sizes)) or 'none'}"
         )
     height = max(ROW * len(windows) + 0.35, 3.4)
     figure: Any = make_figure(figsize=(4.6 + 3 * ROW + 1.3, height), dpi=DPI, layout="constrained")
@@ -61,10 +59,9 @@ def window_geometry(
     _draw_grid(left.subplots(), image)
     panels = right.subplots(len(windows), 3, squeeze=False)
     for row, window in zip(panels, windows, strict=True):
-        _draw_window(row, image, window, size)
-    for axes, title in zip(
-        panels[0], ("window", f"read, {size} x {size}", "written back"), strict=True
-    ):
+        _draw_window(row, image, window)
+    read = f"read, {sizes[0]} x {sizes[0]}" if len(sizes) == 1 else "read"
+    for axes, title in zip(panels[0], ("window", read, "written back"), strict=True):
         axes.set_title(title, fontsize=10)
     right.align_titles()
     return save_figure(figure, target)
@@ -83,14 +80,15 @@ def default_windows(rows: int, columns: int, size: int = 12) -> tuple[Window, ..
     whole = min(rows, columns) / size
     kinds = ((0.4, 0.5), (1.0, 0.1), (1.0, 1.0))
     return tuple(
-        make_window((columns + 1) / 2, (rows + 1) / 2, whole * stride, whole * sigma)
+        make_window(size, (columns + 1) / 2, (rows + 1) / 2, whole * stride, whole * sigma)
         for stride, sigma in kinds
     )
 
 
-def make_window(g_x: float, g_y: float, delta: float, sigma: float) -> Window:
-    """A window of intensity 1 from its numbers in pixels."""
-    return Window(*map(torch.tensor, (g_x, g_y, delta, sigma, 1.0)))
+def make_window(size: int, g_x: float, g_y: float, delta: float, sigma: float) -> Window:
+    """A window of intensity 1 from its filters along a side and its numbers in pixels."""
+    one = torch.tensor([g_x, g_y, delta, sigma, 1.0])
+    return Window(one[0], one[1], one[2], one[3], one[4], size)
 
 
 def _draw_grid(axes: Any, image: Float[Tensor, "channels rows columns"]) -> None:
@@ -99,8 +97,8 @@ def _draw_grid(axes: Any, image: Float[Tensor, "channels rows columns"]) -> None
 
     rows, columns = image.shape[-2:]
     delta = min(rows, columns) / (GRID + 1)
-    window = make_window((columns + 1) / 2, (rows + 1) / 2, delta, delta / 5)
-    g_x, g_y, _, sigma, _ = (float(part) for part in window)
+    window = make_window(GRID, (columns + 1) / 2, (rows + 1) / 2, delta, delta / 5)
+    g_x, g_y, sigma = (float(part) for part in (window.g_x, window.g_y, window.sigma))
     xs = filter_centres(window.g_x, window.delta, GRID).tolist()
     ys = filter_centres(window.g_y, window.delta, GRID).tolist()
     _show(axes, image)
@@ -140,32 +138,30 @@ def _measure(
     )  # fmt: skip
 
 
-def _draw_window(
-    row: Any, image: Float[Tensor, "channels rows columns"], window: Window, size: int
-) -> None:
+def _draw_window(row: Any, image: Float[Tensor, "channels rows columns"], window: Window) -> None:
     """Where a window is, what it reads, and that written back."""
-    from matplotlib.patches import Rectangle
+    from matplotlib.patches import Polygon
 
     on_image, read, written = row
     rows, columns = image.shape[-2:]
-    one = Window(*(part[None] for part in window))
-    patch = read_patch(image[None], one, size)
+    one = window[None]
+    patch = read_patch(image[None], one)
     back = write_patch(patch, one, rows, columns)
     _show(on_image, image)
     _show(read, patch[0])
     _show(written, back[0] / back.max().clamp_min(torch.finfo(back.dtype).tiny))
     scale = max(1, round(ROW * PIXELS / max(rows, columns)))
-    box = window_box(window, size, rows, columns, scale)
-    if box is not None:
-        left, top, right, bottom = (edge / scale + 0.5 for edge in box[:4])
-        line = max(THINNEST, box.line_width / scale * ROW * 72 / max(rows, columns))
-        on_image.add_patch(
-            Rectangle(
-                (left, top), right - left, bottom - top, fill=False, edgecolor=FILTERS,
-                linewidth=line, joinstyle="miter", zorder=3,
-            )
-        )  # fmt: skip
-    _, _, delta, sigma, _ = (float(part) for part in window)
+    (outline,) = window_outlines(one, rows, columns, scale)
+    if outline is not None:
+        line = max(THINNEST, outline.line_width / scale * ROW * 72 / max(rows, columns))
+        for frame in outline.frames:
+            on_image.add_patch(
+                Polygon(
+                    frame / scale + 0.5, fill=False, edgecolor=FILTERS, linewidth=line,
+                    joinstyle="miter", zorder=3,
+                )
+            )  # fmt: skip
+    delta, sigma = float(window.delta), float(window.sigma)
     on_image.set_ylabel(
         f"$\\delta$ = {delta:.3g}\n$\\sigma$ = {sigma:.3g}", rotation=0, ha="right", va="center",
         fontsize=10,

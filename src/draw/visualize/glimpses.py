@@ -9,7 +9,6 @@ from jaxtyping import Float, Int
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from draw.attention.window import Window
 from draw.model.classifier import Classified
 from draw.visualize.layout import (
     GAP,
@@ -28,7 +27,7 @@ from draw.visualize.layout import (
     to_pixels,
 )
 from draw.visualize.strips import MAX_ROWS, SIGMA_KEY
-from draw.visualize.windows import READ_COLOUR, draw_box, window_box
+from draw.visualize.windows import READ_COLOUR, draw_outline, window_outlines
 
 BARS, TEXT = 34, 13
 """Picture pixels below an image: of the bars, and of the line of text under them."""
@@ -40,7 +39,6 @@ def glimpse_strip(
     classified: Classified,
     path: str | os.PathLike[str],
     *,
-    read_size: int,
     labels: Int[Tensor, " batch"] | None = None,
     names: Sequence[str] | None = None,
     steps: int = 8,
@@ -54,7 +52,6 @@ def glimpse_strip(
         images: what was classified; at most `MAX_ROWS` are shown.
         classified: what the classifier said of them.
         path: a .png or .webp file.
-        read_size: side N of the window in filters.
         labels: the right answers.
         names: what the classes are called; by default their numbers.
         steps: glimpses to show at most, evenly apart, the first and the last among them.
@@ -81,11 +78,10 @@ def glimpse_strip(
         label = None if labels is None else int(labels[i])
         under = "" if label is None else f"is {names[label]}"
         tiles = [np.concatenate([originals[i], _caption(under, originals[i].shape[1])])]
-        for t in chosen:
-            window = Window(*(part[t, i] for part in classified.windows))
-            box = window_box(window, read_size, height, width, scale)
+        outlines = window_outlines(classified.windows[chosen, i], height, width, scale)
+        for t, outline in zip(chosen, outlines, strict=True):
             bars = _bars(classified.logits_by_glimpse[t, i], names, label, originals[i].shape[1])
-            tiles.append(np.concatenate([draw_box(originals[i], box, READ_COLOUR), bars]))
+            tiles.append(np.concatenate([draw_outline(originals[i], outline, READ_COLOUR), bars]))
         rows.append(tiles)
     columns = [Label(0, 0, "image")]
     columns += [Label(1 + j, 1 + j, f"t = {t + 1}") for j, t in enumerate(chosen)]

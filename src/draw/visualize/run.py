@@ -57,21 +57,16 @@ def drawing_pictures(
         reconstructions, curves.
     """
     grid, strip, animation, reconstructions, curves = (run / name for name in DRAWING_PICTURES)
-    read_size, write_size = model.config.window_sizes
     drawings = model.generate(64, seed=0)
     samples = drawings.images[-1]
     neighbours, _, _ = nearest_in_training(last_column(samples), training)
     some = model.generate(16, seed=0)
     return [
         sample_grid(samples, grid, neighbours=neighbours),
-        generation_strip(some, strip, write_size=write_size),
-        animate(some, animation, write_size=write_size),
+        generation_strip(some, strip),
+        animate(some, animation),
         reconstruction_strip(
-            originals,
-            model.reconstruct(originals, labels=labels),
-            reconstructions,
-            read_size=read_size,
-            write_size=write_size,
+            originals, model.reconstruct(originals, labels=labels), reconstructions
         ),
         training_curves(
             metrics,
@@ -123,5 +118,5 @@ def glimpses_of(model: Classifier, images: ImageSet, path: Path, n: int = 6) -> 
     x = to_unit_interval(seen.images[numbers]).to(model.h_0.device)
     labels = None if seen.labels is None else torch.from_numpy(seen.labels[numbers])
     answers = model(x)
-    glimpse_strip(x, answers, path, read_size=model.config.read_size, labels=labels)
+    glimpse_strip(x, answers, path, labels=labels)
     return Glimpsed(numbers, labels, answers)

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from draw.attention.window import Window
 from draw.parts.state import Trajectory
 from draw.visualize.layout import (
     GAP,
@@ -26,7 +25,7 @@ from draw.visualize.layout import (
     sheet,
     to_pixels,
 )
-from draw.visualize.windows import READ_COLOUR, WRITE_COLOUR, draw_box, window_box
+from draw.visualize.windows import COLOURS, draw_outline, window_outlines
 
 MAX_ROWS = 8
 """Most drawings in a strip; of more, the first ones are shown and the picture says so."""
@@ -37,7 +36,6 @@ def generation_strip(
     trajectory: Trajectory,
     path: str | os.PathLike[str],
     *,
-    write_size: int | None,
     steps: int = 8,
     title: str | None = None,
 ) -> Path:
@@ -46,19 +44,17 @@ def generation_strip(
     Args:
         trajectory: at most `MAX_ROWS` of its drawings are shown.
         path: a .png or .webp file.
-        write_size: side N of the write window in filters; None leaves the rectangles out.
         steps: steps to show at most, evenly apart, the first and the last among them.
         title: a line of text on top.
 
     Raises:
         ValueError: if there are no drawings or no steps to show.
     """
-    return save_picture(generation_sheet(trajectory, write_size, steps, title), path)
+    return save_picture(generation_sheet(trajectory, steps, title), path)
 
 
 def generation_sheet(
     trajectory: Trajectory,
-    write_size: int | None,
     steps: int = 8,
     title: str | None = None,
     width: int = PICTURE_WIDTH,
@@ -66,17 +62,16 @@ def generation_sheet(
     """The picture that `generation_strip` saves, of about another width in pixels if asked for."""
     shown, total = min(_batch(trajectory), MAX_ROWS), _batch(trajectory)
     chosen = evenly(len(trajectory.canvases), steps)
-    windows = None if write_size is None else trajectory.write_windows
-    ending = windows is not None
+    ending = trajectory.write_windows is not None
     scale = scale_for(trajectory.canvases.shape, len(chosen) + ending, width)
-    rows = [step_tiles(trajectory, chosen, i, scale, write_size=write_size) for i in range(shown)]
+    rows = [step_tiles(trajectory, chosen, i, scale, ["write"]) for i in range(shown)]
     labels, gaps, legend = _step_labels(chosen, 0), [GAP] * len(chosen), []
     if ending:
         for row, tile in zip(rows, _finals(trajectory, scale), strict=False):
             row.append(tile)
         labels.append(Label(len(chosen), len(chosen), "drawn"))
         gaps.append(WIDE_GAP)
-        legend = [Key(WRITE_COLOUR, "write window"), SIGMA_KEY]
+        legend = [*window_keys(trajectory, ["write"]), SIGMA_KEY]
     legend += left_out(total, shown)
     return sheet(rows, labels=labels, gaps=gaps, title=title, legend=legend)
 
@@ -86,8 +81,6 @@ def reconstruction_strip(
     trajectory: Trajectory,
     path: str | os.PathLike[str],
     *,
-    read_size: int | None,
-    write_size: int | None,
     steps: int = 6,
     title: str | None = None,
 ) -> Path:
@@ -99,8 +92,6 @@ def reconstruction_strip(
         images: what was to be drawn; at most `MAX_ROWS` are shown.
         trajectory: how it was drawn.
         path: a .png or .webp file.
-        read_size: side N of the read window in filters; None leaves its rectangles out.
-        write_size: side N of the write window in filters; None leaves its rectangles out.
         steps: steps to show at most, evenly apart, the first and the last among them.
         title: a line of text on top.
 
@@ -115,14 +106,14 @@ def reconstruction_strip(
     finals = _finals(trajectory, scale)
     rows: list[list[Pixels]] = []
     for i in range(shown):
-        drawn = step_tiles(trajectory, chosen, i, scale, read_size, write_size)
+        drawn = step_tiles(trajectory, chosen, i, scale)
         error = np.abs(originals[i].astype(np.int16) - finals[i]).astype(np.uint8)
         rows.append([originals[i], *drawn, finals[i], error])
     n = len(chosen)
     labels = [Label(0, 0, "image"), *_step_labels(chosen, 1)]
     labels += [Label(n + 1, n + 1, "drawn"), Label(n + 2, n + 2, "error")]
     gaps = [GAP, WIDE_GAP, *[GAP] * (n - 1), WIDE_GAP, GAP]
-    legend = window_keys(trajectory, read_size, write_size)
+    legend = window_keys(trajectory)
     legend += [SIGMA_KEY] * bool(legend) + left_out(len(images), shown)
     return save_picture(sheet(rows, labels=labels, gaps=gaps, title=title, legend=legend), path)
 
@@ -132,33 +123,24 @@ def step_tiles(
     steps: Sequence[int],
     i: int,
     scale: int,
-    read_size: int | None = None,
-    write_size: int | None = None,
+    names: Sequence[str] = tuple(COLOURS),
 ) -> list[Pixels]:
-    """Drawing i at some steps (counted from 0), enlarged, with the windows whose size is given."""
+    """Drawing i at some steps (counted from 0), enlarged, with those of its windows on it."""
     *_, rows, columns = trajectory.canvases.shape
-    tiles = []
-    for t in steps:
-        tile = enlarge(to_pixels(trajectory.canvases[t, i].sigmoid()), scale)
-        for windows, size, colour in (
-            (trajectory.read_windows, read_size, READ_COLOUR),
-            (trajectory.write_windows, write_size, WRITE_COLOUR),
-        ):
-            if windows is not None and size is not None:
-                window = Window(*(part[t, i] for part in windows))
-                tile = draw_box(tile, window_box(window, size, rows, columns, scale), colour)
-        tiles.append(tile)
+    tiles = [enlarge(to_pixels(trajectory.canvases[t, i].sigmoid()), scale) for t in steps]
+    for name, windows in trajectory.windows.items():
+        if name in names:
+            outlines = window_outlines(windows[list(steps), i], rows, columns, scale)
+            tiles = [
+                draw_outline(tile, outline, COLOURS[name])
+                for tile, outline in zip(tiles, outlines, strict=True)
+            ]
     return tiles
 
 
-def window_keys(trajectory: Trajectory, read_size: int | None, write_size: int | None) -> list[Key]:
+def window_keys(trajectory: Trajectory, names: Sequence[str] = tuple(COLOURS)) -> list[Key]:
     """The legend of the windows that are drawn."""
-    keys = []
-    if trajectory.read_windows is not None and read_size is not None:
-        keys.append(Key(READ_COLOUR, "read window"))
-    if trajectory.write_windows is not None and write_size is not None:
-        keys.append(Key(WRITE_COLOUR, "write window"))
-    return keys
+    return [Key(COLOURS[name], f"{name} window") for name in trajectory.windows if name in names]
 
 
 def _batch(trajectory: Trajectory) -> int:

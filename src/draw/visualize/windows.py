@@ -1,16 +1,18 @@
-"""The rectangle of an attention window, in pixels of the picture (figures 7 and 10)."""
+"""The outline of an attention window, in pixels of the picture (figures 7 and 10)."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from draw.attention.window import Window
+from draw.attention.abstract import AbstractWindow
 
 READ_COLOUR = (0, 200, 150)
 WRITE_COLOUR = (255, 70, 40)
 """A blue-green and an orange-red, which red-green colour blindness leaves apart."""
+COLOURS = {"read": READ_COLOUR, "write": WRITE_COLOUR}
+"""Of the windows in `Trajectory.windows`."""
 
 THINNEST_LINE = 1.5
 """In picture pixels: thinner ones fade where they fall between two."""
@@ -18,71 +20,105 @@ THICKEST_LINE = 1 / 16
 """Of the image's shorter side: however large sigma is, the image stays visible."""
 
 
-class Box(NamedTuple):
-    """A rectangle in picture pixels, from the upper left corner of the image, and its line."""
+class Outline(NamedTuple):
+    """Closed polygons in picture pixels from the image's upper left corner, and their line."""
 
-    left: float
-    top: float
-    right: float
-    bottom: float
+    frames: tuple[NDArray[np.float64], ...]
+    """x and y of each one's corners, [corners, 2]."""
     line_width: float
 
 
-def window_box(window: Window, size: int, rows: int, columns: int, scale: int = 1) -> Box | None:
-    """Where the rectangle of a window goes on an image that is enlarged `scale` times.
+def window_outlines(
+    windows: AbstractWindow, rows: int, columns: int, scale: int = 1
+) -> list[Outline | None]:
+    """Where the outlines of windows go on an image that is enlarged `scale` times.
 
-    It goes round the pixels under the outermost filters, so its side is (N - 1) delta + 1 pixels:
-    a window whose five controls are zero frames a square image exactly, and N = 1 gives one pixel.
-    The line is sigma / 2 pixels wide (figure 10 shows sigma so, without a scale): at least
-    `THINNEST_LINE`, at most `THICKEST_LINE`. What lies outside the image is drawn on its
-    border, which is where filters outside the image fall.
+    The line is as wide as the window says, at least `THINNEST_LINE`, at most `THICKEST_LINE`. What
+    lies outside the image is drawn on its border, which is where filters outside the image fall.
 
     Args:
-        window: one window, its fields scalars in pixels counted from 1.
-        size: side N of the window in filters.
+        windows: a batch with one dimension.
         rows: height of the image in pixels, B.
         columns: width of the image in pixels, A.
         scale: picture pixels per image pixel.
 
     Returns:
-        The rectangle through the middle of its line, or None if the window is not finite.
+        For each window its outline through the middle of its line, or None where it is not finite.
     """
-    g_x, g_y, delta, sigma = (float(part.detach()) for part in window[:4])
-    if not all(map(math.isfinite, (g_x, g_y, delta, sigma))):
-        return None
-    half = (abs(delta) * (size - 1) + 1) / 2
-    line = max(THINNEST_LINE, min(sigma / 2, THICKEST_LINE * min(rows, columns)) * scale)
-
-    def place(position: float, length: int) -> float:
+    exact = windows.map(lambda value: value.detach().cpu().double())
+    corners: NDArray[np.float64] = exact.outline.numpy()
+    widths = exact.line_width.tolist()
+    outlines: list[Outline | None] = []
+    for frames, width in zip(corners, widths, strict=True):
+        if not (math.isfinite(width) and np.isfinite(frames).all()):
+            outlines.append(None)
+            continue
+        line = max(THINNEST_LINE, min(width, THICKEST_LINE * min(rows, columns)) * scale)
+        most = np.maximum(np.array([columns, rows]) * scale - line / 2, line / 2)
         # Pixel k, counted from 1, covers [k - 1, k] in pixels of the image: its centre is k - 1/2.
-        inside = length * scale - line / 2
-        return min(max((position - 0.5) * scale, line / 2), max(inside, line / 2))
-
-    return Box(
-        place(g_x - half, columns), place(g_y - half, rows),
-        place(g_x + half, columns), place(g_y + half, rows), line,
-    )  # fmt: skip
+        placed = (_held((frame - 0.5) * scale, line / 2, most) for frame in frames)
+        outlines.append(Outline(tuple(placed), line))
+    return outlines
 
 
-def draw_box(
-    tile: NDArray[np.uint8], box: Box | None, colour: tuple[int, int, int]
+def _held(
+    corners: NDArray[np.float64], least: float, most: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """A polygon, with what lies outside of the image moved to its border."""
+    points = []
+    for start, end in zip(corners, np.roll(corners, -1, 0), strict=True):
+        points.append(start)
+        step = end - start
+        if step.all():  # a slanted edge, which bends where it leaves the image
+            shares = np.concatenate([(least - start) / step, (most - start) / step])
+            within = sorted(shares[(shares > 0) & (shares < 1)])
+            points += [start + share * step for share in within]
+    held: NDArray[np.float64] = np.clip(points, least, most)
+    return held
+
+
+def draw_outline(
+    tile: NDArray[np.uint8], outline: Outline | None, colour: tuple[int, int, int]
 ) -> NDArray[np.uint8]:
-    """The tile, [height, width, 3], with the outline of a box on it, its edges antialiased."""
-    if box is None:
+    """The tile, [height, width, 3], with an outline on it, its edges antialiased."""
+    if outline is None:
         return tile
     height, width = tile.shape[:2]
-    grow = box.line_width / 2
-    outside = np.outer(
-        _covered(box.top - grow, box.bottom + grow, height),
-        _covered(box.left - grow, box.right + grow, width),
-    )
-    inside = np.outer(
-        _covered(box.top + grow, box.bottom - grow, height),
-        _covered(box.left + grow, box.right - grow, width),
-    )
-    line = (outside - inside)[..., None]
+    lines = [_line(frame, outline.line_width, height, width) for frame in outline.frames]
+    line = np.max(lines, 0)[..., None]
     drawn: NDArray[np.uint8] = np.rint(tile + line * (np.array(colour) - tile)).astype(np.uint8)
     return drawn
+
+
+def _line(
+    frame: NDArray[np.float64], line_width: float, height: int, width: int
+) -> NDArray[np.float64]:
+    """The part of each pixel that the line along a polygon covers, [height, width]."""
+    grow = line_width / 2
+    (left, top), (right, bottom) = frame.min(0), frame.max(0)
+    if not np.array_equal(frame, [(left, top), (right, top), (right, bottom), (left, bottom)]):
+        return (grow + 0.5 - _distance(frame, height, width)).clip(0, 1)
+    # An upright rectangle covers pixels exactly as its sides do.
+    outside = np.outer(
+        _covered(top - grow, bottom + grow, height), _covered(left - grow, right + grow, width)
+    )
+    inside = np.outer(
+        _covered(top + grow, bottom - grow, height), _covered(left + grow, right - grow, width)
+    )
+    return outside - inside
+
+
+def _distance(frame: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
+    """From the middle of each pixel to the nearest edge of a polygon, in pixels."""
+    pixels = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1) + 0.5
+    distances = []
+    for start, end in zip(frame, np.roll(frame, -1, 0), strict=True):
+        step = end - start
+        share = (pixels - start) @ step / max(step @ step, np.finfo(float).tiny)
+        nearest = start + share.clip(0, 1)[..., None] * step
+        distances.append(np.linalg.norm(pixels - nearest, axis=-1))
+    distance: NDArray[np.float64] = np.min(distances, 0)
+    return distance
 
 
 def _covered(start: float, end: float, length: int) -> NDArray[np.float64]:
@@ -90,3 +126,8 @@ def _covered(start: float, end: float, length: int) -> NDArray[np.float64]:
     pixels = np.arange(length)
     covered: NDArray[np.float64] = np.minimum(end, pixels + 1) - np.maximum(start, pixels)
     return covered.clip(0, 1)
+
+
+def numbers_by_image(windows: AbstractWindow) -> dict[str, Any]:
+    """The numbers of windows [glimpses, batch] by name, as lists [image][step], for JSON."""
+    return {name: value.transpose(0, 1).tolist() for name, value in windows.numbers.items()}

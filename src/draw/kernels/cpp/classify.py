@@ -222,12 +222,12 @@ def _inputs(config: ClassifierConfig, random: torch.Generator) -> list[Tensor]:
 
 def _compiled(model: Any, images: Tensor) -> Trial:
     h, controls = glimpses(model.config, model, images, model._longest(len(images)))
-    return Trial({"h": h}, model._window(controls)._asdict())
+    return Trial({"h": h}, model._window(controls).numbers)
 
 
 def _reference(model: Any, images: Tensor) -> Trial:
     h, windows = model.look(images)
-    return Trial({"h": h}, windows._asdict())
+    return Trial({"h": h}, windows.numbers)
 
 
 CONTRACT = Contract(

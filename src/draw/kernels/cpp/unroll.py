@@ -102,7 +102,7 @@ def _trial(unrolled: Unrolled, drawn: Trajectory, generated: Trajectory) -> Tria
         (generated.write_windows, "generated"),
     ):
         if windows is not None:
-            seen |= {f"{name} {field}": value for field, value in windows._asdict().items()}
+            seen |= {f"{name} {field}": value for field, value in windows.numbers.items()}
     return Trial(unrolled._asdict(), seen)
 
 

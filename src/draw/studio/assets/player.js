@@ -32,6 +32,14 @@
 
   const nats = (value) => value.toFixed(1);
 
+  // How a window's numbers are told; others than these are told by their names.
+  const CENTRE = ["g_x", "g_y"];
+  const NUMBERS = {
+    delta: { word: "stride", symbol: "δ", say: (value) => `${value} px`, hint: "pixels from one filter to the next: large is a wide view" },
+    sigma: { word: "blur", symbol: "σ", say: (value) => `${value} px`, hint: "width of each filter in pixels" },
+    gamma: { word: "intensity", symbol: "γ", say: (value) => `× ${value}`, hint: "a factor on what goes through the window" },
+  };
+
   class Player {
     constructor(element) {
       this.element = element;
@@ -288,29 +296,35 @@
         const window = part[which];
         if (!window) continue;
         const colour = which === "read" ? READ : WRITE;
-        if (path) this.drawPath(context, window.numbers[row], at, canvas.scale, colour);
-        const box = window.boxes[row][at];
-        if (!box) continue;
-        const [left, top, right, bottom, line] = box.map((edge) => edge * canvas.scale);
+        if (path) this.drawPath(context, window.centres[row], at, canvas.scale, colour);
+        const outline = window.outlines[row][at];
+        if (!outline) continue;
         context.strokeStyle = colour;
-        context.lineWidth = Math.max(line, width / 110);
-        context.strokeRect(left, top, right - left, bottom - top);
+        context.lineWidth = Math.max(outline.line * canvas.scale, width / 110);
+        context.beginPath();
+        for (const corners of outline.frames) {
+          for (const [k, [x, y]] of corners.entries()) {
+            context[k ? "lineTo" : "moveTo"](x * canvas.scale, y * canvas.scale);
+          }
+          context.closePath();
+        }
+        context.stroke();
       }
     }
 
-    drawPath(context, numbers, at, scale, colour) {
+    drawPath(context, centres, at, scale, colour) {
       context.save();
       context.globalAlpha = 0.55;
       context.strokeStyle = context.fillStyle = colour;
       context.lineWidth = 1.5;
       context.beginPath();
       for (let k = 0; k <= at; k++) {
-        context.lineTo((numbers[k][0] - 0.5) * scale, (numbers[k][1] - 0.5) * scale);
+        context.lineTo((centres[k][0] - 0.5) * scale, (centres[k][1] - 0.5) * scale);
       }
       context.stroke();
       for (let k = 0; k <= at; k++) {
         context.beginPath();
-        context.arc((numbers[k][0] - 0.5) * scale, (numbers[k][1] - 0.5) * scale, 3, 0, 7);
+        context.arc((centres[k][0] - 0.5) * scale, (centres[k][1] - 0.5) * scale, 3, 0, 7);
         context.fill();
       }
       context.restore();
@@ -339,15 +353,17 @@
       const [part, row] = this.part(this.chosen);
       const tables = [["read", part.read], ["write", part.write]].filter(([, window]) => window);
       this.numbers.replaceChildren(...tables.map(([which, window]) => {
-        const [x, y, delta, sigma, gamma] = window.numbers[row][t].map(number);
+        const [x, y] = window.centres[row][t].map(number);
         const line = (name, symbol, value, hint) =>
           node("div", { title: hint }, node("dt", {}, name, node("i", {}, symbol)), node("dd", {}, value));
         return node("dl", { class: `ds-window ds-window-${which}`, "aria-label": `${which} window` },
           node("div", { class: "ds-head" }, node("dt", {}, which === "read" ? "Reading window" : "Writing window"), node("dd", {}, which === "read" ? "green" : "red")),
           line("centre", "g", `${x}, ${y} px`, "x and y in pixels, counted from 1 at the upper left"),
-          line("stride", "δ", `${delta} px`, "pixels from one filter to the next: large is a wide view"),
-          line("blur", "σ", `${sigma} px`, "width of each filter in pixels"),
-          line("intensity", "γ", `× ${gamma}`, "a factor on what goes through the window"));
+          ...Object.keys(window.numbers).filter((name) => !CENTRE.includes(name)).map((name) => {
+            const { word, symbol, hint, say } = NUMBERS[name] || { word: name, symbol: "", hint: name };
+            const value = [window.numbers[name][row][t]].flat(Infinity).map(number).join(", ");
+            return line(word, symbol, say ? say(value) : value, hint);
+          }));
       }));
       if (part.kl) {
         this.bars.forEach((bar, k) => bar.classList.toggle("ds-now", k === t && !done));

@@ -73,8 +73,8 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
     dice.click(None, None, seed, js=parts.DICE, api_visibility="private")
 
     def save(asked: Request, kind: str) -> Path:
-        drawn, size = generating.trajectory(studio.shelf, asked)
-        return save_drawings(drawn, size, generating.described(asked), cast(Format, kind))
+        drawn = generating.trajectory(studio.shelf, asked)
+        return save_drawings(drawn, generating.described(asked), cast(Format, kind))
 
     parts.connect_saving(buttons, file, shown, save)
     return model, about

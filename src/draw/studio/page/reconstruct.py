@@ -57,7 +57,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
 
     def save(made: Reconstruction, kind: str) -> Path:
         return save_reconstruction(
-            made.image, made.trajectory, made.window_sizes, "reconstruction", cast(Format, kind)
+            made.image, made.trajectory, "reconstruction", cast(Format, kind)
         )
 
     parts.connect_saving(buttons, file, shown, save)

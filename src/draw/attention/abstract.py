@@ -1,0 +1,88 @@
+"""What every window says of itself, to whoever draws it, writes it down or hands it on."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, ClassVar, TypeVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Kind = TypeVar("Kind", bound="AbstractWindow")
+
+
+@dataclass(frozen=True, eq=False)
+class AbstractWindow(ABC):
+    """Where a model reads or writes, one window or a batch of them.
+
+    Pictures, animations, the player in the browser, JSON and ONNX files ask a window for its
+    outline and its numbers, and know of no other geometry. For one of your own write a frozen
+    dataclass whose fields are tensors, their first dimensions those of the batch, or constants that
+    hold for all windows of the batch, such as a number of filters; and give it an `outline` and a
+    `line_width`.
+    """
+
+    meaning: ClassVar[str] = ""
+    """What the numbers are, in words that follow "that is" on the card of a model."""
+
+    @property
+    @abstractmethod
+    def outline(self) -> Float[Tensor, "*batch frames corners 2"]:
+        """Polygons to draw round each window: x and y of the corners in pixels counted from 1."""
+
+    @property
+    @abstractmethod
+    def line_width(self) -> Float[Tensor, "*batch"]:
+        """How wide to draw the outline of each window, in pixels of the image."""
+
+    @property
+    def centre(self) -> Float[Tensor, "*batch 2"]:
+        """X and y of the middle of each window, in pixels counted from 1."""
+        return self.outline.flatten(-3, -2).mean(-2)
+
+    @property
+    def numbers(self) -> dict[str, Tensor]:
+        """The fields that are tensors, by name: one entry a window, constants left out."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+    def map(self: Kind, change: Callable[[Tensor], Tensor]) -> Kind:
+        """The same windows with each of their numbers changed, for example moved to a device."""
+        return replace(self, **{name: change(value) for name, value in self.numbers.items()})
+
+    def __getitem__(self: Kind, index: Any) -> Kind:
+        """Some of the windows, by an index into the dimensions of the batch."""
+        return self.map(lambda value: value[index])
+
+    @staticmethod
+    def stack(windows: Sequence[Kind]) -> Kind:
+        """The windows of several steps as one batch, the steps in front: [steps, *batch].
+
+        Args:
+            windows: of one kind and with the same constants; at least one.
+
+        Raises:
+            ValueError: if their kinds or constants differ.
+        """
+        first, numbers = windows[0], [window.numbers for window in windows]
+        for window in windows:
+            if type(window) is not type(first) or window._constants != first._constants:
+                raise ValueError(
+                    f"expected windows of one kind and size at all steps, got {first._words} and "
+                    f"{window._words}; let every step make windows that are alike"
+                )
+        return replace(
+            first, **{name: torch.stack([each[name] for each in numbers]) for name in numbers[0]}
+        )
+
+    @property
+    def _constants(self) -> dict[str, Any]:
+        """The fields that are no tensors, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if not isinstance(value, Tensor)}
+
+    @property
+    def _words(self) -> str:
+        constants = (f"{name}={value!r}" for name, value in self._constants.items())
+        return f"{type(self).__name__}({', '.join(constants)})"
