@@ -352,7 +352,7 @@ class TestExploring:
 
     def test_the_ends_are_the_seeds_drawings(self, shelf):
         show = exploring.interpolate_seeds(shelf, "runs/draws", 1, 2)
-        drawn, _ = generating.trajectory(shelf, generating.request("runs/draws", 1, 1, 1))
+        drawn = generating.trajectory(shelf, generating.request("runs/draws", 1, 1, 1))
         first = pixels_of(show.parts[0]["sheet"])[:28].astype(int)
         assert np.abs(first - pixels_of(sheet(drawn.images))).max() <= 1
         assert len(show.captions) == exploring.BETWEEN

@@ -205,7 +205,7 @@ def test_studio(place: Path) -> None:
     *_, show = generating.generate(shelf, asked)
     assert sum(part["count"] for part in show.parts) == 6
     show.to_json()
-    drawn, _ = generating.trajectory(shelf, asked)
+    drawn = generating.trajectory(shelf, asked)
     assert drawn.canvases.shape[1] == 6
     exploring.interpolate_seeds(shelf, name, 1, 2).to_json()
     between = exploring.interpolate_images(shelf, name, 1, 2)

@@ -96,6 +96,15 @@ class Trajectory(NamedTuple):
 
 
 def stack_windows(windows: Sequence[AbstractWindow | None]) -> AbstractWindow | None:
-    """The windows of all steps as one, [glimpses, batch]; None without attention."""
+    """The windows of all steps as one, [glimpses, batch]; None without attention.
+
+    Raises:
+        ValueError: if the steps' windows are not of one kind and size.
+    """
     present = [window for window in windows if window is not None]
+    if len(present) not in (0, len(windows)):
+        raise ValueError(
+            f"expected windows at all steps, got {len(present)} at {len(windows)} steps; let every "
+            "step make one, or none"
+        )
     return present[0].stack(present) if present else None
