@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import jaxtyping
 import numpy as np
@@ -49,7 +50,7 @@ TINY_DIGITS = (
 """Flags that make `draw train digits` a matter of a second."""
 
 
-def with_train(config: Config, **changes: object) -> Config:
+def with_train(config: Config, **changes: Any) -> Config:
     return dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
 
 
@@ -89,7 +90,7 @@ def draw_command(
             with redirect_stdout(out), redirect_stderr(err):
                 main()
         except SystemExit as left:
-            status = left.code
+            status = left.code if isinstance(left.code, int) else int(left.code is not None)
     done = subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
     assert check in (None, done.returncode), done.stdout + done.stderr
     return done

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from draw.config.data import DataConfig
-from draw.config.model import ClassifierConfig, DRAWConfig, ModelConfig
+from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.config.run import Config
 from draw.config.train import TrainConfig
 from draw.models.kinds import make_model
@@ -25,7 +25,9 @@ SLOW = DRAWConfig(rows=128, columns=128, glimpses=256, hidden_size=512, write_si
 LOOKS = ClassifierConfig(glimpses=3, hidden_size=16, read_size=4)
 
 
-def make_run(folder: Path, model: ModelConfig, data: DataConfig, evaluations: int = 3) -> Path:
+def make_run(
+    folder: Path, model: DRAWConfig | ClassifierConfig, data: DataConfig, evaluations: int = 3
+) -> Path:
     """A run folder as training would leave it, half way through."""
     torch.manual_seed(0)
     config = Config(folder.name, model, data, TrainConfig(steps=100))
@@ -41,7 +43,7 @@ def make_run(folder: Path, model: ModelConfig, data: DataConfig, evaluations: in
     return folder
 
 
-def line(kind: str, step: int, model: ModelConfig) -> str:
+def line(kind: str, step: int, model: DRAWConfig | ClassifierConfig) -> str:
     """A line of metrics.jsonl."""
     values: dict[str, Any] = {"kind": kind, "step": step, "images_seen": 10 * step, "seconds": step}
     if isinstance(model, DRAWConfig):

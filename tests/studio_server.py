@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from draw.studio.connection import Connection
 from draw.studio.guard import Application
@@ -83,7 +84,7 @@ def join(session: str, event: int, *fields: object) -> bytes:
     return post(b"/gradio_api/queue/join", json.dumps(asked).encode())
 
 
-def answers(port: int, session: str) -> list[dict]:
+def answers(port: int, session: str) -> list[dict[str, Any]]:
     """All that the queue says to a session until it has answered everything."""
     said = b""
     with connected(port) as connection:
