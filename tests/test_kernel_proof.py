@@ -232,8 +232,8 @@ def test_code_that_fails_in_the_miniature_is_no_fused_code(monkeypatch) -> None:
 
 
 def test_code_for_training_alone_counts_where_it_trains(monkeypatch) -> None:
-    def noisy(self: DRAW, x: Tensor, noise: Tensor, state: object) -> object:
-        return step(self, x, torch.nn.functional.dropout(noise, 0.5, self.training), state)
+    def noisy(self: DRAW, x: Tensor, noise: Tensor, state: object, *told: object) -> object:
+        return step(self, x, torch.nn.functional.dropout(noise, 0.5, self.training), state, *told)
 
     step = DRAW.step
     monkeypatch.setattr(DRAW, "step", noisy)
