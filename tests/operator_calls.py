@@ -19,7 +19,9 @@ from draw import DRAW, Classifier, ClassifierConfig, DRAWConfig
 from draw.kernels.cpp import classify as glimpses
 from draw.kernels.cpp import operators
 from draw.kernels.cpp.arguments import parameters_of
-from draw.kernels.cpp.binding import GLIMPSES_PARAMETERS, PARAMETERS, shape_of, shape_of_classifier
+from draw.kernels.cpp.binding import GLIMPSES_PARAMETERS, shape_of, shape_of_classifier
+from draw.kernels.cpp.unroll import parameter_names
+from draw.parts.state import Told
 
 BATCH = 2
 SMALL = DRAWConfig(
@@ -196,11 +198,16 @@ Calls = dict[str, Call]
 
 
 def drawing_calls(config: DRAWConfig) -> Calls:
-    names = PARAMETERS if config.attention == "gaussian" else PARAMETERS[:-4]
-    reference = Reference(DRAW(config), names)
+    reference = Reference(DRAW(config), parameter_names(config))
+    told = [
+        None if config.condition == "none" else torch.randn(BATCH, 4 * config.hidden_size).double()
+        for _ in Told._fields
+    ]
     common = {
         "images": torch.rand(BATCH, *config.image_shape).double(),
         "noise": torch.randn(config.glimpses, BATCH, config.latent_size).double(),
+        "told_enc": told[0],
+        "told_dec": told[1],
         "parameters": reference.parameters,
         "shape": shape_of(config),
         "bf16": False,
@@ -208,25 +215,28 @@ def drawing_calls(config: DRAWConfig) -> Calls:
     *made, kept = operators.unroll(**common, keep=True)
     slopes = zip(("dcanvas", "dkl", "dlog_ratio"), map(torch.randn_like, made), strict=True)
 
-    def unroll(images, noise, parameters, **_):
-        return reference.call("unroll", parameters, images, noise)
+    def unroll(images, noise, told_enc, told_dec, parameters, **_):
+        return reference.call("unroll", parameters, images, noise, Told(told_enc, told_dec))
 
-    def backward(images, noise, parameters, dcanvas, dkl, dlog_ratio, for_images, for_noise, **_):
-        inputs = [t.requires_grad_() for t in (images, noise, *parameters)]
-        outputs = unroll(*inputs[:2], inputs[2:])
-        return gradients(outputs, (dcanvas, dkl, dlog_ratio), inputs, for_images, for_noise)
+    def backward(images, noise, parameters, dcanvas, dkl, dlog_ratio, **flags):
+        zero = images.new_zeros(len(images), 4 * config.hidden_size)
+        addends = [zero if addend is None else addend for addend in plain(told)]
+        inputs = [
+            t.requires_grad_() for t in (images, noise, *map(torch.clone, addends), *parameters)
+        ]
+        outputs = unroll(*inputs[:4], inputs[4:])
+        return gradients(outputs, (dcanvas, dkl, dlog_ratio), inputs, *(flags[f] for f in wanted))
 
-    def trajectory(images, noise, parameters, **_):
-        if images is None:
-            return reference.call("generate", parameters, noise.shape[1], noise=noise)[:1]
-        return reference.call("reconstruct", parameters, images, noise)[:1]
+    def trajectory(images, noise, told_enc, told_dec, parameters, **_):
+        return reference.call("trajectory", parameters, images, noise, Told(told_enc, told_dec))[:1]
 
-    for_both = {"for_images": True, "for_noise": True}
+    wanted = dict.fromkeys(("for_images", "for_noise", "for_told_enc", "for_told_dec"), True)
+    made_of = {name: value for name, value in common.items() if not name.startswith("told")}
     return {
         "unroll": (torch.ops.draw.unroll, {**common, "keep": True}, unroll),
         "unroll_backward": (
             torch.ops.draw.unroll_backward,
-            {**dict(slopes), **common, "kept": kept, **for_both},
+            {**dict(slopes), **made_of, "kept": kept, **wanted},
             backward,
         ),
         "trajectory": (torch.ops.draw.trajectory, common, trajectory),
@@ -316,6 +326,10 @@ def main() -> None:
     models = {
         "gaussian": drawing_calls(SMALL),
         "none": drawing_calls(replace(SMALL, attention="none")),
+        "learned, told": drawing_calls(replace(SMALL, prior="learned", condition="class")),
+        "none, learned, told": drawing_calls(
+            replace(SMALL, attention="none", prior="learned", condition="class")
+        ),
         "classifier": classifier_calls(CLASSIFIER),
     }
     for kind, calls in models.items():

@@ -12,6 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import draw.attention.window
 from draw.kernels.errors import KernelUnavailableError
 from draw.model.draw import DRAW
+from draw.parts.state import NOTHING
 from running import TINY_MODEL
 
 
@@ -45,6 +46,50 @@ def test_each_shape_is_captured_once(captures) -> None:
     assert len(captures) == 3, "a copy has graphs of its own"
 
 
+@pytest.fixture
+def told_model() -> DRAW:
+    """A model that is told its class, with numbers that make a difference."""
+    model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference", condition="class"))
+    for table in model.condition.parameters():
+        torch.nn.init.normal_(table)
+    return model
+
+
+def test_what_is_told_is_heard(captures, told_model) -> None:
+    images, noise = batch(2)
+    tables = list(told_model.condition.parameters())
+    for labels in (torch.tensor([1, 2]), torch.tensor([3, 0])):
+        told = told_model.told(labels, 2)
+        expected = told_model.unroll(images, noise, told)
+        found = told_model._graphs.unroll(told_model, images, noise, told)
+        assert torch.equal(found.kl, expected.kl)
+        for ours, theirs in zip(*(torch.autograd.grad(way.kl.sum(), tables, retain_graph=True)
+                                  for way in (found, expected)), strict=True):  # fmt: skip
+            assert torch.equal(ours, theirs)
+            assert ours.any()
+    assert len(captures) == 1, "labels are numbers, not another graph"
+
+
+def test_each_way_of_being_told_is_captured_by_itself(captures, told_model) -> None:
+    images, noise = batch(2)
+    both = told_model.told(told_model.labels_for(2), 2)
+    for told in (both, both._replace(enc=None), both._replace(dec=None), NOTHING):
+        expected = told_model.unroll(images, noise, told)
+        found = told_model._graphs.unroll(told_model, images, noise, told)
+        assert torch.equal(found.canvas, expected.canvas)
+    assert len(captures) == 4
+
+
+def test_without_gradients_what_is_told_is_heard(captures, told_model) -> None:
+    images, noise = batch(2)
+    told = told_model.told(told_model.labels_for(2), 2)
+    with torch.no_grad():
+        expected = told_model.unroll(images, noise, told)
+        found = told_model._graphs.unroll(told_model, images, noise, told)
+    assert torch.equal(found.kl, expected.kl)
+    assert captures == []
+
+
 def test_without_gradients_nothing_is_captured(captures) -> None:
     model = DRAW(TINY_MODEL)
     with torch.no_grad():
@@ -68,10 +113,11 @@ def test_each_kind_of_numbers_is_captured_by_itself(captures) -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("bf16", [False, True])
-def test_on_a_gpu_it_is_the_loop(bf16: bool) -> None:
+@pytest.mark.parametrize("parts", [{}, {"prior": "learned", "condition": "class"}])
+def test_on_a_gpu_it_is_the_loop(parts, bf16: bool) -> None:
     torch.manual_seed(0)
-    graph = DRAW(dataclasses.replace(TINY_MODEL, kernel="fused")).cuda()
-    loop = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference")).cuda()
+    graph = DRAW(dataclasses.replace(TINY_MODEL, kernel="fused", **parts)).cuda()
+    loop = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference", **parts)).cuda()
     loop.load_state_dict(graph.state_dict())
     assert graph.kernel.name == "graph"
     for _ in range(3):

@@ -1,6 +1,7 @@
 """The fused unroll against the reference: outputs, every gradient, and how torch treats it."""
 
 import dataclasses
+import itertools
 import math
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from draw.kernels.cpp.binding import shape_of
 from draw.kernels.cpp.build import hand_over_products, library
 from draw.kernels.cpp.unroll import parameters_of
 from draw.model.draw import DRAW
-from draw.parts.state import DRAWOutput
+from draw.parts.state import DRAWOutput, Told
 from running import one_thread
 
 pytestmark = pytest.mark.parametrize("kernel", ["fused"], indirect=True)
@@ -34,7 +35,8 @@ def _only_with_a_fused_kernel(kernel: str) -> None:
 TOLERANCE = {"float64": 1e-11, "float32": 5e-5, "bf16": 0.1}
 """Largest difference from the reference in float64, as a share of a tensor's largest element
 (outputs) or of its norm (gradients). bf16 may also differ by twice as much as the reference itself
-does under autocast: with random weights a few cases amplify any rounding."""
+does under autocast: with random weights a few cases amplify any rounding; with a smaller `scale` of
+them, less."""
 
 OFF_IMAGE = (5.0, -4.0, 0.0, 0.0, 0.5)
 NARROW = (0.1, -0.2, -19.0, -3.0, 0.0)
@@ -64,6 +66,29 @@ CASES: dict[str, dict[str, object]] = {
     "no attention, colour": {"attention": "none", "channels": 3, "batch": 18},
     "no attention, chunks": {"attention": "none", "glimpses": 17, "batch": 35},
 }
+PARTS = [
+    {"attention": attention, "prior": prior, "condition": condition}
+    for attention, prior, condition in itertools.product(
+        ("gaussian", "none"), ("standard", "learned"), ("none", "class")
+    )
+]
+SIZES = (
+    "odd sides",
+    "tall, colour",
+    "one step",
+    "one image",
+    "a block of images and one more",
+    "several chunks of steps",
+    "one unit, one latent variable",
+    "sizes of whole blocks",
+)
+CASES |= {
+    f"{size}, {', '.join(parts.values())}": CASES[size] | parts | {"scale": 0.4}
+    for size in SIZES
+    for parts in PARTS
+    if parts["prior"] == "learned" or parts["condition"] == "class"
+}
+OF_PARTS = {", ".join(parts.values()): parts for parts in PARTS}
 SMALL = {"rows": 6, "columns": 8, "glimpses": 4, "hidden_size": 21, "latent_size": 7,
          "read_size": 3, "write_size": 4, "batch": 3}  # fmt: skip
 
@@ -74,8 +99,11 @@ def case(random_model) -> Callable[[str], tuple[DRAW, DRAW, Tensor, Tensor]]:
 
     def make(name: str) -> tuple[DRAW, DRAW, Tensor, Tensor]:
         options = {**SMALL, **CASES[name]}
-        batch = options.pop("batch")
+        batch, scale = options.pop("batch"), options.pop("scale", 1.0)
         fused = random_model(**options)
+        with torch.no_grad():
+            for parameter in fused.parameters():
+                parameter.mul_(scale)
         reference = DRAW(dataclasses.replace(fused.config, kernel="reference")).double()
         reference.load_state_dict(fused.state_dict())
         images = torch.rand(batch, *fused.config.image_shape, dtype=torch.float64)
@@ -86,10 +114,16 @@ def case(random_model) -> Callable[[str], tuple[DRAW, DRAW, Tensor, Tensor]]:
     return make
 
 
+def computed(model: DRAW, images: Tensor, noise: Tensor) -> DRAWOutput:
+    """What a model makes of these, told each class in turn where it is told any."""
+    output: DRAWOutput = model(images, noise, model.labels_for(len(images)))
+    return output
+
+
 def all_gradients(model: DRAW, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
     """Gradients of a loss in which every output has weights of its own."""
     images, noise = (t.detach().clone().requires_grad_() for t in (images, noise))
-    output = model(images, noise)
+    output = computed(model, images, noise)
     random = torch.Generator().manual_seed(1)
     parts = (output.canvas, output.kl, output.log_weight)
     weights = [torch.randn(part.shape, generator=random).to(part) for part in parts]
@@ -101,7 +135,7 @@ def all_gradients(model: DRAW, images: Tensor, noise: Tensor) -> dict[str, Tenso
 
 def outputs(model: DRAW, images: Tensor, noise: Tensor) -> dict[str, Tensor]:
     with torch.no_grad():
-        return model(images, noise)._asdict()
+        return computed(model, images, noise)._asdict()
 
 
 def as_kind(kind: str, model: DRAW, *tensors: Tensor) -> tuple[DRAW, *tuple[Tensor, ...]]:
@@ -149,17 +183,27 @@ def without_products_of_torch() -> Iterator[None]:
 
 @pytest.mark.usefixtures("without_products_of_torch")
 @pytest.mark.parametrize("kind", ["float32", "bf16"])
-@pytest.mark.parametrize("name", ["odd sides", "no attention"])
+@pytest.mark.parametrize(
+    "name", ["odd sides", "no attention", "odd sides, gaussian, learned, class"]
+)
 def test_plain_loops_stand_in_for_the_products_of_torch(name: str, kind: str, case) -> None:
     compare(kind, *case(name))
 
 
 @pytest.mark.parametrize("kind", TOLERANCE)
-@pytest.mark.parametrize("name", ["odd sides", "tall, colour", "no attention, colour"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "odd sides",
+        "tall, colour",
+        "no attention, colour",
+        *(name for name in CASES if name.startswith(("odd sides, ", "one step, "))),
+    ],
+)
 @pytest.mark.parametrize("given", [False, True])
 def test_drawings_are_the_references(name: str, kind: str, given: bool, case) -> None:
     fused, reference, images, noise = case(name)
-    draw = (lambda m, x, n: m.reconstruct(x, n)) if given else (
+    draw = (lambda m, x, n: m.reconstruct(x, n, labels=m.labels_for(len(x)))) if given else (
         lambda m, x, n: m.generate(len(x), noise=n))  # fmt: skip
     expected = draw(reference, images, noise)
     fused, images, noise = as_kind(kind, fused, images, noise)
@@ -178,47 +222,97 @@ def test_drawings_are_the_references(name: str, kind: str, given: bool, case) ->
             torch.testing.assert_close(a.double(), b, rtol=5 * tolerance, atol=5 * tolerance)
 
 
-@pytest.mark.parametrize("attention", ["gaussian", "none"])
-def test_gradient_is_that_of_differences(attention: str, random_model) -> None:
+def addends(model: DRAW, batch: int) -> list[Tensor | None]:
+    """What the LSTMs are told, of random numbers, if the model is told anything."""
+    if model.config.condition == "none":
+        return [None, None]
+    shape = batch, 4 * model.config.hidden_size
+    return [torch.randn(shape, dtype=model.canvas_0.dtype) for _ in range(2)]
+
+
+@pytest.mark.parametrize("parts", OF_PARTS)
+def test_gradient_is_that_of_differences(parts: str, random_model) -> None:
     model = random_model(
-        rows=3, columns=4, glimpses=3, hidden_size=3, latent_size=2, read_size=2, write_size=2,
-        attention=attention,
+        rows=3, columns=4, glimpses=2, hidden_size=3, latent_size=2, read_size=2, write_size=2,
+        **OF_PARTS[parts],
     )  # fmt: skip
     parameters = [p.detach().requires_grad_() for p in parameters_of(model.config, model)]
     images = torch.rand(2, 1, 3, 4, dtype=torch.float64, requires_grad=True)
-    noise = torch.randn(3, 2, 2, dtype=torch.float64, requires_grad=True)
+    noise = torch.randn(2, 2, 2, dtype=torch.float64, requires_grad=True)
+    told = [t if t is None else t.requires_grad_() for t in addends(model, 2)]
 
-    def unroll(*inputs: Tensor) -> tuple[Tensor, ...]:
-        images, noise, *rest = inputs
-        return operators.unroll(images, noise, rest, shape_of(model.config), False, True)[:3]
+    def unroll(*inputs: Tensor | None) -> tuple[Tensor, ...]:
+        shape = shape_of(model.config)
+        return operators.unroll(*inputs[:4], list(inputs[4:]), shape, False, True)[:3]
 
-    assert torch.autograd.gradcheck(unroll, (images, noise, *parameters), fast_mode=False)
+    inputs = images, noise, *told, *parameters
+    assert torch.autograd.gradcheck(unroll, inputs, fast_mode=False)
 
 
 @pytest.mark.parametrize("attention", ["gaussian", "none"])
+@pytest.mark.parametrize("which", [0, 1])
+def test_one_of_the_two_may_be_told_something(which: int, attention: str, case) -> None:
+    name = f"odd sides, {attention}, learned, class"
+    fused, reference, images, noise = case(name)
+    told = addends(fused, len(images))
+    told[1 - which] = None
+    told[which].requires_grad_()
+    expected = reference.unroll(images, noise, Told(*told))
+    parameters, shape = parameters_of(fused.config, fused), shape_of(fused.config)
+    found = operators.unroll(images, noise, *told, parameters, shape, False, True)[:3]
+    slopes = [torch.randn_like(part) for part in found]
+    for ours, theirs in zip(
+        (*found, *torch.autograd.grad(found, told[which], slopes)),
+        (*expected, *torch.autograd.grad(expected, told[which], slopes)),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("attention", ["gaussian", "none"])
+def test_a_prior_of_zeros_is_the_standard_one(attention: str, random_model) -> None:
+    options = {**SMALL, "attention": attention}
+    batch = options.pop("batch")
+    standard = random_model(**options)
+    learned = random_model(**options, prior="learned")
+    learned.load_state_dict(standard.state_dict(), strict=False)
+    for parameter in learned.prior.parameters():
+        torch.nn.init.zeros_(parameter)
+    images = torch.rand(batch, 1, 6, 8, dtype=torch.float64)
+    noise = torch.randn(4, batch, 7, dtype=torch.float64)
+    for ours, theirs in zip(learned(images, noise), standard(images, noise), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-13, atol=1e-13)
+    assert torch.equal(
+        learned.generate(batch, noise=noise).canvases,
+        standard.generate(batch, noise=noise).canvases,
+    )
+
+
+@pytest.mark.parametrize("parts", [OF_PARTS["gaussian, standard, none"], *PARTS[-1:], *PARTS[3:5]])
 @pytest.mark.parametrize("bf16", [False, True])
-def test_torch_finds_the_operators_sound(attention: str, bf16: bool, random_model) -> None:
+def test_torch_finds_the_operators_sound(parts, bf16: bool, random_model) -> None:
     model = random_model(
-        rows=4, columns=5, glimpses=2, hidden_size=4, latent_size=3, attention=attention,
-        dtype=torch.float32,
-    )  # fmt: skip
+        rows=4, columns=5, glimpses=2, hidden_size=4, latent_size=3, **parts, dtype=torch.float32
+    )
     shape, parameters = shape_of(model.config), parameters_of(model.config, model)
     images, noise = torch.rand(3, 1, 4, 5), torch.randn(2, 3, 3)
-    torch.library.opcheck(operators.unroll, (images, noise, parameters, shape, bf16, True))
-    free = [parameter.detach() for parameter in parameters]
+    free, told = [parameter.detach() for parameter in parameters], addends(model, 3)
     for given in (images, None):
-        torch.library.opcheck(operators.trajectory, (given, noise, free, shape, bf16))
-    *made, kept = operators.unroll(images, noise, free, shape, bf16, True)
-    slopes = map(torch.randn_like, made)
-    arguments = (*slopes, images, noise, kept, free, shape, bf16, True, True)
+        torch.library.opcheck(operators.trajectory, (given, noise, *told, free, shape, bf16))
+    *made, kept = operators.unroll(images, noise, *told, free, shape, bf16, True)
+    slopes, wanted = map(torch.randn_like, made), [True, True, *(t is not None for t in told)]
+    arguments = (*slopes, images, noise, kept, free, shape, bf16, *wanted)
     torch.library.opcheck(operators.unroll_backward, arguments)
+    told = [t if t is None else t.requires_grad_() for t in told]
+    torch.library.opcheck(operators.unroll, (images, noise, *told, parameters, shape, bf16, True))
 
 
 COMPILED = """
 import torch
 from draw import DRAW, DRAWConfig
 torch.manual_seed(0)
-model = DRAW(DRAWConfig(rows=5, columns=4, glimpses=3, hidden_size=8, kernel="fused"))
+model = DRAW(DRAWConfig(rows=5, columns=4, glimpses=3, hidden_size=8, kernel="fused",
+                        prior="learned"))
 compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
 images, noise = torch.rand(2, 1, 5, 4), torch.randn(3, 2, 100)
 plain, found = model(images, noise), compiled(images, noise)
@@ -237,21 +331,28 @@ def test_a_compiled_model_gives_the_same() -> None:
     assert done.stdout == "the same\n", done.stderr
 
 
-@pytest.mark.parametrize("name", ["odd sides", "no attention"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "odd sides",
+        "no attention",
+        *(f"odd sides, {parts}" for parts in OF_PARTS if parts.endswith("learned, class")),
+    ],
+)
 def test_without_gradients_nothing_is_kept_and_the_outputs_are_the_same(name: str, case) -> None:
     model, _, images, noise = case(name)
     arguments = shape_of(model.config), False
-    parameters = parameters_of(model.config, model)
-    with_gradient = operators.unroll(images, noise, parameters, *arguments, True)
-    without = operators.unroll(images, noise, parameters, *arguments, False)
+    parameters, told = parameters_of(model.config, model), addends(model, len(images))
+    with_gradient = operators.unroll(images, noise, *told, parameters, *arguments, True)
+    without = operators.unroll(images, noise, *told, parameters, *arguments, False)
     assert without[-1].numel() == 0
     assert with_gradient[-1].numel() >= 1
     for a, b in zip(with_gradient[:3], without[:3], strict=True):
         assert torch.equal(a, b)
     with torch.no_grad():
-        assert not model(images, noise).bound.requires_grad
+        assert not computed(model, images, noise).bound.requires_grad
     frozen = [parameter.detach() for parameter in parameters]
-    output = operators.unroll(images.requires_grad_(), noise, frozen, *arguments, False)
+    output = operators.unroll(images.requires_grad_(), noise, *told, frozen, *arguments, False)
     with pytest.raises(RuntimeError, match="keep=True"):
         output[0].sum().backward()
 
@@ -316,6 +417,17 @@ def test_only_what_wants_a_gradient_gets_one(case) -> None:
     torch.testing.assert_close(model.mu.weight.grad, reference.mu.weight.grad)
 
 
+def test_a_condition_alone_may_want_gradients(case) -> None:
+    model, reference, images, noise = case("odd sides, gaussian, learned, class")
+    for each in (model, reference):
+        each.requires_grad_(False)
+        each.condition.dec.weight.requires_grad_()
+        computed(each, images, noise).kl.sum().backward()
+    found, expected = (each.condition.dec.weight.grad for each in (model, reference))
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+    assert model.condition.enc.weight.grad is None
+
+
 def test_memory_order_of_the_inputs_does_not_matter(case) -> None:
     model, _, images, noise = case("tall, colour")
     expected = model(images, noise)
@@ -326,7 +438,7 @@ def test_memory_order_of_the_inputs_does_not_matter(case) -> None:
 
 
 def test_the_number_of_threads_does_not_matter(case) -> None:
-    model, _, images, noise = case("several chunks of steps")
+    model, _, images, noise = case("several chunks of steps, gaussian, learned, class")
     before, found = torch.get_num_threads(), []
     try:
         for threads in (1, 2, 3):
@@ -340,11 +452,12 @@ def test_the_number_of_threads_does_not_matter(case) -> None:
 
 
 def test_what_is_not_a_number_comes_through(case) -> None:
-    for name in ("lstm_enc.weight_ih", "attention.write_window.bias", "c_dec_0"):
-        model, _, images, noise = case("odd sides")
+    names = "lstm_enc.weight_ih", "attention.write_window.bias", "c_dec_0", "prior.log_sigma.bias"
+    for name in (*names, "condition.enc.weight"):
+        model, _, images, noise = case("odd sides, gaussian, learned, class")
         with torch.no_grad():
             model.get_parameter(name).fill_(math.nan)
-        assert model(images, noise).bound.isnan().all(), name
+        assert computed(model, images, noise).bound.isnan().all(), name
 
 
 def test_an_infinite_variance_is_not_hidden(case) -> None:

@@ -18,6 +18,7 @@ from draw.kernels.errors import KernelArgumentError
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
 from draw.parts.layers import Affine
+from draw.parts.state import NOTHING, Told
 from running import TINY_MODEL, python_process
 
 only_fused = pytest.mark.parametrize("kernel", ["fused"], indirect=True)
@@ -29,7 +30,7 @@ CLASSIFIER = ClassifierConfig(
 
 @pytest.mark.slow
 @only_fused
-@pytest.mark.parametrize(("calls", "least"), [("operator_calls", 9000), ("model_calls", 1500)])
+@pytest.mark.parametrize(("calls", "least"), [("operator_calls", 19000), ("model_calls", 1500)])
 def test_every_call_raises_or_agrees(calls: str, least: int, kernel: str) -> None:
     """In a process of its own: a crash would end it before its last line."""
     script = Path(__file__).with_name(f"{calls}.py")
@@ -80,7 +81,7 @@ BROKEN: dict[str, Callable[[DRAW], object]] = {
         f"config.{name} = {value}": other_config(**{name: value})
         for name, value in {
             "rows": 12, "columns": 2, "channels": 3, "hidden_size": 16, "latent_size": 100,
-            "read_size": 5, "write_size": 1, "attention": "none",
+            "read_size": 5, "write_size": 1, "attention": "none", "prior": "learned",
         }.items()
     },
 }  # fmt: skip
@@ -99,6 +100,37 @@ def test_a_model_that_does_not_fit_is_refused(way: str, kernel: str) -> None:
         fused.unroll(model.config, model, images, noise)
 
 
+TOLD: dict[str, Callable[[Tensor], Tensor]] = {
+    "for one image": lambda t: t[:1],
+    "for more images": lambda t: torch.cat([t, t]),
+    "of too few gates": lambda t: t[:, :-1],
+    "in float64": lambda t: t.double(),
+    "on meta": lambda t: t.to("meta"),
+}
+
+
+@only_fused
+@pytest.mark.parametrize("which", Told._fields)
+@pytest.mark.parametrize("way", TOLD)
+def test_what_is_told_is_checked(way: str, which: str, kernel: str) -> None:
+    model = DRAW(dataclasses.replace(TINY_MODEL, kernel=kernel))
+    images, noise = torch.rand(2, 1, 6, 5), torch.randn(3, 2, 4)
+    told = NOTHING._replace(**{which: TOLD[way](torch.zeros(2, 32))})
+    for call in (fused.unroll, fused.trajectory):
+        with pytest.raises(KernelArgumentError, match=f"expected told_{which} of shape .2, 32., "):
+            call(model.config, model, images, noise, told)
+
+
+@only_fused
+@pytest.mark.parametrize("part", ["mu.weight", "mu.bias", "log_sigma.weight", "log_sigma.bias"])
+def test_a_learned_prior_that_does_not_fit_is_refused(part: str, kernel: str) -> None:
+    model = DRAW(dataclasses.replace(TINY_MODEL, kernel=kernel, prior="learned"))
+    model.prior.get_parameter(part).data = torch.zeros(3)
+    for call in (fused.unroll, fused.trajectory):
+        with pytest.raises(KernelArgumentError, match=f"expected prior.{part} of shape"):
+            call(model.config, model, torch.rand(2, 1, 6, 5), torch.randn(3, 2, 4))
+
+
 @only_fused
 @pytest.mark.parametrize("part", ["h_0", "c_0", "lstm.weight_ih", "read_window.bias"])
 def test_a_classifier_that_does_not_fit_is_refused(part: str, kernel: str) -> None:
@@ -113,18 +145,23 @@ def all_gradients(model: nn.Module, loss: Tensor, *inputs: Tensor) -> list[Tenso
 
 
 @pytest.mark.parametrize("attention", ["gaussian", "none"])
-def test_no_images_give_no_bounds_and_slopes_of_zero(attention: str, kernel: str) -> None:
-    model = DRAW(dataclasses.replace(TINY_MODEL, kernel=kernel, attention=attention))
+@pytest.mark.parametrize("prior", ["standard", "learned"])
+@pytest.mark.parametrize("condition", ["none", "class"])
+def test_no_images_give_no_bounds_and_slopes_of_zero(
+    attention: str, prior: str, condition: str, kernel: str
+) -> None:
+    parts = {"attention": attention, "prior": prior, "condition": condition}
+    model = DRAW(dataclasses.replace(TINY_MODEL, kernel=kernel, **parts))
     images = torch.rand(0, 1, 6, 5, requires_grad=True)
     noise = torch.randn(3, 0, 4, requires_grad=True)
-    output = model(images, noise)
+    output = model(images, noise, model.labels_for(0))
     assert [tuple(part.shape) for part in (output.canvas, output.kl, output.bound)] == [
         (0, 1, 6, 5), (0, 3), (0,)
     ]  # fmt: skip
     found = all_gradients(model, output.bound.sum() + output.log_weight.sum(), images, noise)
     assert [g.shape for g in found[:2]] == [images.shape, noise.shape]
     assert all((g == 0).all() for g in found)
-    drawing = model.reconstruct(images.detach())
+    drawing = model.reconstruct(images.detach(), labels=model.labels_for(0))
     assert drawing.canvases.shape == (3, 0, 1, 6, 5)
     if attention == "gaussian":
         assert drawing.read_windows.g_x.shape == drawing.write_windows.g_x.shape == (3, 0)
@@ -140,12 +177,14 @@ def test_no_images_have_no_class(kernel: str) -> None:
 
 
 @pytest.mark.parametrize("bf16", [False, True])
-def test_a_checkpointed_pass_is_the_same(bf16: bool, kernel: str) -> None:
-    model = DRAW(dataclasses.replace(TINY_MODEL, kernel=kernel))
+@pytest.mark.parametrize("parts", [{}, {"prior": "learned", "condition": "class"}])
+def test_a_checkpointed_pass_is_the_same(bf16: bool, parts, kernel: str) -> None:
+    model = DRAW(dataclasses.replace(TINY_MODEL, kernel=kernel, **parts))
     images, noise = torch.rand(2, 1, 6, 5), torch.randn(3, 2, 4)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        plain = model(images, noise).bound.sum()
-        saved = checkpoint(lambda *given: model(*given).bound.sum(), images, noise,
+        labels = model.labels_for(2)
+        plain = model(images, noise, labels).bound.sum()
+        saved = checkpoint(lambda *given: model(*given, labels).bound.sum(), images, noise,
                            use_reentrant=False)  # fmt: skip
         looked = Classifier(dataclasses.replace(CLASSIFIER, kernel=kernel))
         answers = checkpoint(lambda x: looked(x).logits.sum(), images, use_reentrant=False)

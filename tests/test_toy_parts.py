@@ -98,7 +98,7 @@ def test_each_alone_learns_and_comes_back(field: str, tmp_path: Path) -> None:
     start(config, tmp_path / "run", *splits).fit()
     loaded = load_model(str(tmp_path / "run")).drawing
     assert isinstance(getattr(loaded, field), KINDS[field][1])
-    assert (loaded.kernel.name == "fused") <= (field == "likelihood")
+    assert (loaded.kernel.name == "fused") <= (field in ("likelihood", "condition"))
     before = task_for(config).make_model()
     moved = [
         name

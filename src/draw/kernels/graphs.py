@@ -13,18 +13,19 @@ import torch
 from torch import Tensor, nn
 
 from draw.kernels.allowed import state_of
-from draw.parts.state import Unrolled
+from draw.parts.state import NOTHING, Told, Unrolled
 
 
 class _Loop(nn.Module):
     """A model whose forward is the loop; its outputs are a tuple, as graphs want them."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, addends: tuple[str, ...]) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.addends = model, addends
 
-    def forward(self, images: Tensor, noise: Tensor) -> tuple[Tensor, ...]:
-        return tuple(self.model.unroll(images, noise))  # type: ignore[operator]
+    def forward(self, images: Tensor, noise: Tensor, *addends: Tensor) -> tuple[Tensor, ...]:
+        told = NOTHING._replace(**dict(zip(self.addends, addends, strict=True)))
+        return tuple(self.model.unroll(images, noise, told))  # type: ignore[operator]
 
 
 class Graphs:
@@ -38,30 +39,35 @@ class Graphs:
         """A copy of a model starts without graphs: they belong to the original's weights."""
         return Graphs, ()
 
-    def unroll(self, model: nn.Module, images: Tensor, noise: Tensor) -> Unrolled:
-        """`model.unroll(images, noise)`, replayed from a graph where its gradients are wanted.
+    def unroll(
+        self, model: nn.Module, images: Tensor, noise: Tensor, told: Told = NOTHING
+    ) -> Unrolled:
+        """`model.unroll(images, noise, told)`, from a graph where its gradients are wanted.
 
         Args:
             model: a DRAW on a GPU.
             images: [batch, channels, rows, columns].
             noise: [glimpses, batch, latent].
+            told: what the drawings are told, each field [batch, 4 hidden] or None.
         """
         if not torch.is_grad_enabled() or len(images) == 0:
-            return Unrolled(*model.unroll(images, noise))  # type: ignore[operator]
+            return Unrolled(*model.unroll(images, noise, told))  # type: ignore[operator]
         device = images.device.type
         bf16, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
-        needs = images.requires_grad, noise.requires_grad
+        addends = {name: given for name, given in told._asdict().items() if given is not None}
+        given = images, noise, *addends.values()
+        needs = tuple(tensor.requires_grad for tensor in given)
         state = state_of(model)
         if state != self._state:  # a graph knows neither new code nor other parameters
             self._captured, self._state = {}, state
-        key = images.shape, images.dtype, *needs, bf16, dtype
+        key = images.shape, images.dtype, *addends, *needs, bf16, dtype
         if key not in self._captured:
             samples = tuple(
-                given.detach().clone().requires_grad_(need)
-                for given, need in zip((images, noise), needs, strict=True)
+                tensor.detach().clone().requires_grad_(need)
+                for tensor, need in zip(given, needs, strict=True)
             )
             with torch.autocast(device, dtype, enabled=bf16, cache_enabled=False):
                 self._captured[key] = torch.cuda.make_graphed_callables(
-                    _Loop(model), samples, allow_unused_input=True
+                    _Loop(model, tuple(addends)), samples, allow_unused_input=True
                 )
-        return Unrolled(*self._captured[key](images, noise))
+        return Unrolled(*self._captured[key](*given))

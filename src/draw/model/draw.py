@@ -153,9 +153,9 @@ class DRAW(
         told = self.told(labels, len(images))
         match self.kernel.name:
             case "fused":
-                canvas, kl, log_ratio = fused.unroll(self.config, self, images, noise)
+                canvas, kl, log_ratio = fused.unroll(self.config, self, images, noise, told)
             case "graph":
-                canvas, kl, log_ratio = self._graphs.unroll(self, images, noise)
+                canvas, kl, log_ratio = self._graphs.unroll(self, images, noise, told)
             case "reference":
                 canvas, kl, log_ratio = self.unroll(images, noise, told)
         reconstruction = self.likelihood(canvas, images)  # (9)
@@ -285,7 +285,7 @@ class DRAW(
 
     def _drawn(self, images: Tensor | None, noise: Tensor, told: Told) -> Trajectory:
         if self.kernel.name == "fused":
-            return fused.trajectory(self.config, self, images, noise)
+            return fused.trajectory(self.config, self, images, noise, told)
         return self.trajectory(images, noise, told)
 
     def trajectory(

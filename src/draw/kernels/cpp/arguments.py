@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from draw.kernels.cpp.binding import GLIMPSES_PARAMETERS, PARAMETERS
+from draw.kernels.cpp.binding import GLIMPSES_PARAMETERS, drawing_names
 from draw.kernels.errors import KernelArgumentError
 
 CONTROLS = 5
@@ -36,6 +36,7 @@ class Sizes(NamedTuple):
     read_size: int
     write_size: int
     gaussian: int
+    learned: int
 
     @property
     def image(self) -> tuple[int, int, int]:
@@ -52,12 +53,13 @@ def drawing_sizes(shape: Sequence[int]) -> Sizes:
     """The sizes of a DRAW.
 
     Raises:
-        KernelArgumentError: if `shape` is not nine whole numbers of at least 1, the last 0 or 1.
+        KernelArgumentError: if `shape` is not eight whole numbers of at least 1, and two of 0 or 1.
     """
     sizes = _sizes(shape)
-    if sizes.gaussian not in (0, 1) or min(sizes[:-1]) < 1:
+    if not {sizes.gaussian, sizes.learned} <= {0, 1} or min(sizes[:-2]) < 1:
         raise KernelArgumentError(
-            f"expected a shape of sizes of at least 1, and 0 or 1 for the attention, got {sizes}"
+            "expected a shape of sizes of at least 1, and 0 or 1 for attention and prior, got "
+            f"{sizes}"
         )
     return sizes
 
@@ -69,11 +71,11 @@ def classifier_sizes(shape: Sequence[int]) -> Sizes:
         KernelArgumentError: if `shape` is not that of a classifier.
     """
     sizes = _sizes(shape)
-    unused = sizes.latent, sizes.write_size, sizes.gaussian
-    if unused != (0, 0, 1) or min(*sizes[:5], sizes.read_size) < 1:
+    unused = sizes.latent, sizes.write_size, sizes.gaussian, sizes.learned
+    if unused != (0, 0, 1, 0) or min(*sizes[:5], sizes.read_size) < 1:
         raise KernelArgumentError(
-            "expected a shape of sizes of at least 1, with latent 0, write_size 0 and gaussian 1, "
-            f"got {sizes}"
+            "expected a shape of sizes of at least 1, with latent 0, write_size 0, gaussian 1 and "
+            f"learned 0, got {sizes}"
         )
     return sizes
 
@@ -104,8 +106,16 @@ def drawing_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Expec
         *(2 * [(latent, hidden), (latent,)]),
         (content, hidden), (content,),
         *(2 * window if n.gaussian else ()),
+        *(2 * [(latent, hidden), (latent,)] if n.learned else ()),
     ]  # fmt: skip
-    return _named(PARAMETERS[: len(shapes)], parameters, shapes)
+    names = drawing_names(gaussian=bool(n.gaussian), learned=bool(n.learned))
+    return _named(names, parameters, shapes)
+
+
+def drawing_told(sizes: Sizes, batch: Count, told: Sequence[Tensor | None]) -> list[Expected]:
+    """What encoder and decoder are told, where they are, with the shapes that it must have."""
+    given = zip(("told_enc", "told_dec"), told, strict=False)
+    return [(name, t, (batch, 4 * sizes.hidden)) for name, t in given if t is not None]
 
 
 def classifier_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Expected]:

@@ -1,7 +1,7 @@
 """The call into the compiled fast unroll: shapes and addresses, as src/layout.h has them."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,10 +20,9 @@ PARAMETERS = (
     "attention.write_content.weight", "attention.write_content.bias",
     "attention.read_window.weight", "attention.read_window.bias",
     "attention.write_window.weight", "attention.write_window.bias",
+    "prior.mu.weight", "prior.mu.bias", "prior.log_sigma.weight", "prior.log_sigma.bias",
 )  # fmt: skip
-"""Names of a model's parameters in the order of src/layout.h; the last four only with
-attention."""
-
+"""Names of a model's parameters in the order of src/layout.h; see `drawing_names`."""
 
 GLIMPSES_PARAMETERS = (
     "h_0", "c_0", "lstm.weight_ih", "lstm.weight_hh", "lstm.bias_ih", "lstm.bias_hh",
@@ -37,7 +36,7 @@ class _Shape(ctypes.Structure):
         (name, ctypes.c_int64)
         for name in (
             "glimpses", "batch", "channels", "rows", "columns", "hidden", "latent", "read_size",
-            "write_size", "gaussian",
+            "write_size", "gaussian", "learned",
         )
     ]  # fmt: skip
 
@@ -51,11 +50,12 @@ class _Call(ctypes.Structure):
         ("shape", _Shape),
         ("parameters", ctypes.c_void_p * len(PARAMETERS)),
         *_pointers(
-            "images", "noise", "canvas", "canvases", "read_controls", "write_controls", "kl",
-            "log_ratio", "saved", "scratch", "dcanvas", "dkl", "dlog_ratio",
+            "images", "noise", "told_enc", "told_dec", "canvas", "canvases", "read_controls",
+            "write_controls", "kl", "log_ratio", "saved", "scratch", "dcanvas", "dkl",
+            "dlog_ratio",
         ),
         ("gradients", ctypes.c_void_p * len(PARAMETERS)),
-        *_pointers("dimages", "dnoise"),
+        *_pointers("dimages", "dnoise", "dtold_enc", "dtold_dec"),
     ]  # fmt: skip
 
 
@@ -70,16 +70,40 @@ class _GlimpsesCall(ctypes.Structure):
     ]
 
 
+def drawing_names(*, gaussian: bool, learned: bool) -> tuple[str, ...]:
+    """Names of a model's parameters in the order of the operators.
+
+    Args:
+        gaussian: whether it has windows.
+        learned: whether it has a learned prior.
+    """
+    absent = (() if gaussian else _OF_WINDOWS) + (() if learned else _OF_PRIOR)
+    return tuple(name for name in PARAMETERS if not name.startswith(absent))
+
+
+_OF_WINDOWS = "attention.read_window", "attention.write_window"
+_OF_PRIOR = ("prior.",)
+
+
 @dataclass(frozen=True)
 class Pass:
     """A pair of compiled functions, forward and backward, and what they are called with."""
 
     name: str
     call: type[ctypes.Structure]
+    parameters: tuple[str, ...]
+    """Names in the order of the structure."""
+    names: Callable[[Sequence[int]], tuple[str, ...]]
+    """Of a shape: the names of the parameters that a model has, in the order of the operator."""
 
 
-UNROLL = Pass("draw", _Call)
-GLIMPSES = Pass("glimpses", _GlimpsesCall)
+UNROLL = Pass(
+    "draw",
+    _Call,
+    PARAMETERS,
+    lambda shape: drawing_names(gaussian=bool(shape[-2]), learned=bool(shape[-1])),
+)
+GLIMPSES = Pass("glimpses", _GlimpsesCall, GLIMPSES_PARAMETERS, lambda shape: GLIMPSES_PARAMETERS)
 
 
 @dataclass(frozen=True)
@@ -102,6 +126,7 @@ def shape_of(config: DRAWConfig) -> list[int]:
     return [
         config.glimpses, config.channels, config.rows, config.columns, config.hidden_size,
         config.latent_size, config.read_size, config.write_size, config.attention == "gaussian",
+        config.prior == "learned",
     ]  # fmt: skip
 
 
@@ -109,7 +134,7 @@ def shape_of_classifier(config: ClassifierConfig) -> list[int]:
     """A classifier's shape as an operator takes it."""
     return [
         config.glimpses, config.channels, config.rows, config.columns, config.hidden_size, 0,
-        config.read_size, 0, True,
+        config.read_size, 0, True, False,
     ]  # fmt: skip
 
 
@@ -117,11 +142,12 @@ def make_call(
     which: Pass,
     shape: Sequence[int],
     batch: int | torch.SymInt,
-    **tensors: Tensor | Sequence[Tensor],
+    **tensors: Tensor | Sequence[Tensor] | None,
 ) -> ctypes.Structure:
-    """A call whose tensors are given by the names of the C++ structure.
+    """A call whose tensors are given by the names of the C++ structure; None is a null.
 
-    The caller keeps them alive, and has made them contiguous.
+    The caller keeps them alive, and has made them contiguous. Lists are in the order of the
+    operator.
     """
     call = which.call()
     glimpses, *rest = shape
@@ -129,8 +155,10 @@ def make_call(
     for name, value in tensors.items():
         if isinstance(value, Tensor):
             setattr(call, name, value.data_ptr())
-        else:
-            getattr(call, name)[: len(value)] = [tensor.data_ptr() for tensor in value]
+        elif value is not None:
+            places = getattr(call, name)
+            for parameter, tensor in zip(which.names(shape), value, strict=True):
+                places[which.parameters.index(parameter)] = tensor.data_ptr()
     return call
 
 

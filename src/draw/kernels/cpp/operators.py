@@ -1,7 +1,7 @@
 """The fast unroll as operators of torch: `draw::unroll`, its gradient, and `draw::trajectory`.
 
 What they compute is `DRAW.forward`, `reconstruct` and `generate` of draw/model/draw.py; how, is in
-native/. The operators take a model's parameters in the order of `native.PARAMETERS`.
+src/. The operators take a model's parameters in the order of `binding.drawing_names`.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,7 @@ from draw.kernels.cpp.arguments import (
     check_kept,
     drawing_parameters,
     drawing_sizes,
+    drawing_told,
     length,
     readable,
 )
@@ -29,6 +30,8 @@ from draw.kernels.cpp.binding import UNROLL, Kind, make_call, run, saved_bytes
 def unroll(
     images: Tensor,
     noise: Tensor,
+    told_enc: Tensor | None,
+    told_dec: Tensor | None,
     parameters: Sequence[Tensor],
     shape: Sequence[int],
     bf16: bool,
@@ -39,8 +42,10 @@ def unroll(
     Args:
         images: [batch, channels, rows, columns], float32 or float64 as everything here.
         noise: [glimpses, batch, latent].
-        parameters: in the order of `native.PARAMETERS`.
-        shape: `native.shape_of` the model's config.
+        told_enc: what is added to the encoder's gates at every step, [batch, 4 hidden], or None.
+        told_dec: what is added to the decoder's.
+        parameters: in the order of `binding.drawing_names`.
+        shape: `binding.shape_of` the model's config.
         bf16: round the operands of matrix products to bfloat16.
         keep: keep what the gradient needs.
 
@@ -52,14 +57,15 @@ def unroll(
         KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
             and device.
     """
-    batch = _check_inputs([images], noise, parameters, shape)
+    batch = _check_inputs([images], noise, parameters, shape, (told_enc, told_dec))
     images, noise, *parameters = readable(images, noise, *parameters)
+    told_enc, told_dec = _readable_told(told_enc, told_dec)
     kind = Kind(images.dtype, bf16)
     canvas, kl, log_ratio = _outputs(images, shape)
     kept = buffers.take(saved_bytes(UNROLL, kind, shape, batch) if keep else 0)
     call = make_call(
-        UNROLL, shape, batch, parameters=parameters, images=images, noise=noise, canvas=canvas,
-        kl=kl, log_ratio=log_ratio, saved=kept,
+        UNROLL, shape, batch, parameters=parameters, images=images, noise=noise,
+        told_enc=told_enc, told_dec=told_dec, canvas=canvas, kl=kl, log_ratio=log_ratio, saved=kept,
     )  # fmt: skip
     run(UNROLL, kind, call, backward=False)
     return canvas, kl, log_ratio, kept
@@ -67,8 +73,8 @@ def unroll(
 
 @unroll.register_fake
 def _(*inputs: Any) -> tuple[Tensor, ...]:  # torch gives them in order, whatever the call was
-    images, noise, parameters, shape, bf16, keep = inputs
-    batch = _check_inputs([images], noise, parameters, shape)
+    images, noise, *told, parameters, shape, bf16, keep = inputs
+    batch = _check_inputs([images], noise, parameters, shape, told)
     size = saved_bytes(UNROLL, Kind(images.dtype, bf16), shape, batch) if keep else 0
     return *_outputs(images, shape), images.new_empty(size, dtype=torch.uint8)
 
@@ -86,41 +92,46 @@ def unroll_backward(
     bf16: bool,
     for_images: bool,
     for_noise: bool,
+    for_told_enc: bool,
+    for_told_dec: bool,
 ) -> list[Tensor]:
     """Gradients of `unroll`, from those of its outputs.
 
     Returns:
-        The gradients of images and noise (empty where not asked for), then those of the parameters.
+        The gradients of images, noise and both told (empty where not asked for), then those of the
+        parameters.
 
     Raises:
         KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
             and device.
     """
     slopes = dcanvas, dkl, dlog_ratio
-    batch = _check_inputs([images], noise, parameters, shape, slopes, [kept], bf16)
+    batch = _check_inputs([images], noise, parameters, shape, (), slopes, [kept], bf16)
     dcanvas, dkl, dlog_ratio, images, noise, *parameters = readable(
         *slopes, images, noise, *parameters
     )
     kept = aligned(kept)
-    dimages, dnoise, *gradients = _gradients(images, noise, parameters, for_images, for_noise)
+    wanted = for_images, for_noise, for_told_enc, for_told_dec
+    found = _gradients(images, noise, parameters, shape, wanted)
+    dimages, dnoise, dtold_enc, dtold_dec, *gradients = found
     call = make_call(
         UNROLL, shape, batch, parameters=parameters, images=images, noise=noise, saved=kept,
         dcanvas=dcanvas, dkl=dkl, dlog_ratio=dlog_ratio, gradients=gradients, dimages=dimages,
-        dnoise=dnoise,
+        dnoise=dnoise, dtold_enc=dtold_enc, dtold_dec=dtold_dec,
     )  # fmt: skip
     run(UNROLL, Kind(images.dtype, bf16), call, backward=True)
-    return [dimages, dnoise, *gradients]
+    return found
 
 
 @unroll_backward.register_fake
 def _(*inputs: Any) -> list[Tensor]:
-    *slopes, images, noise, kept, parameters, shape, bf16, for_images, for_noise = inputs
-    _check_inputs([images], noise, parameters, shape, slopes, [kept], bf16)
-    return _gradients(images, noise, parameters, for_images, for_noise)
+    *slopes, images, noise, kept, parameters, shape, bf16 = inputs[:-4]
+    _check_inputs([images], noise, parameters, shape, (), slopes, [kept], bf16)
+    return _gradients(images, noise, parameters, shape, inputs[-4:])
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    images, noise, parameters, ctx.shape, ctx.bf16, keep = inputs
+    images, noise, _, _, parameters, ctx.shape, ctx.bf16, keep = inputs
     ctx.set_materialize_grads(False)  # or `kept` would get a gradient of its own size, all zeros
     if not keep:
         return
@@ -138,12 +149,12 @@ def _backward(
         like.new_zeros(like.shape) if given is None else given
         for given, like in zip((dcanvas, dkl, dlog_ratio), _outputs(images, ctx.shape), strict=True)
     ]
-    for_images, for_noise = ctx.needs_input_grad[:2]
-    dimages, dnoise, *gradients = torch.ops.draw.unroll_backward(
-        *slopes, images, noise, kept, parameters, ctx.shape, ctx.bf16, for_images, for_noise
+    wanted = ctx.needs_input_grad[:4]
+    found = torch.ops.draw.unroll_backward(
+        *slopes, images, noise, kept, parameters, ctx.shape, ctx.bf16, *wanted
     )
-    images_and_noise = dimages if for_images else None, dnoise if for_noise else None
-    return *images_and_noise, gradients, None, None, None
+    inputs = (slope if want else None for slope, want in zip(found, wanted, strict=False))
+    return *inputs, found[4:], None, None, None
 
 
 unroll.register_autograd(_backward, setup_context=_setup_context)
@@ -153,11 +164,13 @@ unroll.register_autograd(_backward, setup_context=_setup_context)
 def trajectory(
     images: Tensor | None,
     noise: Tensor,
+    told_enc: Tensor | None,
+    told_dec: Tensor | None,
     parameters: Sequence[Tensor],
     shape: Sequence[int],
     bf16: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Every step of a drawing: of given images, or of new ones, whose z is the noise (eqs 13-15).
+    """Every step of a drawing: of given images, or of new ones from the prior (eqs 13-15).
 
     Returns:
         Canvases in logits [glimpses, batch, channels, rows, columns], and the controls of the read
@@ -168,15 +181,16 @@ def trajectory(
             and device.
     """
     given = [] if images is None else [images]
-    batch = _check_inputs(given, noise, parameters, shape)
+    batch = _check_inputs(given, noise, parameters, shape, (told_enc, told_dec))
+    told_enc, told_dec = _readable_told(told_enc, told_dec)
     noise, *rest = readable(noise, *given, *parameters)
     given, parameters = rest[: len(given)], rest[len(given) :]
     canvases, read_controls, write_controls = _steps(noise, shape, reads=bool(given))
     canvas, kl, log_ratio = _outputs(canvases[0], shape)
     call = make_call(
-        UNROLL, shape, batch, parameters=parameters, noise=noise, canvas=canvas, canvases=canvases,
-        kl=kl, log_ratio=log_ratio, read_controls=read_controls, write_controls=write_controls,
-        **({"images": given[0]} if given else {}),
+        UNROLL, shape, batch, parameters=parameters, images=given[0] if given else None,
+        noise=noise, told_enc=told_enc, told_dec=told_dec, canvas=canvas, canvases=canvases, kl=kl,
+        log_ratio=log_ratio, read_controls=read_controls, write_controls=write_controls,
     )  # fmt: skip
     run(UNROLL, Kind(noise.dtype, bf16), call, backward=False)
     return canvases, read_controls, write_controls
@@ -184,8 +198,8 @@ def trajectory(
 
 @trajectory.register_fake
 def _(*inputs: Any) -> tuple[Tensor, ...]:
-    images, noise, parameters, shape, _ = inputs
-    _check_inputs([] if images is None else [images], noise, parameters, shape)
+    images, noise, *told, parameters, shape, _ = inputs
+    _check_inputs([] if images is None else [images], noise, parameters, shape, told)
     return _steps(noise, shape, reads=images is not None)
 
 
@@ -194,6 +208,7 @@ def _check_inputs(
     noise: Tensor,
     parameters: Sequence[Tensor],
     shape: Sequence[int],
+    told: Sequence[Tensor | None] = (),
     slopes: Sequence[Tensor] = (),
     kept: Sequence[Tensor] = (),
     bf16: bool = False,
@@ -207,12 +222,17 @@ def _check_inputs(
         ("noise", noise, (n.glimpses, batch, n.latent)),
         *drawing_parameters(n, parameters),
         *(("images", given, shapes[0]) for given in images),
+        *drawing_told(n, batch, told),
     ]
     check(n, batch, noise, expected)
     if kept:
         size = saved_bytes(UNROLL, Kind(noise.dtype, bf16), shape, batch)
         check_kept(kept[0], size, noise.device)
     return batch
+
+
+def _readable_told(*told: Tensor | None) -> list[Tensor | None]:
+    return [None if given is None else readable(given)[0] for given in told]
 
 
 def _outputs(images: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -228,20 +248,21 @@ def _gradients(
     images: Tensor,
     noise: Tensor,
     parameters: Sequence[Tensor],
-    for_images: bool,
-    for_noise: bool,
+    shape: Sequence[int],
+    wanted: Sequence[bool],
 ) -> list[Tensor]:
     make = images.new_empty if len(images) else images.new_zeros  # of no images: no slope
+    told = images.shape[0], 4 * drawing_sizes(shape).hidden
+    inputs = zip((images.shape, noise.shape, told, told), wanted, strict=True)
     return [
-        images.new_empty(images.shape if for_images else 0),
-        images.new_empty(noise.shape if for_noise else 0),
+        *(images.new_empty(size if want else 0) for size, want in inputs),
         *(make(parameter.shape) for parameter in parameters),
     ]
 
 
 def _steps(noise: Tensor, shape: Sequence[int], reads: bool) -> tuple[Tensor, Tensor, Tensor]:
     glimpses, batch, _ = noise.shape
-    gaussian = bool(shape[-1])
+    gaussian = bool(drawing_sizes(shape).gaussian)
     return (
         noise.new_empty(glimpses, batch, *shape[1:4]),
         noise.new_empty((glimpses, batch, CONTROLS) if gaussian and reads else 0),

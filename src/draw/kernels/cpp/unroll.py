@@ -11,8 +11,8 @@ from draw.config.model import DRAWConfig
 from draw.kernels.choose import multiplies_bf16
 from draw.kernels.contract import Contract, Trial, small_side, small_sides
 from draw.kernels.cpp import arguments, operators
-from draw.kernels.cpp.binding import PARAMETERS, shape_of
-from draw.parts.state import Trajectory, Unrolled
+from draw.kernels.cpp.binding import drawing_names, shape_of
+from draw.parts.state import NOTHING, Told, Trajectory, Unrolled
 
 
 def unroll(
@@ -20,6 +20,7 @@ def unroll(
     model: nn.Module,
     images: Float[Tensor, "batch channels rows columns"],
     noise: Float[Tensor, "glimpses batch latent"],
+    told: Told = NOTHING,
 ) -> Unrolled:
     """All steps of a model (eqs 1-8, 10), with gradients for whatever wants them.
 
@@ -28,11 +29,19 @@ def unroll(
         model: whose parameters are used; its numbers are float32 or float64, on the CPU.
         images: in [0, 1].
         noise: standard normal.
+        told: what the drawings are told beforehand.
     """
     parameters = parameters_of(config, model)
-    keep = torch.is_grad_enabled() and any(t.requires_grad for t in (images, noise, *parameters))
+    given = images, noise, *(addend for addend in told if addend is not None), *parameters
+    keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
     canvas, kl, log_ratio, _ = operators.unroll(
-        images, noise, parameters, shape_of(config), multiplies_bf16(images.device.type), keep
+        images,
+        noise,
+        *told,
+        parameters,
+        shape_of(config),
+        multiplies_bf16(images.device.type),
+        keep,
     )
     return Unrolled(canvas, kl, log_ratio)
 
@@ -42,11 +51,21 @@ def trajectory(
     model: nn.Module,
     images: Float[Tensor, "batch channels rows columns"] | None,
     noise: Float[Tensor, "glimpses batch latent"],
+    told: Told = NOTHING,
 ) -> Trajectory:
-    """Every step of a drawing: of given images, or of new ones, whose z is the noise."""
+    """Every step of a drawing: of given images, or of new ones (eqs 13-15).
+
+    Args:
+        config: the model's.
+        model: whose parameters are used, as in `unroll`.
+        images: in [0, 1], or None for new ones.
+        noise: standard normal, times the temperature for new images.
+        told: what the drawings are told beforehand.
+    """
     canvases, read_controls, write_controls = operators.trajectory(
         images,
         noise,
+        *told,
         parameters_of(config, model),
         shape_of(config),
         multiplies_bf16(noise.device.type),
@@ -65,7 +84,7 @@ def parameters_of(config: DRAWConfig, model: nn.Module) -> list[Tensor]:
 
 def parameter_names(config: DRAWConfig) -> tuple[str, ...]:
     """Names of the parameters of a model with a config, in the order of the operators."""
-    return PARAMETERS if config.attention == "gaussian" else PARAMETERS[:-4]
+    return drawing_names(gaussian=config.attention == "gaussian", learned=config.prior == "learned")
 
 
 def _windows(config: DRAWConfig, controls: Tensor, size: int) -> Window | None:
@@ -82,6 +101,8 @@ def _miniature(config: DRAWConfig) -> DRAWConfig:
         hidden_size=18,
         latent_size=5,
         attention=config.attention,
+        prior=config.prior,
+        condition=config.condition,
         read_size=small_side(config.read_size),
         write_size=small_side(config.write_size),
         kernel="reference",
@@ -89,9 +110,12 @@ def _miniature(config: DRAWConfig) -> DRAWConfig:
 
 
 def _inputs(config: DRAWConfig, random: torch.Generator) -> list[Tensor]:
+    """Images and noise; and what both LSTMs are told, where the model is told anything."""
     images = torch.rand(3, *config.image_shape, generator=random, dtype=torch.float64)
-    shape = config.glimpses, 3, config.latent_size
-    return [images, torch.randn(shape, generator=random, dtype=torch.float64)]
+    told = [] if config.condition == "none" else 2 * [(3, 4 * config.hidden_size)]
+    shapes = [(config.glimpses, 3, config.latent_size), *told]
+    normal = [torch.randn(shape, generator=random, dtype=torch.float64) for shape in shapes]
+    return [images, *normal]
 
 
 def _trial(unrolled: Unrolled, drawn: Trajectory, generated: Trajectory) -> Trial:
@@ -106,37 +130,42 @@ def _trial(unrolled: Unrolled, drawn: Trajectory, generated: Trajectory) -> Tria
     return Trial(unrolled._asdict(), seen)
 
 
-def _compiled(model: Any, images: Tensor, noise: Tensor) -> Trial:
-    config = model.config
-    unrolled = unroll(config, model, images, noise)
+def _compiled(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
+    config, told = model.config, Told(*addends) if addends else NOTHING
+    unrolled = unroll(config, model, images, noise, told)
     with torch.no_grad():
-        drawn = trajectory(config, model, images, noise)
-        return _trial(unrolled, drawn, trajectory(config, model, None, noise))
+        drawn = trajectory(config, model, images, noise, told)
+        return _trial(unrolled, drawn, trajectory(config, model, None, noise, told))
 
 
-def _reference(model: Any, images: Tensor, noise: Tensor) -> Trial:
-    unrolled = model.unroll(images, noise)
+def _reference(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
+    told = Told(*addends) if addends else NOTHING
+    unrolled = model.unroll(images, noise, told)
     with torch.no_grad():
-        drawn = model.trajectory(images, noise)
-        return _trial(unrolled, drawn, model.trajectory(None, noise))
+        drawn = model.trajectory(images, noise, told)
+        return _trial(unrolled, drawn, model.trajectory(None, noise, told))
 
 
 def _obstacle(config: DRAWConfig) -> str | None:
-    known = {"attention": ("gaussian", "none"), "prior": ("standard",), "condition": ("none",)}
+    """The condition is none: it runs in Python, and the kernel takes what it tells."""
+    known = {"attention": ("gaussian", "none"), "prior": ("standard", "learned")}
     for field, names in known.items():
         if getattr(config, field) not in names:
             return f"this model has {field} {getattr(config, field)!r}"
     return None
 
 
+_FREE = frozenset((
+    "__init__", "forward", "reconstruct", "generate", "codes", "noise_for", "kernel", "told",
+    "labels_for",
+))  # fmt: skip
+
 CONTRACT = Contract(
     parameters=parameter_names,
     obstacle=_obstacle,
-    free=frozenset(
-        ("__init__", "forward", "reconstruct", "generate", "codes", "noise_for", "kernel")
-    ),
-    outside=frozenset(("", "likelihood")),
-    key=lambda config: tuple(shape_of(config)),
+    free=_FREE,
+    outside=frozenset(("", "likelihood", "condition")),
+    key=lambda config: (*shape_of(config), config.condition),
     miniature=_miniature,
     inputs=_inputs,
     compiled=_compiled,

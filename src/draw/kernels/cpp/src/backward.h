@@ -10,13 +10,14 @@ namespace draw {
 // What one thread needs for one step of its images.
 template <class Op> struct BackwardSpace {
   using R = Real<Op>;
-  Op *dgates, *dposterior, *doutputs;  // [rows, columns] of the product
+  Op *dgates, *dposterior, *dprior, *doutputs;  // [rows, columns] of the product
   Vec<R> *sigmoid, *outputs, *slopes, *seen;
   WindowSpace<R> reading, writing;
 
   void reserve(Arena &arena, const Layout<Op> &l, int64_t rows) {
     dgates = arena.take<Op>(rows * l.gates);
-    dposterior = arena.take<Op>(rows * l.posterior);
+    dposterior = arena.take<Op>(rows * l.codes);
+    dprior = l.learned ? arena.take<Op>(rows * l.codes) : nullptr;
     doutputs = arena.take<Op>(rows * l.outputs);
     if (!l.gaussian) return;
     sigmoid = arena.take<Vec<R>>(l.pixels);
@@ -37,8 +38,8 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
   R *drow;                     // gradient of the activations, [batch, width]
   R *dcell[2];                 // [batch, hidden]
   Vec<R> *dread;               // controls of the read window of the step after, [blocks, 5]
-  R *dgates_sum;               // without attention: the encoder's over all steps, [batch, gates]
-  Op *dgates_total;            // and as operand
+  R *dgates_sum[2];            // of what is added at every step, or null: [batch, gates]
+  Op *dgates_total;            // without attention: the encoder's as operand
   Op *transposed;              // activations of a chunk, [width, (chunk + 1) * batch]
   Op *x_transposed;            // [seen, batch]
   WeightGradients<Layout<Op>> slopes;  // its panels hold a chunk of steps
@@ -51,10 +52,13 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
     drow = arena.take<R>(b * l.width);
     for (R *&c : dcell) c = arena.take<R>(b * l.hidden);
     transposed = arena.take<Op>((chunk + 1) * b * l.width);
+    for (int which : {0, 1}) {
+      const bool adds = call.dtold[which] || (!which && !l.gaussian);
+      dgates_sum[which] = adds ? arena.take<R>(b * l.gates) : nullptr;
+    }
     if (l.gaussian) {
       dread = arena.take<Vec<R>>(l.blocks * CONTROLS);
     } else {
-      dgates_sum = arena.take<R>(b * l.gates);
       dgates_total = arena.take<Op>(b * l.gates);
       x_transposed = arena.take<Op>(l.seen * b);
     }
@@ -74,6 +78,8 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
       if (!l.gaussian) gradients_through_x();
       slopes.give_out(l, this->gradients());
       if (dx) this->each_slice([&](Slice s) { this->export_canvas(dx, s, call.dimages); });
+      for (int which : {0, 1})
+        if (call.dtold[which]) this->each_slice([&](Slice s) { export_told(which, s); });
     });
     sum_over_images();
   }
@@ -90,12 +96,12 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
     clear(dcell[0], l.hidden);
     clear(dcell[1], l.hidden);
     clear(dx, l.pixels);
+    for (R *sum : dgates_sum) clear(sum, l.gates);
     if (l.gaussian) {
       this->images_to_lanes(call.images, slice, this->x_lanes);
       this->images_to_lanes(call.dcanvas, slice, reinterpret_cast<Vec<R> *>(dcanvas));
       std::fill(dread + slice.first * CONTROLS, dread + slice.end() * CONTROLS, Vec<R>{});
     } else {
-      clear(dgates_sum, l.gates);
       clear(dcanvas, l.pixels);
       const R *from = static_cast<R *>(call.dcanvas);
       std::copy(from + b * l.pixels, from + std::min(b + rows, l.n.batch) * l.pixels,
@@ -157,17 +163,17 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
     const int64_t b = slice.image(), decoder = which == DEC;
     const Op *gates = saved.gates[decoder] + (t * l.batch + b) * l.gates;
     const Op *before = saved.cells[decoder] + (t * l.batch + b) * l.hidden;
-    const bool total = !decoder && !l.gaussian;
+    R *total = dgates_sum[decoder];
     for (int64_t j = 0; j < l.hidden / LANES; j++)
       lstm_block_backward(slice.rows(), gates + j * BLOCK, l.gates,
                           before + l.batch * l.hidden + j * LANES, before + j * LANES, l.hidden,
                           drow_of(b) + (decoder ? l.h_dec_at : 0) + j * LANES, l.width,
                           dcell[decoder] + b * l.hidden + j * LANES, own.dgates + j * BLOCK,
                           l.gates, slopes.panels[which].block(j), k,
-                          total ? dgates_sum + b * l.gates + j * BLOCK : nullptr);
+                          total ? total + b * l.gates + j * BLOCK : nullptr);
   }
 
-  // Gradient of (1-2), (6) and of the losses on the codes.
+  // Gradient of (1-2), (6), of the learned prior, and of the losses on the codes.
   void unsample(int64_t t, Slice slice, BackwardSpace<Op> &own, int64_t k) {
     const int64_t b0 = slice.image(), Z = l.n.latent;
     for (int64_t b = b0; b < b0 + slice.rows(); b++) {
@@ -177,28 +183,41 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
       const R dratio = real ? static_cast<R *>(call.dlog_ratio)[b] : R(0);
       R *dnoise = real && call.dnoise
                       ? static_cast<R *>(call.dnoise) + (t * l.n.batch + b) * Z : nullptr;
-      Op *to = own.dposterior + (b - b0) * l.posterior;
-      store_part(to + l.posterior - LANES, Vec<R>{}, LANES);
+      const auto put = [&](Op *rows, int64_t j, const Normal<R> &slope) {
+        Op *to = rows + (b - b0) * l.codes;
+        if (j == 0) store(to + l.codes - LANES, Vec<R>{});  // the padding
+        store_part(to + j, slope.mu, Z - j);
+        store_part(to + Z + j, slope.log_sigma, Z - j);
+      };
       for (int64_t j = 0; j < Z; j += LANES) {
         const int64_t left = Z - j;
-        const Vec<R> mu = load_part(post + j, left) + load_part(bias[POST] + j, left);
-        const Vec<R> log_sigma =
-            load_part(post + Z + j, left) + load_part(bias[POST] + Z + j, left);
-        const Vec<R> sigma = exp(log_sigma), eps = load_part(epsilon + j, left);
-        const Vec<R> slope = load_part(dz + j, left) - dratio * (mu + sigma * eps);
-        store_part(to + j, Vec<R>(slope + dkl * mu), left);
-        store_part(to + Z + j, Vec<R>(slope * sigma * eps + dkl * (sigma * sigma - 1) + dratio),
-                   left);
-        if (dnoise) store_part(dnoise + j, Vec<R>(slope * sigma + dratio * eps), left);
+        const Normal<R> q = this->normal(POST, post, j);
+        const Vec<R> eps = load_part(epsilon + j, left), slope = load_part(dz + j, left);
+        CodeSlopes<R> d;
+        if (l.learned) {
+          const Normal<R> p = this->normal(PRIOR, saved.expected(l, t, b), j);
+          d = sample_backward(q, p, eps, slope, dkl, dratio);
+          put(own.dprior, j, d.p);
+        } else {
+          d = sample_backward(q, eps, slope, dkl, dratio);
+        }
+        put(own.dposterior, j, d.q);
+        if (dnoise) store_part(dnoise + j, d.noise, left);
       }
     }
+    pass_on(POST, own.dposterior, slice, k);
+    if (l.learned) pass_on(PRIOR, own.dprior, slice, k);
+  }
+
+  // From the slopes of POST or PRIOR to those of h_enc_t or h_dec_{t-1}.
+  void pass_on(Which which, const Op *rows, Slice slice, int64_t k) {
     for (int64_t i = 0; i < slice.rows(); i += 2)
-      for (int64_t j = 0; j < l.posterior; j += LANES) {
-        const Op *from = own.dposterior + i * l.posterior + j;
-        slopes.store_in_panel(POST, k + i, j, load(from), load(from + l.posterior));
+      for (int64_t j = 0; j < l.codes; j += LANES) {
+        const Op *from = rows + i * l.codes + j;
+        slopes.store_in_panel(which, k + i, j, load(from), load(from + l.codes));
       }
-    product(slice.rows(), own.dposterior, l.posterior, weights.of[POST], drow_of(b0), l.width,
-            true);
+    product(slice.rows(), rows, l.codes, weights.of[which],
+            drow_of(slice.image()) + l.operand_at(which), l.width, true);
   }
 
   // Gradient of (3-4): the canvas before this step, and the controls of its read window.
@@ -241,7 +260,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
       }
     int64_t last[PRODUCTS], tasks = 0;
     for (const Which which : l.EACH)
-      last[which] = tasks += which == X ? 0 : slopes.panels[which].blocks();
+      last[which] = tasks += which == X || !l.has(which) ? 0 : slopes.panels[which].blocks();
 #pragma omp for schedule(dynamic)
     for (int64_t task = 0; task < tasks; task++) {
       Which which = ENC;
@@ -266,8 +285,8 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
       for (int64_t i = 0; i < LANES; i += 2)
         for (int64_t j = 0; j < l.gates; j += LANES) {
           const int64_t at = (b + i) * l.gates + j;
-          slopes.store_pair(X, dgates_total + (b + i) * l.gates, b + i, j, load(dgates_sum + at),
-                            load(dgates_sum + at + l.gates));
+          slopes.store_pair(X, dgates_total + (b + i) * l.gates, b + i, j,
+                            load(dgates_sum[0] + at), load(dgates_sum[0] + at + l.gates));
         }
       const Rows<R> images = image_rows(static_cast<R *>(call.images), l.pixels, b, l.n.batch);
       for (int64_t p = 0; p < l.pixels; p += LANES) {
@@ -290,6 +309,16 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
     for (int64_t image = b; image < b + slice.rows(); image++)
       for (int64_t p = 0; p < l.pixels; p++)
         dx[image * l.pixels + p] += drow_of(image)[l.r_at + p];
+  }
+
+  // What was told was added at every step: its gradient is the sum of the gates'.
+  void export_told(int decoder, Slice slice) {
+    const int64_t last = std::min(slice.image() + slice.rows(), l.n.batch);
+    for (int64_t b = slice.image(); b < last; b++)
+      this->each_gate([&](int64_t column, int64_t at, int64_t count) {
+        store_part(static_cast<R *>(call.dtold[decoder]) + b * 4 * l.n.hidden + at,
+                   load(dgates_sum[decoder] + b * l.gates + column), count);
+      });
   }
 
   // The learned start of every drawing gets the sum over the images.

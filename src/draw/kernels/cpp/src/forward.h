@@ -29,17 +29,19 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
   using Base::Base, Base::l, Base::call, Base::saved, Base::weights, Base::bias, Base::noise;
   using R = Real<Op>;
   R *cell[2];     // the LSTMs' c, [batch, hidden]
-  R *of_x;        // without attention: x's share of the encoder's gates, [batch, gates]
-  Op *x_operand;  // and x as operand, [batch, seen]
+  R *addend[2];   // to the gates at every step, or null: [batch, gates]
+  Op *x_operand;  // without attention: x as operand, [batch, seen]
   R *canvas;
 
   void reserve(Arena &arena) {
     Base::reserve(arena);
     for (R *&c : cell) c = arena.take<R>(l.batch * l.hidden);
     canvas = arena.take<R>(l.batch * l.pixels);
-    if (l.gaussian) return;
-    of_x = arena.take<R>(l.batch * l.gates);
-    x_operand = arena.take<Op>(l.batch * l.seen);
+    for (int which : {0, 1}) {
+      const bool adds = call.told[which] || (!which && !l.gaussian);
+      addend[which] = adds ? arena.take<R>(l.batch * l.gates) : nullptr;
+    }
+    if (!l.gaussian) x_operand = arena.take<Op>(l.batch * l.seen);
   }
 
   void run() {
@@ -63,7 +65,7 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
         cell_step(ENC, t, slice, own);
         sample(t, slice);
       } else {
-        take_noise(t, slice);
+        sample_prior(t, slice);
       }
       cell_step(DEC, t, slice, own);
       draw(t, slice, own);
@@ -103,8 +105,24 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
       }
       if (encodes())
         product(slice.rows(), x_operand + slice.image() * l.seen, l.seen, weights.of[X],
-                of_x + slice.image() * l.gates, l.gates, false);
+                addend[0] + slice.image() * l.gates, l.gates, false);
     }
+    if (encodes()) add_told(0, slice);
+    add_told(1, slice);
+  }
+
+  // What the drawings are told, beside x's share of the encoder's gates without attention.
+  void add_told(int decoder, Slice slice) {
+    const R *told = static_cast<R *>(call.told[decoder]);
+    if (!told) return;
+    for (int64_t b = slice.image(); b < slice.image() + slice.rows(); b++)
+      this->each_gate([&](int64_t column, int64_t at, int64_t count) {
+        R *to = addend[decoder] + b * l.gates + column;
+        const Vec<R> before = decoder || l.gaussian ? Vec<R>{} : load(to);
+        const Vec<R> more =
+            b < l.n.batch ? load_part(told + b * 4 * l.n.hidden + at, count) : Vec<R>{};
+        store(to, Vec<R>(before + more));
+      });
   }
 
   // OUT at step t (of h_dec_{t-1}, counted from 0).
@@ -151,14 +169,13 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
     for (int64_t j = 0; j < B.blocks(); j++) {
       gemm(rows, BLOCK, B.K, saved.row(l, t, b) + l.operand_at(which), l.width, B.block(j),
            own.product, BLOCK, false);
-      const bool more = which == ENC && !l.gaussian;
       Op *gates = nullptr, *cells = nullptr;
       if (saved.whole) {
         gates = saved.gates[decoder] + (t * l.batch + b) * l.gates + j * BLOCK;
         cells = saved.cells[decoder] + ((t + 1) * l.batch + b) * l.hidden + j * LANES;
       }
       lstm_block(rows, own.product, bias[which] + j * BLOCK,
-                 more ? of_x + b * l.gates + j * BLOCK : nullptr, l.gates,
+                 addend[decoder] ? addend[decoder] + b * l.gates + j * BLOCK : nullptr, l.gates,
                  cell[decoder] + b * l.hidden + j * LANES, l.hidden,
                  saved.row(l, t + 1, b) + (decoder ? l.h_dec_at : 0) + j * LANES, l.width, gates,
                  l.gates, cells);
@@ -169,22 +186,21 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
   void sample(int64_t t, Slice slice) {
     const int64_t b0 = slice.image(), Z = l.n.latent;
     product(slice.rows(), saved.row(l, t + 1, b0), l.width, weights.of[POST],
-            saved.post(l, t, b0), l.posterior, false);
-    const R *of_mu = bias[POST], *of_log_sigma = of_mu + Z;
+            saved.post(l, t, b0), l.codes, false);
+    if (l.learned) expect(t, slice);
     for (int64_t b = b0; b < b0 + slice.rows(); b++) {
       const R *post = saved.post(l, t, b), *epsilon = noise(t, b);
       Op *z_to = saved.row(l, t, b) + l.z_at;
       Vec<R> kl = {}, ratio = {};
       for (int64_t j = 0; j < Z; j += LANES) {
-        const int64_t left = Z - j;
-        const Vec<R> mu = load_part(post + j, left) + load_part(of_mu + j, left);
-        const Vec<R> log_sigma =
-            load_part(post + Z + j, left) + load_part(of_log_sigma + j, left);
-        const Vec<R> sigma = exp(log_sigma), eps = load_part(epsilon + j, left);
-        const Vec<R> z = mu + sigma * eps;
-        store_part(z_to + j, z, l.latent - j);
-        kl += R(0.5) * (mu * mu + sigma * sigma - 1) - log_sigma;  // 0 in lanes past the end
-        ratio += R(0.5) * (eps * eps - z * z) + log_sigma;
+        const Normal<R> q = this->normal(POST, post, j);
+        const Vec<R> eps = load_part(epsilon + j, Z - j);
+        const Code<R> code =
+            l.learned ? draw::sample(q, this->normal(PRIOR, saved.expected(l, t, b), j), eps)
+                      : draw::sample(q, eps);
+        store_part(z_to + j, code.z, l.latent - j);
+        kl += code.kl;
+        ratio += code.log_ratio;
       }
       if (b >= l.n.batch) continue;
       static_cast<R *>(call.kl)[b * l.n.glimpses + t] = sum(kl);
@@ -193,12 +209,22 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
     }
   }
 
-  // (13): in generation the noise is z.
-  void take_noise(int64_t t, Slice slice) {
+  // What the learned prior expects of z.
+  void expect(int64_t t, Slice slice) {
+    const int64_t b = slice.image();
+    product(slice.rows(), saved.row(l, t, b) + l.h_dec_at, l.width, weights.of[PRIOR],
+            saved.expected(l, t, b), l.codes, false);
+  }
+
+  // (13): in generation z is the prior's, the standard one's is the noise.
+  void sample_prior(int64_t t, Slice slice) {
+    if (l.learned) expect(t, slice);
     for (int64_t b = slice.image(); b < slice.image() + slice.rows(); b++)
-      for (int64_t j = 0; j < l.n.latent; j += LANES)
-        store_part(saved.row(l, t, b) + l.z_at + j, load_part(noise(t, b) + j, l.n.latent - j),
-                   l.latent - j);
+      for (int64_t j = 0; j < l.n.latent; j += LANES) {
+        Vec<R> z = load_part(noise(t, b) + j, l.n.latent - j);
+        if (l.learned) z = draw::sample(this->normal(PRIOR, saved.expected(l, t, b), j), z).z;
+        store_part(saved.row(l, t, b) + l.z_at + j, z, l.latent - j);
+      }
   }
 
   // (8, 15): what the decoder adds to the canvas.

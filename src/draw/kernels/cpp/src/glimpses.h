@@ -16,7 +16,7 @@ enum GlimpsesParameter {
 
 // Mirrored by draw/kernels/cpp/binding.py. Null: not wanted, or not there.
 struct GlimpsesCall {
-  Shape shape;  // latent, write_size and gaussian are not used
+  Shape shape;  // latent, write_size, gaussian and learned are not used
   void *parameters[GLIMPSES_PARAMETERS];
   void *images;    // [batch, channels, rows, columns]
   void *h;         // [glimpses, batch, hidden]

@@ -1,12 +1,13 @@
 // What a call is given, how its arrays lie in memory, and which weights make which product.
 //
-// A step has four products, each with its weights packed into one matrix:
+// A step has up to five products, each with its weights packed into one matrix:
 //   ENC  [h_enc_{t-1} | r | h_dec_{t-1}] -> gates of the encoder
 //   POST h_enc_t -> [mu | log_sigma]
 //   DEC  [h_dec_{t-1} | z] -> gates of the decoder
 //   OUT  h_dec_t -> [controls of the next read window | of the write window | patch to write]
+//   PRIOR, if it is learned: h_dec_{t-1} -> [mu_p | log_sigma_p]
 // One row of activations is [h_enc | r | h_dec | z]: the operands of ENC and DEC are parts of it.
-// Without attention r is the error image, the image itself comes in by a fifth product, X, once per
+// Without attention r is the error image, the image itself comes in by another product, X, once per
 // sequence, and OUT is the whole image.
 #pragma once
 
@@ -19,6 +20,7 @@ namespace draw {
 struct Shape {
   int64_t glimpses, batch, channels, rows, columns, hidden, latent, read_size, write_size;
   int64_t gaussian;  // attention: 1 with a window, 0 without
+  int64_t learned;   // prior: 1 learned, 0 standard
 };
 
 enum Parameter {
@@ -26,6 +28,7 @@ enum Parameter {
   ENC_W_IH, ENC_W_HH, ENC_B_IH, ENC_B_HH, DEC_W_IH, DEC_W_HH, DEC_B_IH, DEC_B_HH,
   MU_W, MU_B, LOG_SIGMA_W, LOG_SIGMA_B, CONTENT_W, CONTENT_B,
   READ_W, READ_B, WRITE_W, WRITE_B,
+  PRIOR_MU_W, PRIOR_MU_B, PRIOR_LOG_SIGMA_W, PRIOR_LOG_SIGMA_B,
   PARAMETERS
 };
 
@@ -33,8 +36,9 @@ enum Parameter {
 struct Call {
   Shape shape;
   void *parameters[PARAMETERS];
-  void *images;  // [batch, channels, rows, columns]; null: generate, and the noise is z
-  void *noise;   // [glimpses, batch, latent]
+  void *images;   // [batch, channels, rows, columns]; null: generate, z from the prior
+  void *noise;    // [glimpses, batch, latent]
+  void *told[2];  // addends to the gates of encoder and decoder, [batch, 4 * hidden]
   void *canvas;  // [batch, channels, rows, columns]
   void *canvases;                         // [glimpses, batch, channels, rows, columns]
   void *read_controls, *write_controls;   // [glimpses, batch, 5]
@@ -43,7 +47,7 @@ struct Call {
   void *saved, *scratch;
   void *dcanvas, *dkl, *dlog_ratio;       // gradients that come in; same shapes
   void *gradients[PARAMETERS];            // gradients that go out; same shapes as the parameters
-  void *dimages, *dnoise;
+  void *dimages, *dnoise, *dtold[2];
 };
 
 // Hands out parts of one block of memory; without a block it only counts.
@@ -72,7 +76,7 @@ template <> struct SigmoidOf<Bf16> {
   using type = Unit16;
 };
 
-enum Which { ENC, POST, DEC, OUT, X, PRODUCTS };
+enum Which { ENC, POST, DEC, OUT, PRIOR, X, PRODUCTS };
 template <class Op> struct Saved;
 
 template <class Op> struct Layout {
@@ -83,15 +87,16 @@ template <class Op> struct Layout {
   using S = typename SigmoidOf<Op>::type;
 
   Shape n;
-  bool gaussian;
+  bool gaussian, learned;
   Grid reading, writing;
   int64_t pixels, batch, blocks;        // batch: rounded up to whole blocks of 16 images
   int64_t hidden, latent, seen;         // padded: of h, of z, of r
   int64_t inputs, features;             // of the encoder's weights, and how many of them are r
   int64_t r_at, h_dec_at, z_at, width;  // of a row of activations
-  int64_t gates, posterior, outputs;    // columns of ENC and DEC, of POST, of OUT
+  int64_t gates, codes, outputs;        // columns of ENC and DEC, of POST and PRIOR, of OUT
 
-  explicit Layout(const Shape &shape) : n(shape), gaussian(shape.gaussian) {
+  explicit Layout(const Shape &shape)
+      : n(shape), gaussian(shape.gaussian), learned(shape.learned) {
     reading = {n.channels, n.rows, n.columns, n.read_size};
     writing = {n.channels, n.rows, n.columns, n.write_size};
     pixels = n.channels * n.rows * n.columns;
@@ -107,18 +112,20 @@ template <class Op> struct Layout {
     z_at = h_dec_at + hidden;
     width = z_at + latent;
     gates = 4 * hidden;
-    posterior = round_up(2 * n.latent, LANES);
+    codes = round_up(2 * n.latent, LANES);
     outputs = round_up(gaussian ? 2 * CONTROLS + content() : pixels, LANES);
   }
   int64_t content() const { return n.channels * n.write_size * n.write_size; }
 
   // Which columns of the activations a product reads, and how many it makes.
-  int64_t operand_at(Which which) const { return which == DEC || which == OUT ? h_dec_at : 0; }
+  int64_t operand_at(Which which) const {
+    return which == DEC || which == OUT || which == PRIOR ? h_dec_at : 0;
+  }
   int64_t depth(Which which) const {
     return which == ENC ? z_at : which == DEC ? hidden + latent : which == X ? seen : hidden;
   }
   int64_t columns(Which which) const {
-    return which == POST ? posterior : which == OUT ? outputs : gates;
+    return which == POST || which == PRIOR ? codes : which == OUT ? outputs : gates;
   }
 
   // Calls f(first, length, row) for each weight in a product: `row(n)` is where column n of the
@@ -141,10 +148,12 @@ template <class Op> struct Layout {
       f(hidden, Z, rows(w[DEC_W_IH], Z, gate));
     } else if (which == X) {
       f(0, pixels, rows(w[ENC_W_IH], stride, gate));
-    } else if (which == POST) {
+    } else if (which == POST || which == PRIOR) {
+      R *mu = w[which == POST ? MU_W : PRIOR_MU_W];
+      R *log_sigma = w[which == POST ? LOG_SIGMA_W : PRIOR_LOG_SIGMA_W];
       f(0, H, [=](int64_t column) -> R * {
-        return column < Z ? w[MU_W] + column * H
-               : column < 2 * Z ? w[LOG_SIGMA_W] + (column - Z) * H : nullptr;
+        return column < Z ? mu + column * H
+               : column < 2 * Z ? log_sigma + (column - Z) * H : nullptr;
       });
     } else {
       const int64_t controls = gaussian ? CONTROLS : 0, last = gaussian ? content() : pixels;
@@ -166,10 +175,12 @@ template <class Op> struct Layout {
       R *ih = w[which == ENC ? ENC_B_IH : DEC_B_IH], *hh = w[which == ENC ? ENC_B_HH : DEC_B_HH];
       for (int64_t column = 0; column < gates; column++)
         if (const int64_t row = gate(column); row >= 0) f(column, ih + row, hh + row);
-    } else if (which == POST) {
+    } else if (which == POST || which == PRIOR) {
+      R *mu = w[which == POST ? MU_B : PRIOR_MU_B];
+      R *log_sigma = w[which == POST ? LOG_SIGMA_B : PRIOR_LOG_SIGMA_B];
       for (int64_t j = 0; j < Z; j++) {
-        f(j, w[MU_B] + j, nullptr);
-        f(Z + j, w[LOG_SIGMA_B] + j, nullptr);
+        f(j, mu + j, nullptr);
+        f(Z + j, log_sigma + j, nullptr);
       }
     } else if (which == OUT) {
       const int64_t controls = gaussian ? CONTROLS : 0, last = gaussian ? content() : pixels;
@@ -181,8 +192,10 @@ template <class Op> struct Layout {
     }
   }
 
-  bool has(Which which) const { return which != X || !gaussian; }
-  static constexpr Which EACH[] = {ENC, POST, DEC, OUT, X};
+  bool has(Which which) const {
+    return which == X ? !gaussian : which == PRIOR ? learned : true;
+  }
+  static constexpr Which EACH[] = {ENC, POST, DEC, OUT, PRIOR, X};
 };
 
 // What forward keeps for backward, by step. Without saving there is room for two steps only.
@@ -190,7 +203,7 @@ template <class Op> struct Saved {
   using R = Real<Op>;
   Op *activations;         // [steps + 1, batch, width]
   Op *gates[2], *cells[2];  // encoder, decoder: [steps, batch, gates], [steps + 1, batch, hidden]
-  R *posterior;            // [steps, batch, posterior], without bias
+  R *posterior, *prior;    // [steps, batch, codes], without bias
   R *outputs;              // [steps + 1, batch, outputs], without bias
   typename Layout<Op>::S *sigmoid;  // [steps, batch * pixels]: of the canvas before each step
   bool whole;
@@ -203,7 +216,8 @@ template <class Op> struct Saved {
       gates[which] = keep ? arena.take<Op>(steps * b * l.gates) : nullptr;
       cells[which] = keep ? arena.take<Op>((steps + 1) * b * l.hidden) : nullptr;
     }
-    posterior = arena.take<R>(steps * b * l.posterior);
+    posterior = arena.take<R>(steps * b * l.codes);
+    prior = l.learned ? arena.take<R>(steps * b * l.codes) : nullptr;
     outputs = arena.take<R>((l.gaussian && keep ? steps + 1 : 2) * b * l.outputs);
     sigmoid = keep ? arena.take<typename Layout<Op>::S>(steps * b * l.pixels) : nullptr;
   }
@@ -212,7 +226,10 @@ template <class Op> struct Saved {
     return activations + (slot(t) * l.batch + image) * l.width;
   }
   R *post(const Layout<Op> &l, int64_t t, int64_t image) const {
-    return posterior + (slot(t, 1) * l.batch + image) * l.posterior;
+    return posterior + (slot(t, 1) * l.batch + image) * l.codes;
+  }
+  R *expected(const Layout<Op> &l, int64_t t, int64_t image) const {
+    return prior + (slot(t, 1) * l.batch + image) * l.codes;
   }
   R *out(const Layout<Op> &l, int64_t t, int64_t image) const {
     return outputs + ((l.gaussian ? slot(t) : t % 2) * l.batch + image) * l.outputs;

@@ -1,6 +1,7 @@
 // What every pass over a sequence has, forward or backward, of DRAW or of the classifier.
 #pragma once
 
+#include "codes.h"
 #include "weights.h"
 
 namespace draw {
@@ -83,11 +84,11 @@ template <class L, template <class> class Weights, class Space> struct Pass {
   }
 };
 
-// A pass of DRAW: it has noise.
+// A pass of DRAW: it has noise, and what the drawings are told.
 template <class Op, template <class> class Weights, class Space>
 struct DrawingPass : Pass<Layout<Op>, Weights, Space> {
   using Base = Pass<Layout<Op>, Weights, Space>;
-  using Base::Base, Base::l, Base::call;
+  using Base::Base, Base::l, Base::call, Base::bias;
   using R = Real<Op>;
   R *zeros;  // stands in for images beyond the batch
 
@@ -101,6 +102,24 @@ struct DrawingPass : Pass<Layout<Op>, Weights, Space> {
     return image < l.n.batch
                ? static_cast<R *>(call.noise) + (t * l.n.batch + image) * l.n.latent
                : zeros;
+  }
+
+  // Variables [j, j + 16) of a row of POST or PRIOR, with bias.
+  Normal<R> normal(Which which, const R *row, int64_t j) const {
+    const R *of_mu = bias[which], *of_log_sigma = of_mu + l.n.latent;
+    const int64_t left = l.n.latent - j;
+    return {load_part(row + j, left) + load_part(of_mu + j, left),
+            load_part(row + l.n.latent + j, left) + load_part(of_log_sigma + j, left)};
+  }
+
+  // Calls f(column, at, count) for every 16 columns of ENC and DEC: they are numbers
+  // [at, at + count) of the four gates as torch lays them out.
+  template <class F> void each_gate(F f) const {
+    const GateColumn gate{l.n.hidden};
+    for (int64_t column = 0; column < l.gates; column += LANES) {
+      const int64_t at = gate(column);
+      f(column, at, std::min<int64_t>(LANES, l.n.hidden - at % l.n.hidden));
+    }
   }
 
   // A canvas is [blocks, pixels, 16 lanes], or [batch, pixels] without attention. Here it goes to
