@@ -9,26 +9,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 
-from draw.config.model import ClassifierConfig
+from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.kernels.errors import KernelUnavailableError
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
+from draw.parts.conditions import CONDITIONS
+from draw.parts.priors.learned import LearnedPrior
+from draw.parts.state import Told
 from running import TINY_MODEL
 
 pytestmark = pytest.mark.parametrize("kernel", ["fused"], indirect=True)
 
+TINY_LEARNED = dataclasses.replace(TINY_MODEL, prior="learned")
 TINY_CLASSIFIER = ClassifierConfig(
     rows=6, columns=5, glimpses=2, hidden_size=8, read_size=2, classes=3
 )
 PARTS = {
     DRAW: ("attention.read_window", "attention.write_window", "attention.write_content",
-           "lstm_enc", "lstm_dec", "mu", "log_sigma"),
+           "lstm_enc", "lstm_dec", "mu", "log_sigma", "prior.mu", "prior.log_sigma"),
     Classifier: ("read_window", "lstm"),
 }  # fmt: skip
 PLACES = [
     *((kind, part) for kind, parts in PARTS.items() for part in parts),
     (DRAW, "attention"),
+    (DRAW, "prior"),
 ]
+WITHOUT_WEIGHTS = "attention", "prior"
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +43,7 @@ def _only_with_a_fused_kernel(kernel: str) -> None:
 
 
 def made(kind: type[nn.Module], kernel: str = "auto") -> nn.Module:
-    config = TINY_MODEL if kind is DRAW else TINY_CLASSIFIER
+    config = TINY_LEARNED if kind is DRAW else TINY_CLASSIFIER
     return kind(dataclasses.replace(config, kernel=kernel))
 
 
@@ -135,7 +141,7 @@ OF_WEIGHTS: dict[str, Callable[[nn.Module], object]] = {
 @pytest.mark.filterwarnings("ignore:.*weight_norm.*:FutureWarning")
 def test_the_kernel_steps_aside_for_every_change_of_a_part(place) -> None:
     kind, path = place
-    for name, change in {**CHANGES, **({} if path == "attention" else OF_WEIGHTS)}.items():
+    for name, change in {**CHANGES, **({} if path in WITHOUT_WEIGHTS else OF_WEIGHTS)}.items():
         model = made(kind)
         assert model.kernel.name == "fused", name
         change(model.get_submodule(path))
@@ -153,7 +159,7 @@ def test_the_kernel_steps_aside_for_every_replaced_part(place) -> None:
     steps_aside(model, path, "Twice")
 
 
-@pytest.mark.parametrize(("kind", "path"), [p for p in PLACES if p[1] != "attention"])
+@pytest.mark.parametrize(("kind", "path"), [p for p in PLACES if p[1] not in WITHOUT_WEIGHTS])
 def test_hooks_are_called(kind, path: str) -> None:
     """At each step, forward and backward, as in the readable loop."""
     model, called = made(kind), []
@@ -164,6 +170,60 @@ def test_hooks_are_called(kind, path: str) -> None:
     (output.bound if kind is DRAW else output.logits).sum().backward()
     assert called.count("forward") == model.config.glimpses
     assert called.count("backward") >= model.config.glimpses - 1
+
+
+STANDARD: dict[str, Callable[[nn.Module], object]] = {
+    name: change for name, change in CHANGES.items() if name not in ("doubled", "half")
+}
+
+
+@pytest.mark.parametrize("name", STANDARD)
+def test_a_standard_prior_that_was_changed_is_heard(name: str) -> None:
+    """It has no weights, and is a part all the same."""
+    model = DRAW(TINY_MODEL)
+    STANDARD[name](model.prior)
+    steps_aside(model, "prior")
+
+
+def test_another_prior_in_the_place_of_the_standard_one() -> None:
+    model = DRAW(TINY_MODEL)
+    model.prior = LearnedPrior(TINY_MODEL)
+    steps_aside(model, "prior", "LearnedPrior")
+
+
+class Tags(nn.Module):
+    """A condition of somebody's own, which tells the decoder alone."""
+
+    takes_labels = True
+    description = "told tags"
+
+    def __init__(self, config: DRAWConfig) -> None:
+        super().__init__()
+        self.table = nn.Embedding(3, 4 * config.hidden_size)
+
+    def forward(self, labels: Tensor) -> Told:
+        return Told(enc=None, dec=self.table(labels))
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_the_kernel_takes_what_any_condition_tells(monkeypatch) -> None:
+    monkeypatch.setitem(CONDITIONS, "tags", Tags)
+    config = dataclasses.replace(TINY_LEARNED, condition="tags", classes=3)
+    fused, reference = (DRAW(dataclasses.replace(config, kernel=k)) for k in ("auto", "reference"))
+    reference.load_state_dict(fused.state_dict())
+    called = []
+    fused.condition.register_forward_hook(lambda *_: called.append("condition"))
+    assert fused.kernel.name == "fused"
+    x, noise, labels = images(), torch.randn(3, 2, 4), torch.tensor([2, 1])
+    found, expected = (model(x, noise, labels) for model in (fused, reference))
+    torch.testing.assert_close(found.bound, expected.bound)
+    assert called == ["condition"]
+    slopes = [
+        torch.autograd.grad(output.bound.sum(), model.condition.table.weight)[0]
+        for output, model in ((found, fused), (expected, reference))
+    ]
+    torch.testing.assert_close(*slopes, rtol=1e-4, atol=1e-4)
+    assert slopes[0][1:].any()
 
 
 GLOBAL_HOOKS = [
@@ -228,7 +288,14 @@ def test_states_of_another_shape(name: str, value: Tensor) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"rows": 7}, {"read_size": 3}, {"hidden_size": 9}, {"attention": "none"}]
+    "changes",
+    [
+        {"rows": 7},
+        {"read_size": 3},
+        {"hidden_size": 9},
+        {"attention": "none"},
+        {"prior": "standard"},
+    ],
 )
 def test_another_config_than_the_parts_were_made_for(changes: dict[str, object]) -> None:
     model = made(DRAW)

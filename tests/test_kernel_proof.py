@@ -19,8 +19,12 @@ from draw.kernels import proof
 from draw.kernels.errors import KernelUnavailableError
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
+from draw.parts.conditions.label import ClassCondition
+from draw.parts.distribution import Gaussian
 from draw.parts.layers import Affine, LSTMCell
 from draw.parts.likelihood import Bernoulli
+from draw.parts.priors.learned import LearnedPrior
+from draw.parts.priors.standard import StandardPrior
 from draw.tasks.drawing import Drawing
 from mutants import mutants
 from running import TINY, TINY_MODEL, draw_command, image_set
@@ -59,9 +63,11 @@ def numbers(model: torch.nn.Module) -> Tensor:
     else:
         shape = model.config.glimpses, 2, model.config.latent_size
         noise = torch.randn(shape, generator=random, dtype=torch.float64)
-        output = model(images, noise)
+        labels = model.labels_for(2)
+        output = model(images, noise, labels)
         outputs = [output.canvas, output.bound, output.log_weight]
-        seen = [model.generate(2, noise=noise).canvases, model.reconstruct(images, noise).canvases]
+        drawn = model.reconstruct(images, noise, labels=labels)
+        seen = [model.generate(2, noise=noise).canvases, drawn.canvases]
     loss = sum((part * torch.linspace(0, 1, len(part.flatten())).view_as(part)).sum()
                for part in outputs)  # fmt: skip
     slopes = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
@@ -84,6 +90,14 @@ EQUATIONS: dict[str, tuple[Made, list[tuple[object, str]]]] = {
     "unroll": (drawing, [(DRAW, "unroll"), (DRAW, "_glimpses"), (DRAW, "trajectory")]),
     "objective": (drawing, [(draw.model.draw, "kl_divergence"),
                             (draw.model.draw, "log_prior_over_posterior")]),
+    "codes": (drawing, [(Gaussian, "sample"), (Gaussian, "noise_of"), (StandardPrior, "forward")]),
+    "learned prior": (lambda **o: drawing(prior="learned", **o),
+                      [(draw.model.draw, "kl_divergence"),
+                       (draw.model.draw, "log_prior_over_posterior"), (Gaussian, "sample"),
+                       (Gaussian, "noise_of"), (LearnedPrior, "forward")]),
+    "class": (lambda **o: drawing(condition="class", **o),
+              [(LSTMCell, "forward"), (DRAW, "step"), (DRAW, "generate_step"),
+               (ClassCondition, "forward")]),
     "bound": (drawing, [(DRAW, "forward"), (Bernoulli, "forward"),
                         (draw.parts.likelihood, "reconstruction_loss")]),
     "classifier": (lambda **o: randomised(Classifier(dataclasses.replace(SMALL, **o))), [
@@ -165,12 +179,15 @@ def unproven(monkeypatch) -> list[object]:
 
 def test_each_set_of_options_is_compared_once(unproven) -> None:
     for _ in range(2):
-        for options in ({}, {"glimpses": 9, "hidden_size": 5}, {"attention": "none"}):
+        for options in (
+            {}, {"glimpses": 9, "hidden_size": 5}, {"attention": "none"}, {"prior": "learned"},
+            {"condition": "class"}, {"condition": "class", "classes": 3},
+        ):  # fmt: skip
             assert DRAW(dataclasses.replace(TINY_MODEL, **options)).kernel.name == "fused"
-    assert len(unproven) == 2
+    assert len(unproven) == 4
     with torch.autocast("cpu", torch.bfloat16):
         assert DRAW(TINY_MODEL).kernel.name == "fused"
-    assert len(unproven) == 3, "products in bfloat16 are other numbers"
+    assert len(unproven) == 5, "products in bfloat16 are other numbers"
 
 
 OPTIONS = [
@@ -178,6 +195,12 @@ OPTIONS = [
     for attention in ("gaussian", "none")
     for channels in (1, 3)
     for rows, n in ((6, 1), (5, 2), (4, 3))
+]
+OPTIONS += [
+    {"attention": attention, "prior": prior, "condition": condition, "rows": rows}
+    for attention in ("gaussian", "none")
+    for prior, condition in (("standard", "class"), ("learned", "none"), ("learned", "class"))
+    for rows in (5, 6)
 ]
 
 

@@ -70,7 +70,7 @@ def layout(base: type[nn.Module], contract: Contract, config: Any) -> Layout:
     with torch.device("meta"):
         fresh = base(config)
     taken = contract.parameters(config)
-    parts = frozenset(name.split(".")[0] for name in taken if "." in name)
+    parts = frozenset(name for name, _ in fresh.named_children()) - contract.outside
     own = {name: fresh.get_parameter(name).shape for name in taken if "." not in name}
     made = tuple(
         part_of(path, module)
@@ -229,7 +229,7 @@ def code_of(kind: type, kinds: Iterable[type]) -> list[Any]:
 
 @cache
 def _namespaces(kind: type, kinds: frozenset[type]) -> list[Mapping[str, Any]]:
-    """The classes, and every module of the package from which their code has something."""
+    """The classes, every module of the package that their code uses, and its classes in these."""
     package, _, _ = __name__.partition(".")
     classes = dict.fromkeys(own for k in (kind, *kinds) for own in k.__mro__ if own is not object)
     found: dict[str, Mapping[str, Any]] = {}
@@ -239,7 +239,13 @@ def _namespaces(kind: type, kinds: frozenset[type]) -> list[Mapping[str, Any]]:
         if name not in found and name.partition(".")[0] == package:
             found[name] = vars(sys.modules[name])
             due += [str(getattr(value, "__module__", "")) for value in found[name].values()]
-    return [*map(vars, classes), *found.values()]
+    used = dict.fromkeys(
+        value
+        for names in found.values()
+        for value in names.values()
+        if isinstance(value, type) and value.__module__.partition(".")[0] == package
+    )
+    return [*map(vars, classes | used), *found.values()]
 
 
 def state_of(model: nn.Module) -> list[Any]:
