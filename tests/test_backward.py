@@ -6,8 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from draw.errors import DrawError
 from draw.kernels import backward
 from draw.model.draw import DRAW
+from draw.parts.state import NOTHING, Told
 
 pytestmark = pytest.mark.parametrize("kernel", ["reference"], indirect=True)
 
@@ -30,7 +32,18 @@ CASES: dict[str, dict[str, object]] = {
     "no attention": {"attention": "none"},
     "no attention, colour, odd": {"attention": "none", "channels": 3, "rows": 5},
     "no attention, no image": {"attention": "none", "batch": 0},
-}
+    "learned prior": {"prior": "learned", "rows": 9},
+    "learned prior, one step": {"prior": "learned", "glimpses": 1},
+    "learned prior, no attention": {"prior": "learned", "attention": "none"},
+    "learned prior, no image": {"prior": "learned", "batch": 0},
+    "told": {"told": (True, True)},
+    "the encoder told": {"told": (True, False)},
+    "the decoder told, no attention": {"told": (False, True), "attention": "none"},
+    "told, learned prior, one image": {"told": (True, True), "prior": "learned", "batch": 1},
+    "told, no attention, learned prior": {
+        "told": (True, True), "attention": "none", "prior": "learned", "channels": 3,
+    },
+}  # fmt: skip
 SMALL = {"rows": 6, "columns": 8, "glimpses": 4, "hidden_size": 5, "latent_size": 3,
          "read_size": 3, "write_size": 4, "batch": 3}  # fmt: skip
 
@@ -50,10 +63,18 @@ def case(random_model, random_batch) -> Callable[..., tuple[DRAW, Tensor, Tensor
 
 @pytest.mark.parametrize("name", CASES)
 def test_every_gradient_is_that_of_autograd(name: str, case) -> None:
-    model, images, noise = case(**CASES[name])
-    wanted = {"images": images.requires_grad_(), "noise": noise.requires_grad_(),
+    options = dict(CASES[name])
+    whether = options.pop("told", (False, False))
+    model, images, noise = case(**options)
+    addends = {
+        field: torch.randn(len(images), 20, dtype=torch.float64, requires_grad=True)
+        for field, given in zip(Told._fields, whether, strict=True)
+        if given
+    }
+    told = NOTHING._replace(**addends)
+    wanted = {"images": images.requires_grad_(), "noise": noise.requires_grad_(), **addends,
               **dict(model.named_parameters())}  # fmt: skip
-    expected, found = model.unroll(images, noise), backward.unroll(model, images, noise)
+    expected, found = model.unroll(images, noise, told), backward.unroll(model, images, noise, told)
     random = torch.Generator().manual_seed(1)
     slopes = [torch.randn(part.shape, generator=random).double() for part in expected]
     ways = [torch.autograd.grad(way, list(wanted.values()), slopes) for way in (expected, found)]
@@ -66,16 +87,19 @@ def test_every_gradient_is_that_of_autograd(name: str, case) -> None:
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("attention", ["gaussian", "none"])
-def test_gradient_is_that_of_differences(attention: str, case) -> None:
+@pytest.mark.parametrize(
+    ("attention", "prior"), [("gaussian", "standard"), ("none", "standard"), ("none", "learned")]
+)
+def test_gradient_is_that_of_differences(attention: str, prior: str, case) -> None:
     model, images, noise = case(
         rows=3, columns=2, glimpses=2, hidden_size=2, latent_size=2, read_size=2, write_size=2,
-        attention=attention, batch=2,
+        attention=attention, prior=prior, batch=2,
     )  # fmt: skip
-    inputs = images.requires_grad_(), noise.requires_grad_(), *model.parameters()
+    told = [torch.randn(2, 8, dtype=torch.float64, requires_grad=True) for _ in Told._fields]
+    inputs = images.requires_grad_(), noise.requires_grad_(), *told, *model.parameters()
 
-    def unroll(images: Tensor, noise: Tensor, *_: Tensor) -> tuple[Tensor, ...]:
-        return tuple(backward.unroll(model, images, noise))
+    def unroll(images: Tensor, noise: Tensor, enc: Tensor, dec: Tensor, *_: Tensor) -> object:
+        return tuple(backward.unroll(model, images, noise, Told(enc, dec)))
 
     assert torch.autograd.gradcheck(unroll, inputs)
 
@@ -98,3 +122,9 @@ def test_a_weight_changed_before_the_gradient_is_an_error(case) -> None:
         model.mu.weight.mul_(2)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         loss.backward()
+
+
+def test_what_is_not_derived_is_refused(case) -> None:
+    model, images, noise = case(attention="cauchy")
+    with pytest.raises(DrawError, match="got CauchyAttention; its gradient is autograd's"):
+        backward.unroll(model, images, noise)
