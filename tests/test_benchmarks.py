@@ -21,6 +21,7 @@ from benchmarks import (
     growth,
     measure,
     memory,
+    parts,
     peak,
     starts,
     train_step,
@@ -177,6 +178,13 @@ def test_making_batches(results: Path) -> None:
     result = only_result(results)
     assert result["images_per_second"].keys() == data.WAYS.keys()
     assert result["batch"] == 2
+
+
+def test_parts(results: Path) -> None:
+    parts.main(TINY, precisions=("fp32",), rounds=1)
+    result = only_result(results)
+    assert result["base"] == "paper fp32"
+    assert result["seconds"].keys() == {f"{name} fp32" for name in parts.PARTS}
 
 
 def test_classifying(results: Path) -> None:

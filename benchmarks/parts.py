@@ -1,0 +1,45 @@
+"""What do a learned prior and a class cost a training step of the fast kernel?
+
+    python -m benchmarks.parts                             # Table 3's MNIST row, batch 128
+    python -m benchmarks.parts --row mnist-no-attention
+
+The paper's model, with a learned prior, with a condition that tells it the class, and with both:
+steps of each, embedding tables and Adam included, take turns, and the medians of the rounds are
+compared with the paper's model in the same precision.
+"""
+
+from dataclasses import replace
+
+from benchmarks.command import run
+from benchmarks.measure import report, seconds_each
+from benchmarks.ways import BOTH, ROWS, Precision, Shape, timed_step
+
+PARTS: dict[str, dict[str, str]] = {
+    "paper": {},
+    "learned": {"prior": "learned"},
+    "class": {"condition": "class"},
+    "learned, class": {"prior": "learned", "condition": "class"},
+}
+
+
+def main(shape: Shape, precisions: tuple[Precision, ...] = BOTH, rounds: int | None = None) -> None:
+    """Time a training step with each part.
+
+    Args:
+        shape: The model, which is the paper's.
+        precisions: Of the matrix products; each has a result of its own.
+        rounds: Times that each is measured; by default what the row can do in a minute or so.
+    """
+    for precision in precisions:
+        timed = {
+            f"{name} {precision}": timed_step(
+                "fused", precision, replace(shape.config, **parts), shape.batch
+            )
+            for name, parts in PARTS.items()
+        }
+        times = seconds_each(timed, rounds or ROWS[shape.row].rounds, warm_up=1)
+        report(f"parts-{precision}-{shape.name}", times, shape.batch, **shape.facts)
+
+
+if __name__ == "__main__":
+    run(main)
