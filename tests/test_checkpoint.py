@@ -13,6 +13,7 @@ from draw.config.data import DataConfig
 from draw.errors import DrawError
 from draw.files import read_json, write_json, written_atomically
 from draw.model.draw import DRAW
+from draw.models.kinds import run_config
 from draw.models.load import export_model, load_model
 from draw.runs.checkpoint import (
     DamagedCheckpointError,
@@ -23,7 +24,7 @@ from draw.runs.checkpoint import (
     save_tensors,
     without_prefix,
 )
-from draw.runs.layout import read_run_file, write_run_file
+from draw.runs.layout import write_run_file
 from running import TINY, TINY_MODEL
 
 TENSORS = {"a": torch.arange(6.0).view(2, 3), "b": torch.tensor(7)}
@@ -126,7 +127,7 @@ def test_the_umask_says_who_may_read_a_file(tmp_path: Path) -> None:
 
 def test_run_files_round_trip(tmp_path: Path) -> None:
     write_run_file(tmp_path, TINY, {})
-    assert read_run_file(tmp_path) == TINY
+    assert run_config(tmp_path) == TINY
 
 
 @pytest.mark.parametrize(
@@ -141,7 +142,7 @@ def test_run_files_round_trip(tmp_path: Path) -> None:
 def test_a_run_file_that_is_none_is_named(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(DrawError, match=message):
-        read_run_file(tmp_path)
+        run_config(tmp_path)
 
 
 def test_a_run_gives_its_best_weights_or_its_last(tmp_path: Path) -> None:

@@ -13,17 +13,18 @@ from PIL import Image
 
 from draw import cli
 from draw.config.data import DataConfig
-from draw.config.model import ClassifierConfig, ConvnetConfig, model_config
+from draw.config.model import ClassifierConfig, ConvnetConfig
 from draw.config.run import Config
 from draw.data import ImageSet, load_images
 from draw.errors import DrawError, Interrupted
 from draw.measure.accuracy import check_labels, measure_accuracy
 from draw.model.classifier import Classifier
 from draw.model.convnet import Convnet
+from draw.models.kinds import model_config, task_for
 from draw.models.load import load_model
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
-from draw.tasks import Classifying, Drawing, task_for
+from draw.tasks import Classifying, Drawing
 from draw.training.start import finish, resume, resumed_config, start
 from draw.training.trainer import Trainer
 from running import TINY, image_set, with_train

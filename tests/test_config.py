@@ -11,6 +11,7 @@ from draw.config.model import DRAWConfig
 from draw.config.run import Config
 from draw.config.train import TrainConfig
 from draw.fields import from_plain
+from draw.models.kinds import configs
 
 # The import hook checks the types of dataclasses too, before they check themselves.
 pytestmark = pytest.mark.usefixtures("without_shape_checks")
@@ -192,18 +193,18 @@ def test_json_round_trip():
         data=DataConfig(size=(28, 14), mode="grey"),
         train=TrainConfig(steps=3, learning_rate=0.1),
     )
-    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict())), configs()) == config
 
 
 def test_missing_sections_and_fields_have_their_defaults():
-    config = Config.from_dict({"preset": "mine", "model": {"rows": 5}})
+    config = Config.from_dict({"preset": "mine", "model": {"rows": 5}}, configs())
     assert config == Config("mine", model=DRAWConfig(rows=5))
 
 
 @pytest.mark.parametrize("values", [{}, {"model": {}}, {"preset": "mine", "optimizer": {}}])
 def test_unknown_sections_are_refused(values):
     with pytest.raises(ValueError, match="expected a run's config with preset, model, data, train"):
-        Config.from_dict(values)
+        Config.from_dict(values, configs())
 
 
 def test_unknown_fields_are_refused_and_the_known_ones_listed():
@@ -213,4 +214,4 @@ def test_unknown_fields_are_refused_and_the_known_ones_listed():
 
 def test_wrong_values_in_json_are_refused():
     with pytest.raises(ValueError, match=r"model\.rows"):
-        Config.from_dict({"preset": "mine", "model": {"rows": 0}})
+        Config.from_dict({"preset": "mine", "model": {"rows": 0}}, configs())

@@ -17,6 +17,7 @@ import torch
 from draw import DRAW
 from draw.errors import DrawError
 from draw.model.memory import TooLargeError
+from draw.models.kinds import run_config
 from draw.models.load import export_model, load_model
 from draw.runs.checkpoint import (
     COUNTERS,
@@ -26,7 +27,7 @@ from draw.runs.checkpoint import (
     prefixed,
     save_tensors,
 )
-from draw.runs.layout import note_resumption, read_run_file, write_run_file
+from draw.runs.layout import note_resumption, write_run_file
 from running import TINY, TINY_MODEL
 
 pytestmark = pytest.mark.usefixtures("without_shape_checks")
@@ -204,7 +205,7 @@ def test_every_field_of_a_run_file(tmp_path: Path, drawing: DRAW) -> None:
         (tmp_path / "run.json").write_text(text_of(case))
 
     def read() -> None:
-        note_resumption(tmp_path, read_run_file(tmp_path), MADE["resumed"][0])
+        note_resumption(tmp_path, run_config(tmp_path), MADE["resumed"][0])
 
     accepted, refused = sweep(values, tmp_path, write, read)
     print(f"run.json: {accepted} accepted, {refused} refused")
@@ -286,7 +287,7 @@ def test_what_is_in_the_place_of_a_file(
             lambda: DRAW.from_pretrained(tmp_path / "best"),
         ]
     elif name == "run.json":
-        readers = [lambda: read_run_file(tmp_path), lambda: load_model(str(tmp_path))]
+        readers = [lambda: run_config(tmp_path), lambda: load_model(str(tmp_path))]
     else:
         readers = [lambda: load_model(str(tmp_path), "last"), lambda: load_checkpoint(tmp_path)]
     for read in readers:
@@ -334,15 +335,15 @@ def test_a_run_file_that_was_changed_by_hand_counts_and_is_said(
 ) -> None:
     write_run_file(tmp_path, TINY, MADE)
     path = tmp_path / "run.json"
-    assert read_run_file(tmp_path) == TINY
+    assert run_config(tmp_path) == TINY
     assert caplog.text == ""
     values = json.loads(path.read_text())
     values["config"]["train"]["learning_rate"] = 0.02
     path.write_text(json.dumps(values))
     for _ in range(2):
-        assert read_run_file(tmp_path).train.learning_rate == 0.02
+        assert run_config(tmp_path).train.learning_rate == 0.02
     assert caplog.text.count("was changed by hand since draw wrote it") == 1
-    note_resumption(tmp_path, read_run_file(tmp_path), MADE["resumed"][0])
+    note_resumption(tmp_path, run_config(tmp_path), MADE["resumed"][0])
     noted = json.loads(path.read_text())["made"]["resumed"]
     assert noted == [*MADE["resumed"], {**MADE["resumed"][0], "changed_by_hand": True}]
 
@@ -351,5 +352,5 @@ def test_a_run_file_from_before_there_were_checksums_is_read(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "run.json").write_text(json.dumps({"config": TINY.to_dict(), "made": {}}))
-    assert read_run_file(tmp_path) == TINY
+    assert run_config(tmp_path) == TINY
     assert caplog.text == ""

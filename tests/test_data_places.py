@@ -20,8 +20,9 @@ from draw.data.store.cache import TAG, TAG_FILE, is_cache
 from draw.errors import DrawError
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
+from draw.models.kinds import run_config
 from draw.models.load import export_model, load_model
-from draw.runs.layout import read_run_file, write_run_file
+from draw.runs.layout import write_run_file
 from draw.training.start import refuse_links_out, resume
 from running import TINY, TINY_MODEL, draw_command, image_set
 
@@ -235,7 +236,7 @@ def test_a_run_goes_on_with_its_cache_but_makes_none_where_its_file_says(
     for cache, followed in ((config.cache_dir, True), (str(home / "Documents"), False)):
         data = DataConfig("images", path=config.path, cache_dir=cache)
         write_run_file(tmp_path / "run", dataclasses.replace(TINY, data=data), {})
-        found = read_run_file(tmp_path / "run").data
+        found = run_config(tmp_path / "run").data
         assert found.path == config.path
         assert found.cache_dir == (cache if followed else None)
         assert ("is not followed" in caplog.text) == (not followed)

@@ -19,13 +19,13 @@ from draw.kernels import proof
 from draw.kernels.errors import KernelUnavailableError
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
+from draw.models.kinds import task_for
 from draw.parts.conditions.label import ClassCondition
 from draw.parts.distribution import Gaussian
 from draw.parts.layers import Affine, LSTMCell
 from draw.parts.likelihood import Bernoulli
 from draw.parts.priors.learned import LearnedPrior
 from draw.parts.priors.standard import StandardPrior
-from draw.tasks.drawing import Drawing
 from mutants import mutants
 from running import TINY, TINY_MODEL, draw_command, image_set
 
@@ -157,7 +157,7 @@ def test_a_run_and_a_model_say_that_an_equation_was_edited(tmp_path, monkeypatch
     divergence = draw.model.draw.kl_divergence
     monkeypatch.setattr(draw.model.draw, "kl_divergence", lambda *given: 2 * divergence(*given))
     said = "kernel: reference (the fused kernel is for DRAW as it is, this code computes another kl"
-    assert said in Drawing(TINY, TINY_MODEL).describe_start(DRAW(TINY_MODEL), image_set(4))
+    assert said in task_for(TINY).describe_start(DRAW(TINY_MODEL), image_set(4))
     DRAW(TINY_MODEL).save_pretrained(tmp_path / "model")
     assert "this code computes another kl" in draw_command("info", "model", cwd=tmp_path).stdout
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from draw.cli.figures import curves_figure
 from draw.config.data import DataConfig
 from draw.errors import DrawError
 from draw.runs.metrics import (
@@ -20,7 +21,6 @@ from draw.runs.metrics import (
 )
 from draw.studio import watching
 from draw.visualize import classification_curves, training_curves
-from draw.visualize.figures import curves_figure
 from studio_runs import DRAWS, line, make_run
 
 DAMAGED = {

@@ -8,6 +8,7 @@ from draw import cli
 from draw.config.presets import PRESETS
 from draw.config.run import Config
 from draw.data import KNOWN_SETS, view_of
+from draw.models.kinds import configs
 
 
 def test_mnist_is_the_papers_row_of_table_3() -> None:
@@ -49,7 +50,7 @@ def test_a_preset_is_whole(name: str) -> None:
     config = PRESETS[name]()
     assert config.preset == name
     assert PRESETS[name].__doc__
-    assert Config.from_dict(config.to_dict()) == config
+    assert Config.from_dict(config.to_dict(), configs()) == config
 
 
 def test_the_command_line_knows_every_preset() -> None:

@@ -19,9 +19,9 @@ from draw.data.batches import batch_indices
 from draw.errors import DrawError, Interrupted
 from draw.files import read_json
 from draw.model.draw import DRAW
+from draw.models.kinds import run_config
 from draw.models.load import load_model
 from draw.runs.checkpoint import checkpoints, load_tensors
-from draw.runs.layout import read_run_file
 from draw.runs.metrics import read_metrics
 from draw.training.start import finish, resume, resumed_config, start
 from draw.training.trainer import Trainer, hardware_precision, learning_rate_at
@@ -218,7 +218,7 @@ def test_what_is_changed_on_resuming_is_written_down_and_stays(tmp_path: Path) -
     longer = with_train(TINY, steps=TINY.train.steps + 3)
     for config, step in ((longer, 6), (None, 8)):
         trainer = again(run, config)
-        assert read_run_file(run) == longer
+        assert run_config(run) == longer
         stop_after(trainer, step)
         with pytest.raises(Interrupted):
             trainer.fit()

@@ -14,12 +14,12 @@ from PIL import Image
 
 from draw.attention.window import Window, window_parameters
 from draw.errors import DrawError
+from draw.measure.nearest import nearest_images
 from draw.model.draw import Trajectory
 from draw.visualize import (
     animate,
     generation_strip,
     last_column,
-    nearest_images,
     reconstruction_grid,
     reconstruction_strip,
     sample_grid,

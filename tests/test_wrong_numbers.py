@@ -23,10 +23,10 @@ from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
 from draw.models import kinds as models
 from draw.models.export import export
-from draw.models.kinds import MODELS, make_model
+from draw.models.kinds import KINDS, Kind, make_model, task_for, task_of
 from draw.models.load import export_model, load_model
 from draw.runs.checkpoint import checkpoints, load_tensors, save_tensors
-from draw.tasks import task_for, task_of
+from draw.tasks import Drawing
 from draw.training.start import resume, start
 from draw.training.trainer import make_accelerator
 from running import TINY, TINY_MODEL, draw_command, image_set
@@ -324,12 +324,14 @@ class Mine(DRAW):
 class MyConfig(DRAWConfig):
     """And its config."""
 
+    kind = "mine"
+
 
 @pytest.fixture
 def own() -> Iterator[DRAWConfig]:
-    MODELS[MyConfig] = Mine
+    KINDS["mine"] = Kind(MyConfig, Mine, Drawing)
     yield MyConfig(**dataclasses.asdict(TINY_MODEL))
-    del MODELS[MyConfig]
+    del KINDS["mine"]
 
 
 def test_a_task_makes_a_model_of_the_configs_own_class(own: DRAWConfig) -> None:
@@ -340,7 +342,7 @@ def test_a_task_makes_a_model_of_the_configs_own_class(own: DRAWConfig) -> None:
 
 def test_a_config_that_no_model_is_named_for_is_refused() -> None:
     config = MyConfig(**dataclasses.asdict(TINY_MODEL))
-    for make in (lambda: make_model(config), task_of(config, None).make_model):
+    for make in (lambda: make_model(config), lambda: task_of(config, None).make_model()):
         with pytest.raises(DrawError, match=r"got MyConfig; name the model"):
             make()
 

@@ -184,9 +184,29 @@ def _figure_8(options: FigureOptions, out: Path) -> dict[str, Any]:
 
 
 def _figure_11(options: FigureOptions, out: Path) -> dict[str, Any]:
-    from draw.visualize.figures import curves_figure
-
     return curves_figure(Path(_named(options.source)), out)
+
+
+def curves_figure(run: Path, out: Path) -> dict[str, Any]:
+    """Figure 11: training and validation against images seen.
+
+    Args:
+        run: a run folder; an exported model has no metrics.
+        out: a .png, .svg or .pdf file.
+    """
+    from draw.models.kinds import run_config, task_for
+    from draw.runs.checkpoint import METRICS_FILE
+    from draw.runs.metrics import read_metrics
+
+    lines = read_metrics(run / METRICS_FILE)
+    if not lines:
+        raise DrawError(
+            f"expected a run folder with a {METRICS_FILE} for training curves, got {run}, which "
+            "has none; pass the folder that draw train made, such as runs/mnist"
+        )
+    config = run_config(run)
+    task_for(config).plot(lines, out, title=f"{config.preset}, {run}")
+    return {"run": str(run), "lines": len(lines)}
 
 
 def _load(options: FigureOptions, source: str | None) -> "LoadedModel":

@@ -47,11 +47,12 @@ def export(
     from draw.data import load_splits
     from draw.models.export import copy_exported
     from draw.models.export import export as write
-    from draw.runs.layout import RUN_FILE, read_run_file
+    from draw.models.kinds import run_config
+    from draw.runs.layout import RUN_FILE
     from draw.training.trainer import make_accelerator
 
     if (Path(model) / RUN_FILE).exists():
-        config = read_run_file(Path(model)).data
+        config = run_config(Path(model)).data
         splits = load_splits(
             dataclasses.replace(
                 config, path=path or config.path, cache_dir=cache_dir or config.cache_dir

@@ -72,26 +72,25 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
     Args:
         options: which model.
     """
-    from draw.config.model import ConvnetConfig, DRAWConfig
     from draw.measure.tables import print_values
-    from draw.parts.likelihood import has_bits, in_bits
+    from draw.models.kinds import task_of
 
     loaded = load(options)
     model, config = loaded.model, loaded.model.config
-    losses, bits = "error in %, cross-entropy in nats per image", None
-    if isinstance(config, DRAWConfig):
-        bits = in_bits(config, loaded.state.get("validation_bound"))
-        losses = "nats per image"
-        losses += ", and bits per dimension" if has_bits(config) else ""
+    task = task_of(config, loaded.data)
+    score = loaded.state.get(f"validation_{task.score}")
+    derived = {} if score is None else task.derived({task.score: score})
+    kernel = getattr(model, "kernel", None)
     values: dict[str, Any] = {
         "source": loaded.source,
+        "kind": config.kind,
         "is": type(model).__name__,
         "parameters": sum(p.numel() for p in model.parameters()),
         "device": str(next(model.parameters()).device),
-        **({} if isinstance(config, ConvnetConfig) else {"kernel": str(model.kernel)}),
-        "losses": losses,
+        **({} if kernel is None else {"kernel": str(kernel)}),
+        "losses": task.units,
         **{name: v for name, v in loaded.state.items() if isinstance(v, int | float)},
-        **({} if bits is None else {"validation_bits_per_dimension": bits}),
+        **{f"validation_{name}": value for name, value in derived.items()},
         "model": dataclasses.asdict(config),
     }
     if loaded.data is not None:

@@ -103,7 +103,7 @@ def load(options: ModelOptions) -> "LoadedModel":
 def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, Task]":
     """Images of the model's data set or of another, and the model's task on them."""
     from draw.data import load_images
-    from draw.tasks import task_of
+    from draw.models.kinds import task_of
 
     before = loaded.data or DataConfig()
     if loaded.data is None and options.name is None:

@@ -1,24 +1,34 @@
 """The shapes of the models."""
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
+from draw.errors import DrawError
 from draw.fields import (
     TABLE,
     Count,
     Limits,
     Positive,
+    check,
     check_fields,
     from_plain,
     names_and_values,
+    part_of,
     refuse,
 )
 
+FORMAT = 1
+"""Of a model's config.json; a newer one is refused."""
+
 
 @dataclass(frozen=True)
-class ImageConfig:
-    """The shape of the images that a model is made for."""
+class ModelConfig:
+    """What the config of every kind of model extends: the shape of the images it is made for."""
+
+    kind = ""
+    """Name of the kind of model that it makes, in `draw.models.kinds.KINDS`."""
 
     rows: Count = 28
     """Height of the images in pixels, the paper's B; follows --data.size where that is given."""
@@ -35,6 +45,14 @@ class ImageConfig:
         """Channels, rows, columns of one image."""
         return self.channels, self.rows, self.columns
 
+    @property
+    def kept(self) -> tuple[int, int]:
+        """How often a model looks at an image, and the numbers that it keeps each time, at least.
+
+        The memory of a batch is estimated by them before any of it is allocated.
+        """
+        return 1, 0
+
 
 Kernel = Literal["auto", "reference", "fused"]
 Attention = Annotated[Literal["gaussian", "cauchy", "none"], TABLE]
@@ -45,8 +63,10 @@ Classes = Annotated[int, Limits(least=2, most=2**31 - 1)]
 
 
 @dataclass(frozen=True)
-class DRAWConfig(ImageConfig):
+class DRAWConfig(ModelConfig):
     """The shape of a DRAW model (Table 3 of the paper). Defaults are the paper's for MNIST."""
+
+    kind = "draw"
 
     glimpses: Count = 64
     """Steps of reading and drawing, the paper's T. Time and memory grow in proportion."""
@@ -74,10 +94,17 @@ class DRAWConfig(ImageConfig):
     """How the steps are computed: 'reference' is the readable loop, 'fused' the fast one, which
     must be able to run; 'auto' takes the fast one where it can and says so where it cannot."""
 
+    @property
+    def kept(self) -> tuple[int, int]:
+        """Steps, and latent variables of each."""
+        return self.glimpses, self.latent_size
+
 
 @dataclass(frozen=True)
-class ClassifierConfig(ImageConfig):
+class ClassifierConfig(ModelConfig):
     """The shape of a recurrent attention classifier. Defaults are section 4.1's for 100x100."""
+
+    kind = "classifier"
 
     rows: Count = 100
     columns: Count = 100
@@ -95,13 +122,20 @@ class ClassifierConfig(ImageConfig):
     kernel: Kernel = "auto"
     """How the glimpses are computed, as in `DRAWConfig`."""
 
+    @property
+    def kept(self) -> tuple[int, int]:
+        """Glimpses, and the LSTM's units and answers after each."""
+        return self.glimpses, self.hidden_size + self.classes
+
 
 @dataclass(frozen=True)
-class ConvnetConfig(ImageConfig):
+class ConvnetConfig(ModelConfig):
     """The shape of a two-layer convolutional network, Table 1's first row.
 
     # ours: the paper gives no sizes; these are those of Mnih et al. (2014), whom it compares with.
     """
+
+    kind = "convnet"
 
     rows: Count = 100
     columns: Count = 100
@@ -122,20 +156,54 @@ class ConvnetConfig(ImageConfig):
         if self.filter_size > most:
             refuse("model.filter_size", f"at most the images' {most} pixels", self.filter_size)
 
+    @property
+    def kept(self) -> tuple[int, int]:
+        """One look, and the units of the fully connected layer."""
+        return 1, self.hidden_size
 
-ModelConfig = DRAWConfig | ClassifierConfig | ConvnetConfig
+
+UNNAMED = DRAWConfig, ClassifierConfig, ConvnetConfig
+"""The configs that there were before a config named its kind."""
 
 
-def model_config(values: object) -> ModelConfig:
-    """A model's config from plain values; its kind is the one that has most of their names.
+def to_plain(config: ModelConfig) -> dict[str, Any]:
+    """A model's config as plain values, the name of its kind first."""
+    return {"kind": config.kind, **dataclasses.asdict(config)}
+
+
+def to_stored(config: ModelConfig) -> dict[str, Any]:
+    """A model's config as config.json has it: `to_plain`, with the format."""
+    return {"format": FORMAT, **to_plain(config)}
+
+
+def read_model_config(values: object, kinds: Mapping[str, type[ModelConfig]]) -> ModelConfig:
+    """A model's config from what `to_plain` or `to_stored` made.
+
+    What was written before a config named its kind is of the kind in `UNNAMED` that has most of
+    the names.
+
+    Args:
+        values: plain values.
+        kinds: the config class of each kind.
 
     Raises:
-        DrawError: if a field is unknown or has a value that does not fit.
+        DrawError: if the kind is unknown or the format newer than `FORMAT`, or a field is unknown
+            or has a value that does not fit.
     """
-    given = names_and_values("model", values)
-    kinds = DRAWConfig, ClassifierConfig, ConvnetConfig
+    given = dict(names_and_values("model", values))
+    form, name = given.pop("format", None), given.pop("kind", None)
+    if form is not None:
+        check("format", Count, form)
+        if form > FORMAT:
+            raise DrawError(
+                f"expected a config of format {FORMAT} at most, got {form}; it comes from a newer "
+                "version of draw: install that"
+            )
+    if name is not None or form is not None:
+        check("model.kind", str, name)
+        return cast(ModelConfig, from_plain(part_of(kinds, "kind", name), "model", given))
     kind = max(
-        kinds,
+        UNNAMED,
         key=lambda kind: len({field.name for field in dataclasses.fields(kind)} & set(given)),
     )
     return cast(ModelConfig, from_plain(kind, "model", given))

@@ -4,7 +4,7 @@
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +12,8 @@ from draw.config.data import DataConfig
 from draw.config.model import (
     DRAWConfig,
     ModelConfig,
-    model_config,
+    read_model_config,
+    to_plain,
 )
 from draw.config.train import TrainConfig
 from draw.errors import DrawError
@@ -55,11 +56,15 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, ready for JSON."""
-        return dataclasses.asdict(self)
+        return {**dataclasses.asdict(self), "model": to_plain(self.model)}
 
     @classmethod
-    def from_dict(cls, values: object) -> "Config":
+    def from_dict(cls, values: object, kinds: Mapping[str, type[ModelConfig]]) -> "Config":
         """The config that `to_dict` wrote.
+
+        Args:
+            values: plain values.
+            kinds: the config class of each kind of model; see `draw.models.kinds.configs`.
 
         Raises:
             DrawError: if a field is unknown or has a value that does not fit.
@@ -73,7 +78,7 @@ class Config:
             )
         return cls(
             preset=given["preset"],
-            model=model_config(given.get("model", {})),
+            model=read_model_config(given.get("model", {}), kinds),
             data=from_plain(DataConfig, "data", given.get("data", {})),
             train=from_plain(TrainConfig, "train", given.get("train", {})),
         )

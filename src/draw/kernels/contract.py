@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from draw.config.model import ImageConfig
+from draw.config.model import ModelConfig
 
 
 class Trial(NamedTuple):
@@ -49,6 +49,6 @@ def small_side(size: int) -> int:
     return 1 if size == 1 else 2 + size % 2
 
 
-def small_sides(config: ImageConfig) -> tuple[int, int]:
+def small_sides(config: ModelConfig) -> tuple[int, int]:
     """Rows and columns of a small image; the longer side is that of the given one."""
     return 5 + (config.rows > config.columns), 5 + (config.columns > config.rows)

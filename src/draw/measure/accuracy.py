@@ -15,8 +15,8 @@ from draw.data.batches import to_unit_interval
 from draw.errors import DrawError
 from draw.measure.bound import for_each_image
 from draw.model.checks import check_weights
-from draw.model.classifier import Classifier
-from draw.model.convnet import Convnet
+from draw.model.classifier import Classified
+from draw.model.pretrained import Model
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def check_labels(images: ImageSet, classes: int) -> None:
 
 @torch.no_grad()
 def measure_accuracy(
-    model: Classifier | Convnet,
+    model: Model,
     images: ImageSet,
     *,
     batch_size: int = 250,
@@ -74,7 +74,8 @@ def measure_accuracy(
     """Let a classifier answer for every image exactly once.
 
     Args:
-        model: on the device that is to do the work.
+        model: answers with a `Classified`; its config says how many classes there are. It is on the
+            device that is to do the work.
         images: as the model sees them in evaluation (`ImageSet.fixed`), with labels.
         batch_size: images at a time; only speed and memory depend on it.
         accelerator: splits the images among its processes; every process gets the result.
@@ -85,7 +86,8 @@ def measure_accuracy(
             the model's weights are not finite.
     """
     check_weights(model.state_dict().items(), "the model")
-    check_labels(images, model.config.classes)
+    config: Any = model.config
+    check_labels(images, config.classes)
     device = next(model.parameters()).device
 
     def answers(own: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m values"]:
@@ -94,7 +96,7 @@ def measure_accuracy(
         rows, wrong = [], 0
         for start in range(0, len(own), batch_size):
             numbers = own[start : start + batch_size]
-            output = model(to_unit_interval(images.images[numbers]).to(device))
+            output: Classified = model(to_unit_interval(images.images[numbers]).to(device))
             labels = torch.from_numpy(images.labels[numbers]).to(device)
             losses = cross_entropy(output.logits.float(), labels, reduction="none")
             missed = output.logits_by_glimpse.argmax(2) != labels

@@ -1,5 +1,6 @@
 """The training images nearest to samples."""
 
+import math
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -8,9 +9,6 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from draw.data import ImageSet
-from draw.visualize import (
-    nearest_images,
-)
 
 
 class Nearest(NamedTuple):
@@ -23,6 +21,44 @@ class Nearest(NamedTuple):
     """In units of the [0, 1] intensities."""
     looked_at: int
     """So many training images."""
+
+
+def nearest_images(
+    samples: Float[Tensor, "samples channels rows columns"],
+    training: UInt8[Tensor, "images ..."],
+) -> tuple[Int64[Tensor, " samples"], Float[Tensor, " samples"]]:
+    """The training image nearest to each sample in L2, and how far it is.
+
+    Exact: the differences themselves are squared, in float64, a few training images at a time; of
+    images that are equally near, the first.
+
+    Args:
+        samples: in [0, 1].
+        training: 8-bit, 0 to 255.
+
+    Returns:
+        Indices into the training images, and distances in units of the [0, 1] intensities.
+
+    Raises:
+        ValueError: if there are no training images, or they have another shape than the samples.
+    """
+    if samples.shape[1:] != training.shape[1:] or not len(training):
+        raise ValueError(
+            f"expected training images of shape {list(samples.shape[1:])} (the samples'), "
+            f"got {list(training.shape)}"
+        )
+    points = samples.detach().flatten(1).double()
+    distances = torch.full((len(points),), math.inf, dtype=torch.float64, device=points.device)
+    indices = torch.zeros(len(points), dtype=torch.int64, device=points.device)
+    chunk = max(1, 2**22 // max(1, points.shape[1]))  # 32 MiB of float64
+    for start in range(0, len(training), chunk):
+        near = training[start : start + chunk].to(points.device).flatten(1).double() / 255
+        apart = torch.cdist(points, near, compute_mode="donot_use_mm_for_euclid_dist")
+        distance, index = apart.min(1)
+        nearer = distance < distances
+        distances = torch.where(nearer, distance, distances)
+        indices = torch.where(nearer, index + start, indices)
+    return indices, distances.to(samples.dtype)
 
 
 def nearest_so_far(

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from draw.config.model import DRAWConfig, ImageConfig
+from draw.config.model import DRAWConfig, ModelConfig
 from draw.errors import DrawError
 
 
-def check_images(config: ImageConfig, dtype: torch.dtype, images: Tensor) -> None:
+def check_images(config: ModelConfig, dtype: torch.dtype, images: Tensor) -> None:
     """Compare images with a model.
 
     Args:
@@ -62,7 +62,7 @@ class ImageCheck:
     def __init__(self) -> None:
         self._looked = False
 
-    def __call__(self, config: ImageConfig, dtype: torch.dtype, images: Tensor) -> None:
+    def __call__(self, config: ModelConfig, dtype: torch.dtype, images: Tensor) -> None:
         """See `check_images` and `check_unit_interval`."""
         check_images(config, dtype, images)
         if images.device.type == "cpu" or not torch.is_grad_enabled() or not self._looked:

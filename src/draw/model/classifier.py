@@ -14,7 +14,7 @@ from draw.config.model import ClassifierConfig
 from draw.kernels import choose as choice
 from draw.kernels.cpp.classify import CONTRACT, glimpses
 from draw.model.checks import ImageCheck
-from draw.model.pretrained import Pretrained
+from draw.model.pretrained import Model, Pretrained
 from draw.parts.layers import Affine, LSTMCell
 
 
@@ -31,7 +31,7 @@ class Classified(NamedTuple):
 
 
 class Classifier(
-    nn.Module,
+    Model,
     Pretrained,
     library_name="draw",
     tags=["draw", "attention", "image-classification"],
@@ -45,6 +45,8 @@ class Classifier(
     >>> model(torch.rand(2, 1, 60, 60)).logits.shape
     torch.Size([2, 10])
     """
+
+    config: ClassifierConfig
 
     def __init__(self, config: ClassifierConfig) -> None:
         super().__init__()

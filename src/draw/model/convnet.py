@@ -6,11 +6,11 @@ from torch import Tensor, nn
 from draw.config.model import ConvnetConfig
 from draw.model.checks import ImageCheck
 from draw.model.classifier import Classified
-from draw.model.pretrained import Pretrained
+from draw.model.pretrained import Model, Pretrained
 
 
 class Convnet(
-    nn.Module,
+    Model,
     Pretrained,
     library_name="draw",
     tags=["draw", "image-classification"],
@@ -24,6 +24,8 @@ class Convnet(
     >>> model(torch.rand(2, 1, 60, 60)).logits.shape
     torch.Size([2, 10])
     """
+
+    config: ConvnetConfig
 
     def __init__(self, config: ConvnetConfig) -> None:
         super().__init__()

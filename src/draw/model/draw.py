@@ -16,7 +16,7 @@ from draw.kernels.cpp import unroll as fused
 from draw.kernels.graphs import Graphs
 from draw.model.checks import ImageCheck, check_labels, check_noise, check_weights
 from draw.model.memory import check_drawings
-from draw.model.pretrained import Pretrained
+from draw.model.pretrained import Model, Pretrained
 from draw.parts.conditions import condition_of
 from draw.parts.distribution import Gaussian
 from draw.parts.layers import Affine, LSTMCell
@@ -37,7 +37,7 @@ from draw.randomness import GENERATION, image_noise
 
 
 class DRAW(
-    nn.Module,
+    Model,
     Pretrained,
     library_name="draw",
     tags=["draw", "variational-autoencoder"],
@@ -56,6 +56,8 @@ class DRAW(
     `save_pretrained` and `from_pretrained` are the Hugging Face Hub's: a folder or repository
     with config.json and model.safetensors.
     """
+
+    config: DRAWConfig
 
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from draw.config.model import ClassifierConfig, DRAWConfig, ModelConfig
+from draw.config.model import DRAWConfig, ModelConfig
 from draw.errors import DrawError
 
 LIMITS = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -86,13 +86,7 @@ def check_batch(config: ModelConfig, images: int) -> None:
     """
     channels, rows, columns = config.image_shape
     several = "s" if images > 1 else ""
-    match config:
-        case DRAWConfig():
-            glimpses, kept = config.glimpses, config.latent_size
-        case ClassifierConfig():
-            glimpses, kept = config.glimpses, config.hidden_size + config.classes
-        case _:
-            glimpses, kept = 1, config.hidden_size
+    glimpses, kept = config.kept
     check_memory(
         f"a batch of {images:,} image{several} of {rows:,}x{columns:,}x{channels} in "
         f"{glimpses:,} glimpses",

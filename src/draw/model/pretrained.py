@@ -12,8 +12,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from draw.config.model import ClassifierConfig, ConvnetConfig, DRAWConfig, model_config
+from draw.config.model import ModelConfig, read_model_config, to_stored
 from draw.errors import DrawError
+from draw.fields import from_plain
 from draw.files import check_regular_file, read_json_object
 from draw.model.checks import check_weights
 from draw.model.memory import TooLargeError, weightless
@@ -46,6 +47,12 @@ def model_in(folder: str | Path, kind: str = "model of draw") -> Iterator[None]:
         raise TooLargeError(f"{folder}: {error}") from error
     except (SafetensorError, ValueError, TypeError, KeyError, RuntimeError) as error:
         raise DrawError(f"{folder} does not hold a {kind}: {error}") from error
+
+
+class Model(nn.Module):
+    """What every kind of model is: a network that keeps the config that makes it."""
+
+    config: ModelConfig
 
 
 Kind = TypeVar("Kind", bound="Pretrained")
@@ -86,7 +93,11 @@ class Pretrained(PyTorchModelHubMixin):
         kept = config or self._hub_mixin_config
         if config is None and dataclasses.is_dataclass(kept):
             kept = model.config
-        values = dataclasses.asdict(kept) if dataclasses.is_dataclass(kept) else kept  # type: ignore[arg-type]
+        values: Any = kept
+        if isinstance(kept, ModelConfig):
+            values = to_stored(kept)
+        elif dataclasses.is_dataclass(kept) and not isinstance(kept, type):
+            values = dataclasses.asdict(kept)
         return super().save_pretrained(
             save_directory, config={**(values or {}), **class_field(model)}, **options
         )
@@ -106,21 +117,39 @@ class Pretrained(PyTorchModelHubMixin):
             name = str(shipped().get(name, name))
         if Path(name).is_dir():
             with model_in(name, cls.__name__):
-                cls._check_config(Path(name) / constants.CONFIG_NAME)
+                cls._check_config(Path(name) / constants.CONFIG_NAME, name)
         return super().from_pretrained(name, **options)
 
     @classmethod
-    def _check_config(cls, path: Path) -> None:
-        """Compare a config with what a model is made from, which the Hub's mixin does not."""
+    def _check_config(cls, path: Path, name: str) -> None:
+        """Compare a config with what a model is made from, which the Hub's mixin does not.
+
+        Args:
+            path: of the config.json.
+            name: of the model, for messages: its folder, or owner/name on the Hub.
+        """
         values = read_json_object(path)
-        check_class(values.get(CLASS), cls.__qualname__, path.parent)
+        check_class(values.get(CLASS), cls.__qualname__, name)
         arguments = inspect.signature(cls.__init__).parameters
-        own = {*arguments, "data", CLASS} - {"config"}
-        if "config" in arguments and dataclasses.is_dataclass(arguments["config"].annotation):
-            fields = {field.name for field in dataclasses.fields(arguments["config"].annotation)}
-            ours = (DRAWConfig, ClassifierConfig, ConvnetConfig)
-            own |= fields - {field.name for kind in ours for field in dataclasses.fields(kind)}
-        model_config({name: value for name, value in values.items() if name not in own})
+        kind, own = cls._config_class(), {*arguments} - {"config"}
+        given = {name: value for name, value in values.items() if name not in own}
+        for field in ("data", CLASS):
+            given.pop(field, None)
+        if "kind" in given:
+            read_model_config(given, {kind.kind: kind})
+        else:
+            from_plain(kind, "model", given)
+
+    @classmethod
+    def _config_class(cls) -> type[ModelConfig]:
+        """The config that a class is made from: its own, or that of the nearest class above."""
+        for one in cls.__mro__:
+            made = vars(one).get("__init__")
+            argument = made and inspect.signature(made).parameters.get("config")
+            found = None if argument is None else argument.annotation
+            if isinstance(found, type) and issubclass(found, ModelConfig):
+                return found
+        raise TypeError(f"expected {cls.__name__} to be made from a config, got no such argument")
 
     @classmethod
     def _from_pretrained(
@@ -157,7 +186,8 @@ class Pretrained(PyTorchModelHubMixin):
                 token=token,
                 local_files_only=local_files_only,
             )
-            check_class(read_json_object(Path(config)).get(CLASS), cls.__qualname__, model_id)
+            with model_in(model_id, cls.__name__):
+                cls._check_config(Path(config), model_id)
         with model_in(model_id, cls.__name__):
             check_regular_file(file)
             weightless(lambda: cast(nn.Module, cls(**model_kwargs)))

@@ -49,21 +49,6 @@ def check_class(named: object, expected: str, folder: object) -> None:
         )
 
 
-def check_loadable(model: nn.Module) -> None:
-    """Refuse a model that draw would not make again from its config.
-
-    Raises:
-        DrawError: if it would come back as another one, with what to do.
-    """
-    name = own_class(model)
-    if name is not None:
-        raise DrawError(
-            f"expected a model of one of draw's own classes, which its config makes again, got a "
-            f"{name}; save it with its own save_pretrained and load it with {name}.from_pretrained"
-        )
-    check_kept(model)
-
-
 def check_kept(model: nn.Module) -> None:
     """Refuse a model that its own class would not make again from what is saved.
 

@@ -6,38 +6,19 @@ from typing import Any, Literal
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from draw.config.model import DRAWConfig
 from draw.config.run import Config
-from draw.data import KNOWN_SETS, ImageSet, Splits
-from draw.model.draw import DRAW
-from draw.model.pretrained import shipped
-from draw.models.kinds import Model
+from draw.data import KNOWN_SETS, Splits
+from draw.model.pretrained import Model, shipped
+from draw.models.kinds import task_for, task_of
 from draw.models.load import load_model
-from draw.parts.likelihood import bounds_likelihood
 from draw.runs.checkpoint import METRICS_FILE
 from draw.runs.layout import RUN_FILE
 from draw.runs.metrics import read_metrics, seconds_in
 from draw.runs.run_file import read_values
-from draw.tasks import task_for
+from draw.tasks.drawing import CROSS_ENTROPY
 
 CARD_FILE = "README.md"
 Precision = Literal["fp32", "fp16", "bf16"]
-FIGURES = {
-    "bound": "upper bound on -log p(x), nats per image",
-    "bound_standard_error": "standard error of the bound, nats",
-    "importance_weighted": "importance-weighted estimate of -log p(x), nats per image",
-    "bits_per_dimension": "bound, bits per dimension",
-    "error": "wrong answers, %",
-    "error_low": "lower end of the 95 % interval, %",
-    "error_high": "upper end of the 95 % interval, %",
-}
-"""What goes on a card, of what was measured."""
-CROSS_ENTROPY = "cross-entropy, no likelihood"
-_OF_GREY = {
-    "bound": f"bound in nats per image ({CROSS_ENTROPY})",
-    "importance_weighted": f"importance-weighted estimate, nats per image ({CROSS_ENTROPY})",
-}
-"""The words for a Bernoulli of grey or coloured pixels instead."""
 
 
 def make_card(
@@ -63,11 +44,11 @@ def make_card(
         step: that the weights are of, if that is known.
     """
     known = KNOWN_SETS[config.data.name]
-    likelihood, words_for = _likelihood(config, model, splits.train)
-    task = "image-classification" if "error" in figures["test"] else "image-generation"
+    task = task_for(config)
+    words_for = task.figures(splits.train)
     results = [
         EvalResult(
-            task_type=task,
+            task_type=task.hub_task,
             dataset_type=config.data.name,
             dataset_name=config.data.name,
             dataset_split=split,
@@ -97,14 +78,13 @@ def make_card(
         if kind in figures["test"]
     ]
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    classifier = "error" in figures["test"]
+    picture = [] if task.card_picture is None else [f"![]({task.card_picture})", ""]
     text = [
         f"# {name}",
         "",
-        f"A model that {what(config)}, for `draw` (Gregor et al. 2015, DRAW).",
+        f"A model that {task.what}, for `draw` (Gregor et al. 2015, DRAW).",
         "",
-        "![](glimpses.png)" if classifier else "![](generation.gif)",
-        "",
+        *picture,
         f"| | validation ({splits.validation.count:,}) | test ({splits.test.count:,}) |",
         "|---|---|---|",
         *rows,
@@ -116,48 +96,13 @@ def make_card(
         f"{seconds / 3600:.1f} hours on {made.get('hardware', 'hardware that was not noted')}; "
         f"commit {made.get('commit') or 'not noted'}.{_changes(made)}"
         + _begun_from(config.train.start_from),
-        *([f"- **Likelihood**: {likelihood}."] if likelihood else []),
-        *_parts(model),
+        *(f"- **{title}**: {words}." for title, words in task.remarks(model, splits.train).items()),
         f"- **Weights**: {'' if step is None else f'those of step {step:,}, the best; '}"
         f"{parameters:,} parameters, stored in {precision}; the figures are of the stored weights. "
         "Licence: MIT.",
-        "- **Not for**: images unlike those it was trained on. "
-        + (
-            "Its probabilities are not calibrated, and nothing tells it that there is no digit."
-            if classifier
-            else "Some of its images show nothing that could be named, and its nats compare with "
-            "nothing but figures on the same images, whose pixels were treated in the same way."
-        ),
+        f"- **Not for**: images unlike those it was trained on. {task.not_for}",
     ]
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(text) + "\n")
-
-
-def _likelihood(config: Config, model: Model, training: ImageSet) -> tuple[str, dict[str, str]]:
-    """What a model's nats mean, and the words for each figure; the former only if it draws."""
-    if not isinstance(model, DRAW):
-        return "", FIGURES
-    words = task_for(config).meaning(training)
-    dynamic = config.data.binarize == "dynamic"
-    bounds = bounds_likelihood(model.config, binary=training.binary or dynamic)
-    return words, FIGURES if bounds else FIGURES | _OF_GREY
-
-
-def _parts(model: Model) -> list[str]:
-    """What a model that draws is made of: its attention, its prior, and what it is told."""
-    if not isinstance(model, DRAW):
-        return []
-    parts = {
-        "Attention": model.attention,
-        "Prior of each step's code": model.prior,
-        "Told beforehand": model.condition,
-    }
-    lines = [f"- **{title}**: {part.description}." for title, part in parts.items()]
-    if model.condition.takes_labels:
-        lines[-1] = lines[-1].removesuffix(".") + (
-            f", one of {model.config.classes}; the figures are of images with their labels: "
-            "-log p(x | class)."
-        )
-    return lines
 
 
 def _cell(values: dict[str, Any], kind: str) -> str:
@@ -193,14 +138,6 @@ def _command(command: str) -> str:
     return re.sub(r"(?<=[\s='\"])(?:[/~]|\.\.?/)[^\s'\"]*/(?=[^\s'\"])", "", command)
 
 
-def what(config: Config) -> str:
-    """What a model is, in a few words."""
-    shape = f"{config.model.rows}x{config.model.columns}x{config.model.channels}"
-    if isinstance(config.model, DRAWConfig):
-        return f"draws {config.data.name} images of {shape} in {config.model.glimpses} steps"
-    return f"classifies {config.data.name} images of {shape}"
-
-
 def listed() -> list[dict[str, Any]]:
     """The models that come with the package, from their cards."""
     found = []
@@ -209,13 +146,12 @@ def listed() -> list[dict[str, Any]]:
         results = ModelCard.load(folder / CARD_FILE).data.eval_results or []
         results = [result for result in results if result.dataset_split == "test"]
         test = {result.metric_type: result.metric_value for result in results}
-        score = f"{test['bound']:.2f} nats" if "bound" in test else f"{test['error']:.2f} % wrong"
+        task = task_of(loaded.model.config, loaded.data)
+        score = task.scored(test[task.score])
         if any(CROSS_ENTROPY in str(result.metric_name) for result in results):
             score += f" ({CROSS_ENTROPY})"
-        assert loaded.data is not None  # `export` writes it
-        config = Config(preset=name, model=loaded.model.config, data=loaded.data)
         parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
         found.append(
-            {"name": name, "what": what(config), "parameters": parameters, "test": score, **test}
+            {"name": name, "what": task.what, "parameters": parameters, "test": score, **test}
         )
     return found

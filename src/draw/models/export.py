@@ -7,7 +7,7 @@ import dataclasses
 import os
 import shutil
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -25,16 +25,12 @@ from draw.files import (
 )
 from draw.measure.progress import with_progress
 from draw.model.checks import check_weights
-from draw.model.classifier import Classifier
-from draw.model.draw import DRAW
+from draw.model.pretrained import Model
 from draw.models.card import CARD_FILE, Precision, make_card
-from draw.models.kinds import Model
+from draw.models.kinds import run_config, task_for
 from draw.models.load import export_model, exported_folder, load_model
 from draw.models.onnx import check_exportable, how_to_run, make_generator
-from draw.runs.layout import read_run_file
-from draw.tasks import Measuring, task_for
-from draw.visualize import animate, sample_grid
-from draw.visualize.run import glimpses_of
+from draw.tasks import Measuring, Task
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 COPIED = ".json", ".safetensors", ".md", ".png", ".gif", ".onnx"
@@ -73,14 +69,15 @@ def export(
     """
     _refuse_existing(to)
     with folder_written_atomically(to) as folder:
-        config = _named_as_seen(read_run_file(run), splits.train)
+        config = _named_as_seen(run_config(run), splits.train)
+        task = task_for(config)
         loaded = load_model(str(run))
         model = loaded.model.to(_DTYPES[precision]).float()
         check_weights(model.state_dict().items(), f"{run} in {precision}")
         generator = make_generator(check_exportable(model)) if onnx else None
         figures = {
-            "validation": _measured(config, model, splits.validation, accelerator, 0),
-            "test": _measured(config, model, splits.test, accelerator, importance_samples),
+            "validation": _measured(task, model, splits.validation, accelerator, 0),
+            "test": _measured(task, model, splits.test, accelerator, importance_samples),
         }
         _, not_finite = null_if_not_finite(figures)
         if not_finite:
@@ -88,7 +85,7 @@ def export(
                 f"expected finite figures for the card, got NaN or infinity for {not_finite[0]}: "
                 "nothing was written. Choose another run, or --precision fp32"
             )
-        _pictures(model, splits.test, folder)
+        task.exported_pictures(model, splits.test, folder)
         card = make_card(
             run, config, model, splits, figures, name, precision, loaded.state.get("step")
         )
@@ -119,8 +116,8 @@ def copy_exported(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[
     _refuse_existing(to)
     with folder_written_atomically(to) as folder:
         files = _files_of(name)
-        model = load_model(name).model
-        generator = make_generator(check_exportable(model)) if onnx else None
+        loaded = load_model(name)
+        generator = make_generator(check_exportable(loaded.model)) if onnx else None
         for file in files:
             with written_atomically(folder / file.name) as temporary:
                 shutil.copyfile(file, temporary)
@@ -131,7 +128,7 @@ def copy_exported(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[
         card = folder / CARD_FILE
         text = card.read_text() if card.exists() else ""
         if "## ONNX" not in text:
-            section = how_to_run(generator, cast(DRAW, model))
+            section = how_to_run(generator, loaded.drawing)
             with written_atomically(card) as temporary:
                 temporary.write_text(f"{text}\n{section}")
         return {"onnx": {"difference": generator.difference}}
@@ -185,19 +182,11 @@ def _refuse_existing(to: Path) -> None:
 
 
 def _measured(
-    config: Config, model: Model, images: ImageSet, accelerator: Accelerator, samples: int
+    task: Task, model: Model, images: ImageSet, accelerator: Accelerator, samples: int
 ) -> dict[str, Any]:
-    task, how = task_for(config), Measuring(importance_samples=samples)
+    how = Measuring(importance_samples=samples)
     return with_progress(
         images,
         accelerator,
         lambda seen, update: task.evaluate(model, seen, accelerator, update, how),
     ).to_dict()
-
-
-def _pictures(model: Model, test: ImageSet, to: Path) -> None:
-    if isinstance(model, DRAW):
-        sample_grid(model.generate(64, seed=0).images[-1], to / "samples.png")
-        animate(model.generate(16, seed=0), to / "generation.gif")
-    elif isinstance(model, Classifier):
-        glimpses_of(model, test, to / "glimpses.png")

@@ -1,32 +1,119 @@
-"""The models that a run can train, by their configs."""
+"""The kinds of models that there are. To add one, write its three classes and a line in `KINDS`."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
 
 from torch import Tensor, nn
 
-from draw.config.model import ClassifierConfig, ConvnetConfig, DRAWConfig, ModelConfig
+from draw.config.data import DataConfig
+from draw.config.model import (
+    ClassifierConfig,
+    ConvnetConfig,
+    DRAWConfig,
+    ModelConfig,
+    read_model_config,
+)
+from draw.config.run import Config
 from draw.errors import DrawError
 from draw.model.classifier import Classifier
 from draw.model.convnet import Convnet
 from draw.model.draw import DRAW
 from draw.model.memory import check_batch, check_drawings, weightless
+from draw.model.pretrained import Model
+from draw.model.roundtrip import check_kept
+from draw.runs.layout import read_run_file
+from draw.tasks import Classifying, Drawing, Looking, Task, TaskClass
 
-Model = DRAW | Classifier | Convnet
 
-MODELS: dict[type, Callable[[Any], Model]] = {
-    DRAWConfig: DRAW,
-    ClassifierConfig: Classifier,
-    ConvnetConfig: Convnet,
+@dataclass(frozen=True)
+class Kind:
+    """A kind of models: what they are made from, what they are, and what they learn."""
+
+    config: type[ModelConfig]
+    """Says in its `kind` the name that it has in `KINDS`."""
+    model: type[Model]
+    """Is made from a config; where the task draws a `DRAW`, where it looks a `Classifier`."""
+    task: TaskClass
+    """Trains, measures and shows it, and has the words for it."""
+
+    @property
+    def draws(self) -> bool:
+        """Whether its models draw; otherwise they answer with a class."""
+        return self.task.draws
+
+    @property
+    def looks(self) -> bool:
+        """Whether its models answer after looking through a window, glimpse by glimpse."""
+        return self.task.looks
+
+
+KINDS: dict[str, Kind] = {
+    "draw": Kind(DRAWConfig, DRAW, Drawing),
+    "classifier": Kind(ClassifierConfig, Classifier, Looking),
+    "convnet": Kind(ConvnetConfig, Convnet, Classifying),
 }
-"""Which class a config makes; one that is not here, though it be a subclass, makes none."""
+"""By the name that config.json and run.json have. A config of a class that is not here, though it
+be a subclass of one, makes no model."""
+
+
+def kind_of(config: ModelConfig) -> Kind:
+    """The kind of model that a config makes.
+
+    Raises:
+        DrawError: if `KINDS` does not have the config's class.
+    """
+    kind = KINDS.get(config.kind)
+    if kind is None or kind.config is not type(config):
+        raise DrawError(
+            f"expected a config of {', '.join(kind.config.__name__ for kind in KINDS.values())}, "
+            f"got {type(config).__name__}; name the model that it makes in "
+            "draw.models.kinds.KINDS, by the name that its kind says"
+        )
+    return kind
+
+
+def configs() -> dict[str, type[ModelConfig]]:
+    """The config class of each kind."""
+    return {name: kind.config for name, kind in KINDS.items()}
+
+
+def model_config(values: object) -> ModelConfig:
+    """A model's config from plain values; see `draw.config.model.read_model_config`."""
+    return read_model_config(values, configs())
+
+
+def run_config(run: Path) -> Config:
+    """The config of a run folder; see `draw.runs.layout.read_run_file`."""
+    return read_run_file(run, configs())
+
+
+def task_for(config: Config) -> Task:
+    """The task of a run, which is that of its model's kind.
+
+    Raises:
+        DrawError: if `KINDS` does not have the class of the model's config.
+    """
+    model = config.model
+    return kind_of(model).task(config, model, lambda: make_model(model))
+
+
+def task_of(model: ModelConfig, data: DataConfig | None) -> Task:
+    """The task of a model on images, whether it is one of a run or not.
+
+    Args:
+        model: the model's config.
+        data: how the images are treated; None leaves them as they are.
+    """
+    return task_for(Config("no preset", model, data or DataConfig()))
 
 
 def make_model(config: ModelConfig) -> Model:
-    """A model of the config's own class, with its starting weights.
+    """A model of the config's own kind, with its starting weights.
 
     Raises:
-        DrawError: if `MODELS` does not have the config's class.
+        DrawError: if `KINDS` does not have the config's class.
         TooLargeError: if it, or one image that it looks at or draws, cannot fit into memory.
     """
     _weightless(config)
@@ -55,19 +142,31 @@ def model_with(config: ModelConfig, weights: Mapping[str, Tensor]) -> Model:
     return model
 
 
+def check_loadable(model: nn.Module) -> None:
+    """Refuse a model that its config would not make again.
+
+    Raises:
+        DrawError: if it would come back as another one, with what to do.
+    """
+    config = getattr(model, "config", None)
+    kind = KINDS.get(config.kind) if isinstance(config, ModelConfig) else None
+    if kind is None or (kind.config, kind.model) != (type(config), type(model)):
+        name = type(model).__qualname__
+        raise DrawError(
+            f"expected a model of one of draw's own classes, which its config makes again, got a "
+            f"{name}; save it with its own save_pretrained and load it with {name}.from_pretrained"
+            ", or name it in draw.models.kinds.KINDS"
+        )
+    check_kept(model)
+
+
 def _weightless(config: ModelConfig) -> nn.Module:
     model = weightless(lambda: _make(config))
     check_batch(config, 1)
-    if isinstance(config, DRAWConfig):
-        check_drawings(config, 1)
+    if kind_of(config).draws:
+        check_drawings(cast(DRAWConfig, config), 1)
     return model
 
 
 def _make(config: ModelConfig) -> Model:
-    make = MODELS.get(type(config))
-    if make is None:
-        raise DrawError(
-            f"expected a config of {', '.join(kind.__name__ for kind in MODELS)}, got "
-            f"{type(config).__name__}; name the model that it makes in draw.models.kinds.MODELS"
-        )
-    return make(config)
+    return kind_of(config).model(config)

@@ -10,7 +10,7 @@ from torch import nn
 
 from draw import hub
 from draw.config.data import DataConfig
-from draw.config.model import model_config
+from draw.config.model import ModelConfig, to_stored
 from draw.config.run import Config
 from draw.data.store.places import places_of_model
 from draw.errors import DrawError
@@ -22,9 +22,17 @@ from draw.files import (
 from draw.model.checks import check_weights
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
-from draw.model.pretrained import model_in, shipped
-from draw.model.roundtrip import CLASS, check_class, check_loadable
-from draw.models.kinds import Model, model_with
+from draw.model.pretrained import Model, model_in, shipped
+from draw.model.roundtrip import CLASS, check_class
+from draw.models.kinds import (
+    KINDS,
+    Kind,
+    check_loadable,
+    kind_of,
+    model_config,
+    model_with,
+    run_config,
+)
 from draw.runs.checkpoint import (
     BEST_FILE,
     best_weights,
@@ -34,7 +42,7 @@ from draw.runs.checkpoint import (
     save_tensors,
     without_prefix,
 )
-from draw.runs.layout import RUN_FILE, read_run_file
+from draw.runs.layout import RUN_FILE
 
 
 def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[str, Any]) -> None:
@@ -44,7 +52,7 @@ def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[s
 
     Args:
         folder: where config.json and model.safetensors go.
-        model: one of `draw.models.kinds`.
+        model: of a kind in `draw.models.kinds.KINDS`.
         data: what it was trained on.
         state: counters and figures to keep with it.
 
@@ -55,7 +63,7 @@ def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[s
     check_loadable(model)
     config = cast(Model, model).config
     check_weights(model.state_dict().items(), f"the model to be written to {folder}")
-    write_json(folder / "config.json", {**asdict(config), "data": asdict(data.without_places())})
+    write_json(folder / "config.json", {**to_stored(config), "data": asdict(data.without_places())})
     save_tensors(folder / "model.safetensors", model.state_dict(), state)
 
 
@@ -74,24 +82,30 @@ class LoadedModel:
     """Counters and figures kept with the weights, such as step and validation bound."""
 
     @property
+    def kind(self) -> Kind:
+        """What kind of model it is."""
+        return kind_of(self.model.config)
+
+    @property
     def drawing(self) -> DRAW:
         """The model, which must be one that draws."""
-        if not isinstance(self.model, DRAW):
+        if not self.kind.draws:
+            looks = "where it looks with draw glimpses, and " if self.kind.looks else ""
             raise DrawError(
-                f"expected a model that draws, got {self.source}, a classifier; see where it looks "
-                "with draw glimpses, and how well it does with draw evaluate"
+                f"expected a model that draws, got {self.source}, a {type(self.model).__name__}; "
+                f"see {looks}how well it does with draw evaluate"
             )
-        return self.model
+        return cast(DRAW, self.model)
 
     @property
     def classifier(self) -> Classifier:
         """The model, which must be one that classifies through a window."""
-        if not isinstance(self.model, Classifier):
+        if not self.kind.looks:
             raise DrawError(
                 f"expected a classifier with a window (draw train cluttered), got {self.source}, "
                 f"a {type(self.model).__name__}"
             )
-        return self.model
+        return cast(Classifier, self.model)
 
 
 def load_model(name: str, weights: str = "best") -> LoadedModel:
@@ -107,7 +121,7 @@ def load_model(name: str, weights: str = "best") -> LoadedModel:
     """
     folder = Path(name)
     if (folder / RUN_FILE).exists():
-        config = read_run_file(folder)
+        config = run_config(folder)
         best = best_weights(folder) if weights == "best" else None
         if best is not None:
             (tensors, state), source = best, folder / BEST_FILE
@@ -141,14 +155,27 @@ def exported_folder(name: str) -> Path:
     return hub.fetch(name, "model", ("config.json", "model.safetensors"), choices.capitalize())
 
 
+def exported_config(folder: Path) -> tuple[ModelConfig, DataConfig | None]:
+    """What the config.json of a folder says of its model, and of the data that it learned from.
+
+    Raises:
+        DrawError: if there is none, or it says what cannot be.
+    """
+    path = folder / "config.json"
+    values = read_json_object(path)
+    data, named = values.pop("data", None), values.pop(CLASS, None)
+    if named not in [kind.model.__qualname__ for kind in KINDS.values()]:
+        check_class(named, "model of draw", folder)
+    config = model_config(values)
+    check_class(named, kind_of(config).model.__qualname__, folder)
+    if data is None:
+        return config, None
+    return config, places_of_model(from_plain(DataConfig, "data", data), path)
+
+
 def _load_exported(folder: Path) -> LoadedModel:
     with model_in(folder):
-        values = read_json_object(folder / "config.json")
-        data = values.pop("data", None)
-        check_class(values.pop(CLASS, None), "model of draw", folder)
-        config = model_config(values)
-        if data is not None:
-            data = places_of_model(from_plain(DataConfig, "data", data), folder / "config.json")
+        config, data = exported_config(folder)
         tensors, state = load_tensors(folder / "model.safetensors", checksum_required=False)
         model = model_with(config, tensors)
     check_weights(tensors.items(), str(folder / "model.safetensors"))

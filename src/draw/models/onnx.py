@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -35,7 +35,8 @@ from draw.config.model import DRAWConfig
 from draw.errors import DrawError
 from draw.files import written_atomically
 from draw.model.draw import DRAW
-from draw.models.kinds import Model
+from draw.model.pretrained import Model
+from draw.models.kinds import kind_of
 from draw.parts.state import State
 
 if TYPE_CHECKING:
@@ -77,11 +78,16 @@ def check_exportable(model: Model) -> DRAW:
     Raises:
         DrawError: if it does not draw, or a package is missing.
     """
-    if not isinstance(model, DRAW):
+    if not kind_of(model.config).draws:
         raise DrawError(
             f"expected a model that draws for --onnx, got a {type(model).__name__}; export it "
             "without --onnx"
         )
+    _check_packages()
+    return cast(DRAW, model)
+
+
+def _check_packages() -> None:
     missing = [name for name in PACKAGES if find_spec(name) is None]
     if missing:
         raise DrawError(
@@ -89,7 +95,6 @@ def check_exportable(model: Model) -> DRAW:
             f"{' and no '.join(missing)}; pip install {' '.join(missing)}, or draw with its extra "
             "'onnx'"
         )
-    return model
 
 
 def make_generator(model: DRAW) -> Generator:
@@ -101,7 +106,8 @@ def make_generator(model: DRAW) -> Generator:
     Raises:
         DrawError: if a package is missing, or ONNX Runtime draws something else.
     """
-    model = copy.deepcopy(check_exportable(model)).cpu().float().requires_grad_(False)
+    _check_packages()
+    model = copy.deepcopy(model).cpu().float().requires_grad_(False)
     numbers = _numbers(_window(model))
     step = _traced_step(model, [*numbers])
     graphs = {

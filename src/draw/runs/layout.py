@@ -1,9 +1,11 @@
 """Where the files of a run are, and its own file run.json."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from draw.config.model import ModelConfig
 from draw.config.run import Config
 from draw.data.store.places import places_of_run
 from draw.errors import DrawError
@@ -27,8 +29,12 @@ def note_resumption(run: Path, config: Config, made: dict[str, Any]) -> None:
     write_run_file(run, config, {**before, "resumed": [*before.get("resumed", []), again]})
 
 
-def read_run_file(run: Path) -> Config:
+def read_run_file(run: Path, kinds: Mapping[str, type[ModelConfig]]) -> Config:
     """The config of a run.
+
+    Args:
+        run: the run folder.
+        kinds: the config class of each kind of model; `draw.models.kinds.run_config` knows them.
 
     Raises:
         DrawError: if the folder is no run, or its file is damaged or from another version.
@@ -37,7 +43,7 @@ def read_run_file(run: Path) -> Config:
     if not path.exists():
         raise DrawError(f"expected a run folder with a {RUN_FILE}, got {run}")
     try:
-        config = Config.from_dict(read_values(path)[0])
+        config = Config.from_dict(read_values(path)[0], kinds)
     except ValueError as error:
         raise DrawError(f"{path} does not hold the config of a run: {error}") from error
     return dataclasses.replace(config, data=places_of_run(config.data, path))

@@ -11,10 +11,9 @@ from draw.config.data import DataConfig
 from draw.data import DataError, ImageSet, view_of
 from draw.data.load import at_hand, find_or_build
 from draw.errors import DrawError
+from draw.models.kinds import task_of
 from draw.models.load import LoadedModel
 from draw.studio.pictures import Pixels, centred
-from draw.tasks import task_of
-from draw.tasks.drawing import Drawing
 
 MOST_EXAMPLES = 500
 """Test images to choose from, evenly from all."""
@@ -109,7 +108,7 @@ def seen(
 def binarized(loaded: LoadedModel, pixels: Pixels) -> bool:
     """Whether `seen` draws the pixels of an image as 0 or 1, which it does if some are neither."""
     task = task_of(loaded.model.config, loaded.data)
-    return isinstance(task, Drawing) and task.dynamic(_alone(pixels))
+    return task.dynamic(_alone(pixels))
 
 
 def _alone(pixels: Pixels) -> ImageSet:

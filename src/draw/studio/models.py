@@ -10,14 +10,14 @@ from pathlib import Path
 
 import torch
 
-from draw.config.model import ConvnetConfig, DRAWConfig, ModelConfig, model_config
+from draw.config.model import ModelConfig
 from draw.data.load import at_hand
 from draw.errors import DrawError
-from draw.files import read_json
 from draw.model.pretrained import shipped
-from draw.models.load import LoadedModel, load_model
+from draw.models.kinds import Kind, kind_of, run_config, task_of
+from draw.models.load import LoadedModel, exported_config, load_model
 from draw.runs.checkpoint import checkpoints
-from draw.runs.layout import RUN_FILE, read_run_file
+from draw.runs.layout import RUN_FILE
 from draw.studio.folders import inside, run_folders
 
 MOST_IN_MEMORY = 3
@@ -41,9 +41,9 @@ class Choice:
     """The file whose time tells newer weights of a run in training; None for the Hub."""
 
     @property
-    def draws(self) -> bool:
-        """It draws; otherwise it classifies."""
-        return isinstance(self.config, DRAWConfig)
+    def kind(self) -> Kind:
+        """What kind of model it is."""
+        return kind_of(self.config)
 
 
 FIRST = "mnist"
@@ -77,7 +77,7 @@ class Catalogue:
 
     def names(self, *, draws: bool) -> list[str]:
         """Names of the models that draw, or of those that classify."""
-        return [name for name, choice in self.choices().items() if choice.draws == draws]
+        return [name for name, choice in self.choices().items() if choice.kind.draws == draws]
 
     def __getitem__(self, name: str | None) -> Choice:
         """A model by the name that `choices` gave it.
@@ -111,10 +111,8 @@ def _given(name: str) -> Choice:
 
 def _exported(name: str, folder: Path) -> Choice | None:
     try:
-        values = read_json(folder / "config.json")
-        weights = folder / "model.safetensors"
-        values.pop("data", None)
-        return _usable(Choice(name, str(folder), model_config(values), weights))
+        config, _ = exported_config(folder)
+        return _usable(Choice(name, str(folder), config, folder / "model.safetensors"))
     except (DrawError, ValueError, TypeError, OSError):
         return None
 
@@ -126,14 +124,14 @@ def _of_run(name: str, folder: Path) -> Choice | None:
         if not found:
             return None
         weights = inside(folder, *found[-1].relative_to(folder).parts)
-        return _usable(Choice(name, str(folder), read_run_file(folder).model, weights))
+        return _usable(Choice(name, str(folder), run_config(folder).model, weights))
     except (DrawError, ValueError, OSError):
         return None
 
 
 def _usable(choice: Choice) -> Choice | None:
     """The choice, unless it is a network without a window, of which there is nothing to watch."""
-    return None if isinstance(choice.config, ConvnetConfig) else choice
+    return choice if choice.kind.draws or choice.kind.looks else None
 
 
 class Shelf:
@@ -202,9 +200,7 @@ def describe(loaded: LoadedModel) -> str:
     parameters = sum(parameter.numel() for parameter in loaded.model.parameters())
     weight = f"{parameters / 1e6:.1f} million weights"
     data = f", learned from {loaded.data.name}" if loaded.data is not None else ""
-    if isinstance(config, DRAWConfig):
-        told = loaded.drawing.condition.takes_labels
-        known = f"; told {loaded.drawing.condition.description}" if told else ""
-        return f"{size}, in {config.glimpses} steps{data}; {weight}{known}"
-    glimpses = getattr(config, "glimpses", 0)
-    return f"{size}, {glimpses} glimpses{data}; {weight}"
+    task = task_of(config, loaded.data)
+    steps = f", {task.steps}" if task.steps else ""
+    told = f"; told {task.told}" if task.told else ""
+    return f"{size}{steps}{data}; {weight}{told}"

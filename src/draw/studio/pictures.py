@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from draw.config.model import ImageConfig
+from draw.config.model import ModelConfig
 from draw.data.store.decode import Conversion, Picture, decode, read_header
 from draw.errors import DrawError
 
@@ -42,7 +42,7 @@ class Wanted:
     """Moved and scaled as MNIST's digits are: 20 of 28 pixels, the centre of mass in the middle."""
 
     @classmethod
-    def by(cls, config: ImageConfig) -> "Wanted":
+    def by(cls, config: ModelConfig) -> "Wanted":
         """What a model needs."""
         return cls((config.rows, config.columns), config.channels)
 

@@ -10,14 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from draw.config.model import DRAWConfig
 from draw.config.run import Config
 from draw.errors import DrawError
 from draw.files import check_regular_file
+from draw.models.kinds import run_config, task_for
 from draw.runs.checkpoint import METRICS_FILE
-from draw.runs.layout import read_run_file
 from draw.runs.metrics import best_evaluation, scan_metrics, seconds_in
 from draw.studio.folders import inside, run_folders
+from draw.tasks import Curve, Profile, Task
 from draw.visualize.curves import profile, running_mean, series
 from draw.visualize.layout import evenly
 
@@ -44,9 +44,9 @@ class Run:
     """Lines of metrics that are damaged, and left out."""
 
     @property
-    def draws(self) -> bool:
-        """It learns to draw; otherwise to classify."""
-        return isinstance(self.config.model, DRAWConfig)
+    def task(self) -> Task:
+        """What it learns."""
+        return task_for(self.config)
 
     @property
     def step(self) -> int:
@@ -83,7 +83,7 @@ def read(root: Path, name: str | None) -> Run:
         there = path.exists() or path.is_symlink()
         lines, damaged = scan_metrics(inside(folder, METRICS_FILE) if there else path)
         age = time.time() - path.stat().st_mtime if there else math.inf
-        config = read_run_file(folder)
+        config = run_config(folder)
     except OSError as error:
         raise DrawError(f"{name} cannot be read: {error.strerror}; was it deleted?") from error
     return Run(str(name), folder, config, tuple(lines), age, damaged)
@@ -107,24 +107,15 @@ def panels(runs: Sequence[Run]) -> list[Panel]:
     """Curves of one run, or of several on top of each other; see assets/chart.js."""
     if not runs:
         return []
-    draws = runs[0].draws
-    chosen = [run for run in runs if run.draws == draws]
-    curves = (
-        [("bound", "Bound, lower is better", "nats"),
-         ("reconstruction", "Its reconstruction part", "nats"), ("kl", "Its KL part", "nats")]
-        if draws
-        else [("error", "Wrong answers", "%"), ("cross_entropy", "Cross-entropy", "nats")]
-    )  # fmt: skip
-    steps = (
-        _profile(chosen, "kl_per_glimpse", "KL of each step", "nats", "step")
-        if draws
-        else _profile(chosen, "error_by_glimpse", "Wrong after each glimpse", "%", "glimpse")
-    )
+    task = runs[0].task
+    chosen = [run for run in runs if run.task.score == task.score]
+    steps = _profile(chosen, task.profile)
     several = any(len(line["y"]) > 1 for line in steps["lines"])  # steps, if it has been measured
-    return [*(_curves(chosen, *curve) for curve in curves), *([steps] if several else [])]
+    return [*(_curves(chosen, curve) for curve in task.curves), *([steps] if several else [])]
 
 
-def _curves(runs: Sequence[Run], field: str, title: str, unit: str) -> Panel:
+def _curves(runs: Sequence[Run], curve: Curve) -> Panel:
+    field, title, unit = curve
     lines, low, high = [], math.inf, -math.inf
     for colour, run in enumerate(runs):
         seen, values = series(run.metrics, "train", field)
@@ -155,8 +146,9 @@ def _line(run: str, kind: str, colour: int, x: np.ndarray, y: np.ndarray) -> dic
     }  # fmt: skip
 
 
-def _profile(runs: Sequence[Run], field: str, title: str, unit: str, across: str) -> Panel:
+def _profile(runs: Sequence[Run], of: Profile) -> Panel:
     """A number of each step, of the best weights."""
+    field, title, unit, across = of
     lines, high = [], 0.0
     for colour, run in enumerate(runs):
         values = profile(run.best or {}, field)
@@ -192,7 +184,7 @@ def picture_of(run: Run) -> tuple[Path, str] | None:
 
 def facts(run: Run) -> list[tuple[str, str]]:
     """What a run has come to, in names and values."""
-    unit, score = ("nats", "bound") if run.draws else ("%", "error")
+    score, _, unit = run.task.curves[0]
     found = [
         ("State", run.state),
         ("Step", f"{run.step:,} of {run.config.train.steps:,}"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from draw.config.model import ClassifierConfig, ConvnetConfig
 from draw.config.run import Config
 from draw.data import ImageSet
 from draw.data.batches import to_unit_interval
@@ -19,10 +18,28 @@ from draw.errors import DrawError
 from draw.measure.accuracy import Accuracy, check_labels, measure_accuracy
 from draw.measure.tables import print_accuracy
 from draw.model.classifier import Classifier
-from draw.model.convnet import Convnet
-from draw.models.kinds import make_model
-from draw.tasks.task import MEASURING, Batch, Measuring, Result, Shown, seen_in_training
-from draw.visualize.run import CLASSIFICATION_PICTURES, classification_pictures, glimpses_of
+from draw.model.pretrained import Model
+from draw.tasks.task import (
+    MEASURING,
+    Batch,
+    Curve,
+    Maker,
+    Measuring,
+    Profile,
+    Result,
+    Shown,
+    seen_in_training,
+    shape_of,
+)
+from draw.visualize import classification_curves
+from draw.visualize.run import glimpses_of
+
+FIGURES = {
+    "error": "wrong answers, %",
+    "error_low": "lower end of the 95 % interval, %",
+    "error_high": "upper end of the 95 % interval, %",
+}
+GLIMPSES_FILE, CURVES_FILE = "glimpses.png", "curves.png"
 
 
 class Classifying:
@@ -30,17 +47,60 @@ class Classifying:
 
     Args:
         config: of the run.
-        model_config: its model's.
+        model_config: its model's, which says how many classes there are.
+        make: makes its model, which answers with a `Classified`.
     """
 
-    score = "error"
+    draws: ClassVar[bool] = False
+    looks: ClassVar[bool] = False
+    score: ClassVar[str] = "error"
+    curves: ClassVar[tuple[Curve, ...]] = (
+        Curve("error", "Wrong answers", "%"),
+        Curve("cross_entropy", "Cross-entropy", "nats"),
+    )
+    profile: ClassVar[Profile] = Profile(
+        "error_by_glimpse", "Wrong after each glimpse", "%", "glimpse"
+    )
+    hub_task: ClassVar[str] = "image-classification"
+    not_for: ClassVar[str] = (
+        "Its probabilities are not calibrated, and nothing tells it that there is no digit."
+    )
+    card_picture: ClassVar[str | None] = None
 
-    def __init__(self, config: Config, model_config: ClassifierConfig | ConvnetConfig) -> None:
-        self.config, self.model_config = config, model_config
+    def __init__(self, config: Config, model_config: Any, make: Maker) -> None:
+        self.config, self.model_config, self._make = config, model_config, make
 
-    def make_model(self) -> nn.Module:
+    def make_model(self) -> Model:
         """A model with its starting weights."""
-        return make_model(self.model_config)
+        return self._make()
+
+    @property
+    def what(self) -> str:
+        """That it classifies, and which images."""
+        return f"classifies {shape_of(self.config)}"
+
+    @property
+    def steps(self) -> str:
+        """Nothing: it looks once."""
+        return ""
+
+    @property
+    def told(self) -> str:
+        """Nothing."""
+        return ""
+
+    @property
+    def units(self) -> str:
+        """Per cent and nats."""
+        return "error in %, cross-entropy in nats per image"
+
+    def scored(self, value: float) -> str:
+        """An error with its unit."""
+        return f"{value:.2f} % wrong"
+
+    def dynamic(self, images: ImageSet) -> bool:
+        """Never: a classifier sees images as they are."""
+        return False
 
     def check(self, images: ImageSet) -> None:
         """See that the images have labels that the model can answer with."""
@@ -79,11 +139,8 @@ class Classifying:
         return f"error {values['error']:.2f} %, cross-entropy {values['cross_entropy']:.4f} nats"
 
     def describe_start(self, model: nn.Module, training: ImageSet) -> str:
-        """How many classes there are, and which kernel runs."""
-        classes = self.meaning(training)
-        if isinstance(model, Classifier):
-            return f"{classes}\n{model.config.glimpses} glimpses; kernel: {model.kernel}"
-        return classes
+        """How many classes there are."""
+        return self.meaning(training)
 
     def evaluate(
         self,
@@ -100,7 +157,7 @@ class Classifying:
                 "leave it out"
             )
         return measure_accuracy(
-            cast(Classifier | Convnet, model),
+            cast(Model, model),
             images,
             batch_size=how.batch_size,
             accelerator=accelerator,
@@ -119,6 +176,14 @@ class Classifying:
         """None: no chance is in it."""
         return {}
 
+    def figures(self, images: ImageSet) -> dict[str, str]:
+        """The error with its interval."""
+        return FIGURES
+
+    def remarks(self, model: nn.Module, images: ImageSet) -> dict[str, str]:
+        """Nothing besides."""
+        return {}
+
     def print_result(self, title: str, result: Result) -> None:
         """The error with its interval, the cross-entropy, and the error after each glimpse."""
         print_accuracy(title, cast(Accuracy, result))
@@ -133,15 +198,57 @@ class Classifying:
         )
 
     def glance(self, model: nn.Module, validation: ImageSet, run: Path, step: int) -> None:
-        """Where it looks."""
-        if isinstance(model, Classifier):
-            glimpses_of(model, validation, run / "glimpses" / f"step-{step:08d}.png")
+        """Nothing: without a window there is nothing to see of where it looks."""
+
+    picture_names: tuple[str, ...] = (CURVES_FILE,)
+
+    def pictures(
+        self,
+        model: nn.Module,
+        run: Path,
+        metrics: Sequence[Mapping[str, Any]],
+        training: ImageSet,
+        test: ImageSet,
+    ) -> list[Path]:
+        """The curves."""
+        return [classification_curves(metrics, run / CURVES_FILE)]
+
+    def plot(self, metrics: Sequence[Mapping[str, Any]], out: Path, *, title: str) -> Path:
+        """The error, the cross-entropy and the error after each glimpse."""
+        return classification_curves(metrics, out, title=title)
+
+    def exported_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
+        """None."""
+
+
+class Looking(Classifying):
+    """A `draw.tasks.Task`: a classifier that looks through a window, which is shown.
+
+    Args:
+        config: of the run.
+        model_config: its model's, which says how many classes and glimpses there are.
+        make: makes its model, a `Classifier`.
+    """
+
+    looks: ClassVar[bool] = True
+    card_picture: ClassVar[str | None] = GLIMPSES_FILE
 
     @property
-    def picture_names(self) -> tuple[str, ...]:
-        """Without a window there is nothing to see of where it looks."""
-        blind = isinstance(self.model_config, ConvnetConfig)
-        return CLASSIFICATION_PICTURES[blind:]
+    def steps(self) -> str:
+        """How often it looks."""
+        return f"{self.model_config.glimpses} glimpses"
+
+    def describe_start(self, model: nn.Module, training: ImageSet) -> str:
+        """How many classes there are, and which kernel runs."""
+        kernel = cast(Classifier, model).kernel
+        return f"{super().describe_start(model, training)}\n{self.steps}; kernel: {kernel}"
+
+    def glance(self, model: nn.Module, validation: ImageSet, run: Path, step: int) -> None:
+        """Where it looks."""
+        path = run / "glimpses" / f"step-{step:08d}.png"
+        glimpses_of(cast(Classifier, model), validation, path)
+
+    picture_names: tuple[str, ...] = (GLIMPSES_FILE, CURVES_FILE)
 
     def pictures(
         self,
@@ -152,4 +259,10 @@ class Classifying:
         test: ImageSet,
     ) -> list[Path]:
         """Where it looks, and the curves."""
-        return classification_pictures(cast(Classifier | Convnet, model), run, metrics, test)
+        curves = super().pictures(model, run, metrics, training, test)
+        glimpses_of(cast(Classifier, model), test, run / GLIMPSES_FILE)
+        return [run / GLIMPSES_FILE, *curves]
+
+    def exported_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
+        """Where it looks."""
+        glimpses_of(cast(Classifier, model), test, to / GLIMPSES_FILE)

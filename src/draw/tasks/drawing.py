@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -18,13 +18,38 @@ from draw.measure.accuracy import check_labels
 from draw.measure.bound import Evaluation, evaluate, evaluation_images
 from draw.measure.tables import print_evaluation
 from draw.model.draw import DRAW
-from draw.models.kinds import make_model
+from draw.model.pretrained import Model
 from draw.parts.conditions import condition_of
-from draw.parts.likelihood import check_pixels, in_bits, meaning
+from draw.parts.likelihood import bounds_likelihood, check_pixels, has_bits, in_bits, meaning
 from draw.randomness import BINARIZE_TRAINING, TRAINING, generator
-from draw.tasks.task import MEASURING, Batch, Measuring, Result, Shown, seen_in_training
-from draw.visualize import sample_grid
+from draw.tasks.task import (
+    MEASURING,
+    Batch,
+    Curve,
+    Maker,
+    Measuring,
+    Profile,
+    Result,
+    Shown,
+    seen_in_training,
+    shape_of,
+)
+from draw.visualize import animate, sample_grid, training_curves
 from draw.visualize.run import DRAWING_PICTURES, drawing_pictures
+
+CROSS_ENTROPY = "cross-entropy, no likelihood"
+"""What nats are called where they bound no likelihood."""
+FIGURES = {
+    "bound": "upper bound on -log p(x), nats per image",
+    "bound_standard_error": "standard error of the bound, nats",
+    "importance_weighted": "importance-weighted estimate of -log p(x), nats per image",
+    "bits_per_dimension": "bound, bits per dimension",
+}
+_OF_GREY = {
+    "bound": f"bound in nats per image ({CROSS_ENTROPY})",
+    "importance_weighted": f"importance-weighted estimate, nats per image ({CROSS_ENTROPY})",
+}
+"""The words for a Bernoulli of grey or coloured pixels instead."""
 
 
 class Drawing:
@@ -33,12 +58,52 @@ class Drawing:
     Args:
         config: of the run.
         model_config: its model's.
+        make: makes its model.
     """
 
-    score = "bound"
+    draws: ClassVar[bool] = True
+    looks: ClassVar[bool] = False
+    score: ClassVar[str] = "bound"
+    curves: ClassVar[tuple[Curve, ...]] = (
+        Curve("bound", "Bound, lower is better", "nats"),
+        Curve("reconstruction", "Its reconstruction part", "nats"),
+        Curve("kl", "Its KL part", "nats"),
+    )
+    profile: ClassVar[Profile] = Profile("kl_per_glimpse", "KL of each step", "nats", "step")
+    hub_task: ClassVar[str] = "image-generation"
+    not_for: ClassVar[str] = (
+        "Some of its images show nothing that could be named, and its nats compare with nothing "
+        "but figures on the same images, whose pixels were treated in the same way."
+    )
+    card_picture: ClassVar[str | None] = "generation.gif"
 
-    def __init__(self, config: Config, model_config: DRAWConfig) -> None:
-        self.config, self.model_config = config, model_config
+    def __init__(self, config: Config, model_config: DRAWConfig, make: Maker) -> None:
+        self.config, self.model_config, self._make = config, model_config, make
+
+    @property
+    def what(self) -> str:
+        """That it draws, which images, and in how many steps."""
+        return f"draws {shape_of(self.config)} {self.steps}"
+
+    @property
+    def steps(self) -> str:
+        """In how many steps it draws."""
+        return f"in {self.model_config.glimpses} steps"
+
+    @property
+    def told(self) -> str:
+        """The class of an image, for a model with a condition."""
+        return str(condition_of(self.model_config).description) if self.takes_labels else ""
+
+    @property
+    def units(self) -> str:
+        """Nats, and bits per dimension where the likelihood is one of 8-bit pixels."""
+        bits = ", and bits per dimension" if has_bits(self.model_config) else ""
+        return f"nats per image{bits}"
+
+    def scored(self, value: float) -> str:
+        """A bound with its unit."""
+        return f"{value:.2f} nats"
 
     def dynamic(self, images: ImageSet) -> bool:
         """Whether images are drawn as 0 or 1 before the model sees them."""
@@ -53,9 +118,9 @@ class Drawing:
         """The classes of images for the model, None if it is not told them."""
         return images.labels if self.takes_labels else None
 
-    def make_model(self) -> DRAW:
+    def make_model(self) -> Model:
         """A model of the config's own class, with its starting weights."""
-        return cast(DRAW, make_model(self.model_config))
+        return self._make()
 
     def check(self, images: ImageSet) -> None:
         """See that the likelihood is one of such pixels; see `check_pixels`."""
@@ -159,6 +224,28 @@ class Drawing:
             "seed": how.seed,
         }
 
+    def figures(self, images: ImageSet) -> dict[str, str]:
+        """The bound and the estimate; where they bound no likelihood, the words say so."""
+        binary = images.binary or self.config.data.binarize == "dynamic"
+        bounds = bounds_likelihood(self.model_config, binary=binary)
+        return FIGURES if bounds else FIGURES | _OF_GREY
+
+    def remarks(self, model: nn.Module, images: ImageSet) -> dict[str, str]:
+        """What the nats mean, and what the model is made of: attention, prior, condition."""
+        draw = cast(DRAW, model)
+        told = draw.condition.description
+        if self.takes_labels:
+            told += (
+                f", one of {self.model_config.classes}; the figures are of images with their "
+                "labels: -log p(x | class)"
+            )
+        return {
+            "Likelihood": self.meaning(images),
+            "Attention": draw.attention.description,
+            "Prior of each step's code": draw.prior.description,
+            "Told beforehand": told,
+        }
+
     def print_result(self, title: str, result: Result) -> None:
         """The bound, its parts, the estimate and the KL of each step."""
         print_evaluation(title, cast(Evaluation, result))
@@ -194,3 +281,13 @@ class Drawing:
         shown = self.seen(some, spread(some.count, 6))
         meaning = self.meaning(test)
         return drawing_pictures(cast(DRAW, model), run, metrics, training, *shown, meaning)
+
+    def plot(self, metrics: Sequence[Mapping[str, Any]], out: Path, *, title: str) -> Path:
+        """The bound, its parts and the KL of each step."""
+        return training_curves(metrics, out, title=title)
+
+    def exported_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
+        """Samples, and some of them step by step."""
+        draw = cast(DRAW, model)
+        sample_grid(draw.generate(64, seed=0).images[-1], to / "samples.png")
+        animate(draw.generate(16, seed=0), to / "generation.gif")

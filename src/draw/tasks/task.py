@@ -1,9 +1,12 @@
-"""What the `Trainer` asks of a task. To add one, write a class with these methods."""
+"""What training, evaluation, cards and the studio ask of a task.
+
+To add one, write a class with these methods, and name it in `draw.models.kinds.KINDS`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,7 +17,11 @@ from torch import Tensor, nn
 from draw.config.run import Config
 from draw.data import ImageSet
 from draw.data.batches import batch_indices
+from draw.model.pretrained import Model
 from draw.randomness import VIEW_TRAINING, generator
+
+Maker = Callable[[], Model]
+"""Makes a model with its starting weights."""
 
 
 @runtime_checkable
@@ -66,16 +73,67 @@ class Shown(NamedTuple):
     """Class of each image; None for a model that is not told it."""
 
 
+class Curve(NamedTuple):
+    """A number of the metrics that is shown against images seen."""
+
+    field: str
+    """Its name in the lines of metrics.jsonl."""
+    title: str
+    unit: str
+
+
+class Profile(NamedTuple):
+    """Numbers of an evaluation that are shown step by step."""
+
+    field: str
+    """Their name in the lines of metrics.jsonl."""
+    title: str
+    unit: str
+    across: str
+    """What there is one number for."""
+
+
 @runtime_checkable
 class Task(Protocol):
-    """The model of a run, its loss, its evaluation and its pictures."""
+    """What a run learns: its loss, its evaluation, its words and its pictures."""
+
+    score: ClassVar[str]
+    """The number of an evaluation that the best weights have the least of."""
+    curves: ClassVar[tuple[Curve, ...]]
+    """Numbers of the metrics to show, the score first."""
+    profile: ClassVar[Profile]
+    """Numbers of an evaluation to show step by step."""
+    hub_task: ClassVar[str]
+    """What the Hugging Face Hub calls it, such as image-generation."""
+    not_for: ClassVar[str]
+    """For what a model should not be used, in a sentence for its card."""
+    card_picture: ClassVar[str | None]
+    """The file of `exported_pictures` that a card shows."""
+
+    def make_model(self) -> Model:
+        """A model with its starting weights."""
 
     @property
-    def score(self) -> str:
-        """The number of an evaluation that the best weights have the least of."""
+    def what(self) -> str:
+        """What the model does to which images, in a few words: 'draws mnist images of ...'."""
 
-    def make_model(self) -> nn.Module:
-        """A model with its starting weights."""
+    @property
+    def steps(self) -> str:
+        """How often the model looks, in a few words; nothing where it does so once."""
+
+    @property
+    def told(self) -> str:
+        """What the model is told of an image, in a few words; nothing where it is told nothing."""
+
+    @property
+    def units(self) -> str:
+        """What the losses are measured in."""
+
+    def scored(self, value: float) -> str:
+        """A score with its unit, for a list."""
+
+    def dynamic(self, images: ImageSet) -> bool:
+        """Whether images are drawn as 0 or 1 before the model sees them."""
 
     def check(self, images: ImageSet) -> None:
         """Compare images with what the task needs of them.
@@ -140,6 +198,12 @@ class Task(Protocol):
     def facts(self, images: ImageSet, how: Measuring) -> dict[str, Any]:
         """What else decides the numbers of an evaluation, in plain values."""
 
+    def figures(self, images: ImageSet) -> dict[str, str]:
+        """Words for those numbers of an evaluation that go on a card, by name."""
+
+    def remarks(self, model: nn.Module, images: ImageSet) -> dict[str, str]:
+        """What a card says besides, in words by title."""
+
     def print_result(self, title: str, result: Result) -> None:
         """Show what an evaluation measured as a table."""
 
@@ -163,6 +227,34 @@ class Task(Protocol):
     ) -> list[Path]:
         """The pictures of a finished run, in its folder; `metrics` are the lines of its curves."""
 
+    def plot(self, metrics: Sequence[Mapping[str, Any]], out: Path, *, title: str) -> Path:
+        """Draw the curves of a run; see `draw.visualize.curves`."""
+
+    def exported_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
+        """Pictures of a model that is given away, in a folder."""
+
+
+@runtime_checkable
+class TaskClass(Protocol):
+    """A class of tasks, which is known before there is a run."""
+
+    @property
+    def draws(self) -> bool:
+        """Whether its models draw: each is a `draw.model.draw.DRAW` or extends it."""
+
+    @property
+    def looks(self) -> bool:
+        """Whether its models look, then answer: each is a `Classifier` or extends it."""
+
+    def __call__(self, config: Config, model_config: Any, make: Maker) -> Task:
+        """A task.
+
+        Args:
+            config: of the run.
+            model_config: its model's.
+            make: makes its model.
+        """
+
 
 def seen_in_training(
     config: Config, training: ImageSet, step: int
@@ -174,3 +266,9 @@ def seen_in_training(
     seed = config.train.seed
     indices = batch_indices(seed, step, config.train.batch_size, training.count)
     return training.batch(indices, generator(seed, VIEW_TRAINING, step))
+
+
+def shape_of(config: Config) -> str:
+    """Which images a run is about and of what shape, in words."""
+    model = config.model
+    return f"{config.data.name} images of {model.rows}x{model.columns}x{model.channels}"

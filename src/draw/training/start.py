@@ -1,6 +1,5 @@
 """Starting a run, and going on with one."""
 
-import dataclasses
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +11,8 @@ from draw.data import ImageSet
 from draw.errors import DrawError
 from draw.files import is_temporary, make_folder, remove_file, remove_leftovers
 from draw.measure.progress import with_progress
-from draw.models.kinds import Model
+from draw.model.pretrained import Model
+from draw.models.kinds import run_config, task_for
 from draw.models.load import load_model
 from draw.runs.checkpoint import (
     BEST_FILE,
@@ -22,7 +22,7 @@ from draw.runs.checkpoint import (
     checkpoints,
     load_checkpoint,
 )
-from draw.runs.layout import RUN_FILE, note_resumption, read_run_file, write_run_file
+from draw.runs.layout import RUN_FILE, note_resumption, write_run_file
 from draw.runs.lock import LOCK_FILE, RunLock
 from draw.runs.metrics import (
     DAMAGED_FILE,
@@ -32,7 +32,6 @@ from draw.runs.metrics import (
     scan_metrics,
 )
 from draw.runs.provenance import provenance
-from draw.tasks import task_for
 from draw.terminal import say
 from draw.training.trainer import Trainer
 
@@ -132,7 +131,7 @@ def resumed_config(run: Path, after: Config | None = None) -> Config:
     Raises:
         DrawError: if a change does not fit what the checkpoint holds.
     """
-    before = read_run_file(run)
+    before = run_config(run)
     after = after or before
     changes = [
         f"{name} is {old!r} in {run}, got {new!r}"
@@ -149,11 +148,12 @@ def resumed_config(run: Path, after: Config | None = None) -> Config:
 
 def changes_between(before: Config, after: Config) -> dict[str, tuple[Any, Any]]:
     """Fields that differ, by names such as `train.steps`: their values before and after."""
+    was, now = before.to_dict(), after.to_dict()
     return {
         f"{section}.{name}": (old, new)
         for section in ("model", "data", "train")
-        for name, old in dataclasses.asdict(getattr(before, section)).items()
-        if (new := getattr(getattr(after, section), name)) != old
+        for name, old in was[section].items()
+        if (new := now[section].get(name)) != old
     }
 
 
@@ -195,7 +195,7 @@ def resume(config: Config, checkpoint: Path, training: ImageSet, validation: Ima
             trainer.restore(tensors, state)
         if trainer.main:
             _set_back(trainer, complete)
-            changes = changes_between(read_run_file(run), config)
+            changes = changes_between(run_config(run), config)
             made = provenance(trainer.accelerator.device)
             note_resumption(run, config, {"step": trainer.step, "changes": changes, **made})
         trainer.accelerator.wait_for_everyone()

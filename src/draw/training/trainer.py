@@ -29,7 +29,7 @@ from draw.files import remove_file
 from draw.launch import launched_processes
 from draw.model.checks import check_weights
 from draw.model.memory import check_batch, weightless
-from draw.model.roundtrip import check_loadable
+from draw.models.kinds import check_loadable, task_for
 from draw.models.load import export_model
 from draw.progress import Update, progress
 from draw.runs.checkpoint import (
@@ -44,7 +44,7 @@ from draw.runs.checkpoint import (
 )
 from draw.runs.lock import RunLock
 from draw.runs.metrics import Line, append_metrics
-from draw.tasks import Batch, task_for
+from draw.tasks import Batch
 from draw.training.moments import moments_of, named_moments
 
 

@@ -14,7 +14,7 @@ from draw.visualize.animation import animate
 from draw.visualize.curves import classification_curves, training_curves
 from draw.visualize.geometry import window_geometry
 from draw.visualize.glimpses import glimpse_strip
-from draw.visualize.grids import last_column, nearest_images, reconstruction_grid, sample_grid
+from draw.visualize.grids import last_column, reconstruction_grid, sample_grid
 from draw.visualize.strips import generation_strip, reconstruction_strip
 from draw.visualize.windows import Outline, window_outlines
 
@@ -25,7 +25,6 @@ __all__ = [
     "generation_strip",
     "glimpse_strip",
     "last_column",
-    "nearest_images",
     "reconstruction_grid",
     "reconstruction_strip",
     "sample_grid",

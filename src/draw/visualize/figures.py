@@ -10,7 +10,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from draw.config.model import DRAWConfig
 from draw.data import ImageSet
 from draw.data.sets.digits import Digits
 from draw.data.store.decode import Conversion, Picture, decode, read_header
@@ -20,10 +19,7 @@ from draw.measure.nearest import nearest_in_training
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
 from draw.parts.state import Trajectory
-from draw.runs.checkpoint import METRICS_FILE
-from draw.runs.layout import read_run_file
-from draw.runs.metrics import read_metrics
-from draw.visualize import classification_curves, last_column, training_curves, window_geometry
+from draw.visualize import last_column, window_geometry
 from draw.visualize.geometry import default_windows, make_window
 from draw.visualize.grids import sample_sheet
 from draw.visualize.layout import PICTURE_WIDTH, check_suffix, save_picture, stacked
@@ -190,22 +186,3 @@ def two_digits_figure(model: DRAW, n: int, seed: int, out: Path) -> Halves:
     strip = generation_sheet(some, width=WIDTH)
     save_picture(stacked([grid, strip]), out)
     return halves
-
-
-def curves_figure(run: Path, out: Path) -> dict[str, Any]:
-    """Figure 11: training and validation against images seen.
-
-    Args:
-        run: a run folder; an exported model has no metrics.
-        out: a .png, .svg or .pdf file.
-    """
-    lines = read_metrics(run / METRICS_FILE)
-    if not lines:
-        raise DrawError(
-            f"expected a run folder with a {METRICS_FILE} for training curves, got {run}, which "
-            "has none; pass the folder that draw train made, such as runs/mnist"
-        )
-    config = read_run_file(run)
-    curves = training_curves if isinstance(config.model, DRAWConfig) else classification_curves
-    curves(lines, out, title=f"{config.preset}, {run}")
-    return {"run": str(run), "lines": len(lines)}

@@ -1,13 +1,11 @@
 """Grids of final images, with their nearest training images or reconstructions (figures 6, 9)."""
 
-import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int64, Shaped, UInt8
+from jaxtyping import Float, Shaped, UInt8
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -93,44 +91,6 @@ def last_column(images: Images, columns: int | None = None) -> Neighbours:
     """The images that `sample_grid` puts into its last column, which full rows alone reach."""
     columns = grid_columns(len(images), columns)
     return images[:MAX_IMAGES][columns - 1 :: columns]
-
-
-def nearest_images(
-    samples: Float[Tensor, "samples channels rows columns"],
-    training: UInt8[Tensor, "images ..."],
-) -> tuple[Int64[Tensor, " samples"], Float[Tensor, " samples"]]:
-    """The training image nearest to each sample in L2, and how far it is.
-
-    Exact: the differences themselves are squared, in float64, a few training images at a time; of
-    images that are equally near, the first.
-
-    Args:
-        samples: in [0, 1].
-        training: 8-bit, 0 to 255.
-
-    Returns:
-        Indices into the training images, and distances in units of the [0, 1] intensities.
-
-    Raises:
-        ValueError: if there are no training images, or they have another shape than the samples.
-    """
-    if samples.shape[1:] != training.shape[1:] or not len(training):
-        raise ValueError(
-            f"expected training images of shape {list(samples.shape[1:])} (the samples'), "
-            f"got {list(training.shape)}"
-        )
-    points = samples.detach().flatten(1).double()
-    distances = torch.full((len(points),), math.inf, dtype=torch.float64, device=points.device)
-    indices = torch.zeros(len(points), dtype=torch.int64, device=points.device)
-    chunk = max(1, 2**22 // max(1, points.shape[1]))  # 32 MiB of float64
-    for start in range(0, len(training), chunk):
-        near = training[start : start + chunk].to(points.device).flatten(1).double() / 255
-        apart = torch.cdist(points, near, compute_mode="donot_use_mm_for_euclid_dist")
-        distance, index = apart.min(1)
-        nearer = distance < distances
-        distances = torch.where(nearer, distance, distances)
-        indices = torch.where(nearer, index + start, indices)
-    return indices, distances.to(samples.dtype)
 
 
 def reconstruction_grid(

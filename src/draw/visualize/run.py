@@ -13,11 +13,9 @@ from draw.data import ImageSet
 from draw.data.batches import spread, to_unit_interval
 from draw.measure.nearest import nearest_in_training
 from draw.model.classifier import Classified, Classifier
-from draw.model.convnet import Convnet
 from draw.model.draw import DRAW
 from draw.visualize import (
     animate,
-    classification_curves,
     generation_strip,
     glimpse_strip,
     last_column,
@@ -29,7 +27,6 @@ from draw.visualize import (
 DRAWING_PICTURES = (
     "samples.png", "generation.png", "generation.gif", "reconstructions.png", "curves.png",
 )  # fmt: skip
-CLASSIFICATION_PICTURES = "glimpses.png", "curves.png"
 
 
 def drawing_pictures(
@@ -74,28 +71,6 @@ def drawing_pictures(
             title=meaning,
         ),
     ]
-
-
-def classification_pictures(
-    model: Classifier | Convnet, run: Path, metrics: Sequence[Mapping[str, Any]], test: ImageSet
-) -> list[Path]:
-    """Make the pictures of a run that learned to classify.
-
-    Args:
-        model: with its best weights.
-        run: the run folder.
-        metrics: the lines for the curves.
-        test: images to look at.
-
-    Returns:
-        The files, CLASSIFICATION_PICTURES: where a model with a window looks, and the curves.
-    """
-    glimpses, curves = (run / name for name in CLASSIFICATION_PICTURES)
-    classification_curves(metrics, curves)
-    if isinstance(model, Convnet):
-        return [curves]
-    glimpses_of(model, test, glimpses)
-    return [glimpses, curves]
 
 
 class Glimpsed(NamedTuple):

@@ -47,7 +47,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown]:
         runs = [watching.read(studio.runs, name)]
         if other and other != NOBODY and other != name:
             runs.append(watching.read(studio.runs, other))
-        if runs[0].draws != runs[-1].draws:
+        if runs[0].task.score != runs[-1].task.score:
             gr.Info(f"{other} learns something else than {name}: only {name} is shown as curves")
         data = {"runs": [run.name for run in runs], "panels": watching.panels(runs)}
         samples = "".join(map(_picture, runs))
