@@ -386,7 +386,7 @@ from pathlib import Path
 
 import psutil
 import torch
-from draw.train import make_accelerator
+from draw.training.trainer import make_accelerator
 
 before = psutil.Process().num_threads()
 accelerator = make_accelerator("fp32")

@@ -197,9 +197,9 @@ def test_an_export_is_whole_or_not_there(
     place = {
         "card": "draw.models.card.ModelCard.__str__",
         "weights": "draw.runs.checkpoint.save_file",
-        "picture": "draw.models.export.animate",
+        "picture": "draw.tasks.drawing.animate",
         "copy": "draw.models.export.shutil.copyfile",
-        "by then": "draw.models.export.animate",
+        "by then": "draw.tasks.drawing.animate",
     }[what]
     monkeypatch.setattr(place, full)
     write = partial(copy_exported, "mnist") if what == "copy" else partial(exported, run)
