@@ -15,6 +15,7 @@ from draw.config.presets import PRESETS
 from draw.config.run import Config
 from draw.data import ImageSet
 from draw.model.draw import DRAW
+from draw.models.kinds import task_for
 from draw.models.load import load_model
 from draw.models.onnx import DRAWING_FILE
 from draw.parts.conditions import CONDITIONS
@@ -22,7 +23,6 @@ from draw.parts.likelihood import LIKELIHOODS
 from draw.parts.priors import PRIORS
 from draw.studio import exploring, generating, reconstructing
 from draw.studio.models import Catalogue, Shelf, describe
-from draw.tasks import task_for
 from draw.training.start import start
 from running import TINY, TINY_DIGITS, draw_command, image_set, with_train
 from toy_parts import Discretized, Halved, Parity, Wide
