@@ -97,7 +97,7 @@ def test_an_update_is_adam_on_the_clipped_gradient_of_the_mean_bound(tmp_path: P
     trainer = fresh(tmp_path / "run", config)
     model = DRAW(config.model)
     model.load_state_dict(trainer.bare_model.state_dict())
-    images, noise = trainer._batch()
+    images, noise, _ = trainer._batch()
     trainer.fit()
 
     adam = torch.optim.Adam(model.parameters(), lr=config.train.learning_rate)
@@ -254,9 +254,9 @@ def test_two_runs_with_one_seed_are_equal_and_with_another_are_not(tmp_path: Pat
 
 def test_noise_is_fresh_for_every_step_of_training_and_every_glimpse(tmp_path: Path) -> None:
     trainer = fresh(tmp_path / "run")
-    _, first = trainer._batch()
+    _, first, _ = trainer._batch()
     trainer.step = 1
-    _, second = trainer._batch()
+    _, second, _ = trainer._batch()
     assert not torch.equal(first, second)
     assert not torch.equal(first[0], first[1])
 
@@ -281,7 +281,7 @@ def test_static_images_pass_dynamic_binarization_unchanged(tmp_path: Path) -> No
     binary = image_set(10, binary=True)
     trainer = start(config, tmp_path / "run", binary, VALIDATION)
     assert not trainer.task.dynamic(binary)
-    images, _ = trainer._batch()
+    images, *_ = trainer._batch()
     indices = batch_indices(0, 0, config.train.batch_size, 10)
     assert torch.equal(images, torch.from_numpy(binary.images[indices]).float() / 255)
 
