@@ -269,6 +269,7 @@ def test_all_benchmarks_exist() -> None:
         assert find_spec(f"benchmarks.{command.split()[0]}")
 
 
+@pytest.mark.slow
 def test_all_benchmarks_run_in_turn(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -112,7 +112,7 @@ def look_at(place: Path) -> None:
         loaded.drawing.generate(1)
 
 
-@pytest.mark.usefixtures("plain_pictures")
+@pytest.mark.usefixtures("plain_pictures", "without_shape_checks")
 @pytest.mark.parametrize(("name", "damage"), CASES)
 def test_a_damaged_file_of_a_run_is_done_without_or_told(
     place: Path, name: str, damage: str

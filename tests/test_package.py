@@ -72,6 +72,7 @@ print("each alone")
 """
 
 
+@pytest.mark.slow
 def test_what_verbs_import_can_be_the_first_to_be_imported() -> None:
     """As in a process of their own: nothing of the package has to be imported before it."""
     verbs = "".join(path.read_text() for path in (Path(draw.__file__).parent / "cli").glob("*.py"))

@@ -322,6 +322,7 @@ def test_runs_are_compared_and_followed_without_touching_them(page, runs):
     expect(facts).to_contain_text("40 of 100")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 )
