@@ -103,11 +103,12 @@ def _as_in_a_process_of_its_own() -> Iterator[None]:
     handlers, levels = root.handlers, (root.level, package.level)
     root.handlers = []
     torch.set_num_threads(1)
+    disabled = jaxtyping.config.jaxtyping_disable
     jaxtyping.config.update("jaxtyping_disable", True)
     try:
         yield
     finally:
-        jaxtyping.config.update("jaxtyping_disable", False)
+        jaxtyping.config.update("jaxtyping_disable", disabled)
         torch.set_num_threads(threads)
         root.handlers = handlers
         for logger, level in zip((root, package), levels, strict=True):
