@@ -82,6 +82,15 @@ def test_the_card_has_the_figures_of_the_stored_weights(run: Path, tmp_path: Pat
         assert word in card.text, word
 
 
+def test_a_name_that_is_no_text_is_written_out_on_the_card(run: Path, tmp_path: Path) -> None:
+    name = "caf\udce9 \x1b[2J"  # a folder's name that is not UTF-8, and an acting character
+    to = tmp_path / "out"
+    export(run, SPLITS, to, make_accelerator("fp32"), name=name, precision="fp32")
+    card = ModelCard.load(to / "README.md")
+    assert card.data.model_name == r"caf\udce9 \x1b[2J"
+    assert r"# caf\udce9 \x1b[2J" in card.text
+
+
 def test_nothing_of_this_machine_is_in_what_is_given_away(run: Path, tmp_path: Path) -> None:
     copy = tmp_path / "run"
     shutil.copytree(run, copy)

@@ -76,7 +76,7 @@ def _version() -> str:
 
     project = Path(__file__).parents[2] / "pyproject.toml"
     if project.is_file():  # the tree's own, whatever else is installed beside it
-        values = tomllib.loads(project.read_text()).get("project", {})
+        values = tomllib.loads(project.read_text(encoding="utf-8")).get("project", {})
         if values.get("name") == "draw":
             return str(values["version"])
     try:

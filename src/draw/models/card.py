@@ -16,6 +16,7 @@ from draw.runs.layout import RUN_FILE
 from draw.runs.metrics import read_metrics, seconds_in
 from draw.runs.run_file import read_values
 from draw.tasks.drawing import CROSS_ENTROPY
+from draw.terminal import one_line, visible
 
 CARD_FILE = "README.md"
 Precision = Literal["fp32", "fp16", "bf16"]
@@ -43,6 +44,7 @@ def make_card(
         precision: of the weights in the file.
         step: that the weights are of, if that is known.
     """
+    name = one_line(name)
     known = KNOWN_SETS[config.data.name]
     task = task_for(config)
     words_for = task.figures(splits.train)
@@ -102,7 +104,7 @@ def make_card(
         "Licence: MIT.",
         f"- **Not for**: images unlike those it was trained on. {task.not_for}",
     ]
-    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + "\n".join(text) + "\n")
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + visible("\n".join(text)) + "\n")
 
 
 def _cell(values: dict[str, Any], kind: str) -> str:

@@ -94,7 +94,7 @@ def export(
             card.text += "\n" + how_to_run(generator, loaded.drawing)
             figures["onnx"] = {"difference": generator.difference}
         with written_atomically(folder / CARD_FILE) as temporary:
-            temporary.write_text(str(card))
+            temporary.write_text(str(card), encoding="utf-8")
         export_model(folder, model.to(_DTYPES[precision]), config.data, loaded.state)
         return figures
 
@@ -126,11 +126,11 @@ def copy_exported(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[
             return {}
         generator.write(folder)
         card = folder / CARD_FILE
-        text = card.read_text() if card.exists() else ""
-        if "## ONNX" not in text:
+        text = card.read_bytes() if card.exists() else b""
+        if b"## ONNX" not in text:
             section = how_to_run(generator, loaded.drawing)
             with written_atomically(card) as temporary:
-                temporary.write_text(f"{text}\n{section}")
+                temporary.write_bytes(text + b"\n" + section.encode())
         return {"onnx": {"difference": generator.difference}}
 
 

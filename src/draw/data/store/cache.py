@@ -96,7 +96,7 @@ def read_record(entry: Path) -> Record | None:
         return None
     if not path.is_file():
         raise Damaged("meta.json is missing")
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     try:
         stored = parse_json(text)
         body = stored["record"]
@@ -127,7 +127,7 @@ def write_record(folder: Path, record: Record) -> None:
     """Completes an entry that is being built."""
     body = dataclasses.asdict(record)
     text = json.dumps({"sha256": _digest(body), "record": body}, indent=1)
-    (folder / "meta.json").write_text(text)
+    (folder / "meta.json").write_text(text, encoding="utf-8")
 
 
 def digest_file(path: Path) -> str:

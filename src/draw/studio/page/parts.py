@@ -41,8 +41,10 @@ class Studio:
 
 def head() -> str:
     """Styles and scripts, in the page itself: nothing is fetched from anywhere."""
-    styles = (ASSETS / "studio.css").read_text()
-    scripts = "\n".join(f"<script>\n{(ASSETS / name).read_text()}</script>" for name in SCRIPTS)
+    styles = (ASSETS / "studio.css").read_text(encoding="utf-8")
+    scripts = "\n".join(
+        f"<script>\n{(ASSETS / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS
+    )
     return f"<style>\n{styles}</style>\n{scripts}"
 
 
