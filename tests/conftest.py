@@ -21,9 +21,9 @@ if not torch.cuda.is_available():  # before anything imports Triton, which reads
 jaxtyping.install_import_hook("draw", "beartype.beartype")
 
 from draw.config.model import DRAWConfig  # noqa: E402
+from draw.errors import KernelUnavailableError  # noqa: E402
 from draw.files import written_atomically  # noqa: E402
 from draw.kernels.cpp.build import library  # noqa: E402
-from draw.kernels.errors import KernelUnavailableError  # noqa: E402
 from draw.model.draw import DRAW  # noqa: E402
 from draw.tasks.drawing import Drawing  # noqa: E402
 

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from draw import DRAW, Classifier, ClassifierConfig, DRAWConfig
-from draw.kernels.cpp import classify as glimpses
+from draw.kernels.cpp import classifier_unroll as glimpses
 from draw.kernels.cpp import operators
 from draw.kernels.cpp.arguments import parameters_of
 from draw.kernels.cpp.binding import GLIMPSES_PARAMETERS, shape_of, shape_of_classifier
 from draw.kernels.cpp.unroll import parameter_names
-from draw.parts.state import Told
+from draw.parts.state import Context
 
 BATCH = 2
 SMALL = DRAWConfig(
@@ -199,15 +199,15 @@ Calls = dict[str, Call]
 
 def drawing_calls(config: DRAWConfig) -> Calls:
     reference = Reference(DRAW(config), parameter_names(config))
-    told = [
+    context = [
         None if config.condition == "none" else torch.randn(BATCH, 4 * config.hidden_size).double()
-        for _ in Told._fields
+        for _ in Context._fields
     ]
     common = {
         "images": torch.rand(BATCH, *config.image_shape).double(),
         "noise": torch.randn(config.glimpses, BATCH, config.latent_size).double(),
-        "told_enc": told[0],
-        "told_dec": told[1],
+        "context_enc": context[0],
+        "context_dec": context[1],
         "parameters": reference.parameters,
         "shape": shape_of(config),
         "bf16": False,
@@ -215,23 +215,31 @@ def drawing_calls(config: DRAWConfig) -> Calls:
     *made, kept = operators.unroll(**common, keep=True)
     slopes = zip(("dcanvas", "dkl", "dlog_ratio"), map(torch.randn_like, made), strict=True)
 
-    def unroll(images, noise, told_enc, told_dec, parameters, **_):
-        return reference.call("unroll", parameters, images, noise, Told(told_enc, told_dec))
+    def unroll(images, noise, context_enc, context_dec, parameters, **_):
+        return reference.call(
+            "unroll", parameters, images, noise, Context(context_enc, context_dec)
+        )
 
     def backward(images, noise, parameters, dcanvas, dkl, dlog_ratio, **flags):
         zero = images.new_zeros(len(images), 4 * config.hidden_size)
-        addends = [zero if addend is None else addend for addend in plain(told)]
+        addends = [zero if addend is None else addend for addend in plain(context)]
         inputs = [
             t.requires_grad_() for t in (images, noise, *map(torch.clone, addends), *parameters)
         ]
         outputs = unroll(*inputs[:4], inputs[4:])
         return gradients(outputs, (dcanvas, dkl, dlog_ratio), inputs, *(flags[f] for f in wanted))
 
-    def trajectory(images, noise, told_enc, told_dec, parameters, **_):
-        return reference.call("trajectory", parameters, images, noise, Told(told_enc, told_dec))[:1]
+    def trajectory(images, noise, context_enc, context_dec, parameters, **_):
+        return reference.call(
+            "trajectory",
+            parameters,
+            images,
+            noise,
+            Context(context_enc, context_dec),
+        )[:1]
 
-    wanted = dict.fromkeys(("for_images", "for_noise", "for_told_enc", "for_told_dec"), True)
-    made_of = {name: value for name, value in common.items() if not name.startswith("told")}
+    wanted = dict.fromkeys(("for_images", "for_noise", "for_context_enc", "for_context_dec"), True)
+    made_of = {name: value for name, value in common.items() if not name.startswith("context")}
     return {
         "unroll": (torch.ops.draw.unroll, {**common, "keep": True}, unroll),
         "unroll_backward": (

@@ -14,8 +14,8 @@ from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.config.run import Config
 from draw.config.train import TrainConfig
 from draw.models.kinds import make_model
-from draw.models.load import export_model
-from draw.runs.layout import write_run_file
+from draw.models.storage import export_model
+from draw.runs.paths import write_run_file
 
 DRAWS = DRAWConfig(
     rows=28, columns=28, glimpses=4, hidden_size=16, latent_size=4, read_size=3, write_size=3

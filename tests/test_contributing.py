@@ -13,7 +13,7 @@ import torch
 import benchmarks.__main__ as all_benchmarks
 from draw.attention import ATTENTIONS
 from draw.data import KNOWN_SETS, KnownSet
-from draw.models.load import load_model
+from draw.models.storage import load_model
 from draw.parts.conditions import CONDITIONS
 from draw.parts.likelihood import LIKELIHOODS
 from draw.parts.priors import PRIORS

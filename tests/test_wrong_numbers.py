@@ -24,7 +24,7 @@ from draw.model.draw import DRAW
 from draw.models import kinds as models
 from draw.models.export import export
 from draw.models.kinds import KINDS, Kind, make_model, task_for, task_of
-from draw.models.load import export_model, load_model
+from draw.models.storage import export_model, load_model
 from draw.runs.checkpoint import checkpoints, load_tensors, save_tensors
 from draw.tasks import Drawing
 from draw.training.start import resume, start

@@ -9,7 +9,7 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from draw.config.model import DRAWConfig
 from draw.parts.distribution import Gaussian
-from draw.parts.state import Told
+from draw.parts.state import Context
 
 
 class Halved(nn.Module):
@@ -62,8 +62,8 @@ class Parity(nn.Module):
         super().__init__()
         self.dec = nn.Embedding(2, 4 * config.hidden_size)
 
-    def forward(self, labels: Int[Tensor, " batch"]) -> Told:
-        return Told(enc=None, dec=self.dec(labels % 2))
+    def forward(self, labels: Int[Tensor, " batch"]) -> Context:
+        return Context(enc=None, dec=self.dec(labels % 2))
 
 
 class Discretized(nn.Module):

@@ -15,3 +15,25 @@ class Interrupted(Exception):  # noqa: N818  (an event, not an error)
         super().__init__(
             f"stopped at step {step}; everything is saved. Go on with: draw train --resume {run}"
         )
+
+
+class DataError(DrawError):
+    """Images cannot be had as asked: says what was expected, what came and what to do about it."""
+
+
+class KernelUnavailableError(DrawError):
+    """The fast unroll cannot run here; the message says why."""
+
+
+class KernelArgumentError(DrawError):
+    """An operator was given something that it cannot compute with; the message names it."""
+
+
+class LibraryError(DrawError):
+    """A compiled library, or the folder for it, is not one to load from; the message says why."""
+
+
+def listing(bad: list[str], most: int = 10) -> str:
+    """The first few of many messages, one a line, and how many more there are."""
+    more = [f"... and {len(bad) - most:,} more"] if len(bad) > most else []
+    return "".join(f"\n  {line}" for line in bad[:most] + more)

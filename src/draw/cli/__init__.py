@@ -12,11 +12,11 @@ from typing import NoReturn
 import tyro
 
 from draw.cli.datasets import data_check, data_list, data_prepare
-from draw.cli.figures import figure
-from draw.cli.giving import export, models
-from draw.cli.measuring import evaluate, info
+from draw.cli.measurement import evaluate, info
 from draw.cli.options import checked
-from draw.cli.showing import animate, glimpses, reconstruct, sample
+from draw.cli.paper_figures import figure
+from draw.cli.publish import export, models
+from draw.cli.render import animate, glimpses, reconstruct, sample
 from draw.cli.studio import studio
 from draw.cli.training import run_train, train
 from draw.errors import DrawError, Interrupted

@@ -19,7 +19,7 @@ from draw.terminal import say
 
 if TYPE_CHECKING:
     from draw.data import ImageSet
-    from draw.models.load import LoadedModel
+    from draw.models.storage import LoadedModel
     from draw.tasks import Task
 
 
@@ -92,7 +92,7 @@ def load(options: ModelOptions) -> "LoadedModel":
     """A model on the fastest device of this computer."""
     import torch
 
-    from draw.models.load import load_model
+    from draw.models.storage import load_model
 
     loaded = load_model(options.model, options.weights)
     loaded.model.requires_grad_(False)

@@ -1,6 +1,5 @@
 """Images: from the Hub, a folder or the computer's own digits, decoded once, then from memory."""
 
-from draw.data.errors import DataError
 from draw.data.images import ImageSet, Splits
 from draw.data.load import load_images, load_splits, view_of
 from draw.data.report import (
@@ -18,6 +17,7 @@ from draw.data.views.cluttered import Cluttered
 from draw.data.views.crops import RandomCrop
 from draw.data.views.two_digits import TwoDigits
 from draw.data.views.view import View
+from draw.errors import DataError
 
 __all__ = [
     "KNOWN_SETS",

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from draw.config.data import DataConfig
-from draw.data.errors import DataError
 from draw.data.images import ImageSet, Splits
 from draw.data.sets.table import known_set
-from draw.data.sources.opening import open_source
+from draw.data.sources.open_source import open_source
 from draw.data.sources.source import Source
 from draw.data.store import cache
-from draw.data.store.build import build
 from draw.data.store.decode import Conversion
+from draw.data.store.entry import build
 from draw.data.store.splits import SPLITS
 from draw.data.views.view import View
+from draw.errors import DataError
 from draw.files import cache_folder
 
 logger = logging.getLogger("draw")

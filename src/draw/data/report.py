@@ -9,7 +9,7 @@ from draw.config.data import DataConfig
 from draw.data.images import ImageSet
 from draw.data.load import cache_root, conversion_of, find_or_build, known_entry, view_of
 from draw.data.sets.table import KNOWN_SETS, KnownSet
-from draw.data.sources.opening import open_source
+from draw.data.sources.open_source import open_source
 from draw.data.store import cache
 from draw.data.store.splits import SPLITS
 from draw.data.store.survey import survey

@@ -1,6 +1,6 @@
 """The backward pass of reading and writing, derived by hand: eqs 17-29, the last one first.
 
-Part of draw/kernels/backward.py.
+Part of draw/kernels/unroll_backward.py.
 """
 
 from typing import TYPE_CHECKING, Any

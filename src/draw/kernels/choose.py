@@ -9,11 +9,11 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
-from draw.kernels import allowed as parts
+from draw.errors import KernelUnavailableError
+from draw.kernels import allow_list as parts
 from draw.kernels import proof
 from draw.kernels.contract import Contract
 from draw.kernels.cpp.build import library
-from draw.kernels.errors import KernelUnavailableError
 
 log = logging.getLogger(__name__)
 

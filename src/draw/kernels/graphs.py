@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from draw.kernels.allowed import state_of
-from draw.parts.state import NOTHING, Told, Unrolled
+from draw.kernels.allow_list import state_of
+from draw.parts.state import NOTHING, Context, Unrolled
 
 
 class _Loop(nn.Module):
@@ -24,8 +24,8 @@ class _Loop(nn.Module):
         self.model, self.addends = model, addends
 
     def forward(self, images: Tensor, noise: Tensor, *addends: Tensor) -> tuple[Tensor, ...]:
-        told = NOTHING._replace(**dict(zip(self.addends, addends, strict=True)))
-        return tuple(self.model.unroll(images, noise, told))  # type: ignore[operator]
+        context = NOTHING._replace(**dict(zip(self.addends, addends, strict=True)))
+        return tuple(self.model.unroll(images, noise, context))  # type: ignore[operator]
 
 
 class Graphs:
@@ -40,21 +40,21 @@ class Graphs:
         return Graphs, ()
 
     def unroll(
-        self, model: nn.Module, images: Tensor, noise: Tensor, told: Told = NOTHING
+        self, model: nn.Module, images: Tensor, noise: Tensor, context: Context = NOTHING
     ) -> Unrolled:
-        """`model.unroll(images, noise, told)`, from a graph where its gradients are wanted.
+        """`model.unroll(images, noise, context)`, from a graph where its gradients are wanted.
 
         Args:
             model: a DRAW on a GPU.
             images: [batch, channels, rows, columns].
             noise: [glimpses, batch, latent].
-            told: what the drawings are told, each field [batch, 4 hidden] or None.
+            context: what the drawings are told, each field [batch, 4 hidden] or None.
         """
         if not torch.is_grad_enabled() or len(images) == 0:
-            return Unrolled(*model.unroll(images, noise, told))  # type: ignore[operator]
+            return Unrolled(*model.unroll(images, noise, context))  # type: ignore[operator]
         device = images.device.type
         bf16, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
-        addends = {name: given for name, given in told._asdict().items() if given is not None}
+        addends = {name: given for name, given in context._asdict().items() if given is not None}
         given = images, noise, *addends.values()
         needs = tuple(tensor.requires_grad for tensor in given)
         state = state_of(model)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from draw.kernels.allowed import Layout, code_of, other_code
+from draw.kernels.allow_list import Layout, code_of, other_code
 from draw.kernels.contract import Contract, Trial
 
 TOLERANCE, TOLERANCE_SINGLE, TOLERANCE_BF16, TOLERANCE_BEYOND = 1e-11, 1e-4, 0.25, 1e-5

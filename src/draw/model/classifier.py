@@ -12,7 +12,7 @@ from draw.attention.gaussian import start_window
 from draw.attention.window import Window, read_patch, window_parameters
 from draw.config.model import ClassifierConfig
 from draw.kernels import choose as choice
-from draw.kernels.cpp.classify import CONTRACT, glimpses
+from draw.kernels.cpp.classifier_unroll import CONTRACT, glimpses
 from draw.model.checks import ImageCheck
 from draw.model.pretrained import Model, Pretrained
 from draw.parts.layers import Affine, LSTMCell

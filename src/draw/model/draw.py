@@ -25,10 +25,10 @@ from draw.parts.objective import kl_divergence, log_prior_over_posterior
 from draw.parts.priors import make_prior
 from draw.parts.state import (
     NOTHING,
+    Context,
     DRAWOutput,
     State,
     Step,
-    Told,
     Trajectory,
     Unrolled,
     stack_windows,
@@ -109,7 +109,7 @@ class DRAW(
         x: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "batch latent"],
         state: State,
-        told: Told = NOTHING,
+        context: Context = NOTHING,
     ) -> tuple[State, Step]:
         """One glimpse: look, think, draw (eqs 1-8).
 
@@ -117,16 +117,16 @@ class DRAW(
             x: images in [0, 1].
             noise: standard normal, one number per latent variable.
             state: what the step before left.
-            told: what the drawings are told beforehand, from `DRAW.condition`.
+            context: what the drawings are told beforehand, from `DRAW.condition`.
         """
         x_hat = x - state.canvas.sigmoid()  # (3)
         r, read_window = self.attention.read(x, x_hat, state.h_dec)  # (4)
         seen = torch.cat([r, state.h_dec], -1)
-        h_enc, c_enc = self.lstm_enc(seen, (state.h_enc, state.c_enc), told.enc)  # (5)
+        h_enc, c_enc = self.lstm_enc(seen, (state.h_enc, state.c_enc), context.enc)  # (5)
         posterior = Gaussian(self.mu(h_enc), self.log_sigma(h_enc))  # (1-2)
         prior = self.prior(state.h_dec)  # ours: the paper's is N(0, 1) at every step
         z = posterior.sample(noise)  # (6)
-        h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec), told.dec)  # (7)
+        h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec), context.dec)  # (7)
         written, write_window = self.attention.write(h_dec)
         canvas = state.canvas + written  # (8)
         return (
@@ -152,14 +152,14 @@ class DRAW(
             ValueError: if images, noise or labels are not as the model expects them.
         """
         noise = self._checked_noise(images, noise)
-        told = self.told(labels, len(images))
+        context = self.context(labels, len(images))
         match self.kernel.name:
             case "fused":
-                canvas, kl, log_ratio = fused.unroll(self.config, self, images, noise, told)
+                canvas, kl, log_ratio = fused.unroll(self.config, self, images, noise, context)
             case "graph":
-                canvas, kl, log_ratio = self._graphs.unroll(self, images, noise, told)
+                canvas, kl, log_ratio = self._graphs.unroll(self, images, noise, context)
             case "reference":
-                canvas, kl, log_ratio = self.unroll(images, noise, told)
+                canvas, kl, log_ratio = self.unroll(images, noise, context)
         reconstruction = self.likelihood(canvas, images)  # (9)
         return DRAWOutput(
             canvas=canvas,
@@ -173,11 +173,11 @@ class DRAW(
         self,
         images: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "glimpses batch latent"],
-        told: Told = NOTHING,
+        context: Context = NOTHING,
     ) -> Unrolled:
         """All steps, one after another: what the fused kernel must agree with (eqs 1-8, 10)."""
         steps = []
-        for state, step in self._glimpses(images, noise, told):
+        for state, step in self._glimpses(images, noise, context):
             canvas = state.canvas
             steps.append(step)
         posterior = Gaussian.stack([step.posterior for step in steps])
@@ -185,11 +185,13 @@ class DRAW(
         kl = kl_divergence(posterior, prior).mT  # (10)
         return Unrolled(canvas, kl, log_prior_over_posterior(posterior, noise, prior))
 
-    def _glimpses(self, images: Tensor, noise: Tensor, told: Told) -> Iterator[tuple[State, Step]]:
+    def _glimpses(
+        self, images: Tensor, noise: Tensor, context: Context
+    ) -> Iterator[tuple[State, Step]]:
         """What each step leaves, and what it did."""
         state = self.initial_state(len(images))
         for noise_t in noise:
-            state, step = self.step(images, noise_t, state, told)
+            state, step = self.step(images, noise_t, state, context)
             yield state, step
 
     def labels_for(self, n: int, label: int | None = None) -> Int[Tensor, " n"] | None:
@@ -206,7 +208,7 @@ class DRAW(
             return None
         return torch.arange(n, device=device) % self.config.classes
 
-    def told(self, labels: Int[Tensor, " batch"] | None, n: int) -> Told:
+    def context(self, labels: Int[Tensor, " batch"] | None, n: int) -> Context:
         """What n drawings are told: see `draw.parts.conditions`.
 
         Args:
@@ -217,8 +219,8 @@ class DRAW(
             ValueError: if the labels are not what the model is told.
         """
         check_labels(self.config, self.condition.takes_labels, labels, n)
-        told: Told = self.condition(labels)
-        return told
+        context: Context = self.condition(labels)
+        return context
 
     @torch.no_grad()
     def reconstruct(
@@ -246,7 +248,7 @@ class DRAW(
         if noise is None:
             noise = self.noise_for(len(images), seed)
         noise = self._checked_noise(images, noise)
-        return self._drawn(images, noise, self.told(labels, len(images)))
+        return self._drawn(images, noise, self.context(labels, len(images)))
 
     @torch.no_grad()
     def generate(
@@ -283,29 +285,29 @@ class DRAW(
             noise = self.noise_for(n, seed)
         check_noise(self.config, self.canvas_0.dtype, noise, n)
         labels = self.labels_for(n) if labels is None else labels
-        return self._drawn(None, temperature * noise, self.told(labels, n))
+        return self._drawn(None, temperature * noise, self.context(labels, n))
 
-    def _drawn(self, images: Tensor | None, noise: Tensor, told: Told) -> Trajectory:
+    def _drawn(self, images: Tensor | None, noise: Tensor, context: Context) -> Trajectory:
         if self.kernel.name == "fused":
-            return fused.trajectory(self.config, self, images, noise, told)
-        return self.trajectory(images, noise, told)
+            return fused.trajectory(self.config, self, images, noise, context)
+        return self.trajectory(images, noise, context)
 
     def trajectory(
         self,
         images: Float[Tensor, "batch channels rows columns"] | None,
         noise: Float[Tensor, "glimpses batch latent"],
-        told: Told = NOTHING,
+        context: Context = NOTHING,
     ) -> Trajectory:
         """Every step of a drawing, one after another: what the fused kernel must agree with.
 
         Args:
             images: to draw anew (eqs 1-8), or None for new ones (eqs 13-15).
             noise: standard normal, times the temperature for new images.
-            told: as in `step`.
+            context: as in `step`.
         """
         if images is not None:
             canvases, steps = [], []
-            for state, step in self._glimpses(images, noise, told):
+            for state, step in self._glimpses(images, noise, context):
                 canvases.append(state.canvas)
                 steps.append(step)
             return Trajectory(
@@ -315,23 +317,26 @@ class DRAW(
             )
         state, canvases, windows = self.initial_state(noise.shape[1]), [], []
         for noise_t in noise:
-            state, window = self.generate_step(noise_t, state, told)
+            state, window = self.generate_step(noise_t, state, context)
             canvases.append(state.canvas)
             windows.append(window)
         return Trajectory(torch.stack(canvases), stack_windows(windows), read_windows=None)
 
     def generate_step(
-        self, noise: Float[Tensor, "batch latent"], state: State, told: Told = NOTHING
+        self,
+        noise: Float[Tensor, "batch latent"],
+        state: State,
+        context: Context = NOTHING,
     ) -> tuple[State, AbstractWindow | None]:
         """One step of a new image, which nobody looks at: the encoder rests (eqs 13-15).
 
         Args:
             noise: standard normal times the temperature, one number per latent variable.
             state: what the step before left.
-            told: as in `step`.
+            context: as in `step`.
         """
         z = self.prior(state.h_dec).sample(noise)  # (13)
-        h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec), told.dec)  # (14)
+        h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec), context.dec)  # (14)
         written, window = self.attention.write(h_dec)
         canvas = state.canvas + written  # (15)
         return state._replace(canvas=canvas, h_dec=h_dec, c_dec=c_dec), window
@@ -364,7 +369,7 @@ class DRAW(
         if noise is None:
             noise = self.noise_for(len(images), seed)
         noise = self._checked_noise(images, noise)
-        glimpses = self._glimpses(images, noise, self.told(labels, len(images)))
+        glimpses = self._glimpses(images, noise, self.context(labels, len(images)))
         return torch.stack([step.prior.noise_of(step.z) for _, step in glimpses])
 
     @classmethod

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from draw.errors import DrawError
-from draw.kernels.allowed import part_of, structure
+from draw.kernels.allow_list import part_of, structure
 
 CLASS = "class"
 """Field of a config.json that names the class of a model, if it is none of draw's."""

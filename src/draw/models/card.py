@@ -10,10 +10,10 @@ from draw.config.run import Config
 from draw.data import KNOWN_SETS, Splits
 from draw.model.pretrained import Model, shipped
 from draw.models.kinds import task_for, task_of
-from draw.models.load import load_model
+from draw.models.storage import load_model
 from draw.runs.checkpoint import METRICS_FILE
-from draw.runs.layout import RUN_FILE
 from draw.runs.metrics import read_metrics, seconds_in
+from draw.runs.paths import RUN_FILE
 from draw.runs.run_file import read_values
 from draw.tasks.drawing import CROSS_ENTROPY
 from draw.terminal import one_line, visible

@@ -23,13 +23,13 @@ from draw.files import (
     write_json,
     written_atomically,
 )
-from draw.measure.progress import with_progress
+from draw.measure.progress_bar import with_progress
 from draw.model.checks import check_weights
 from draw.model.pretrained import Model
 from draw.models.card import CARD_FILE, Precision, make_card
 from draw.models.kinds import run_config, task_for
-from draw.models.load import export_model, exported_folder, load_model
 from draw.models.onnx import check_exportable, how_to_run, make_generator
+from draw.models.storage import export_model, exported_folder, load_model
 from draw.tasks import Measuring, Task
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}

@@ -23,7 +23,7 @@ from draw.model.draw import DRAW
 from draw.model.memory import check_batch, check_drawings, weightless
 from draw.model.pretrained import Model
 from draw.model.roundtrip import check_kept
-from draw.runs.layout import read_run_file
+from draw.runs.paths import read_run_file
 from draw.tasks import Classifying, Drawing, Looking, Task, TaskClass
 
 
@@ -85,7 +85,7 @@ def model_config(values: object) -> ModelConfig:
 
 
 def run_config(run: Path) -> Config:
-    """The config of a run folder; see `draw.runs.layout.read_run_file`."""
+    """The config of a run folder; see `draw.runs.paths.read_run_file`."""
     return read_run_file(run, configs())
 
 

@@ -26,17 +26,17 @@ class LSTMCell(nn.LSTMCell):
         state: tuple[
             Float[Tensor, "batch {self.hidden_size}"], Float[Tensor, "batch {self.hidden_size}"]
         ],
-        told: Float[Tensor, "batch {4*self.hidden_size}"] | None = None,
+        addend: Float[Tensor, "batch {4*self.hidden_size}"] | None = None,
     ) -> tuple[
         Float[Tensor, "batch {self.hidden_size}"], Float[Tensor, "batch {self.hidden_size}"]
     ]:
-        """(h_t, c_t) from the input and (h_{t-1}, c_{t-1}); `told` is added to the four gates."""
+        """(h_t, c_t) from the input and (h_{t-1}, c_{t-1}); `addend` is added to the four gates."""
         h, c = state
         gates = linear(input, self.weight_ih, self.bias_ih) + linear(
             h, self.weight_hh, self.bias_hh
         )
-        if told is not None:
-            gates = gates + told
+        if addend is not None:
+            gates = gates + addend
         i, f, g, o = gates.to(c.dtype).chunk(4, -1)
         c = f.sigmoid() * c + i.sigmoid() * g.tanh()
         return o.sigmoid() * c.tanh(), c

@@ -20,14 +20,14 @@ class State(NamedTuple):
     c_dec: Float[Tensor, "batch hidden"]
 
 
-class Told(NamedTuple):
+class Context(NamedTuple):
     """What a drawing is told beforehand: addends to the gates of the LSTMs, None for nothing."""
 
     enc: Float[Tensor, "batch 4*hidden"] | None
     dec: Float[Tensor, "batch 4*hidden"] | None
 
 
-NOTHING = Told(None, None)
+NOTHING = Context(None, None)
 """What the paper's model is told."""
 
 

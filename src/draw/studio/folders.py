@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from draw.errors import DrawError
-from draw.runs.layout import RUN_FILE
+from draw.runs.paths import RUN_FILE
 
 DEEPEST = 3
 """Levels below the chosen folder at which runs are looked for."""

@@ -15,9 +15,9 @@ from draw.data.load import at_hand
 from draw.errors import DrawError
 from draw.model.pretrained import shipped
 from draw.models.kinds import Kind, kind_of, run_config, task_of
-from draw.models.load import LoadedModel, exported_config, load_model
+from draw.models.storage import LoadedModel, exported_config, load_model
 from draw.runs.checkpoint import checkpoints
-from draw.runs.layout import RUN_FILE
+from draw.runs.paths import RUN_FILE
 from draw.studio.folders import inside, run_folders
 
 MOST_IN_MEMORY = 3

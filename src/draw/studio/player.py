@@ -17,8 +17,8 @@ from torch import Tensor
 
 from draw.attention.abstract import AbstractWindow
 from draw.parts.state import Trajectory
-from draw.visualize.layout import to_pixels
-from draw.visualize.windows import Outline, numbers_by_image, window_outlines
+from draw.visualize.outlines import Outline, numbers_by_image, window_outlines
+from draw.visualize.sheet import to_pixels
 
 SCALE = 16
 """Outlines are placed on an image enlarged so many times, and sent in pixels of the image."""

@@ -13,9 +13,8 @@ import uvicorn
 from fastapi import FastAPI
 
 from draw.errors import DrawError
-from draw.studio import generating
+from draw.studio import generation
 from draw.studio.connection import Connection
-from draw.studio.ending import ended_in_order
 from draw.studio.guard import Application, Guard
 from draw.studio.models import Catalogue, Shelf
 from draw.studio.page import app as page
@@ -24,6 +23,7 @@ from draw.studio.page.parts import AT_ONCE, Studio
 from draw.studio.pictures import MAX_BYTES
 from draw.studio.scratch import Room, Scratch, scratch_folder
 from draw.studio.sessions import MOST_SESSIONS, Sessions
+from draw.studio.shutdown import ended_in_order
 from draw.terminal import say
 
 logger = logging.getLogger("draw")
@@ -126,7 +126,7 @@ def warm(studio: Studio) -> None:
     names = studio.catalogue.names(draws=True)
     if names:
         try:
-            next(generating.generate(studio.shelf, generating.request(names[0], 1, 0, 1.0)))
+            next(generation.generate(studio.shelf, generation.request(names[0], 1, 0, 1.0)))
         except (DrawError, OSError) as error:
             logger.warning("%s", error)
 

@@ -1,6 +1,6 @@
 """What a run can learn: to draw images, or to name their classes."""
 
-from draw.tasks.classifying import Classifying, Looking
+from draw.tasks.classification import Classifying, Looking
 from draw.tasks.drawing import Drawing
 from draw.tasks.task import Batch, Curve, Maker, Measuring, Profile, Result, Task, TaskClass
 

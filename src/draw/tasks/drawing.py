@@ -35,7 +35,7 @@ from draw.tasks.task import (
     shape_of,
 )
 from draw.visualize import animate, sample_grid, training_curves
-from draw.visualize.run import DRAWING_PICTURES, drawing_pictures
+from draw.visualize.run_pictures import DRAWING_PICTURES, drawing_pictures
 
 CROSS_ENTROPY = "cross-entropy, no likelihood"
 """What nats are called where they bound no likelihood."""

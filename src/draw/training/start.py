@@ -10,10 +10,10 @@ from draw.config.run import Config
 from draw.data import ImageSet
 from draw.errors import DrawError
 from draw.files import is_temporary, make_folder, remove_file, remove_leftovers
-from draw.measure.progress import with_progress
+from draw.measure.progress_bar import with_progress
 from draw.model.pretrained import Model
 from draw.models.kinds import run_config, task_for
-from draw.models.load import load_model
+from draw.models.storage import load_model
 from draw.runs.checkpoint import (
     BEST_FILE,
     METRICS_FILE,
@@ -22,7 +22,6 @@ from draw.runs.checkpoint import (
     checkpoints,
     load_checkpoint,
 )
-from draw.runs.layout import RUN_FILE, note_resumption, write_run_file
 from draw.runs.lock import LOCK_FILE, RunLock
 from draw.runs.metrics import (
     DAMAGED_FILE,
@@ -31,6 +30,7 @@ from draw.runs.metrics import (
     read_metrics,
     scan_metrics,
 )
+from draw.runs.paths import RUN_FILE, note_resumption, write_run_file
 from draw.runs.provenance import provenance
 from draw.terminal import say
 from draw.training.trainer import Trainer

@@ -30,7 +30,7 @@ from draw.launch import launched_processes
 from draw.model.checks import check_weights
 from draw.model.memory import check_batch, weightless
 from draw.models.kinds import check_loadable, task_for
-from draw.models.load import export_model
+from draw.models.storage import export_model
 from draw.progress import Update, progress
 from draw.runs.checkpoint import (
     COUNTERS,

@@ -15,8 +15,8 @@ from draw.visualize.curves import classification_curves, training_curves
 from draw.visualize.geometry import window_geometry
 from draw.visualize.glimpses import glimpse_strip
 from draw.visualize.grids import last_column, reconstruction_grid, sample_grid
+from draw.visualize.outlines import Outline, window_outlines
 from draw.visualize.strips import generation_strip, reconstruction_strip
-from draw.visualize.windows import Outline, window_outlines
 
 __all__ = [
     "Outline",

@@ -12,7 +12,8 @@ from PIL import Image
 from draw.errors import DrawError
 from draw.files import written_atomically
 from draw.parts.state import Trajectory
-from draw.visualize.layout import (
+from draw.visualize.outlines import COLOURS, READ_COLOUR, draw_outline, window_outlines
+from draw.visualize.sheet import (
     GAP,
     WIDE_GAP,
     Images,
@@ -28,7 +29,6 @@ from draw.visualize.layout import (
     to_pixels,
 )
 from draw.visualize.strips import step_tiles, window_keys
-from draw.visualize.windows import COLOURS, READ_COLOUR, draw_outline, window_outlines
 
 MAX_DRAWINGS = 64
 """Most drawings in an animation; of more, the first ones are shown and the picture says so."""

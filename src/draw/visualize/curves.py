@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from draw.runs.metrics import best_evaluation, images_seen_by_weights
-from draw.visualize.layout import check_suffix, evenly
 from draw.visualize.plots import make_figure, save_figure
+from draw.visualize.sheet import check_suffix, evenly
 
 Numbers = NDArray[np.float64]
 TRAIN, VALIDATION, RECONSTRUCTION, KL = "#8a8f98", "#0b5cad", "#c4480c", "#008b6b"

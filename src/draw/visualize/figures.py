@@ -22,10 +22,10 @@ from draw.parts.state import Trajectory
 from draw.visualize import last_column, window_geometry
 from draw.visualize.geometry import default_windows, make_window
 from draw.visualize.grids import sample_sheet
-from draw.visualize.layout import PICTURE_WIDTH, check_suffix, save_picture, stacked
-from draw.visualize.run import glimpses_of
+from draw.visualize.outlines import numbers_by_image
+from draw.visualize.run_pictures import glimpses_of
+from draw.visualize.sheet import PICTURE_WIDTH, check_suffix, save_picture, stacked
 from draw.visualize.strips import generation_sheet
-from draw.visualize.windows import numbers_by_image
 
 WIDTH = 1200
 """Pixels to aim at: a page's, wider than a README's."""

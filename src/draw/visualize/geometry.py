@@ -11,9 +11,9 @@ from torch import Tensor
 
 from draw.attention.window import Window, filter_centres, read_patch, write_patch
 from draw.errors import DrawError
-from draw.visualize.layout import check_suffix, to_pixels
+from draw.visualize.outlines import READ_COLOUR, WRITE_COLOUR, window_outlines
 from draw.visualize.plots import make_figure, save_figure
-from draw.visualize.windows import READ_COLOUR, WRITE_COLOUR, window_outlines
+from draw.visualize.sheet import check_suffix, to_pixels
 
 GRID = 3
 """Filters along one side of the grid on the left, as in the paper."""

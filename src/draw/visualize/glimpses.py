@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from draw.model.classifier import Classified
-from draw.visualize.layout import (
+from draw.visualize.outlines import READ_COLOUR, draw_outline, window_outlines
+from draw.visualize.sheet import (
     GAP,
     TEXT_COLOUR,
     WIDE_GAP,
@@ -27,7 +28,6 @@ from draw.visualize.layout import (
     to_pixels,
 )
 from draw.visualize.strips import MAX_ROWS, SIGMA_KEY
-from draw.visualize.windows import READ_COLOUR, draw_outline, window_outlines
 
 BARS, TEXT = 34, 13
 """Picture pixels below an image: of the bars, and of the line of text under them."""

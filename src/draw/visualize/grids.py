@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from draw.visualize.layout import (
+from draw.visualize.sheet import (
     GAP,
     PICTURE_WIDTH,
     WIDE_GAP,

@@ -8,7 +8,8 @@ import numpy as np
 from PIL import Image
 
 from draw.parts.state import Trajectory
-from draw.visualize.layout import (
+from draw.visualize.outlines import COLOURS, draw_outline, window_outlines
+from draw.visualize.sheet import (
     GAP,
     PICTURE_WIDTH,
     WIDE_GAP,
@@ -25,7 +26,6 @@ from draw.visualize.layout import (
     sheet,
     to_pixels,
 )
-from draw.visualize.windows import COLOURS, draw_outline, window_outlines
 
 MAX_ROWS = 8
 """Most drawings in a strip; of more, the first ones are shown and the picture says so."""

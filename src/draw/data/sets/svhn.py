@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from draw.data.errors import DataError, listing
 from draw.data.sources.source import Source
 from draw.data.store.decode import Box, Picture, read_header
+from draw.errors import DataError, listing
 
 logger = logging.getLogger("draw")
 

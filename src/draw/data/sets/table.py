@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from draw.data.errors import DataError
 from draw.data.store.splits import MOST_HELD_OUT
 from draw.data.views.cluttered import Cluttered
 from draw.data.views.crops import RandomCrop
 from draw.data.views.two_digits import TwoDigits
 from draw.data.views.view import View
+from draw.errors import DataError
 
 
 @dataclass(frozen=True)

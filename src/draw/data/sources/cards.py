@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from draw.data.errors import DataError
+from draw.errors import DataError
 from draw.files import read_text
 from draw.terminal import one_line
 

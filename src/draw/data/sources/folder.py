@@ -12,11 +12,10 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from draw.data.errors import DataError
 from draw.data.sources.labels import METADATA_FILES, Labels, label_by_folder, read_labels
 from draw.data.store.decode import SUFFIXES, Picture
 from draw.data.store.splits import split_named, split_of
-from draw.errors import DrawError
+from draw.errors import DataError, DrawError
 from draw.files import open_file
 from draw.terminal import one_line
 

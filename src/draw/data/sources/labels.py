@@ -14,9 +14,8 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from draw.data.errors import DataError
 from draw.data.store.splits import split_named
-from draw.errors import DrawError
+from draw.errors import DataError, DrawError
 from draw.files import parse_json, read_text
 
 METADATA_FILES = ("metadata.jsonl", "metadata.csv")

@@ -11,12 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from draw.data.errors import DataError
 from draw.data.sources.cards import CARDS, refuse_leading_out
 from draw.data.sources.folder import Found, digest_files, kinds, stamp_files
 from draw.data.sources.labels import LABEL_COLUMNS
 from draw.data.store.decode import SUFFIXES, Picture
 from draw.data.store.splits import split_named, split_of
+from draw.errors import DataError
 from draw.terminal import one_line
 
 logger = logging.getLogger("draw")

@@ -30,9 +30,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from draw.data.errors import DataError
 from draw.data.store.decode import Conversion
-from draw.errors import DrawError
+from draw.errors import DataError, DrawError
 from draw.files import parse_json, read_json_object, read_text, write_json
 
 logger = logging.getLogger("draw")

@@ -18,8 +18,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
-from draw.data.errors import DataError
-from draw.errors import DrawError
+from draw.errors import DataError, DrawError
 from draw.files import check_regular_file
 
 MAX_PIXELS = 64_000_000

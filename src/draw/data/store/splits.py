@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Int
 
-from draw.data.errors import DataError
+from draw.errors import DataError
 
 SPLITS = ("train", "validation", "test")
 ALIASES = {

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Int64
 
-from draw.data.errors import DataError, listing
 from draw.data.sources.source import Source
 from draw.data.store.decode import Conversion, read_header
+from draw.errors import DataError, listing
 from draw.progress import track
 
 logger = logging.getLogger("draw")

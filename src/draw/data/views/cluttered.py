@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from draw.data.errors import DataError
 from draw.data.views.view import Labels, Made, Shape, add, canvas_shape, cut, places, taken
+from draw.errors import DataError
 
 
 @dataclass(frozen=True)

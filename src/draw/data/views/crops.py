@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from draw.data.errors import DataError
 from draw.data.views.view import Labels, Made, Shape, cut, places, taken
+from draw.errors import DataError
 
 
 @dataclass(frozen=True)

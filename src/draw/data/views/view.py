@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int, Shaped, UInt8
 from numpy.lib.stride_tricks import sliding_window_view
 
-from draw.data.errors import DataError
+from draw.errors import DataError
 
 Shape = tuple[int, int, int]
 """Channels, rows and columns of one image."""

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from draw.errors import KernelArgumentError
 from draw.kernels.cpp.binding import GLIMPSES_PARAMETERS, drawing_names
-from draw.kernels.errors import KernelArgumentError
 
 CONTROLS = 5
 """Numbers that place a window: g~_X, g~_Y, log sigma^2, log delta~, log gamma (eq 21)."""
@@ -112,9 +112,9 @@ def drawing_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Expec
     return _named(names, parameters, shapes)
 
 
-def drawing_told(sizes: Sizes, batch: Count, told: Sequence[Tensor | None]) -> list[Expected]:
+def drawing_context(sizes: Sizes, batch: Count, context: Sequence[Tensor | None]) -> list[Expected]:
     """What encoder and decoder are told, where they are, with the shapes that it must have."""
-    given = zip(("told_enc", "told_dec"), told, strict=False)
+    given = zip(("context_enc", "context_dec"), context, strict=False)
     return [(name, t, (batch, 4 * sizes.hidden)) for name, t in given if t is not None]
 
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from draw.config.model import ClassifierConfig, DRAWConfig
+from draw.errors import KernelUnavailableError
 from draw.kernels.cpp import buffers
 from draw.kernels.cpp.build import library
-from draw.kernels.errors import KernelUnavailableError
 
 PARAMETERS = (
     "canvas_0", "h_enc_0", "c_enc_0", "h_dec_0", "c_dec_0",
@@ -50,12 +50,12 @@ class _Call(ctypes.Structure):
         ("shape", _Shape),
         ("parameters", ctypes.c_void_p * len(PARAMETERS)),
         *_pointers(
-            "images", "noise", "told_enc", "told_dec", "canvas", "canvases", "read_controls",
+            "images", "noise", "context_enc", "context_dec", "canvas", "canvases", "read_controls",
             "write_controls", "kl", "log_ratio", "saved", "scratch", "dcanvas", "dkl",
             "dlog_ratio",
         ),
         ("gradients", ctypes.c_void_p * len(PARAMETERS)),
-        *_pointers("dimages", "dnoise", "dtold_enc", "dtold_dec"),
+        *_pointers("dimages", "dnoise", "dcontext_enc", "dcontext_dec"),
     ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from draw.kernels.errors import KernelArgumentError
+from draw.errors import KernelArgumentError
 
 KEPT = 4
 """Blocks that nobody holds and that are kept for the next call."""

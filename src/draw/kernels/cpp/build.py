@@ -18,10 +18,9 @@ from pathlib import Path
 
 import torch
 
-from draw.errors import DrawError
+from draw.errors import DrawError, KernelUnavailableError, LibraryError
 from draw.files import cache_folder
 from draw.kernels.cpp import libraries
-from draw.kernels.errors import KernelUnavailableError, LibraryError
 from draw.terminal import say
 
 FLAGS = (

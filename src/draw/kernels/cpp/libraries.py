@@ -11,8 +11,8 @@ import os
 import stat
 from pathlib import Path
 
+from draw.errors import LibraryError
 from draw.files import written_atomically
-from draw.kernels.errors import LibraryError
 
 
 def checksum_file(library: Path) -> Path:

@@ -17,9 +17,9 @@ from draw.kernels.cpp.arguments import (
     aligned,
     check,
     check_kept,
+    drawing_context,
     drawing_parameters,
     drawing_sizes,
-    drawing_told,
     length,
     readable,
 )
@@ -30,8 +30,8 @@ from draw.kernels.cpp.binding import UNROLL, Kind, make_call, run, saved_bytes
 def unroll(
     images: Tensor,
     noise: Tensor,
-    told_enc: Tensor | None,
-    told_dec: Tensor | None,
+    context_enc: Tensor | None,
+    context_dec: Tensor | None,
     parameters: Sequence[Tensor],
     shape: Sequence[int],
     bf16: bool,
@@ -42,8 +42,8 @@ def unroll(
     Args:
         images: [batch, channels, rows, columns], float32 or float64 as everything here.
         noise: [glimpses, batch, latent].
-        told_enc: what is added to the encoder's gates at every step, [batch, 4 hidden], or None.
-        told_dec: what is added to the decoder's.
+        context_enc: what is added to the encoder's gates at every step, [batch, 4 hidden], or None.
+        context_dec: what is added to the decoder's.
         parameters: in the order of `binding.drawing_names`.
         shape: `binding.shape_of` the model's config.
         bf16: round the operands of matrix products to bfloat16.
@@ -57,15 +57,16 @@ def unroll(
         KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
             and device.
     """
-    batch = _check_inputs([images], noise, parameters, shape, (told_enc, told_dec))
+    batch = _check_inputs([images], noise, parameters, shape, (context_enc, context_dec))
     images, noise, *parameters = readable(images, noise, *parameters)
-    told_enc, told_dec = _readable_told(told_enc, told_dec)
+    context_enc, context_dec = _readable_context(context_enc, context_dec)
     kind = Kind(images.dtype, bf16)
     canvas, kl, log_ratio = _outputs(images, shape)
     kept = buffers.take(saved_bytes(UNROLL, kind, shape, batch) if keep else 0)
     call = make_call(
         UNROLL, shape, batch, parameters=parameters, images=images, noise=noise,
-        told_enc=told_enc, told_dec=told_dec, canvas=canvas, kl=kl, log_ratio=log_ratio, saved=kept,
+        context_enc=context_enc, context_dec=context_dec, canvas=canvas, kl=kl,
+        log_ratio=log_ratio, saved=kept,
     )  # fmt: skip
     run(UNROLL, kind, call, backward=False)
     return canvas, kl, log_ratio, kept
@@ -73,8 +74,8 @@ def unroll(
 
 @unroll.register_fake
 def _(*inputs: Any) -> tuple[Tensor, ...]:  # torch gives them in order, whatever the call was
-    images, noise, *told, parameters, shape, bf16, keep = inputs
-    batch = _check_inputs([images], noise, parameters, shape, told)
+    images, noise, *context, parameters, shape, bf16, keep = inputs
+    batch = _check_inputs([images], noise, parameters, shape, context)
     size = saved_bytes(UNROLL, Kind(images.dtype, bf16), shape, batch) if keep else 0
     return *_outputs(images, shape), images.new_empty(size, dtype=torch.uint8)
 
@@ -92,14 +93,14 @@ def unroll_backward(
     bf16: bool,
     for_images: bool,
     for_noise: bool,
-    for_told_enc: bool,
-    for_told_dec: bool,
+    for_context_enc: bool,
+    for_context_dec: bool,
 ) -> list[Tensor]:
     """Gradients of `unroll`, from those of its outputs.
 
     Returns:
-        The gradients of images, noise and both told (empty where not asked for), then those of the
-        parameters.
+        The gradients of images, noise and both addends (empty where not asked for), then those of
+        the parameters.
 
     Raises:
         KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
@@ -111,13 +112,13 @@ def unroll_backward(
         *slopes, images, noise, *parameters
     )
     kept = aligned(kept)
-    wanted = for_images, for_noise, for_told_enc, for_told_dec
+    wanted = for_images, for_noise, for_context_enc, for_context_dec
     found = _gradients(images, noise, parameters, shape, wanted)
-    dimages, dnoise, dtold_enc, dtold_dec, *gradients = found
+    dimages, dnoise, dcontext_enc, dcontext_dec, *gradients = found
     call = make_call(
         UNROLL, shape, batch, parameters=parameters, images=images, noise=noise, saved=kept,
         dcanvas=dcanvas, dkl=dkl, dlog_ratio=dlog_ratio, gradients=gradients, dimages=dimages,
-        dnoise=dnoise, dtold_enc=dtold_enc, dtold_dec=dtold_dec,
+        dnoise=dnoise, dcontext_enc=dcontext_enc, dcontext_dec=dcontext_dec,
     )  # fmt: skip
     run(UNROLL, Kind(images.dtype, bf16), call, backward=True)
     return found
@@ -164,8 +165,8 @@ unroll.register_autograd(_backward, setup_context=_setup_context)
 def trajectory(
     images: Tensor | None,
     noise: Tensor,
-    told_enc: Tensor | None,
-    told_dec: Tensor | None,
+    context_enc: Tensor | None,
+    context_dec: Tensor | None,
     parameters: Sequence[Tensor],
     shape: Sequence[int],
     bf16: bool,
@@ -181,16 +182,17 @@ def trajectory(
             and device.
     """
     given = [] if images is None else [images]
-    batch = _check_inputs(given, noise, parameters, shape, (told_enc, told_dec))
-    told_enc, told_dec = _readable_told(told_enc, told_dec)
+    batch = _check_inputs(given, noise, parameters, shape, (context_enc, context_dec))
+    context_enc, context_dec = _readable_context(context_enc, context_dec)
     noise, *rest = readable(noise, *given, *parameters)
     given, parameters = rest[: len(given)], rest[len(given) :]
     canvases, read_controls, write_controls = _steps(noise, shape, reads=bool(given))
     canvas, kl, log_ratio = _outputs(canvases[0], shape)
     call = make_call(
         UNROLL, shape, batch, parameters=parameters, images=given[0] if given else None,
-        noise=noise, told_enc=told_enc, told_dec=told_dec, canvas=canvas, canvases=canvases, kl=kl,
-        log_ratio=log_ratio, read_controls=read_controls, write_controls=write_controls,
+        noise=noise, context_enc=context_enc, context_dec=context_dec, canvas=canvas,
+        canvases=canvases, kl=kl, log_ratio=log_ratio, read_controls=read_controls,
+        write_controls=write_controls,
     )  # fmt: skip
     run(UNROLL, Kind(noise.dtype, bf16), call, backward=False)
     return canvases, read_controls, write_controls
@@ -198,8 +200,8 @@ def trajectory(
 
 @trajectory.register_fake
 def _(*inputs: Any) -> tuple[Tensor, ...]:
-    images, noise, *told, parameters, shape, _ = inputs
-    _check_inputs([] if images is None else [images], noise, parameters, shape, told)
+    images, noise, *context, parameters, shape, _ = inputs
+    _check_inputs([] if images is None else [images], noise, parameters, shape, context)
     return _steps(noise, shape, reads=images is not None)
 
 
@@ -208,7 +210,7 @@ def _check_inputs(
     noise: Tensor,
     parameters: Sequence[Tensor],
     shape: Sequence[int],
-    told: Sequence[Tensor | None] = (),
+    context: Sequence[Tensor | None] = (),
     slopes: Sequence[Tensor] = (),
     kept: Sequence[Tensor] = (),
     bf16: bool = False,
@@ -222,7 +224,7 @@ def _check_inputs(
         ("noise", noise, (n.glimpses, batch, n.latent)),
         *drawing_parameters(n, parameters),
         *(("images", given, shapes[0]) for given in images),
-        *drawing_told(n, batch, told),
+        *drawing_context(n, batch, context),
     ]
     check(n, batch, noise, expected)
     if kept:
@@ -231,8 +233,8 @@ def _check_inputs(
     return batch
 
 
-def _readable_told(*told: Tensor | None) -> list[Tensor | None]:
-    return [None if given is None else readable(given)[0] for given in told]
+def _readable_context(*context: Tensor | None) -> list[Tensor | None]:
+    return [None if given is None else readable(given)[0] for given in context]
 
 
 def _outputs(images: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
@@ -252,8 +254,8 @@ def _gradients(
     wanted: Sequence[bool],
 ) -> list[Tensor]:
     make = images.new_empty if len(images) else images.new_zeros  # of no images: no slope
-    told = images.shape[0], 4 * drawing_sizes(shape).hidden
-    inputs = zip((images.shape, noise.shape, told, told), wanted, strict=True)
+    context = images.shape[0], 4 * drawing_sizes(shape).hidden
+    inputs = zip((images.shape, noise.shape, context, context), wanted, strict=True)
     return [
         *(images.new_empty(size if want else 0) for size, want in inputs),
         *(make(parameter.shape) for parameter in parameters),

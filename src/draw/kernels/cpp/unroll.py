@@ -12,7 +12,7 @@ from draw.kernels.choose import multiplies_bf16
 from draw.kernels.contract import Contract, Trial, small_side, small_sides
 from draw.kernels.cpp import arguments, operators
 from draw.kernels.cpp.binding import drawing_names, shape_of
-from draw.parts.state import NOTHING, Told, Trajectory, Unrolled
+from draw.parts.state import NOTHING, Context, Trajectory, Unrolled
 
 
 def unroll(
@@ -20,7 +20,7 @@ def unroll(
     model: nn.Module,
     images: Float[Tensor, "batch channels rows columns"],
     noise: Float[Tensor, "glimpses batch latent"],
-    told: Told = NOTHING,
+    context: Context = NOTHING,
 ) -> Unrolled:
     """All steps of a model (eqs 1-8, 10), with gradients for whatever wants them.
 
@@ -29,15 +29,15 @@ def unroll(
         model: whose parameters are used; its numbers are float32 or float64, on the CPU.
         images: in [0, 1].
         noise: standard normal.
-        told: what the drawings are told beforehand.
+        context: what the drawings are told beforehand.
     """
     parameters = parameters_of(config, model)
-    given = images, noise, *(addend for addend in told if addend is not None), *parameters
+    given = images, noise, *(addend for addend in context if addend is not None), *parameters
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
     canvas, kl, log_ratio, _ = operators.unroll(
         images,
         noise,
-        *told,
+        *context,
         parameters,
         shape_of(config),
         multiplies_bf16(images.device.type),
@@ -51,7 +51,7 @@ def trajectory(
     model: nn.Module,
     images: Float[Tensor, "batch channels rows columns"] | None,
     noise: Float[Tensor, "glimpses batch latent"],
-    told: Told = NOTHING,
+    context: Context = NOTHING,
 ) -> Trajectory:
     """Every step of a drawing: of given images, or of new ones (eqs 13-15).
 
@@ -60,12 +60,12 @@ def trajectory(
         model: whose parameters are used, as in `unroll`.
         images: in [0, 1], or None for new ones.
         noise: standard normal, times the temperature for new images.
-        told: what the drawings are told beforehand.
+        context: what the drawings are told beforehand.
     """
     canvases, read_controls, write_controls = operators.trajectory(
         images,
         noise,
-        *told,
+        *context,
         parameters_of(config, model),
         shape_of(config),
         multiplies_bf16(noise.device.type),
@@ -112,8 +112,8 @@ def _miniature(config: DRAWConfig) -> DRAWConfig:
 def _inputs(config: DRAWConfig, random: torch.Generator) -> list[Tensor]:
     """Images and noise; and what both LSTMs are told, where the model is told anything."""
     images = torch.rand(3, *config.image_shape, generator=random, dtype=torch.float64)
-    told = [] if config.condition == "none" else 2 * [(3, 4 * config.hidden_size)]
-    shapes = [(config.glimpses, 3, config.latent_size), *told]
+    context = [] if config.condition == "none" else 2 * [(3, 4 * config.hidden_size)]
+    shapes = [(config.glimpses, 3, config.latent_size), *context]
     normal = [torch.randn(shape, generator=random, dtype=torch.float64) for shape in shapes]
     return [images, *normal]
 
@@ -131,19 +131,19 @@ def _trial(unrolled: Unrolled, drawn: Trajectory, generated: Trajectory) -> Tria
 
 
 def _compiled(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
-    config, told = model.config, Told(*addends) if addends else NOTHING
-    unrolled = unroll(config, model, images, noise, told)
+    config, context = model.config, Context(*addends) if addends else NOTHING
+    unrolled = unroll(config, model, images, noise, context)
     with torch.no_grad():
-        drawn = trajectory(config, model, images, noise, told)
-        return _trial(unrolled, drawn, trajectory(config, model, None, noise, told))
+        drawn = trajectory(config, model, images, noise, context)
+        return _trial(unrolled, drawn, trajectory(config, model, None, noise, context))
 
 
 def _reference(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
-    told = Told(*addends) if addends else NOTHING
-    unrolled = model.unroll(images, noise, told)
+    context = Context(*addends) if addends else NOTHING
+    unrolled = model.unroll(images, noise, context)
     with torch.no_grad():
-        drawn = model.trajectory(images, noise, told)
-        return _trial(unrolled, drawn, model.trajectory(None, noise, told))
+        drawn = model.trajectory(images, noise, context)
+        return _trial(unrolled, drawn, model.trajectory(None, noise, context))
 
 
 def _obstacle(config: DRAWConfig) -> str | None:
@@ -156,7 +156,7 @@ def _obstacle(config: DRAWConfig) -> str | None:
 
 
 _FREE = frozenset((
-    "__init__", "forward", "reconstruct", "generate", "codes", "noise_for", "kernel", "told",
+    "__init__", "forward", "reconstruct", "generate", "codes", "noise_for", "kernel", "context",
     "labels_for",
 ))  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The kernel of all steps backward; draw/kernels/backward.py derives what it computes.
+"""The kernel of all steps backward; draw/kernels/unroll_backward.py derives what it computes.
 
 It makes the gradients of data. What each affine map's weights need of them is stored step by step,
 and multiplied by the activations afterwards, once for all steps.

@@ -13,7 +13,7 @@ from draw.config.model import DRAWConfig
 from draw.fields import part_of
 from draw.parts.conditions.label import ClassCondition
 from draw.parts.conditions.nothing import Unconditional
-from draw.parts.state import Told
+from draw.parts.state import Context
 
 
 @runtime_checkable
@@ -25,12 +25,12 @@ class Condition(Protocol):
     description: ClassVar[str]
     """What a drawing is told, for model cards."""
 
-    def __call__(self, labels: Int[Tensor, " batch"] | None) -> Told:
+    def __call__(self, labels: Int[Tensor, " batch"] | None) -> Context:
         """What drawings are told.
 
         Args:
             labels: whole numbers from 0 to one below the config's `classes`, one a drawing, which
-                `DRAW.told` has seen to; None for a condition that takes none.
+                `DRAW.context` has seen to; None for a condition that takes none.
         """
 
 

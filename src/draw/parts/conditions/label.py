@@ -6,7 +6,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
-from draw.parts.state import Told
+from draw.parts.state import Context
 
 
 class ClassCondition(nn.Module):
@@ -30,6 +30,6 @@ class ClassCondition(nn.Module):
         for parameter in self.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, labels: Int[Tensor, " batch"]) -> Told:
+    def forward(self, labels: Int[Tensor, " batch"]) -> Context:
         """What drawings of these classes are told, which are whole numbers from 0."""
-        return Told(enc=self.enc(labels), dec=self.dec(labels))
+        return Context(enc=self.enc(labels), dec=self.dec(labels))

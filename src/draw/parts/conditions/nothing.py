@@ -6,7 +6,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
-from draw.parts.state import NOTHING, Told
+from draw.parts.state import NOTHING, Context
 
 
 class Unconditional(nn.Module):
@@ -22,6 +22,6 @@ class Unconditional(nn.Module):
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()
 
-    def forward(self, labels: Int[Tensor, " batch"] | None = None) -> Told:
+    def forward(self, labels: Int[Tensor, " batch"] | None = None) -> Context:
         """Nothing; there are no labels."""
         return NOTHING

@@ -5,13 +5,13 @@ from typing import Any
 
 import gradio as gr
 
-from draw.studio.classifying import classify, laid, told
-from draw.studio.generating import LARGEST_SEED
+from draw.studio.generation import LARGEST_SEED
 from draw.studio.numbers import whole
 from draw.studio.page import parts
 from draw.studio.page.parts import Studio
 from draw.studio.page.sources import DRAW, Sources, chosen
 from draw.studio.pictures import Wanted, as_digit
+from draw.studio.recognition import classify, laid, told
 
 
 def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:

@@ -6,9 +6,9 @@ from typing import Any
 
 import gradio as gr
 
-from draw.studio import exploring
-from draw.studio.generating import LARGEST_SEED
-from draw.studio.images import MOST_EXAMPLES
+from draw.studio import exploration
+from draw.studio.generation import LARGEST_SEED
+from draw.studio.image_source import MOST_EXAMPLES
 from draw.studio.numbers import whole
 from draw.studio.page import parts
 from draw.studio.page.parts import Studio
@@ -57,9 +57,9 @@ def _between(studio: Studio, model: gr.Dropdown) -> None:
     def make(name: str | None, which: str, start: Any, end: Any) -> str:
         if which == IMAGES:
             a, b = (whole("the number of a test image", n, 1, MOST_EXAMPLES) for n in (start, end))
-            return exploring.interpolate_images(studio.shelf, name, a, b).to_json()
+            return exploration.interpolate_images(studio.shelf, name, a, b).to_json()
         a, b = (whole("the seed", seed, 0, LARGEST_SEED) for seed in (start, end))
-        return exploring.interpolate_seeds(studio.shelf, name, a, b).to_json()
+        return exploration.interpolate_seeds(studio.shelf, name, a, b).to_json()
 
     go.click(
         parts.told(make), [model, kind, first, second], player, concurrency_id="model",
@@ -71,7 +71,7 @@ def _one_step(studio: Studio, model: gr.Dropdown) -> None:
     with _columns():
         with gr.Column(scale=1, min_width=280, elem_classes=["ds-side"]):
             seed = gr.Number(1, label="Seed of the drawing")
-            last = exploring.last_step(studio.shelf, model.value) or 1
+            last = exploration.last_step(studio.shelf, model.value) or 1
             step = gr.Slider(
                 1, last, value=min(5, last), step=1, label="Step whose code is exchanged"
             )
@@ -90,7 +90,7 @@ def _one_step(studio: Studio, model: gr.Dropdown) -> None:
         drawing = whole("the seed of the drawing", of, 0, LARGEST_SEED)
         number = whole("the step", which, 1, 100_000)
         code = whole("the seed of the new code", new, 0, LARGEST_SEED)
-        changed = exploring.change_step(studio.shelf, name, drawing, number, code)
+        changed = exploration.change_step(studio.shelf, name, drawing, number, code)
         percent = [round(100 * share, 2) for share in changed.differences]
         line = {"run": "change", "kind": "bars", "colour": 0, "y": percent}
         line["x"] = list(range(1, len(percent) + 1))
@@ -101,7 +101,7 @@ def _one_step(studio: Studio, model: gr.Dropdown) -> None:
         return changed.show.to_json(), json.dumps({"runs": [], "panels": [panel]})
 
     def limit(name: str | None, chosen: int) -> Any:
-        last = exploring.last_step(studio.shelf, name)
+        last = exploration.last_step(studio.shelf, name)
         return gr.skip() if last is None else gr.update(maximum=last, value=min(chosen, last))
 
     model.change(
@@ -133,7 +133,7 @@ def _nearest(studio: Studio, model: gr.Dropdown) -> None:
     def make(name: str | None, of: Any) -> Iterator[Any]:
         number = whole("the seed", of, 0, LARGEST_SEED)
         yield gr.skip(), "Getting the training images …", gr.update(visible=True)
-        for each in exploring.neighbours(studio.shelf, name, number):
+        for each in exploration.neighbours(studio.shelf, name, number):
             done = each.looked_at >= each.total
             words = f"Compared with {each.looked_at:,} of {each.total:,} training images"
             yield _pairs(each), words + ("." if done else " …"), gr.update(visible=not done)
@@ -145,7 +145,7 @@ def _nearest(studio: Studio, model: gr.Dropdown) -> None:
     parts.ended(running, stop, status)
 
 
-def _pairs(found: exploring.Neighbours) -> str:
+def _pairs(found: exploration.Neighbours) -> str:
     """Samples above the training images that are nearest to them."""
     pairs = "".join(
         f'<li><img src="{sample}" alt="Drawing {k}"><img src="{nearest}" alt="Training image '

@@ -6,11 +6,11 @@ from typing import Any, cast
 
 import gradio as gr
 
-from draw.studio import generating
-from draw.studio.generating import Request
+from draw.studio import generation
+from draw.studio.downloads import Format, save_drawings
+from draw.studio.generation import Request
 from draw.studio.page import parts
 from draw.studio.page.parts import Studio
-from draw.studio.saving import Format, save_drawings
 
 
 def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
@@ -23,16 +23,16 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         with gr.Column(scale=1, min_width=280, elem_classes=["ds-side"]):
             model, about = parts.model_choice(studio, draws=True, label="Model")
             number = gr.Slider(
-                1, generating.MOST_IMAGES, value=16, step=1, label="Number of images"
+                1, generation.MOST_IMAGES, value=16, step=1, label="Number of images"
             )
             with gr.Row(elem_classes=["ds-with-dice"]):
                 seed = gr.Number(1, label="Seed", info="The same seed gives the same images")
                 dice = gr.Button("Another", size="sm", min_width=88)
             temperature = gr.Slider(
-                0, generating.MOST_HEAT, value=1, step=0.05, label="Temperature",
+                0, generation.MOST_HEAT, value=1, step=0.05, label="Temperature",
                 info="How far from average: 1 as learned, below it tamer, above it wilder",
             )  # fmt: skip
-            known = generating.classes(studio.shelf, model.value)
+            known = generation.classes(studio.shelf, model.value)
             label = gr.Number(
                 None, label="Class", info="What to draw, a number from 0; empty: each in turn",
                 visible=known is not None, elem_id="generate-class",
@@ -51,9 +51,9 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
             )
 
     def make(*fields: Any) -> Iterator[Any]:
-        asked = generating.request(*fields)
+        asked = generation.request(*fields)
         yield gr.skip(), gr.skip(), f"Drawing 1 of {asked.n} …", gr.update(visible=True)
-        for show in generating.generate(studio.shelf, asked):
+        for show in generation.generate(studio.shelf, asked):
             done = sum(part["count"] for part in show.parts)
             words = f"{done} of {asked.n} drawn …" if done < asked.n else _finished(asked)
             yield show.to_json(), asked, words, gr.update(visible=done < asked.n)
@@ -67,14 +67,14 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
     parts.ended(running, stop, status)
 
     def offer(name: str | None) -> Any:
-        return gr.update(visible=generating.classes(studio.shelf, name) is not None, value=None)
+        return gr.update(visible=generation.classes(studio.shelf, name) is not None, value=None)
 
     model.change(parts.told(offer), model, label, show_progress="hidden", api_visibility="private")
     dice.click(None, None, seed, js=parts.DICE, api_visibility="private")
 
     def save(asked: Request, kind: str) -> Path:
-        drawn = generating.trajectory(studio.shelf, asked)
-        return save_drawings(drawn, generating.described(asked), cast(Format, kind))
+        drawn = generation.trajectory(studio.shelf, asked)
+        return save_drawings(drawn, generation.described(asked), cast(Format, kind))
 
     parts.connect_saving(buttons, file, shown, save)
     return model, about

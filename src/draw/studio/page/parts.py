@@ -59,7 +59,7 @@ def pad(name: str) -> gr.HTML:
 
 
 def chart(name: str) -> gr.HTML:
-    """Curves, as `draw.studio.watching.panels` describes them."""
+    """Curves, as `draw.studio.observation.panels` describes them."""
     return _own("chart", name)
 
 

@@ -6,13 +6,13 @@ from typing import Any, cast
 
 import gradio as gr
 
-from draw.studio.generating import LARGEST_SEED
+from draw.studio.downloads import Format, save_reconstruction
+from draw.studio.generation import LARGEST_SEED
 from draw.studio.numbers import whole
 from draw.studio.page import parts
 from draw.studio.page.parts import Studio
 from draw.studio.page.sources import Sources, chosen
-from draw.studio.reconstructing import Reconstruction, reconstruct, told
-from draw.studio.saving import Format, save_reconstruction
+from draw.studio.reconstruction import Reconstruction, reconstruct, told
 
 
 def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:

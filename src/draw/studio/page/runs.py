@@ -7,12 +7,12 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
-from draw.studio import watching
+from draw.studio import observation
 from draw.studio.folders import run_folders
+from draw.studio.observation import Run
 from draw.studio.page import parts
 from draw.studio.page.parts import Studio
 from draw.studio.player import picture_address
-from draw.studio.watching import Run
 
 SECONDS = 3
 """Between looks at a run that is followed."""
@@ -44,12 +44,12 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown]:
         if name is None:
             return _empty(studio), "", "", "", None
         stamps = _stamps(studio, name, other)
-        runs = [watching.read(studio.runs, name)]
+        runs = [observation.read(studio.runs, name)]
         if other and other != NOBODY and other != name:
-            runs.append(watching.read(studio.runs, other))
+            runs.append(observation.read(studio.runs, other))
         if runs[0].task.score != runs[-1].task.score:
             gr.Info(f"{other} learns something else than {name}: only {name} is shown as curves")
-        data = {"runs": [run.name for run in runs], "panels": watching.panels(runs)}
+        data = {"runs": [run.name for run in runs], "panels": observation.panels(runs)}
         samples = "".join(map(_picture, runs))
         return (
             "".join(map(_facts, runs)), json.dumps(data),
@@ -89,7 +89,7 @@ def relisted(studio: Studio, first: str | None, second: str | None) -> tuple[Any
 
 
 def _stamps(studio: Studio, *names: str | None) -> list[tuple[int, ...]]:
-    return [watching.stamp(studio.runs, name) for name in names]
+    return [observation.stamp(studio.runs, name) for name in names]
 
 
 def _empty(studio: Studio) -> str:
@@ -104,7 +104,7 @@ def _empty(studio: Studio) -> str:
 def _facts(run: Run) -> str:
     entries = "".join(
         f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd></div>"
-        for name, value in watching.facts(run)
+        for name, value in observation.facts(run)
     )
     share = min(1.0, run.step / run.config.train.steps)
     return (
@@ -115,7 +115,7 @@ def _facts(run: Run) -> str:
 
 
 def _picture(run: Run) -> str:
-    found = watching.picture_of(run)
+    found = observation.picture_of(run)
     if found is None:
         return ""
     path, words = found
@@ -138,7 +138,7 @@ def _settings(runs: list[Run]) -> str:
         f'<th scope="row">{html.escape(name)}</th>'
         + "".join(f"<td>{html.escape(value)}</td>" for value in values)
         + "</tr>"
-        for name, values in watching.settings(runs)
+        for name, values in observation.settings(runs)
     )
     return (
         '<details class="ds-settings" open><summary>Settings</summary>'

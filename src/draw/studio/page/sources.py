@@ -6,7 +6,7 @@ from typing import Any, Literal
 import gradio as gr
 
 from draw.errors import DrawError
-from draw.studio.images import examples
+from draw.studio.image_source import examples
 from draw.studio.models import Shelf
 from draw.studio.numbers import whole
 from draw.studio.page import parts

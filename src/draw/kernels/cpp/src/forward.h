@@ -38,7 +38,7 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
     for (R *&c : cell) c = arena.take<R>(l.batch * l.hidden);
     canvas = arena.take<R>(l.batch * l.pixels);
     for (int which : {0, 1}) {
-      const bool adds = call.told[which] || (!which && !l.gaussian);
+      const bool adds = call.context[which] || (!which && !l.gaussian);
       addend[which] = adds ? arena.take<R>(l.batch * l.gates) : nullptr;
     }
     if (!l.gaussian) x_operand = arena.take<Op>(l.batch * l.seen);
@@ -107,20 +107,20 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
         product(slice.rows(), x_operand + slice.image() * l.seen, l.seen, weights.of[X],
                 addend[0] + slice.image() * l.gates, l.gates, false);
     }
-    if (encodes()) add_told(0, slice);
-    add_told(1, slice);
+    if (encodes()) add_context(0, slice);
+    add_context(1, slice);
   }
 
   // What the drawings are told, beside x's share of the encoder's gates without attention.
-  void add_told(int decoder, Slice slice) {
-    const R *told = static_cast<R *>(call.told[decoder]);
-    if (!told) return;
+  void add_context(int decoder, Slice slice) {
+    const R *context = static_cast<R *>(call.context[decoder]);
+    if (!context) return;
     for (int64_t b = slice.image(); b < slice.image() + slice.rows(); b++)
       this->each_gate([&](int64_t column, int64_t at, int64_t count) {
         R *to = addend[decoder] + b * l.gates + column;
         const Vec<R> before = decoder || l.gaussian ? Vec<R>{} : load(to);
         const Vec<R> more =
-            b < l.n.batch ? load_part(told + b * 4 * l.n.hidden + at, count) : Vec<R>{};
+            b < l.n.batch ? load_part(context + b * 4 * l.n.hidden + at, count) : Vec<R>{};
         store(to, Vec<R>(before + more));
       });
   }

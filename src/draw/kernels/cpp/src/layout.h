@@ -38,7 +38,7 @@ struct Call {
   void *parameters[PARAMETERS];
   void *images;   // [batch, channels, rows, columns]; null: generate, z from the prior
   void *noise;    // [glimpses, batch, latent]
-  void *told[2];  // addends to the gates of encoder and decoder, [batch, 4 * hidden]
+  void *context[2];  // addends to the gates of encoder and decoder, [batch, 4 * hidden]
   void *canvas;  // [batch, channels, rows, columns]
   void *canvases;                         // [glimpses, batch, channels, rows, columns]
   void *read_controls, *write_controls;   // [glimpses, batch, 5]
@@ -47,7 +47,7 @@ struct Call {
   void *saved, *scratch;
   void *dcanvas, *dkl, *dlog_ratio;       // gradients that come in; same shapes
   void *gradients[PARAMETERS];            // gradients that go out; same shapes as the parameters
-  void *dimages, *dnoise, *dtold[2];
+  void *dimages, *dnoise, *dcontext[2];
 };
 
 // Hands out parts of one block of memory; without a block it only counts.

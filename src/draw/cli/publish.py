@@ -1,0 +1,97 @@
+"""draw export and models: models to give away, and those that come with the package."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from draw.cli.options import Json, words_apart_from, write_result
+from draw.errors import DrawError
+from draw.fields import Natural
+from draw.terminal import say
+
+
+def export(
+    model: Annotated[Positional[str], arg(metavar="MODEL")],
+    to: Path,
+    name: str | None = None,
+    precision: Literal["fp32", "fp16", "bf16"] | None = None,
+    importance_samples: Natural = 0,
+    onnx: bool = False,
+    path: Annotated[str | None, arg(name="data.path")] = None,
+    cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None,
+    json: Json = None,
+) -> None:
+    """Write a model into a folder, as the Hub keeps models: of a run, its best.
+
+    config.json, model.safetensors, pictures, and a model card (README.md) with data, command,
+    hardware, time and figures. These are measured on the weights that are written, validation and
+    test images each. The folder works wherever a MODEL is asked for. A model that is no run comes
+    with the card that it has; add --onnx.
+
+    Args:
+        model: run folder, exported folder, a name from draw models, or owner/name on the Hub.
+        to: a new folder.
+        name: what the model is called on its card; by default as the folder.
+        precision: of the stored weights, fp32 by default; 16 bits halve the file. draw computes as
+            before.
+        importance_samples: K of the importance-weighted estimate on the test images.
+        onnx: also write the generator as ONNX, whole and step by step, and compare ONNX Runtime's
+            drawings with PyTorch's; needs onnx, onnxscript and onnxruntime.
+        path: where the run's images are, if not where they were.
+        cache_dir: folder of decoded images; by default the run's, or ~/.cache/draw.
+        json: also write the figures as JSON to this file (- for standard output).
+    """
+    import dataclasses
+
+    from draw.data import load_splits
+    from draw.models.export import copy_exported
+    from draw.models.export import export as write
+    from draw.models.kinds import run_config
+    from draw.runs.paths import RUN_FILE
+    from draw.training.trainer import make_accelerator
+
+    if (Path(model) / RUN_FILE).exists():
+        config = run_config(Path(model)).data
+        splits = load_splits(
+            dataclasses.replace(
+                config, path=path or config.path, cache_dir=cache_dir or config.cache_dir
+            )
+        )
+        figures = write(
+            Path(model),
+            splits,
+            to,
+            make_accelerator("fp32"),
+            name=name or to.resolve().name,
+            precision=precision or "fp32",
+            importance_samples=importance_samples,
+            onnx=onnx,
+        )
+    elif name or precision or importance_samples or path or cache_dir:
+        raise DrawError(
+            "expected a run folder for --name, --precision, --importance-samples, --data.path and "
+            f"--data.cache-dir, got {model}; leave them out, and it is copied with the card it has"
+        )
+    else:
+        figures = copy_exported(model, to, onnx=onnx)
+    with words_apart_from(json):
+        say(to)
+        if onnx:
+            say(f"ONNX: {figures['onnx']['difference']:.1e} from PyTorch at most")
+    write_result(json, figures)
+
+
+def models(json: Json = None) -> None:
+    """List the models that come with the package: name, what they are, and their test figure.
+
+    Args:
+        json: also write the list as JSON to this file (- for standard output).
+    """
+    from draw.measure.tables import print_models
+    from draw.models.card import listed
+
+    found = listed()
+    with words_apart_from(json):
+        print_models(found)
+    write_result(json, found)

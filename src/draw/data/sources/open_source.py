@@ -1,0 +1,154 @@
+"""Where images come from: a folder, the Hugging Face Hub, or this computer's own digits."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from draw import hub
+from draw.config.data import DataConfig
+from draw.data.sets.digits import Digits
+from draw.data.sets.svhn import HouseNumbers
+from draw.data.sets.table import KnownSet, known_set
+from draw.data.sources.folder import PictureFolder, find_files
+from draw.data.sources.labels import METADATA_FILES
+from draw.data.sources.parquet import ParquetFolder, is_shard
+from draw.data.sources.source import Source
+from draw.data.store.decode import SUFFIXES, Picture
+from draw.errors import DataError, DrawError
+
+
+def open_source(config: DataConfig) -> Source:
+    """Finds out where the images of a configuration are. The Hub is not asked before it must be.
+
+    Raises:
+        DataError: the set is unknown, needs a path, or the path cannot be used.
+    """
+    known = known_set(config.name)
+    if config.path is not None:
+        source = _from_path(config.path, known)
+    elif config.name == "digits":
+        source = Digits()
+    elif known.hub is None:
+        raise DataError(f"{config.name} needs a path: {known.remedy}")
+    else:
+        source = Hub(known.hub, known.folder, known.splits)
+    return HouseNumbers(source, config.bad_boxes) if known.boxes else source
+
+
+def _from_path(path: str, known: KnownSet) -> Source:
+    if "://" in path:
+        raise DataError(
+            f"expected data.path to be a local folder or a Hub name (owner/name), got the address "
+            f"{path}; download and unpack it, then pass its folder"
+        )
+    folder = Path(path).expanduser()
+    try:
+        if folder.is_dir():
+            return open_folder(folder, known.folder, known.splits)
+        exists = folder.exists()
+    except OSError as error:
+        raise DataError(
+            f"expected data.path to be a folder that can be read, got {path}: {error.strerror}"
+        ) from error
+    if exists:
+        raise DataError(
+            f"expected data.path to be a folder, got the file {path}; pass the folder it is in, or "
+            "unpack it if it is an archive"
+        )
+    if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", path):
+        return Hub(path)
+    raise DataError(
+        f"expected data.path to be a folder of pictures or of parquet files, or a Hub name "
+        f"(owner/name), but there is no folder {folder.absolute()}; check the spelling"
+    )
+
+
+def open_folder(folder: Path, inner: str | None = None, splits: tuple[str, ...] = ()) -> Source:
+    """A folder of parquet files if there are any in it, else one of pictures.
+
+    Args:
+        folder: which.
+        inner: the subfolder that holds the set, where there are others beside it.
+        splits: what its splits are called, where that is not train, validation and test.
+    """
+    if inner is not None and (folder / inner).is_dir():
+        folder /= inner
+    files = find_files(folder)
+    if any(is_shard(file) for file in files):
+        return ParquetFolder(folder, files, splits)
+    return PictureFolder(folder, files)
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A data set on the Hugging Face Hub: fetched when needed, then read as any folder.
+
+    What is fetched stays in the Hub's own cache, shared with other programs.
+    """
+
+    name: str
+    inner: str | None = None
+    """The only folder of it to fetch, where it has others beside."""
+    named: tuple[str, ...] = ()
+    """What its splits are called, where that is not train, validation and test."""
+
+    def location(self) -> str:
+        """The Hub's name."""
+        return f"hub {self.name}" + (f" {self.inner}" if self.inner else "")
+
+    def description(self) -> str:
+        """The Hub's name."""
+        return f"{self.name} (Hugging Face Hub)"
+
+    def classes(self) -> tuple[str, ...] | None:
+        """As in the fetched folder."""
+        return self._folder.classes()
+
+    def stamp(self) -> str:
+        """Always the same: once prepared, a set is used without asking the Hub again."""
+        return "hub"
+
+    def fingerprint(self) -> str:
+        """As of the fetched folder."""
+        return self._folder.fingerprint()
+
+    def splits(self) -> Mapping[str, Iterable[Picture]]:
+        """As in the fetched folder."""
+        return self._folder.splits()
+
+    def remarks(self) -> tuple[str, ...]:
+        """As in the fetched folder."""
+        return self._folder.remarks()
+
+    @cached_property
+    def _folder(self) -> Source:
+        return open_folder(fetch(self.name, self.inner), self.inner, self.named)
+
+
+def fetch(name: str, inner: str | None = None) -> Path:
+    """Downloads a data set's parquet files or pictures from the Hub.
+
+    Args:
+        name: owner/name.
+        inner: the folder of it that holds the parquet files wanted; by default all there is.
+
+    Raises:
+        DataError: as `draw.hub.fetch`.
+    """
+    pictures = [f"*{suffix}" for suffix in sorted(SUFFIXES)]
+    patterns = ["*.parquet", "README.md", *(f"*{name}" for name in METADATA_FILES), *pictures]
+    if inner is not None:
+        patterns = [f"{inner}/*.parquet"]
+    choices = (
+        "Choose one:\n"
+        "  --data.path FOLDER with your own copy of it (its parquet files, or pictures)\n"
+        "  --data.name digits, which needs no network\n"
+        "  `draw data prepare` with the same options, once while online; then it needs no "
+        "network any more"
+    )
+    try:
+        return hub.fetch(name, "dataset", patterns, choices)
+    except DrawError as error:
+        raise DataError(str(error)) from error

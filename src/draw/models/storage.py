@@ -1,0 +1,182 @@
+"""Models from run folders, exported folders, the package or the Hub; never a pickle."""
+
+import dataclasses
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from torch import nn
+
+from draw import hub
+from draw.config.data import DataConfig
+from draw.config.model import ModelConfig, to_stored
+from draw.config.run import Config
+from draw.data.store.places import places_of_model
+from draw.errors import DrawError
+from draw.fields import from_plain
+from draw.files import (
+    read_json_object,
+    write_json,
+)
+from draw.model.checks import check_weights
+from draw.model.classifier import Classifier
+from draw.model.draw import DRAW
+from draw.model.pretrained import Model, model_in, shipped
+from draw.model.roundtrip import CLASS, check_class
+from draw.models.kinds import (
+    KINDS,
+    Kind,
+    check_loadable,
+    kind_of,
+    model_config,
+    model_with,
+    run_config,
+)
+from draw.runs.checkpoint import (
+    BEST_FILE,
+    best_weights,
+    checkpoints,
+    load_checkpoint,
+    load_tensors,
+    save_tensors,
+    without_prefix,
+)
+from draw.runs.paths import RUN_FILE
+
+
+def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[str, Any]) -> None:
+    """Write a model as `from_pretrained` of its class reads it, with the data it learned from.
+
+    Where that data is on this computer is left out.
+
+    Args:
+        folder: where config.json and model.safetensors go.
+        model: of a kind in `draw.models.kinds.KINDS`.
+        data: what it was trained on.
+        state: counters and figures to keep with it.
+
+    Raises:
+        DrawError: if the weights are not finite, it would come back as another model, or a file
+            cannot be written.
+    """
+    check_loadable(model)
+    config = cast(Model, model).config
+    check_weights(model.state_dict().items(), f"the model to be written to {folder}")
+    write_json(folder / "config.json", {**to_stored(config), "data": asdict(data.without_places())})
+    save_tensors(folder / "model.safetensors", model.state_dict(), state)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model and what is known about where it came from."""
+
+    model: Model
+    source: str
+    """The file or repository of the weights."""
+    data: DataConfig | None
+    """What it was trained on, if that was written down."""
+    config: Config | None
+    """The whole config, for a run folder."""
+    state: dict[str, Any]
+    """Counters and figures kept with the weights, such as step and validation bound."""
+
+    @property
+    def kind(self) -> Kind:
+        """What kind of model it is."""
+        return kind_of(self.model.config)
+
+    @property
+    def drawing(self) -> DRAW:
+        """The model, which must be one that draws."""
+        if not self.kind.draws:
+            looks = "where it looks with draw glimpses, and " if self.kind.looks else ""
+            raise DrawError(
+                f"expected a model that draws, got {self.source}, a {type(self.model).__name__}; "
+                f"see {looks}how well it does with draw evaluate"
+            )
+        return cast(DRAW, self.model)
+
+    @property
+    def classifier(self) -> Classifier:
+        """The model, which must be one that classifies through a window."""
+        if not self.kind.looks:
+            raise DrawError(
+                f"expected a classifier with a window (draw train cluttered), got {self.source}, "
+                f"a {type(self.model).__name__}"
+            )
+        return cast(Classifier, self.model)
+
+
+def load_model(name: str, weights: str = "best") -> LoadedModel:
+    """A model from a run folder, an exported folder or a Hub name.
+
+    Args:
+        name: the folder, one of `draw.model.pretrained.shipped`, or `owner/name` on the Hub.
+        weights: for a run folder, "best" (lowest validation bound or error; the latest as
+            long as there was no evaluation) or "last"; both are averaged weights.
+
+    Raises:
+        DrawError: if there is no such model, it is damaged, or its weights are not finite.
+    """
+    folder = Path(name)
+    if (folder / RUN_FILE).exists():
+        config = run_config(folder)
+        best = best_weights(folder) if weights == "best" else None
+        if best is not None:
+            (tensors, state), source = best, folder / BEST_FILE
+        else:
+            tensors, state = load_checkpoint(folder)
+            tensors, source = without_prefix("average", tensors), checkpoints(folder)[-1]
+        with model_in(source):
+            model = model_with(config.model, tensors)
+        check_weights(tensors.items(), str(source))
+        return LoadedModel(model, str(source), config.data, config, state)
+    loaded = _load_exported(exported_folder(name))
+    return loaded if folder.is_dir() else dataclasses.replace(loaded, source=name)
+
+
+def exported_folder(name: str) -> Path:
+    """The folder of a model that is no run: itself, in the package, or as the Hub keeps it here.
+
+    Raises:
+        DrawError: if there is none.
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    if name in shipped():
+        return shipped()[name]
+    choices = (
+        "pass a run folder (runs/NAME), an exported folder, a name that draw models lists, or "
+        "owner/name on the Hub"
+    )
+    if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.split("/")[0] in (".", "..", "runs"):
+        raise DrawError(f"there is no folder {name}; {choices}")
+    return hub.fetch(name, "model", ("config.json", "model.safetensors"), choices.capitalize())
+
+
+def exported_config(folder: Path) -> tuple[ModelConfig, DataConfig | None]:
+    """What the config.json of a folder says of its model, and of the data that it learned from.
+
+    Raises:
+        DrawError: if there is none, or it says what cannot be.
+    """
+    path = folder / "config.json"
+    values = read_json_object(path)
+    data, named = values.pop("data", None), values.pop(CLASS, None)
+    if named not in [kind.model.__qualname__ for kind in KINDS.values()]:
+        check_class(named, "model of draw", folder)
+    config = model_config(values)
+    check_class(named, kind_of(config).model.__qualname__, folder)
+    if data is None:
+        return config, None
+    return config, places_of_model(from_plain(DataConfig, "data", data), path)
+
+
+def _load_exported(folder: Path) -> LoadedModel:
+    with model_in(folder):
+        config, data = exported_config(folder)
+        tensors, state = load_tensors(folder / "model.safetensors", checksum_required=False)
+        model = model_with(config, tensors)
+    check_weights(tensors.items(), str(folder / "model.safetensors"))
+    return LoadedModel(model, str(folder / "model.safetensors"), data, None, state)

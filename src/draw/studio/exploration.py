@@ -1,0 +1,209 @@
+"""What lies between two images, what one step's code does, and what a sample was copied from."""
+
+import math
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from draw.errors import DrawError
+from draw.measure.nearest import nearest_so_far
+from draw.model.draw import DRAW
+from draw.studio.image_source import examples, seen, training_images
+from draw.studio.models import Shelf
+from draw.studio.player import Show, part, sheet
+from draw.studio.reconstruction import likeliest_class
+
+BETWEEN = 9
+"""Images of an interpolation, the two ends among them."""
+NEAREST_OF = 6
+"""Samples for each of which the nearest training image is looked for."""
+
+Codes = Float[Tensor, "glimpses batch latent"]
+
+
+def between(
+    first: Float[Tensor, "glimpses latent"], second: Float[Tensor, "glimpses latent"], n: int
+) -> Codes:
+    """Codes from one to another, along a great circle.
+
+    Codes are as long as the root of their number of variables, very nearly; those on the straight
+    line between two are shorter, and the model has hardly seen any such.
+
+    Args:
+        first: z_1 .. z_T of one image.
+        second: of the other.
+        n: how many codes, the two themselves among them.
+    """
+    a, b = first.flatten().double(), second.flatten().double()
+    lengths = a.norm(), b.norm()
+    cosine = float((a @ b) / (lengths[0] * lengths[1]).clamp_min(1e-12))
+    angle = math.acos(max(-1.0, min(1.0, cosine)))
+    made = []
+    for share in torch.linspace(0, 1, n).tolist():
+        if math.sin(angle) < 1e-6:
+            code = (1 - share) * a + share * b
+        else:
+            code = (math.sin((1 - share) * angle) * a + math.sin(share * angle) * b) / math.sin(
+                angle
+            )
+        made.append(code.reshape(first.shape))
+    return torch.stack(made, 1).to(first.dtype)
+
+
+def interpolate_seeds(shelf: Shelf, name: str | None, first: int, second: int) -> Show:
+    """Drawings between those of two seeds; of the first class, if the model is told one."""
+    with shelf.use(name) as loaded:
+        model = loaded.drawing
+        ends = [model.noise_for(1, seed)[:, 0] for seed in (first, second)]
+        told = model.labels_for(2, 0 if model.condition.takes_labels else None)
+        return _interpolation(model, ends, (f"seed {first}", f"seed {second}"), told)
+
+
+def interpolate_images(shelf: Shelf, name: str | None, first: int, second: int) -> Show:
+    """Drawings between those of two test images, from their codes under the posterior.
+
+    A model that is told the class of what it draws is told that of the nearer image.
+
+    Raises:
+        DrawError: if there is no such image.
+    """
+    with shelf.use(name) as loaded:
+        model = loaded.drawing
+        images = examples(loaded).images
+        ends, classes = [], []
+        for number in (first, second):
+            if not 1 <= number <= images.count:
+                raise DrawError(
+                    f"expected test images from 1 to {images.count}, got {number}; type another"
+                )
+            x = seen(loaded, images.images[number - 1]).to(model.canvas_0.device)
+            if model.condition.takes_labels:
+                known = None if images.labels is None else int(images.labels[number - 1])
+                if known is None:
+                    known = likeliest_class(model, x, model.noise_for(1, 0))
+                classes.append(known)
+            labels = torch.tensor(classes[-1:], device=x.device) if classes else None
+            ends.append(model.codes(x, labels=labels)[:, 0])
+        told = torch.tensor(classes, device=model.canvas_0.device) if classes else None
+        return _interpolation(model, ends, (f"image {first}", f"image {second}"), told)
+
+
+def _interpolation(
+    model: DRAW, ends: list[Tensor], names: tuple[str, str], told: Tensor | None
+) -> Show:
+    """Drawings between two; the first half is told the class of the first, the rest the other's."""
+    codes = between(ends[0], ends[1], BETWEEN)
+    shares = [f"{k / (BETWEEN - 1):.0%}" for k in range(1, BETWEEN - 1)]
+    captions = (names[0], *shares, names[1])
+    if told is None:
+        return _drawn(model, codes, captions)
+    labels = told[torch.arange(BETWEEN, device=told.device) * 2 // BETWEEN]
+    captions = tuple(
+        f"{caption}, class {label}"
+        for caption, label in zip(captions, labels.tolist(), strict=True)
+    )
+    return _drawn(model, codes, captions, labels)
+
+
+def _drawn(
+    model: DRAW, codes: Codes, captions: tuple[str, ...], labels: Tensor | None = None
+) -> Show:
+    config = model.config
+    drawn = model.generate(codes.shape[1], noise=codes, labels=labels)
+    made = part(drawn)
+    return Show(
+        secrets.token_hex(8), "drawings", config.glimpses, config.rows, config.columns, (made,),
+        captions,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A drawing before and after the code of one step was exchanged."""
+
+    show: Show
+    differences: tuple[float, ...]
+    """Mean difference of the finished images' pixels for each step exchanged alone, 0 to 1."""
+
+
+def last_step(shelf: Shelf, name: str | None) -> int | None:
+    """T of a model; None if it cannot be had, of which the line about the model tells."""
+    try:
+        with shelf.use(name) as loaded:
+            return loaded.drawing.config.glimpses
+    except (DrawError, OSError):
+        return None
+
+
+def change_step(shelf: Shelf, name: str | None, seed: int, step: int, other: int) -> Changed:
+    """Exchange the code of one step for that of another seed; and each other step's, to compare.
+
+    A model that is told the class of what it draws is told the first for all.
+
+    Args:
+        shelf: where the model is.
+        name: what it is called.
+        seed: of the drawing.
+        step: whose code is exchanged, from 1.
+        other: seed of the new code.
+
+    Raises:
+        DrawError: if there is no such step.
+    """
+    with shelf.use(name) as loaded:
+        model = loaded.drawing
+        config = model.config
+        if not 1 <= step <= config.glimpses:
+            raise DrawError(
+                f"expected a step from 1 to {config.glimpses}, got {step}; type another"
+            )
+        before, new = (model.noise_for(1, which)[:, 0] for which in (seed, other))
+        swapped = before[:, None].repeat(1, config.glimpses, 1)
+        steps = torch.arange(config.glimpses)
+        swapped[steps, steps] = new
+        first = 0 if model.condition.takes_labels else None
+        labels = model.labels_for(config.glimpses, first)
+        images = model.generate(config.glimpses, noise=swapped, labels=labels).images[-1]
+        original = model.generate(1, noise=before[:, None]).images[-1]
+        apart = (images - original).abs().flatten(1).mean(1)
+        codes = torch.stack([before, swapped[:, step - 1]], 1)
+        captions = (f"seed {seed}", f"step {step} from seed {other}")
+        show = _drawn(model, codes, captions, model.labels_for(2, first))
+    return Changed(show, tuple(apart.tolist()))
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Samples, and the training images nearest to them so far."""
+
+    samples: tuple[str, ...]
+    """Pictures as addresses, as `draw.studio.player.sheet` makes them."""
+    nearest: tuple[str, ...]
+    distances: tuple[float, ...]
+    numbers: tuple[int, ...]
+    looked_at: int
+    total: int
+
+
+def neighbours(shelf: Shelf, name: str | None, seed: int) -> Iterator[Neighbours]:
+    """Look for the nearest training images, and say how far the search has come.
+
+    Raises:
+        DrawError: if the training images are not on this computer.
+    """
+    with shelf.use(name) as loaded:
+        samples = loaded.drawing.generate(NEAREST_OF, seed=seed).images[-1].cpu()
+        training = training_images(loaded)
+    for found in nearest_so_far(samples, training):
+        yield Neighbours(
+            tuple(sheet(sample[None, None]) for sample in samples),
+            tuple(sheet(image[None, None]) for image in found.images.float() / 255),
+            tuple(found.distances.tolist()),
+            tuple(found.numbers.tolist()),
+            found.looked_at,
+            training.count,
+        )

@@ -1,0 +1,109 @@
+"""Where a classifier looks, glimpse by glimpse, and what it thinks by then."""
+
+import secrets
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from draw.attention.window import read_patch
+from draw.config.data import DataConfig
+from draw.data import Cluttered, view_of
+from draw.data.views.view import add, places
+from draw.models.storage import LoadedModel
+from draw.randomness import VIEW_EVALUATION, generator
+from draw.studio.image_source import examples, seen
+from draw.studio.models import Shelf
+from draw.studio.pictures import Pixels
+from draw.studio.player import Show, finite, placed, sheet
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a classifier said of an image."""
+
+    show: Show
+    image: torch.Tensor
+    """[1, channels, rows, columns]."""
+    answer: int
+    probability: float
+    label: int | None
+
+
+@torch.no_grad()
+def classify(shelf: Shelf, name: str | None, pixels: Pixels, label: int | None = None) -> Answer:
+    """Let a classifier look at an image, 8 bits and of its shape.
+
+    Args:
+        shelf: where the classifier is.
+        name: what it is called.
+        pixels: the image.
+        label: the right answer, if it is known.
+
+    Raises:
+        DrawError: if the model is none that classifies through a window.
+    """
+    with shelf.use(name) as loaded:
+        model = loaded.classifier
+        x = seen(loaded, pixels).to(model.h_0.device)
+        said = model(x)
+    config = model.config
+    windows = said.windows
+    patches = torch.stack([read_patch(x, windows[t]) for t in range(config.glimpses)])
+    probabilities = said.logits_by_glimpse[:, 0].float().softmax(-1)
+    made = {
+        "count": 1,
+        "originals": sheet(x[None]),
+        "patches": sheet(patches / windows.gamma[..., None, None, None]),
+        "size": windows.size,
+        "read": placed(windows, config.rows, config.columns),
+        "probabilities": finite(probabilities.tolist()),
+        "label": label,
+    }
+    show = Show(
+        secrets.token_hex(8), "glimpses", config.glimpses, config.rows, config.columns, (made,),
+        names=tuple(str(number) for number in range(config.classes)),
+    )  # fmt: skip
+    best = int(probabilities[-1].argmax())
+    return Answer(show, x.cpu(), best, float(probabilities[-1, best]), label)
+
+
+def told(answer: Answer) -> str:
+    """The answer in a sentence, in Markdown."""
+    words = f"It says **{answer.answer}** with a probability of **{answer.probability:.0%}**"
+    if answer.label is None:
+        return f"{words}."
+    right = "which is right" if answer.label == answer.answer else f"but it is a {answer.label}"
+    return f"{words}, {right}."
+
+
+def laid(
+    loaded: LoadedModel, digit: Pixels, clutter: bool, seed: int
+) -> UInt8[np.ndarray, "channels height width"]:
+    """A digit at a random place of the classifier's page, among pieces of others if asked for.
+
+    Args:
+        loaded: the classifier.
+        digit: light ink on black.
+        clutter: whether to add pieces of test images, as in training.
+        seed: decides the places.
+    """
+    shape = loaded.model.config.image_shape
+    random = generator(seed, VIEW_EVALUATION, 0)
+    view = view_of(loaded.data or DataConfig())
+    if clutter and isinstance(view, Cluttered):
+        others = examples_of_digits(loaded, digit.shape)
+        stored = np.concatenate([digit[None], others])
+        made, _ = view.make(stored, None, np.zeros(1, np.int64), random)
+        return np.asarray(made[0])
+    page = np.zeros((1, *shape), np.uint8)
+    add(page, digit[None], *places(random, digit.shape[1:], shape[1:], 1))
+    return np.asarray(page[0])
+
+
+def examples_of_digits(loaded: LoadedModel, shape: tuple[int, ...]) -> np.ndarray:
+    """Images from which pieces are taken: those that the classifier's pages are made of."""
+    plain = replace(loaded.data or DataConfig(), name="mnist")
+    found = examples(replace(loaded, data=plain), shape=shape).images.images
+    return np.asarray(found)

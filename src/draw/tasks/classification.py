@@ -1,0 +1,268 @@
+"""Learning to name what is in an image (section 4.1): the cross-entropy of the classes."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from jaxtyping import Int
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from draw.config.run import Config
+from draw.data import ImageSet
+from draw.data.batches import to_unit_interval
+from draw.errors import DrawError
+from draw.measure.accuracy import Accuracy, check_labels, measure_accuracy
+from draw.measure.tables import print_accuracy
+from draw.model.classifier import Classifier
+from draw.model.pretrained import Model
+from draw.tasks.task import (
+    MEASURING,
+    Batch,
+    Curve,
+    Maker,
+    Measuring,
+    Profile,
+    Result,
+    Shown,
+    seen_in_training,
+    shape_of,
+)
+from draw.visualize import classification_curves
+from draw.visualize.run_pictures import glimpses_of
+
+FIGURES = {
+    "error": "wrong answers, %",
+    "error_low": "lower end of the 95 % interval, %",
+    "error_high": "upper end of the 95 % interval, %",
+}
+GLIMPSES_FILE, CURVES_FILE = "glimpses.png", "curves.png"
+
+
+class Classifying:
+    """A `draw.tasks.Task`: a classifier that learns the labels of images.
+
+    Args:
+        config: of the run.
+        model_config: its model's, which says how many classes there are.
+        make: makes its model, which answers with a `Classified`.
+    """
+
+    draws: ClassVar[bool] = False
+    looks: ClassVar[bool] = False
+    score: ClassVar[str] = "error"
+    curves: ClassVar[tuple[Curve, ...]] = (
+        Curve("error", "Wrong answers", "%"),
+        Curve("cross_entropy", "Cross-entropy", "nats"),
+    )
+    profile: ClassVar[Profile] = Profile(
+        "error_by_glimpse", "Wrong after each glimpse", "%", "glimpse"
+    )
+    hub_task: ClassVar[str] = "image-classification"
+    not_for: ClassVar[str] = (
+        "Its probabilities are not calibrated, and nothing tells it that there is no digit."
+    )
+    card_picture: ClassVar[str | None] = None
+
+    def __init__(self, config: Config, model_config: Any, make: Maker) -> None:
+        self.config, self.model_config, self._make = config, model_config, make
+
+    def make_model(self) -> Model:
+        """A model with its starting weights."""
+        return self._make()
+
+    @property
+    def what(self) -> str:
+        """That it classifies, and which images."""
+        return f"classifies {shape_of(self.config)}"
+
+    @property
+    def steps(self) -> str:
+        """Nothing: it looks once."""
+        return ""
+
+    @property
+    def told(self) -> str:
+        """Nothing."""
+        return ""
+
+    @property
+    def units(self) -> str:
+        """Per cent and nats."""
+        return "error in %, cross-entropy in nats per image"
+
+    def scored(self, value: float) -> str:
+        """An error with its unit."""
+        return f"{value:.2f} % wrong"
+
+    def dynamic(self, images: ImageSet) -> bool:
+        """Never: a classifier sees images as they are."""
+        return False
+
+    def check(self, images: ImageSet) -> None:
+        """See that the images have labels that the model can answer with."""
+        check_labels(images, self.model_config.classes)
+        if self.config.data.binarize != "none":
+            raise DrawError(
+                "expected data.binarize none for a classifier, which sees images as they are, got "
+                f"{self.config.data.binarize!r}; leave it out"
+            )
+
+    def start_from_data(self, model: nn.Module, training: ImageSet) -> None:
+        """Nothing: no starting weight depends on the images."""
+
+    def batch(self, training: ImageSet, step: int, own: slice) -> Batch:
+        """Images and labels."""
+        images, labels = seen_in_training(self.config, training, step)
+        assert labels is not None  # `check` has seen them
+        return Batch(to_unit_interval(images[own]), None, torch.from_numpy(labels[own]))
+
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy of the last answer in nats, and its errors in %."""
+        assert batch.labels is not None  # `batch` has put them there
+        logits = model(batch.images).logits.float()
+        wrong = logits.detach().argmax(1) != batch.labels
+        return {
+            "cross_entropy": cross_entropy(logits, batch.labels),
+            "error": 100 * wrong.float().mean(),
+        }
+
+    def derived(self, means: Mapping[str, float]) -> dict[str, float]:
+        """None."""
+        return {}
+
+    def describe(self, values: Mapping[str, Any]) -> str:
+        """The errors in % and the cross-entropy."""
+        return f"error {values['error']:.2f} %, cross-entropy {values['cross_entropy']:.4f} nats"
+
+    def describe_start(self, model: nn.Module, training: ImageSet) -> str:
+        """How many classes there are."""
+        return self.meaning(training)
+
+    def evaluate(
+        self,
+        model: nn.Module,
+        images: ImageSet,
+        accelerator: Accelerator,
+        on_progress: Callable[[int, str], None],
+        how: Measuring = MEASURING,
+    ) -> Accuracy:
+        """The share of wrong answers; see `draw.measure.accuracy.measure_accuracy`."""
+        if how.importance_samples:
+            raise DrawError(
+                "expected no --importance-samples for a classifier, which has no latent variables; "
+                "leave it out"
+            )
+        return measure_accuracy(
+            cast(Model, model),
+            images,
+            batch_size=how.batch_size,
+            accelerator=accelerator,
+            on_progress=on_progress,
+        )
+
+    def seen(self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0) -> Shown:
+        """Some images, as they are."""
+        return Shown(to_unit_interval(images.images[numbers]), None)
+
+    def meaning(self, images: ImageSet) -> str:
+        """How many classes there are."""
+        return f"{self.model_config.classes} classes; error in %, cross-entropy in nats"
+
+    def facts(self, images: ImageSet, how: Measuring) -> dict[str, Any]:
+        """None: no chance is in it."""
+        return {}
+
+    def figures(self, images: ImageSet) -> dict[str, str]:
+        """The error with its interval."""
+        return FIGURES
+
+    def remarks(self, model: nn.Module, images: ImageSet) -> dict[str, str]:
+        """Nothing besides."""
+        return {}
+
+    def print_result(self, title: str, result: Result) -> None:
+        """The error with its interval, the cross-entropy, and the error after each glimpse."""
+        print_accuracy(title, cast(Accuracy, result))
+
+    def conclude(self, result: Result) -> str:
+        """The test error with its interval."""
+        measured = cast(Accuracy, result)
+        return (
+            f"test error {measured.error:.2f} % (95 % interval {measured.error_low:.2f} to "
+            f"{measured.error_high:.2f}), cross-entropy {measured.cross_entropy:.4f} nats "
+            f"({measured.images} images)"
+        )
+
+    def glance(self, model: nn.Module, validation: ImageSet, run: Path, step: int) -> None:
+        """Nothing: without a window there is nothing to see of where it looks."""
+
+    picture_names: tuple[str, ...] = (CURVES_FILE,)
+
+    def pictures(
+        self,
+        model: nn.Module,
+        run: Path,
+        metrics: Sequence[Mapping[str, Any]],
+        training: ImageSet,
+        test: ImageSet,
+    ) -> list[Path]:
+        """The curves."""
+        return [classification_curves(metrics, run / CURVES_FILE)]
+
+    def plot(self, metrics: Sequence[Mapping[str, Any]], out: Path, *, title: str) -> Path:
+        """The error, the cross-entropy and the error after each glimpse."""
+        return classification_curves(metrics, out, title=title)
+
+    def exported_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
+        """None."""
+
+
+class Looking(Classifying):
+    """A `draw.tasks.Task`: a classifier that looks through a window, which is shown.
+
+    Args:
+        config: of the run.
+        model_config: its model's, which says how many classes and glimpses there are.
+        make: makes its model, a `Classifier`.
+    """
+
+    looks: ClassVar[bool] = True
+    card_picture: ClassVar[str | None] = GLIMPSES_FILE
+
+    @property
+    def steps(self) -> str:
+        """How often it looks."""
+        return f"{self.model_config.glimpses} glimpses"
+
+    def describe_start(self, model: nn.Module, training: ImageSet) -> str:
+        """How many classes there are, and which kernel runs."""
+        kernel = cast(Classifier, model).kernel
+        return f"{super().describe_start(model, training)}\n{self.steps}; kernel: {kernel}"
+
+    def glance(self, model: nn.Module, validation: ImageSet, run: Path, step: int) -> None:
+        """Where it looks."""
+        path = run / "glimpses" / f"step-{step:08d}.png"
+        glimpses_of(cast(Classifier, model), validation, path)
+
+    picture_names: tuple[str, ...] = (GLIMPSES_FILE, CURVES_FILE)
+
+    def pictures(
+        self,
+        model: nn.Module,
+        run: Path,
+        metrics: Sequence[Mapping[str, Any]],
+        training: ImageSet,
+        test: ImageSet,
+    ) -> list[Path]:
+        """Where it looks, and the curves."""
+        curves = super().pictures(model, run, metrics, training, test)
+        glimpses_of(cast(Classifier, model), test, run / GLIMPSES_FILE)
+        return [run / GLIMPSES_FILE, *curves]
+
+    def exported_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
+        """Where it looks."""
+        glimpses_of(cast(Classifier, model), test, to / GLIMPSES_FILE)

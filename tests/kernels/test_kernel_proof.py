@@ -1,0 +1,265 @@
+"""Edits of the equations: each has its effect, whichever kernel was running before it."""
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+import draw.attention.window
+import draw.model.classifier
+import draw.model.draw
+import draw.parts.likelihood
+from draw.attention.gaussian import GaussianAttention
+from draw.attention.whole import NoAttention
+from draw.config.model import ClassifierConfig, DRAWConfig
+from draw.errors import KernelUnavailableError
+from draw.kernels import proof
+from draw.model.classifier import Classifier
+from draw.model.draw import DRAW
+from draw.models.kinds import task_for
+from draw.parts.conditions.label import ClassCondition
+from draw.parts.distribution import Gaussian
+from draw.parts.layers import Affine, LSTMCell
+from draw.parts.likelihood import Bernoulli
+from draw.parts.priors.learned import LearnedPrior
+from draw.parts.priors.standard import StandardPrior
+from mutants import mutants
+from running import TINY, TINY_MODEL, draw_command, image_set
+
+pytestmark = pytest.mark.parametrize("kernel", ["fused"], indirect=True)
+
+SMALL = ClassifierConfig(
+    rows=9, columns=7, glimpses=2, hidden_size=8, read_size=3, classes=4, window_clip=1e-3
+)
+
+
+@pytest.fixture(autouse=True)
+def _only_with_a_fused_kernel(kernel: str) -> None:
+    pass
+
+
+def drawing(**options: object) -> DRAW:
+    return randomised(DRAW(dataclasses.replace(TINY_MODEL, **options)))
+
+
+def randomised(model: torch.nn.Module) -> torch.nn.Module:
+    random = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(0.4 * torch.randn(parameter.shape, generator=random))
+    return model.double()
+
+
+def numbers(model: torch.nn.Module) -> Tensor:
+    """Everything that a model computes, in one."""
+    random = torch.Generator().manual_seed(1)
+    images = torch.rand(2, *model.config.image_shape, generator=random, dtype=torch.float64)
+    if isinstance(model, Classifier):
+        outputs = [model(images).logits_by_glimpse]
+        seen = []
+    else:
+        shape = model.config.glimpses, 2, model.config.latent_size
+        noise = torch.randn(shape, generator=random, dtype=torch.float64)
+        labels = model.labels_for(2)
+        output = model(images, noise, labels)
+        outputs = [output.canvas, output.bound, output.log_weight]
+        drawn = model.reconstruct(images, noise, labels=labels)
+        seen = [model.generate(2, noise=noise).canvases, drawn.canvases]
+    loss = sum((part * torch.linspace(0, 1, len(part.flatten())).view_as(part)).sum()
+               for part in outputs)  # fmt: skip
+    slopes = torch.autograd.grad(loss, list(model.parameters()), allow_unused=True)
+    gradients = [slope for slope in slopes if slope is not None]
+    return torch.cat([part.detach().flatten() for part in (*outputs, *seen, *gradients)])
+
+
+Made = Callable[..., torch.nn.Module]
+EQUATIONS: dict[str, tuple[Made, list[tuple[object, str]]]] = {
+    "window": (drawing, [
+        (draw.attention.window, name)
+        for name in ("window_parameters", "filter_centres", "filterbank", "filterbanks",
+                     "read_patch", "write_patch")
+    ]),
+    "attention": (drawing, [(GaussianAttention, "read"), (GaussianAttention, "write")]),
+    "no attention": (lambda **o: drawing(attention="none", **o),
+                     [(NoAttention, "read"), (NoAttention, "write")]),
+    "layers": (drawing, [(LSTMCell, "forward"), (Affine, "forward")]),
+    "step": (drawing, [(DRAW, "step"), (DRAW, "generate_step"), (DRAW, "initial_state")]),
+    "unroll": (drawing, [(DRAW, "unroll"), (DRAW, "_glimpses"), (DRAW, "trajectory")]),
+    "objective": (drawing, [(draw.model.draw, "kl_divergence"),
+                            (draw.model.draw, "log_prior_over_posterior")]),
+    "codes": (drawing, [(Gaussian, "sample"), (Gaussian, "noise_of"), (StandardPrior, "forward")]),
+    "learned prior": (lambda **o: drawing(prior="learned", **o),
+                      [(draw.model.draw, "kl_divergence"),
+                       (draw.model.draw, "log_prior_over_posterior"), (Gaussian, "sample"),
+                       (Gaussian, "noise_of"), (LearnedPrior, "forward")]),
+    "class": (lambda **o: drawing(condition="class", **o),
+              [(LSTMCell, "forward"), (DRAW, "step"), (DRAW, "generate_step"),
+               (ClassCondition, "forward")]),
+    "bound": (drawing, [(DRAW, "forward"), (Bernoulli, "forward"),
+                        (draw.parts.likelihood, "reconstruction_loss")]),
+    "classifier": (lambda **o: randomised(Classifier(dataclasses.replace(SMALL, **o))), [
+        (Classifier, "look"), (Classifier, "_read"), (Classifier, "_longest"),
+        (Classifier, "_window"), (draw.model.classifier, "_shortened"), (Classifier, "forward"),
+    ]),
+}  # fmt: skip
+IN_PYTHON = "forward", "_longest", "reconstruction_loss"
+"""What runs beside every kernel, and needs none to step aside."""
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("share", [4, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("equations", EQUATIONS)
+def test_every_edit_of_an_equation_has_its_effect(equations: str, share: int, monkeypatch) -> None:
+    make, functions = EQUATIONS[equations]
+    model, reference = make(kernel="auto"), make(kernel="reference")
+    plain = numbers(reference)
+    torch.testing.assert_close(numbers(model), plain, rtol=1e-9, atol=1e-9)
+    edits = [(owner, name, *edit) for owner, name in functions for edit in mutants(owner, name)]
+    felt = 0
+    for owner, name, edit, function in edits[::share]:
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, function)
+            try:
+                edited = numbers(reference)
+            except Exception:  # code that does not run is no other equation
+                continue
+            if torch.allclose(edited, plain, rtol=1e-6, atol=1e-9):
+                continue
+            felt += 1
+            if model.kernel.name == "fused":
+                assert name in IN_PYTHON, f"{edit}: the kernel knows nothing of it"
+            else:
+                assert "miniature" in model.kernel.reason, edit
+            torch.testing.assert_close(
+                numbers(model), edited, rtol=1e-9, atol=1e-9, equal_nan=True, msg=edit
+            )
+    assert felt > 0
+    assert model.kernel.name == "fused", "the edits are undone"
+
+
+@pytest.mark.parametrize("kind", [DRAW, Classifier])
+def test_fused_refuses_an_edited_equation_by_name(kind, monkeypatch) -> None:
+    def wider(*given: object) -> Tensor:
+        return 1.001 * centres(*given)
+
+    centres = draw.attention.window.filter_centres
+    config = TINY_MODEL if kind is DRAW else SMALL
+    model = kind(dataclasses.replace(config, kernel="fused"))
+    monkeypatch.setattr(draw.attention.window, "filter_centres", wider)
+    with pytest.raises(KernelUnavailableError, match=r"this code computes another .*'auto' or"):
+        model(torch.rand(2, *config.image_shape))
+
+
+def test_a_run_and_a_model_say_that_an_equation_was_edited(tmp_path, monkeypatch) -> None:
+    divergence = draw.model.draw.kl_divergence
+    monkeypatch.setattr(draw.model.draw, "kl_divergence", lambda *given: 2 * divergence(*given))
+    said = "kernel: reference (the fused kernel is for DRAW as it is, this code computes another kl"
+    assert said in task_for(TINY).describe_start(DRAW(TINY_MODEL), image_set(4))
+    DRAW(TINY_MODEL).save_pretrained(tmp_path / "model")
+    assert "this code computes another kl" in draw_command("info", "model", cwd=tmp_path).stdout
+
+
+@pytest.fixture
+def unproven(monkeypatch) -> list[object]:
+    """As in a new process; what is compared."""
+    compared: list[object] = []
+
+    def count(contract: object, model: torch.nn.Module, bf16: bool) -> str | None:
+        compared.append((type(model), model.config, bf16))
+        return compare(contract, model, bf16)
+
+    compare = proof._compared
+    monkeypatch.setattr(proof, "_verdicts", {})
+    monkeypatch.setattr(proof, "_compared", count)
+    return compared
+
+
+def test_each_set_of_options_is_compared_once(unproven) -> None:
+    for _ in range(2):
+        for options in (
+            {}, {"glimpses": 9, "hidden_size": 5}, {"attention": "none"}, {"prior": "learned"},
+            {"condition": "class"}, {"condition": "class", "classes": 3},
+        ):  # fmt: skip
+            assert DRAW(dataclasses.replace(TINY_MODEL, **options)).kernel.name == "fused"
+    assert len(unproven) == 4
+    with torch.autocast("cpu", torch.bfloat16):
+        assert DRAW(TINY_MODEL).kernel.name == "fused"
+    assert len(unproven) == 5, "products in bfloat16 are other numbers"
+
+
+OPTIONS = [
+    {"attention": attention, "channels": channels, "rows": rows, "read_size": n, "write_size": n}
+    for attention in ("gaussian", "none")
+    for channels in (1, 3)
+    for rows, n in ((6, 1), (5, 2), (4, 3))
+]
+OPTIONS += [
+    {"attention": attention, "prior": prior, "condition": condition, "rows": rows}
+    for attention in ("gaussian", "none")
+    for prior, condition in (("standard", "class"), ("learned", "none"), ("learned", "class"))
+    for rows in (5, 6)
+]
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_every_set_of_options_is_proved(bf16: bool, unproven) -> None:
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        for options in OPTIONS:
+            assert str(DRAW(DRAWConfig(columns=5, **options)).kernel).startswith("fused")
+        for clip in (None, 0.1):
+            for n in (1, 2, 3):
+                config = dataclasses.replace(SMALL, read_size=n, window_clip=clip)
+                assert Classifier(config).kernel.name == "fused"
+
+
+def test_the_proof_leaves_torch_as_it_was(unproven) -> None:
+    def state() -> tuple[object, ...]:
+        return (
+            torch.get_rng_state().tolist(), torch.is_grad_enabled(), torch.get_default_dtype(),
+            torch.is_autocast_enabled("cpu"), torch.get_autocast_dtype("cpu"),
+            torch.is_inference_mode_enabled(), torch.are_deterministic_algorithms_enabled(),
+            torch.get_num_threads(), torch.get_default_device(), model.training,
+            [value.grad for value in model.parameters()],
+        )  # fmt: skip
+
+    model = DRAW(TINY_MODEL)
+    default, deterministic = torch.get_default_dtype(), torch.are_deterministic_algorithms_enabled()
+    try:
+        torch.set_default_dtype(torch.float64)
+        torch.use_deterministic_algorithms(True)
+        for mode in (
+            torch.no_grad(), torch.inference_mode(), torch.autocast("cpu", torch.bfloat16),
+            torch.device("meta"), FakeTensorMode(allow_non_fake_inputs=True),
+            torch.autograd.graph.save_on_cpu(),
+        ):  # fmt: skip
+            proof._verdicts.clear()
+            with mode:
+                before = state()
+                assert model.kernel.name == "fused", mode
+                assert state() == before
+    finally:
+        torch.set_default_dtype(default)
+        torch.use_deterministic_algorithms(deterministic)
+    assert len(unproven) == 6
+
+
+def test_code_that_fails_in_the_miniature_is_no_fused_code(monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("only for large images")
+
+    monkeypatch.setattr(draw.model.draw, "log_prior_over_posterior", fail)
+    assert "fails in it (RuntimeError: only for large images)" in DRAW(TINY_MODEL).kernel.reason
+
+
+def test_code_for_training_alone_counts_where_it_trains(monkeypatch) -> None:
+    def noisy(self: DRAW, x: Tensor, noise: Tensor, state: object, *told: object) -> object:
+        return step(self, x, torch.nn.functional.dropout(noise, 0.5, self.training), state, *told)
+
+    step = DRAW.step
+    monkeypatch.setattr(DRAW, "step", noisy)
+    model = DRAW(TINY_MODEL)
+    assert model.kernel.name == "reference"
+    assert model.eval().kernel.name == "fused"

@@ -1,0 +1,182 @@
+"""Fields of every kind but the right one: what the page says then, and that it says it."""
+
+import asyncio
+import inspect
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+import pytest
+from gradio.routes import App
+from gradio.state_holder import SessionState
+
+from draw.config.data import DataConfig
+from draw.config.model import ClassifierConfig
+from draw.errors import DrawError
+from draw.studio.models import Catalogue, Shelf
+from draw.studio.numbers import whole
+from draw.studio.page import app
+from draw.studio.page.parts import Studio
+from draw.studio.page.sources import UPLOAD
+from draw.studio.questions import EXPECTED, FILE, LONGEST_CHOICE, session_of
+from studio_runs import DRAWS, make_run
+
+OTHERS: tuple[Any, ...] = (
+    None, True, 5, -1.5, 10**400, 1e308, "", "words", "\0", "a" * (LONGEST_CHOICE + 1),
+    [], ["runs/draws"], [[]], {}, {"a": [1]}, {"path": "/etc/passwd"},
+    {"path": "/etc/passwd", "meta": {"_type": FILE}},
+    {"path": "../../etc/passwd", "meta": {"_type": FILE}},
+    {"path": "\0", "meta": {"_type": FILE}},
+)  # fmt: skip
+"""One of them is right for some field; none is for all."""
+
+
+@pytest.fixture(scope="module")
+def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
+    root = tmp_path_factory.mktemp("fields") / "runs"
+    digits = DataConfig(name="digits", binarize="dynamic", cache_dir=str(root.parent / "cache"))
+    make_run(root / "draws", DRAWS, digits)
+    small = ClassifierConfig(rows=28, columns=28, glimpses=2, hidden_size=8, read_size=2)
+    make_run(root / "looks", small, digits)
+    catalogue = Catalogue(None, root)
+    return Studio(catalogue, Shelf(catalogue), root)
+
+
+@pytest.fixture(scope="module")
+def page(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[gr.Blocks]:
+    """The page; the shape checks round each function hide from Gradio that some are generators."""
+
+    async def build() -> gr.Blocks:
+        blocks = app.build(studio)
+        blocks.queue()
+        App.create_app(blocks)
+        return blocks
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
+        patch.setattr("draw.model.pretrained.WEIGHTS", tmp_path_factory.mktemp("no-weights"))
+        plain = inspect.isgeneratorfunction
+        patch.setattr(inspect, "isgeneratorfunction", lambda made: plain(inspect.unwrap(made)))
+        yield asyncio.run(build())
+
+
+def right(component: gr.components.Component) -> Any:
+    """What the page sends of a field that nobody has touched."""
+    return None if isinstance(component, gr.State) else getattr(component, "value", None)
+
+
+def question(event: int, fields: list[Any]) -> bytes:
+    return json.dumps({"fn_index": event, "session_hash": "a", "data": fields}).encode()
+
+
+async def happens(page: gr.Blocks, event: Any, fields: list[Any]) -> None:
+    """The event, to its end."""
+    state, iterator = SessionState(page), None
+    while True:
+        made = await page.process_api(event, fields, state=state, iterator=iterator)
+        iterator = made["iterator"]
+        if iterator is None:
+            return
+
+
+def outcome(page: gr.Blocks, event: Any, fields: list[Any]) -> tuple[str, str]:
+    try:
+        session_of(page, question(event._id, fields))
+    except ValueError as error:
+        return "refused", str(error)
+    try:
+        asyncio.run(happens(page, event, fields))
+    except gr.Error as error:
+        return "told", str(error)
+    return "done", ""
+
+
+def events(page: gr.Blocks) -> list[Any]:
+    return [event for event in page.fns.values() if event.fn is not None and not event.cancels]
+
+
+class TestFields:
+    def test_every_kind_of_field_is_known(self, page):
+        used = {type(field) for event in page.fns.values() for field in event.inputs}
+        assert used <= EXPECTED.keys()
+
+    def test_those_of_the_page_are_right(self, page):
+        for event in events(page):
+            found = outcome(page, event, [right(field) for field in event.inputs])
+            assert found[0] in ("done", "told"), found
+            assert "unexpected" not in found[1]
+
+    def test_others_are_told(self, page, caplog):
+        """Every field of every event, with every value of another type or from nowhere."""
+        found: Counter[str] = Counter()
+        wrong = []
+        for event in events(page):
+            for place, field in enumerate(event.inputs):
+                if isinstance(field, gr.State):
+                    continue
+                for value in OTHERS:
+                    fields = [right(each) for each in event.inputs]
+                    fields[place] = value
+                    kind, words = outcome(page, event, fields)
+                    found[kind] += 1
+                    if "unexpected" in words or (kind == "refused" and "expected" not in words):
+                        wrong.append(f"{event.name} {field.label}={value!r:.30}: {words}")
+        assert wrong == []
+        assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+        assert min(found.values()) > 20, found
+
+    def test_an_upload_that_was_removed_is_told(self, page):
+        gone = {"path": f"{page.app.uploaded_file_dir}/0123/a.png", "meta": {"_type": FILE}}
+        events_of_files = [
+            event for event in events(page) if gr.File in {type(field) for field in event.inputs}
+        ]
+        assert events_of_files
+        for event in events_of_files:
+            fields = [
+                gone if isinstance(field, gr.File) else UPLOAD if field.label == "Image"
+                else right(field) for field in event.inputs
+            ]  # fmt: skip
+            kind, words = outcome(page, event, fields)
+            assert (kind, "could not be read" in words or "send it again" in words) == (
+                "told",
+                True,
+            )
+
+    @pytest.mark.parametrize("value", [10**400, -(10**400), 10**22])
+    def test_numbers_beyond_all_floats(self, value):
+        with pytest.raises(DrawError, match="expected the seed to be a number from 0 to 64, got"):
+            whole("the seed", value, 0, 64)
+
+
+class TestFollowing:
+    """A run's page is looked at every three seconds."""
+
+    @pytest.mark.parametrize("error", [DrawError("damaged"), ValueError("?"), TypeError("?")])
+    def test_a_mishap_is_told_once(self, page, monkeypatch, error):
+        def read(*_: object) -> None:
+            raise error
+
+        monkeypatch.setattr("draw.studio.observation.read", read)
+        look = next(event.fn for event in page.fns.values() if event.name == "look")
+        told = look("runs/draws", "none", True, None)
+        assert 'role="status"' in told[0]
+        again = look("runs/draws", "none", True, told[-1])
+        assert all(output == gr.skip() for output in again)
+
+    @pytest.mark.parametrize(
+        "content",
+        [b"\xff\xfe\n", b"[" * 100_000, b'{"kind": "test", "step": "x", "images_seen": []}\n',
+         b'{"kind": [], "step": 1e999}\n', b"null\n5\n[]\n", b'{"kind": {}}'],
+    )  # fmt: skip
+    def test_hostile_metrics_are_counted(self, page, studio, content):
+        path = studio.runs / "draws" / "metrics.jsonl"
+        before = path.read_bytes()
+        path.write_bytes(before + content)
+        try:
+            look = next(event.fn for event in page.fns.values() if event.name == "look")
+            assert "Damaged lines" in look("runs/draws", "none", True, None)[0]
+        finally:
+            path.write_bytes(before)

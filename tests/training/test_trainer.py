@@ -1,0 +1,594 @@
+"""Training: the schedule, the average, resuming bit by bit, and everything that can go wrong."""
+
+import dataclasses
+import json
+import math
+import os
+import resource
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from draw.config.run import Config
+from draw.data.batches import batch_indices
+from draw.errors import DrawError, Interrupted
+from draw.files import read_json
+from draw.model.draw import DRAW
+from draw.models.kinds import run_config
+from draw.models.storage import load_model
+from draw.runs.checkpoint import checkpoints, load_tensors
+from draw.runs.metrics import read_metrics
+from draw.training.start import finish, resume, resumed_config, start
+from draw.training.trainer import Trainer, hardware_precision, learning_rate_at
+from running import TINY, image_set, with_train
+
+TRAINING, VALIDATION = image_set(10), image_set(7, "validation", seed=1)
+
+
+def fresh(run: Path, config: Config = TINY) -> Trainer:
+    return start(config, run, TRAINING, VALIDATION)
+
+
+def again(run: Path, config: Config | None = None) -> Trainer:
+    return resume(resumed_config(run, config), run, TRAINING, VALIDATION)
+
+
+def stop_after(trainer: Trainer, step: int) -> None:
+    """As if Ctrl-C came during a step."""
+    one_step: Callable[[], bool] = trainer._one_step
+
+    def watched() -> bool:
+        trainer.stop_asked = trainer.step + 1 >= step
+        return one_step()
+
+    trainer._one_step = watched  # type: ignore[method-assign]
+
+
+def final_state(run: Path) -> dict[str, torch.Tensor]:
+    return load_tensors(checkpoints(run)[-1])[0]
+
+
+def without_times(line: dict[str, object]) -> dict[str, object]:
+    return {k: v for k, v in line.items() if k not in ("seconds", "images_per_second")}
+
+
+def test_learning_rate_rises_linearly_and_falls_along_half_a_cosine() -> None:
+    config = with_train(TINY, steps=110, warmup_steps=10, learning_rate=0.4).train
+    assert learning_rate_at(0, config) == pytest.approx(0.04)
+    assert learning_rate_at(9, config) == pytest.approx(0.4)
+    assert learning_rate_at(60, config) == pytest.approx(0.2)
+    assert learning_rate_at(110, config) == pytest.approx(0.0)
+
+
+def test_learning_rate_ends_where_it_is_told_to() -> None:
+    config = with_train(TINY, learning_rate=0.4, final_learning_rate=0.1).train
+    assert learning_rate_at(config.steps, config) == pytest.approx(0.1)
+
+
+def test_training_lowers_the_bound(tmp_path: Path) -> None:
+    config = with_train(TINY, steps=60, evaluate_every=30)
+    fresh(tmp_path / "run", config).fit()
+    bounds = [line["bound"] for line in read_metrics(tmp_path / "run" / "metrics.jsonl")]
+    assert np.mean(bounds[-5:]) < bounds[0] - 0.5
+
+
+def test_metrics_are_means_over_the_steps_between_lines(tmp_path: Path) -> None:
+    fresh(tmp_path / "one", with_train(TINY, log_every=1)).fit()
+    fresh(tmp_path / "four", with_train(TINY, log_every=4)).fit()
+    each, grouped = (
+        [
+            line["bound"]
+            for line in read_metrics(tmp_path / run / "metrics.jsonl")
+            if line["kind"] == "train"
+        ]
+        for run in ("one", "four")
+    )
+    assert len(grouped) == 3
+    assert grouped == pytest.approx(np.reshape(each, (3, 4)).mean(1))
+
+
+def test_an_update_is_adam_on_the_clipped_gradient_of_the_mean_bound(tmp_path: Path) -> None:
+    config = with_train(TINY, steps=1, clip_norm=0.5, warmup_steps=0)
+    trainer = fresh(tmp_path / "run", config)
+    model = DRAW(config.model)
+    model.load_state_dict(trainer.bare_model.state_dict())
+    images, noise, _ = trainer._batch()
+    trainer.fit()
+
+    adam = torch.optim.Adam(model.parameters(), lr=config.train.learning_rate)
+    model(images, noise).bound.mean().backward()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+    assert norm > 0.5
+    adam.step()
+    for name, value in trainer.bare_model.state_dict().items():
+        torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-5, atol=1e-7)
+
+
+def one_update(
+    run: Path, **settings: object
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """Weights before and after one update at the full step size, always from the same weights."""
+    trainer = fresh(run, with_train(TINY, steps=1, warmup_steps=0, **settings))
+    before = {name: value.clone() for name, value in trainer.bare_model.state_dict().items()}
+    trainer.fit()
+    return before, trainer.bare_model.state_dict()
+
+
+def test_weight_decay_shrinks_weights_and_nothing_else(tmp_path: Path) -> None:
+    before, plain = one_update(tmp_path / "plain")
+    _, decayed = one_update(tmp_path / "decayed", weight_decay=3.0)
+    for name, value in plain.items():
+        taken = 3.0 * TINY.train.learning_rate * before[name] if ".weight" in name else 0.0
+        torch.testing.assert_close(decayed[name], value - taken, rtol=1e-5, atol=1e-7)
+    assert {name for name in before if ".weight" not in name} >= {"canvas_0", "mu.bias"}
+
+
+def test_windows_take_their_share_of_the_step(tmp_path: Path) -> None:
+    before, plain = one_update(tmp_path / "plain")
+    _, shared = one_update(tmp_path / "shared", window_share=0.2)
+    windows = {
+        f"attention.{kind}_window.{part}"
+        for kind in ("read", "write")
+        for part in ("weight", "bias")
+    }
+    for name, value in plain.items():
+        expected = (0.2 if name in windows else 1.0) * (value - before[name])
+        torch.testing.assert_close(shared[name] - before[name], expected, rtol=1e-3, atol=1e-7)
+    assert windows <= before.keys()
+
+
+def test_the_average_starts_unbiased_and_lags_behind_the_weights(tmp_path: Path) -> None:
+    trainer = fresh(tmp_path / "run", with_train(TINY, steps=3))
+    history = []
+    one_step = trainer._one_step
+
+    def watched() -> bool:
+        stop = one_step()
+        history.append(trainer.bare_model.canvas_0.detach().clone())
+        return stop
+
+    trainer._one_step = watched  # type: ignore[method-assign]
+    trainer.fit()
+    expected = history[0]
+    for n, weights in enumerate(history[1:], 1):
+        decay = min(TINY.train.ema_decay, (1 + n) / (10 + n))
+        expected = decay * expected + (1 - decay) * weights
+    torch.testing.assert_close(trainer.average.module.canvas_0, expected)
+
+
+def test_best_weights_are_those_with_the_lowest_validation_bound(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    fresh(
+        run,
+        with_train(
+            TINY,
+            learning_rate=0.5,
+            final_learning_rate=0.5,
+            evaluate_every=1,
+            warmup_steps=0,
+            ema_decay=0.0,
+        ),
+    ).fit()
+    bounds = {
+        line["step"]: line["bound"]
+        for line in read_metrics(run / "metrics.jsonl")
+        if line["kind"] == "validation"
+    }
+    state = load_model(str(run)).state
+    assert state["step"] == min(bounds, key=bounds.__getitem__)
+    assert state["validation_bound"] == min(bounds.values())
+    assert state["step"] != max(bounds)
+
+
+def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None:
+    fresh(tmp_path / "straight").fit()
+    run = tmp_path / "interrupted"
+    for step in (5, 8, None):
+        trainer = fresh(run) if step == 5 else again(run)
+        if step is None:
+            trainer.fit()
+        else:
+            stop_after(trainer, step)
+            with pytest.raises(Interrupted, match=f"stopped at step {step}.*--resume {run}"):
+                trainer.fit()
+    straight, resumed = final_state(tmp_path / "straight"), final_state(run)
+    assert straight.keys() == resumed.keys()
+    assert any(name.startswith("optimizer") for name in straight)
+    for name, value in straight.items():
+        assert torch.equal(value, resumed[name]), name
+    lines = [
+        [without_times(line) for line in read_metrics(folder / "metrics.jsonl")]
+        for folder in (tmp_path / "straight", run)
+    ]
+    assert lines[0] == lines[1]
+
+
+def test_what_is_changed_on_resuming_is_written_down_and_stays(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trainer = fresh(run)
+    stop_after(trainer, 5)
+    with pytest.raises(Interrupted):
+        trainer.fit()
+    made = read_json(run / "run.json")["made"]
+    longer = with_train(TINY, steps=TINY.train.steps + 3)
+    for config, step in ((longer, 6), (None, 8)):
+        trainer = again(run, config)
+        assert run_config(run) == longer
+        stop_after(trainer, step)
+        with pytest.raises(Interrupted):
+            trainer.fit()
+    again(run).fit()
+    assert checkpoints(run)[-1].stem == f"step-{longer.train.steps:08d}"
+    noted = read_json(run / "run.json")["made"]
+    resumed = noted.pop("resumed")
+    assert noted == made
+    assert [(note["step"], note["changes"]) for note in resumed] == [
+        (5, {"train.steps": [TINY.train.steps, longer.train.steps]}), (6, {}), (8, {}),
+    ]  # fmt: skip
+    assert all(note["command"] == made["command"] for note in resumed)
+
+
+def test_a_run_can_go_on_from_an_earlier_checkpoint(tmp_path: Path) -> None:
+    config = with_train(TINY, checkpoint_minutes=1e-9, keep_checkpoints=20)
+    run = tmp_path / "run"
+    fresh(run, config).fit()
+    straight = final_state(run)
+    checkpoints(run)[-1].write_bytes(b"damaged")
+    resume(config, checkpoints(run)[5], TRAINING, VALIDATION).fit()
+    assert [path.stem for path in checkpoints(run)][-1] == "step-00000012"
+    assert all(torch.equal(value, final_state(run)[name]) for name, value in straight.items())
+
+
+def test_two_runs_with_one_seed_are_equal_and_with_another_are_not(tmp_path: Path) -> None:
+    for run, seed in (("a", 0), ("b", 0), ("c", 1)):
+        fresh(tmp_path / run, with_train(TINY, seed=seed)).fit()
+    a, b, c = (final_state(tmp_path / run)["model.canvas_0"] for run in "abc")
+    assert torch.equal(a, b)
+    assert not torch.equal(a, c)
+
+
+def test_noise_is_fresh_for_every_step_of_training_and_every_glimpse(tmp_path: Path) -> None:
+    trainer = fresh(tmp_path / "run")
+    _, first, _ = trainer._batch()
+    trainer.step = 1
+    _, second, _ = trainer._batch()
+    assert not torch.equal(first, second)
+    assert not torch.equal(first[0], first[1])
+
+
+def test_dynamic_binarization_draws_grey_pixels_anew_each_time(tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, data=dataclasses.replace(TINY.data, binarize="dynamic"))
+    config = with_train(config, batch_size=TRAINING.count)
+    trainer = start(config, tmp_path / "run", TRAINING, VALIDATION)
+    batches = []
+    for epoch in range(300):
+        trainer.step = epoch
+        order = np.argsort(batch_indices(0, epoch, TRAINING.count, TRAINING.count))
+        batches.append(trainer._batch()[0][order])
+    drawn = torch.stack(batches)
+    assert set(drawn.unique().tolist()) == {0.0, 1.0}
+    grey = torch.from_numpy(TRAINING.images).float() / 255
+    assert (drawn.mean(0) - grey).abs().max() < 5 * 0.5 / math.sqrt(300)
+
+
+def test_static_images_pass_dynamic_binarization_unchanged(tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, data=dataclasses.replace(TINY.data, binarize="dynamic"))
+    binary = image_set(10, binary=True)
+    trainer = start(config, tmp_path / "run", binary, VALIDATION)
+    assert not trainer.task.dynamic(binary)
+    images, *_ = trainer._batch()
+    indices = batch_indices(0, 0, config.train.batch_size, 10)
+    assert torch.equal(images, torch.from_numpy(binary.images[indices]).float() / 255)
+
+
+def test_the_canvas_starts_at_the_mean_image(tmp_path: Path) -> None:
+    trainer = fresh(tmp_path / "run")
+    mean = torch.from_numpy(TRAINING.images / 255).mean(0)
+    torch.testing.assert_close(trainer.bare_model.canvas_0.sigmoid().double(), mean)
+
+
+def test_a_run_can_start_from_the_weights_of_another_with_fewer_glimpses(tmp_path: Path) -> None:
+    before, folder = TINY.model, tmp_path / "before"
+    fresh(folder).fit()
+    train = dataclasses.replace(TINY.train, start_from=str(folder))
+    model = dataclasses.replace(before, glimpses=before.glimpses + 2)
+    trainer = fresh(tmp_path / "after", dataclasses.replace(TINY, model=model, train=train))
+    best = load_model(str(folder)).model.state_dict()
+    for name, value in trainer.bare_model.state_dict().items():
+        assert torch.equal(value, best[name]), name
+    stop_after(trainer, 1)
+    with pytest.raises(Interrupted):
+        trainer.fit()
+    for name, value in trainer.average.module.state_dict().items():
+        assert torch.equal(value, trainer.bare_model.state_dict()[name]), name
+
+
+def test_weights_that_do_not_fit_are_no_start(tmp_path: Path) -> None:
+    folder, after = tmp_path / "before", tmp_path / "after"
+    fresh(folder).fit()
+    train = dataclasses.replace(TINY.train, start_from=str(folder))
+    model = dataclasses.replace(TINY.model, hidden_size=TINY.model.hidden_size + 1)
+    message = r"(?s)\(train.start_from\) do not fit the model.*h_enc_0"
+    with pytest.raises(DrawError, match=message):
+        fresh(after, dataclasses.replace(TINY, model=model, train=train))
+    train = dataclasses.replace(TINY.train, start_from="nowhere")
+    with pytest.raises(DrawError, match="there is no folder nowhere"):
+        fresh(after, dataclasses.replace(TINY, train=train))
+    assert not after.exists()
+
+
+def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trainer = fresh(run, with_train(TINY, checkpoint_minutes=1e-9))
+    one_step = trainer._one_step
+
+    def poisoned() -> bool:
+        if trainer.step == 4:
+            with torch.no_grad():
+                trainer.bare_model.mu.bias[0] = math.inf
+        return one_step()
+
+    trainer._one_step = poisoned  # type: ignore[method-assign]
+    with pytest.raises(DrawError, match=r"no longer finite at step 4 .*--train\.learning-rate"):
+        trainer.fit()
+    tensors, state = load_tensors(checkpoints(run)[-1])
+    assert state["step"] == 4
+    assert all(value.isfinite().all() for value in tensors.values())
+    calmer = with_train(TINY, learning_rate=0.001)
+    again(run, with_train(calmer, checkpoint_minutes=1e-9)).fit()
+    assert load_tensors(checkpoints(run)[-1])[1]["step"] == TINY.train.steps
+
+
+def test_an_existing_folder_is_never_overwritten(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "precious.txt").write_text("mine")
+    with pytest.raises(DrawError, match=r"exists already .*--resume .*--out"):
+        fresh(run)
+    assert [path.name for path in run.iterdir()] == ["precious.txt"]
+
+
+def test_a_full_disk_keeps_what_there_was(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trainer = fresh(run, with_train(TINY, checkpoint_minutes=1e-9, evaluate_every=100, steps=6))
+    trainer.save()
+    before = {path: path.read_bytes() for path in run.rglob("*.safetensors")}
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
+    try:
+        with pytest.raises(DrawError, match=r"could not write .*untouched"):
+            trainer.fit()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert {path: path.read_bytes() for path in run.rglob("*.safetensors")} == before
+    assert not list(run.rglob("*.writing*"))
+    again(run, with_train(TINY, checkpoint_minutes=1e-9, evaluate_every=100, steps=6)).fit()
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [("model", "glimpses", 4), ("data", "binarize", "dynamic"), ("train", "seed", 3)],
+)
+def test_a_config_that_does_not_fit_the_checkpoint_is_refused(
+    tmp_path: Path, section: str, field: str, value: object
+) -> None:
+    fresh(tmp_path / "run").fit()
+    part = dataclasses.replace(getattr(TINY, section), **{field: value})
+    changed = dataclasses.replace(TINY, **{section: part})
+    with pytest.raises(DrawError, match=f"{section}.{field} is .* got {value!r}"):
+        resumed_config(tmp_path / "run", changed)
+
+
+def test_other_images_than_before_are_refused(tmp_path: Path) -> None:
+    trainer = fresh(tmp_path / "run")
+    stop_after(trainer, 2)
+    with pytest.raises(Interrupted):
+        trainer.fit()
+    with pytest.raises(DrawError, match=r"not those that .*--data\.path"):
+        resume(TINY, tmp_path / "run", image_set(11), VALIDATION)
+
+
+def test_a_finished_run_asks_for_more_steps(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    result = finish(fresh(run), image_set(5, "test", seed=2))
+    line = read_metrics(run / "metrics.jsonl")[-1]
+    assert (line["kind"], line["step"]) == ("test", 12)
+    assert line["weights_step"] == result["best"]["step"] == load_model(str(run)).state["step"]
+    with pytest.raises(DrawError, match=r"all of its 12 steps.*--train\.steps 24"):
+        again(run)
+    longer = again(run, with_train(TINY, steps=14))
+    longer.fit()
+    assert longer.step == 14
+
+
+def interrupted(run: Path, step: int = 8) -> Path:
+    trainer = fresh(run)
+    stop_after(trainer, step)
+    with pytest.raises(Interrupted):
+        trainer.fit()
+    return run
+
+
+def test_damaged_best_weights_are_told_at_once_and_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = interrupted(tmp_path / "run")
+    best = run / "best" / "model.safetensors"
+    best.write_bytes(best.read_bytes()[:-1])
+    loaded = load_model(str(run))
+    assert loaded.state["step"] == 8
+    assert f"The last weights of {run} are used in place of its best" in caplog.text
+    caplog.clear()
+    trainer = again(run)
+    assert "The last weights" in caplog.text
+    trainer.fit()
+    assert load_model(str(run)).state["step"] == TINY.train.steps
+
+
+def test_a_finished_run_with_damaged_best_weights_is_measured_by_its_last(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, test = tmp_path / "run", image_set(5, "test", seed=2)
+    fresh(run).fit()
+    (run / "best" / "model.safetensors").write_bytes(b"")
+    result = finish(again(run), test)
+    assert result is not None
+    assert result["best"]["step"] == 12
+    assert "weights of step 12, the last of 12 steps" in capsys.readouterr().out
+
+
+def test_pictures_that_are_missing_are_made_and_the_result_is_told_again(tmp_path: Path) -> None:
+    run, test = tmp_path / "run", image_set(5, "test", seed=2)
+    first = finish(fresh(run), test)
+    (run / "generation.gif").unlink()
+    second = finish(again(run), test)
+    assert first == second
+    assert (run / "generation.gif").exists()
+    kinds = [line["kind"] for line in read_metrics(run / "metrics.jsonl")]
+    assert kinds.count("test") == 1
+    with pytest.raises(DrawError, match="all of its 12 steps"):
+        again(run)
+
+
+def test_a_run_that_lost_its_checkpoints_is_no_new_one(tmp_path: Path) -> None:
+    run = interrupted(tmp_path / "run")
+    for path in checkpoints(run):
+        path.unlink()
+    before = (run / "metrics.jsonl").read_bytes()
+    with pytest.raises(DrawError, match="no checkpoint to go on from"):
+        again(run)
+    assert (run / "metrics.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [
+        *((name, True) for name in ("best/model.safetensors", "best/config.json", "curves.png")),
+        ("metrics.damaged.jsonl", True),
+        ("checkpoints/step-00000000.safetensors", True),
+        *((name, False) for name in ("best", "samples", "glimpses", "tensorboard")),
+    ],
+)
+def test_what_could_not_be_written_later_is_told_at_once(
+    tmp_path: Path, name: str, folder: bool
+) -> None:
+    run = interrupted(tmp_path / "run")
+    path = run / name
+    if path.is_dir():
+        shutil.rmtree(path)
+    path.unlink(missing_ok=True)
+    if folder:
+        path.mkdir()
+    else:
+        path.write_text("")
+    with pytest.raises(DrawError, match=f"at {path}, got .*; move it away, then go on"):
+        again(run)
+
+
+def test_resume_removes_half_written_files_of_dead_processes_and_nothing_else(
+    tmp_path: Path,
+) -> None:
+    run, dead = interrupted(tmp_path / "run"), 999_999_999
+    for number in (dead, os.getpid()):
+        (run / "best" / f".model.{number}.writing.safetensors").write_text("half")
+        (run / f".run.{number}.writing.json").write_text("half")
+    others = (
+        f".run.{os.getppid()}.writing.json", ".run.x.writing.json", f"run.{dead}.writing.json",
+        f".{dead}.writing", f".run.{dead}.writing.json.more", f".run.{dead}.writings",
+    )  # fmt: skip
+    for name in others:
+        (run / name).write_text("mine")
+    (run / f".folder.{dead}.writing").mkdir()
+    again(run).fit()
+    left = {path.name for path in run.rglob("*") if "writing" in path.name}
+    assert left == {*others, f".folder.{dead}.writing"}
+
+
+def test_a_folder_with_half_written_files_of_draw_alone_is_new(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / ".run.999999999.writing.json").write_text("half")
+    (run / ".lock").write_text("{}")
+    fresh(run).fit()
+    assert not list(run.glob(".*"))
+
+
+def test_images_of_another_shape_are_refused_with_the_flags_to_pass(tmp_path: Path) -> None:
+    with pytest.raises(
+        DrawError,
+        match=r"expected images of 6x5x1 .*got 6x5x3 .*--data\.size 6 5 --data\.mode grey",
+    ):
+        start(TINY, tmp_path / "run", image_set(10, channels=3), VALIDATION)
+    assert not (tmp_path / "run").exists()
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
+    config = with_train(TINY, checkpoint_minutes=1e-9, keep_checkpoints=3)
+    fresh(tmp_path / "run", config).fit()
+    names = [path.stem for path in checkpoints(tmp_path / "run")]
+    assert names == [f"step-{step:08d}" for step in (10, 11, 12)]
+
+
+def test_metrics_cut_short_by_a_crash_are_made_again(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trainer = fresh(run)
+    stop_after(trainer, 4)
+    with pytest.raises(Interrupted):
+        trainer.fit()
+    with open(run / "metrics.jsonl", "a") as file:
+        file.write(json.dumps({"kind": "train", "step": 6, "bound": 1.0}) + '\n{"kind": "tra')
+    again(run).fit()
+    steps = [
+        line["step"] for line in read_metrics(run / "metrics.jsonl") if line["kind"] == "train"
+    ]
+    assert steps == [2, 4, 6, 8, 10, 12]
+
+
+def test_ctrl_c_is_left_as_it_was_found(tmp_path: Path) -> None:
+    before = signal.getsignal(signal.SIGINT)
+    fresh(tmp_path / "run").fit()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_samples_are_drawn_at_each_evaluation(tmp_path: Path) -> None:
+    fresh(tmp_path / "run").fit()
+    names = sorted(path.name for path in (tmp_path / "run" / "samples").iterdir())
+    assert names == ["step-00000006.png", "step-00000012.png"]
+
+
+@pytest.mark.parametrize("capable", [True, False])
+def test_auto_is_bf16_where_the_processor_has_it(
+    monkeypatch: pytest.MonkeyPatch, capable: bool
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": capable})
+    assert hardware_precision() == ("bf16" if capable else "fp32")
+
+
+def test_training_in_bf16_keeps_weights_and_states_in_fp32(tmp_path: Path) -> None:
+    trainer = fresh(tmp_path / "run", with_train(TINY, precision="bf16", steps=40))
+    output = trainer.model(*trainer._batch())
+    assert {part.dtype for part in output} == {torch.float32}
+    trainer.fit()
+    assert all(value.dtype == torch.float32 for value in trainer.bare_model.parameters())
+    fresh(tmp_path / "exact", with_train(TINY, precision="fp32", steps=40)).fit()
+    rounded, exact = (
+        read_metrics(tmp_path / run / "metrics.jsonl")[-1]["bound"] for run in ("run", "exact")
+    )
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, rel=0.01)
+
+
+def test_batches_hold_every_image_once_in_each_epoch() -> None:
+    for size in (3, 7, 25):
+        steps = math.ceil(40 / size)
+        seen = np.concatenate([batch_indices(0, step, size, 10) for step in range(steps)])
+        for epoch in range(4):
+            assert sorted(seen[10 * epoch : 10 * epoch + 10]) == list(range(10))
+    first, second = batch_indices(0, 0, 10, 10), batch_indices(0, 1, 10, 10)
+    assert not np.array_equal(first, second)
