@@ -17,10 +17,10 @@ from torch.nn.functional import cross_entropy
 from benchmarks.command import run
 from benchmarks.measure import report, seconds_each
 from benchmarks.ways import BOTH, Precision, optimizer, products_in
-from draw.config.model import ClassifierConfig
+from draw.config.model import ClassifierConfig, Kernel
 from draw.model.classifier import Classifier
 
-KERNELS = "reference", "fused"
+KERNELS: tuple[Kernel, ...] = ("reference", "fused")
 
 
 def main(batch: int = 128, glimpses: int = 8, size: int = 100, rounds: int = 7) -> None:
@@ -43,7 +43,7 @@ def main(batch: int = 128, glimpses: int = 8, size: int = 100, rounds: int = 7) 
     times = seconds_each(timed, rounds, warm_up=1)
     report(
         f"classify-{size}-glimpses-{glimpses}", times, batch, base="step, reference fp32",
-        batch=batch, model=asdict(config),
+        facts={"batch": batch, "model": asdict(config)},
     )  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def training_step(model: Classifier, precision: Precision, batch: int) -> Callab
     def step() -> None:
         with products_in(precision):
             logits = model(images).logits
-        cross_entropy(logits.float(), labels).backward()
+        torch.autograd.backward(cross_entropy(logits.float(), labels))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
         adam.step()
         adam.zero_grad()

@@ -4,10 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torch import nn
-
 from benchmarks.measure import report, seconds_each
-from benchmarks.ways import BOTH, ROWS, USUAL_WAYS, Precision, Shape, Way, build
+from benchmarks.ways import BOTH, ROWS, USUAL_WAYS, Drawer, Precision, Shape, Way, build
 
 
 @dataclass(frozen=True)
@@ -23,9 +21,7 @@ class Comparison:
     rounds: int | None = None
     """Times that each is measured; by default what the row can do in a minute or so."""
 
-    def run(
-        self, question: str, make: Callable[[nn.Module, Precision], Callable[[], object]]
-    ) -> Path:
+    def run(self, question: str, make: Callable[[Drawer, Precision], Callable[[], object]]) -> Path:
         """Time what `make` makes of every way, and write the result."""
         timed = {
             f"{way} {precision}": make(build(way, self.shape.config), precision)
@@ -34,4 +30,4 @@ class Comparison:
         }
         times = seconds_each(timed, self.rounds or ROWS[self.shape.row].rounds)
         name = f"{question}-{self.shape.name}"
-        return report(name, times, self.shape.batch, **self.shape.facts)
+        return report(name, times, self.shape.batch, facts=self.shape.facts)

@@ -8,6 +8,8 @@ plain is images as they are stored. Ways take turns, and the medians of the roun
 round makes ten batches.
 """
 
+from functools import partial
+
 import numpy as np
 
 from benchmarks.command import run
@@ -46,10 +48,9 @@ def main(batch: int = 128, count: int = 20_000, rounds: int = 7) -> None:
             indices = batch_indices(0, step, batch, count)
             to_unit_interval(images.batch(indices, generator(0, VIEW_TRAINING, step))[0])
 
-    times = seconds_each(
-        {name: lambda way=way: batches(*way) for name, way in WAYS.items()}, rounds
-    )
-    report("data", times, batch * BATCHES, base="plain 28x28x1", batch=batch, stored_images=count)
+    times = seconds_each({name: partial(batches, *way) for name, way in WAYS.items()}, rounds)
+    facts = {"batch": batch, "stored_images": count}
+    report("data", times, batch * BATCHES, base="plain 28x28x1", facts=facts)
 
 
 if __name__ == "__main__":

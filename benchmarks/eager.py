@@ -104,12 +104,12 @@ class EagerDRAW(nn.Module):
     def write(self, h_dec: Tensor) -> Tensor:
         """What the decoder adds to the canvas."""
         batch, config = len(h_dec), self.config
-        w = self.attention["write_content"](h_dec)
+        w: Tensor = self.attention["write_content"](h_dec)
         if config.attention == "none":
             return w.view(batch, *config.image_shape)
         F_y, F_x, gamma = self.filters("write_window", h_dec, config.write_size)
         w = w.view(batch, config.channels, config.write_size, config.write_size)
-        return (F_y[:, None].mT @ w @ F_x[:, None]) / gamma[:, None, None, None]
+        return F_y[:, None].mT @ w @ F_x[:, None] / gamma[:, None, None, None]
 
     def filters(self, window: str, h_dec: Tensor, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """F_Y, F_X and gamma of a window."""

@@ -20,7 +20,7 @@ from benchmarks.ways import bound, inputs
 def main(comparison: Comparison) -> None:
     """Time the bound."""
     x, noise = inputs(comparison.shape.config, comparison.shape.batch)
-    comparison.run("evaluate", lambda *model: partial(bound, *model, x, noise))
+    comparison.run("evaluate", lambda model, precision: partial(bound, model, precision, x, noise))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ the step is timed, this file imports nothing else.
 import json
 import sys
 import time
+from typing import cast
 
 from benchmarks.ways import Precision, Shape, Way, bound, build, inputs, optimizer, update
 
@@ -29,4 +30,4 @@ def main(way: Way, precision: Precision, shape: Shape) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], Shape(**json.loads(sys.argv[3])))
+    main(cast(Way, sys.argv[1]), cast(Precision, sys.argv[2]), Shape(**json.loads(sys.argv[3])))

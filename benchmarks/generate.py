@@ -18,7 +18,7 @@ from benchmarks.ways import generate, inputs
 def main(comparison: Comparison) -> None:
     """Time the drawing of new images."""
     _, noise = inputs(comparison.shape.config, comparison.shape.batch)
-    comparison.run("generate", lambda *model: partial(generate, *model, noise))
+    comparison.run("generate", lambda model, precision: partial(generate, model, precision, noise))
 
 
 if __name__ == "__main__":

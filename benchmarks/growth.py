@@ -11,6 +11,7 @@ out where it would take longer than at the row's own size.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -35,7 +36,9 @@ def point(
 ) -> dict[str, Any]:
     """Median seconds of every way at one value of the number that grows."""
     affordable = [way for way in ways if way != "reference" or effort(shape) <= effort(ROW)]
-    timed = {way: timed_step(way, precision, shape.config, shape.batch) for way in affordable}
+    timed: dict[str, Callable[[], object]] = {
+        way: timed_step(way, precision, shape.config, shape.batch) for way in affordable
+    }
     medians = medians_of(seconds_each(timed, rounds, warm_up=1))
     return {"value": value, "images": shape.batch, "median_seconds": medians}
 
@@ -81,11 +84,15 @@ def main(
         precision: Of the matrix products.
         rounds: Times that each is measured; the median counts.
     """
-    axes = {"glimpses": glimpses, "batch": batches, "hidden_size": hidden_sizes}
+    axes: dict[str, tuple[tuple[int, ...], Callable[[int], Shape]]] = {
+        "glimpses": (glimpses, lambda value: replace(ROW, glimpses=value)),
+        "batch": (batches, lambda value: replace(ROW, batch=value)),
+        "hidden_size": (hidden_sizes, lambda value: replace(ROW, hidden_size=value)),
+    }
     growth = {}
-    for axis, values in axes.items():
+    for axis, (values, shape_with) in axes.items():
         growth[axis] = [
-            point(replace(ROW, **{axis: value}), value, ways, precision, rounds) for value in values
+            point(shape_with(value), value, ways, precision, rounds) for value in values
         ]
         for way in ways if values else ():
             print_table(axis, way, growth[axis])

@@ -134,15 +134,16 @@ def training_step(
     state = parameters, zeros, zeros, jnp.zeros(())
     loss_of = partial(bound, config=config, precision=precision)
 
-    @jax.jit
     def update_once(
         state: tuple[Arrays, Arrays, Arrays, jax.Array], x: jax.Array, noise: jax.Array
     ) -> tuple[Arrays, Arrays, Arrays, jax.Array]:
         _, gradients = jax.value_and_grad(lambda p: loss_of(p, x, noise).mean())(state[0])
         return update(state, gradients)
 
+    compiled = jax.jit(update_once)
+
     def step() -> None:
         nonlocal state
-        state = jax.block_until_ready(update_once(state, images, eps))
+        state = jax.block_until_ready(compiled(state, images, eps))
 
     return step

@@ -59,7 +59,7 @@ def report(
     *,
     base: str = "eager fp32",
     floors: Mapping[str, str] | None = None,
-    **facts: object,
+    facts: Mapping[str, object] | None = None,
 ) -> Path:
     """Print images per second and ratios to a base way, and write them to `results/`.
 
@@ -92,7 +92,7 @@ def report(
     Console().print(table)
     return write_result(
         question,
-        **facts,
+        **(facts or {}),
         base=base,
         images_per_second={name: images / median for name, median in medians.items()},
         times_of_base=ratios,

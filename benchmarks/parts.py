@@ -9,12 +9,13 @@ compared with the paper's model in the same precision.
 """
 
 from dataclasses import replace
+from typing import Any
 
 from benchmarks.command import run
 from benchmarks.measure import report, seconds_each
 from benchmarks.ways import BOTH, ROWS, Precision, Shape, timed_step
 
-PARTS: dict[str, dict[str, str]] = {
+PARTS: dict[str, dict[str, Any]] = {
     "paper": {},
     "learned": {"prior": "learned"},
     "class": {"condition": "class"},
@@ -38,7 +39,7 @@ def main(shape: Shape, precisions: tuple[Precision, ...] = BOTH, rounds: int | N
             for name, parts in PARTS.items()
         }
         times = seconds_each(timed, rounds or ROWS[shape.row].rounds, warm_up=1)
-        report(f"parts-{precision}-{shape.name}", times, shape.batch, **shape.facts)
+        report(f"parts-{precision}-{shape.name}", times, shape.batch, facts=shape.facts)
 
 
 if __name__ == "__main__":

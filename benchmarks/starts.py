@@ -22,6 +22,8 @@ from rich.table import Table
 
 from benchmarks.command import run
 from benchmarks.measure import write_result
+from benchmarks.ways import model_of
+from draw.attention import GaussianAttention
 from draw.config.presets import digits
 from draw.config.run import Config
 from draw.data import Splits, load_splits
@@ -33,6 +35,7 @@ from draw.training.start import start
 
 def plain_windows(model: DRAW) -> None:
     """delta~ = sigma = 1: the outermost filters on the border, each a pixel wide."""
+    assert isinstance(model.attention, GaussianAttention)
     model.attention.read_window.bias.zero_()
     model.attention.write_window.bias.zero_()
 
@@ -78,7 +81,7 @@ class Choices:
         """A run over so many images."""
         steps, preset = images // self.batch_size, digits()
         model = dataclasses.replace(
-            preset.model, read_size=self.read_size, write_size=self.write_size
+            model_of(preset), read_size=self.read_size, write_size=self.write_size
         )
         train = dataclasses.replace(
             preset.train,
@@ -124,9 +127,11 @@ def validation(choices: Choices, images: int, seed: int, splits: Splits) -> dict
     with TemporaryDirectory() as folder:
         place = Path(folder) / "run"
         trainer = start(choices.config(images, seed), place, splits.train, splits.validation)
+        model = trainer.bare_model
+        assert isinstance(model, DRAW)
         with torch.no_grad():
             for part in choices.plain:
-                PLAIN[part](trainer.bare_model)
+                PLAIN[part](model)
         trainer.fit()
         trainer.accelerator.end_training()
         last = read_metrics(place / METRICS_FILE)[-1]

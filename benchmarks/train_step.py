@@ -46,7 +46,7 @@ def main(
             timed[name] = timed_step(way, precision, shape.config, shape.batch)
             floors[name] = f"floor {precision}"
     times = seconds_each(timed, rounds or ROWS[shape.row].rounds, warm_up=1)
-    report(f"train_step-{shape.name}", times, shape.batch, floors=floors, **shape.facts)
+    report(f"train_step-{shape.name}", times, shape.batch, floors=floors, facts=shape.facts)
 
 
 if __name__ == "__main__":

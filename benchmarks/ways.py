@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from benchmarks.eager import EagerDRAW
 from draw.config.model import DRAWConfig
 from draw.config.presets import cifar10, mnist, mnist_no_attention, mnist_small, svhn
+from draw.config.run import Config
 from draw.model.draw import DRAW
+from draw.parts.state import DRAWOutput
 
 Way = Literal["eager", "reference", "fused", "compile", "compile-loop"]
 """A model: benchmarks/eager.py, draw's own kernels, or the eager one with a single glimpse or the
@@ -26,6 +28,15 @@ BOTH: tuple[Precision, ...] = ("fp32", "bf16")
 USUAL_WAYS: tuple[Way, ...] = ("eager", "reference", "fused")
 
 
+Drawer = DRAW | EagerDRAW
+
+
+def model_of(preset: Config) -> DRAWConfig:
+    """The model that a preset trains, which is a DRAW."""
+    assert isinstance(preset.model, DRAWConfig)
+    return preset.model
+
+
 class Row(NamedTuple):
     """A model, and the number of rounds that measure it in a minute or so."""
 
@@ -34,11 +45,11 @@ class Row(NamedTuple):
 
 
 ROWS: dict[RowName, Row] = {
-    "mnist": Row(mnist().model, rounds=7),
-    "mnist-no-attention": Row(mnist_no_attention().model, rounds=5),
-    "mnist-small": Row(mnist_small().model, rounds=7),
-    "svhn": Row(svhn().model, rounds=3),
-    "cifar": Row(cifar10().model, rounds=3),
+    "mnist": Row(model_of(mnist()), rounds=7),
+    "mnist-no-attention": Row(model_of(mnist_no_attention()), rounds=5),
+    "mnist-small": Row(model_of(mnist_small()), rounds=7),
+    "svhn": Row(model_of(svhn()), rounds=3),
+    "cifar": Row(model_of(cifar10()), rounds=3),
 }
 
 
@@ -60,7 +71,7 @@ class Shape:
     """Side of the write window, instead of the row's."""
 
     @property
-    def changes(self) -> dict[str, int]:
+    def changes(self) -> dict[str, Any]:
         """The model's numbers that are not the row's."""
         names = ("glimpses", "hidden_size", "read_size", "write_size")
         given = {name: getattr(self, name) for name in names}
@@ -100,17 +111,18 @@ def starting_weights(config: DRAWConfig) -> dict[str, Tensor]:
         return DRAW(replace(config, kernel="reference")).state_dict()
 
 
-def build(way: Way, config: DRAWConfig) -> nn.Module:
+def build(way: Way, config: DRAWConfig) -> Drawer:
     """A model of its own for a way, with the starting weights."""
-    if way in ("reference", "fused"):
-        model: nn.Module = DRAW(replace(config, kernel=way))
+    if way == "reference" or way == "fused":
+        model: Drawer = DRAW(replace(config, kernel=way))
     else:
         model = EagerDRAW(config)
     model.load_state_dict(starting_weights(config))
-    if way == "compile":
-        model.step = torch.compile(model.step)
-        model.draw = torch.compile(model.draw)
-    return torch.compile(model) if way == "compile-loop" else model
+    for name in ("step", "draw") if way == "compile" else ():
+        setattr(model, name, torch.compile(getattr(model, name)))
+    if way == "compile-loop":
+        model.compile()
+    return model
 
 
 def products_in(precision: Precision) -> AbstractContextManager[object]:
@@ -118,15 +130,15 @@ def products_in(precision: Precision) -> AbstractContextManager[object]:
     return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
 
 
-def bound(model: nn.Module, precision: Precision, x: Tensor, noise: Tensor) -> Tensor:
+def bound(model: Drawer, precision: Precision, x: Tensor, noise: Tensor) -> Tensor:
     """The bound of each image, in nats, by any of the ways."""
     given = (x, noise, model.labels_for(len(x))) if isinstance(model, DRAW) else (x, noise)
     with products_in(precision):
-        result = model(*given)
+        result: Tensor | DRAWOutput = model(*given)
     return result if isinstance(result, Tensor) else result.bound
 
 
-def generate(model: nn.Module, precision: Precision, noise: Tensor) -> Tensor:
+def generate(model: Drawer, precision: Precision, noise: Tensor) -> Tensor:
     """The canvases of new images after every step, by any of the ways."""
     with products_in(precision):
         if isinstance(model, DRAW):
@@ -141,13 +153,13 @@ def optimizer(model: nn.Module) -> torch.optim.Optimizer:
 
 def update(model: nn.Module, adam: torch.optim.Optimizer, losses: Tensor) -> None:
     """Gradient, clipping and Adam."""
-    losses.mean().backward()
+    torch.autograd.backward(losses.mean())
     torch.nn.utils.clip_grad_norm_(model.parameters(), 100.0)
     adam.step()
     adam.zero_grad()
 
 
-def training_step(model: nn.Module, precision: Precision) -> Callable[[Tensor, Tensor], None]:
+def training_step(model: Drawer, precision: Precision) -> Callable[[Tensor, Tensor], None]:
     """A function of images and noise that makes one update of a model."""
     adam = optimizer(model)
     return lambda x, noise: update(model, adam, bound(model, precision, x, noise))

@@ -114,7 +114,8 @@ def kernel(request: pytest.FixtureRequest) -> str:
             library()
         except KernelUnavailableError as error:
             pytest.skip(f"the fused kernel cannot run here: {error}")
-    return request.param
+    name: str = request.param
+    return name
 
 
 @pytest.fixture(scope="session")
@@ -132,7 +133,7 @@ def random_model(kernel: str) -> Callable[..., DRAW]:
         read_window: Controls | None = None,
         write_window: Controls | None = None,
         dtype: torch.dtype = torch.float64,
-        **config: object,
+        **config: Any,
     ) -> DRAW:
         model = DRAW(DRAWConfig(**{"kernel": kernel, **config}))
         random = torch.Generator().manual_seed(seed)

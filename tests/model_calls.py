@@ -8,6 +8,7 @@ A model either raises a Python exception or computes what it does with the refer
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,10 +16,10 @@ from torch import Tensor, nn
 from draw import DRAW, Classifier
 from operator_calls import ABSENT, BATCH, CLASSIFIER, EDITS, SMALL
 
-Work = Callable[[nn.Module], list[Tensor]]
+Made = TypeVar("Made", DRAW, Classifier)
 
 
-def drawing(model: nn.Module) -> list[Tensor]:
+def drawing(model: DRAW) -> list[Tensor]:
     """What a DRAW computes: bound, gradients, and both kinds of drawings."""
     config = model.config
     images = torch.linspace(0, 1, BATCH * 20).double().view(BATCH, *config.image_shape)
@@ -28,7 +29,7 @@ def drawing(model: nn.Module) -> list[Tensor]:
     return [bound.detach(), *drawn, *gradients(model, bound)]
 
 
-def classifying(model: nn.Module) -> list[Tensor]:
+def classifying(model: Classifier) -> list[Tensor]:
     """What a classifier computes: answers and gradients."""
     images = torch.linspace(0, 1, BATCH * 20).double().view(BATCH, *model.config.image_shape)
     answers = model(images).logits_by_glimpse
@@ -40,7 +41,7 @@ def gradients(model: nn.Module, outputs: Tensor) -> list[Tensor]:
     return list(torch.autograd.grad(outputs.sum(), wanted, materialize_grads=True))
 
 
-def changed(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def changed(model: Made) -> Iterator[tuple[str, Made]]:
     """Copies of a model, each with one parameter replaced."""
     for name, value in model.named_parameters():
         for way, edit in EDITS.items():
@@ -58,7 +59,7 @@ def changed(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
             yield f"{name}: {way}", model_with
 
 
-def outcome(work: Work, model: nn.Module, freed: bool) -> str:
+def outcome(work: Callable[[Made], list[Tensor]], model: Made, freed: bool) -> str:
     """'raises ...' or 'agrees'; anything else is a fault."""
     try:
         found = work(model)
@@ -78,19 +79,20 @@ def outcome(work: Work, model: nn.Module, freed: bool) -> str:
     return "agrees"
 
 
+def tell(kind: str, model: Made, work: Callable[[Made], list[Tensor]]) -> None:
+    """A line for each change of a model."""
+    for change, other in changed(model.double()):
+        print(f"{kind}, {change}", end=": ", flush=True)
+        print(outcome(work, other, "freed" in change))
+
+
 def main() -> None:
     torch.manual_seed(0)
-    torch.set_printoptions(threshold=1, edgeitems=1)
+    torch.set_printoptions(threshold=1, edgeitems=1)  # type: ignore[no-untyped-call]
     auto = replace(SMALL, kernel="auto")
-    models: dict[str, tuple[nn.Module, Work]] = {
-        "gaussian": (DRAW(auto), drawing),
-        "none": (DRAW(replace(auto, attention="none")), drawing),
-        "classifier": (Classifier(replace(CLASSIFIER, kernel="auto")), classifying),
-    }
-    for kind, (model, work) in models.items():
-        for change, other in changed(model.double()):
-            print(f"{kind}, {change}", end=": ", flush=True)
-            print(outcome(work, other, "freed" in change))
+    tell("gaussian", DRAW(auto), drawing)
+    tell("none", DRAW(replace(auto, attention="none")), drawing)
+    tell("classifier", Classifier(replace(CLASSIFIER, kernel="auto")), classifying)
     print("done")
 
 

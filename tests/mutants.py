@@ -38,9 +38,10 @@ class _Edit(ast.NodeTransformer):
         return node
 
     def visit_Constant(self, node: ast.Constant) -> ast.AST:
-        if type(node.value) in (int, float) and self._due():
-            self.done = f"{node.value} -> {node.value + 1}"
-            return ast.Constant(node.value + 1)
+        value = node.value
+        if isinstance(value, int | float) and not isinstance(value, bool) and self._due():
+            self.done = f"{value} -> {value + 1}"
+            return ast.Constant(value + 1)
         return node
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.AST:

@@ -215,21 +215,44 @@ def drawing_calls(config: DRAWConfig) -> Calls:
     *made, kept = operators.unroll(**common, keep=True)
     slopes = zip(("dcanvas", "dkl", "dlog_ratio"), map(torch.randn_like, made), strict=True)
 
-    def unroll(images, noise, context_enc, context_dec, parameters, **_):
+    def unroll(
+        images: Tensor,
+        noise: Tensor,
+        context_enc: Tensor | None,
+        context_dec: Tensor | None,
+        parameters: list[Tensor],
+        **_: Any,
+    ) -> Any:
         return reference.call(
             "unroll", parameters, images, noise, Context(context_enc, context_dec)
         )
 
-    def backward(images, noise, parameters, dcanvas, dkl, dlog_ratio, **flags):
+    def backward(
+        images: Tensor,
+        noise: Tensor,
+        parameters: list[Tensor],
+        dcanvas: Tensor,
+        dkl: Tensor,
+        dlog_ratio: Tensor,
+        **flags: Any,
+    ) -> list[Tensor]:
         zero = images.new_zeros(len(images), 4 * config.hidden_size)
         addends = [zero if addend is None else addend for addend in plain(context)]
         inputs = [
             t.requires_grad_() for t in (images, noise, *map(torch.clone, addends), *parameters)
         ]
-        outputs = unroll(*inputs[:4], inputs[4:])
+        x, eps, enc, dec, *weights = inputs
+        outputs = unroll(x, eps, enc, dec, weights)
         return gradients(outputs, (dcanvas, dkl, dlog_ratio), inputs, *(flags[f] for f in wanted))
 
-    def trajectory(images, noise, context_enc, context_dec, parameters, **_):
+    def trajectory(
+        images: Tensor | None,
+        noise: Tensor,
+        context_enc: Tensor | None,
+        context_dec: Tensor | None,
+        parameters: list[Tensor],
+        **_: Any,
+    ) -> Any:
         return reference.call(
             "trajectory",
             parameters,
@@ -253,7 +276,8 @@ def drawing_calls(config: DRAWConfig) -> Calls:
 
 
 def classifier_calls(config: ClassifierConfig) -> Calls:
-    reference = Reference(Classifier(config), GLIMPSES_PARAMETERS)
+    model = Classifier(config)
+    reference = Reference(model, GLIMPSES_PARAMETERS)
     common = {
         "images": torch.rand(BATCH, *config.image_shape).double(),
         "parameters": reference.parameters,
@@ -263,12 +287,22 @@ def classifier_calls(config: ClassifierConfig) -> Calls:
     }
     h, _, kept = glimpses.look(**common)
 
-    def look(images, parameters, shape, longest, **_):
+    def look(
+        images: Tensor, parameters: list[Tensor], shape: list[int], longest: float, **_: Any
+    ) -> Any:
         clip = longest * len(images) if len(images) and longest < math.inf else None
-        reference.model.config = replace(config, window_clip=clip, glimpses=shape[0])
+        model.config = replace(config, window_clip=clip, glimpses=shape[0])
         return reference.call("look", parameters, images)[:1]
 
-    def backward(images, parameters, shape, longest, dh, for_images, **_):
+    def backward(
+        images: Tensor,
+        parameters: list[Tensor],
+        shape: list[int],
+        longest: float,
+        dh: Tensor,
+        for_images: bool,
+        **_: Any,
+    ) -> list[Tensor]:
         inputs = [t.requires_grad_() for t in (images, *parameters)]
         h = look(images, inputs[1:], shape, longest)
         return gradients(h, [dh], inputs, for_images)
@@ -330,7 +364,8 @@ def outcome(call: Call, usual: Sequence[Tensor], arguments: Arguments) -> str:
 
 def main() -> None:
     torch.manual_seed(0)
-    torch.set_printoptions(threshold=1, edgeitems=1)  # in torch's messages; they take long
+    # In torch's messages, which take long.
+    torch.set_printoptions(threshold=1, edgeitems=1)  # type: ignore[no-untyped-call]
     models = {
         "gaussian": drawing_calls(SMALL),
         "none": drawing_calls(replace(SMALL, attention="none")),
