@@ -127,19 +127,20 @@ def check_fields(prefix: str, instance: Any) -> None:
         check(prefix + field.name, hints[field.name], getattr(instance, field.name))
 
 
-def part_of(table: Mapping[str, Part], field: str, name: str) -> Part:
+def part_of(table: Mapping[str, Part], field: str, name: str, section: str = "model") -> Part:
     """The part that a config names.
 
     Args:
         table: parts by name.
         field: of the config, for the message.
         name: what it says.
+        section: of a run's config.
 
     Raises:
         DrawError: if the table does not have it.
     """
     if name not in table:
-        refuse(f"model.{field}", either([repr(one) for one in table]), name)
+        refuse(f"{section}.{field}", either([repr(one) for one in table]), name)
     return table[name]
 
 

@@ -46,6 +46,7 @@ WRONG = {  # by section and field
         "fit": ("scale", "", 1),
         "binarize": ("static", "", None, True),
         "bad_boxes": ("drop", "", None, True),
+        "augment": ("affine", ("",), (3,), None, True),
         "name": ("", "a\0b", None, 3, ["mnist"]),
         **dict.fromkeys(("path", "cache_dir"), ("", "a\0b", 3, True, ["folder"])),
     },
@@ -77,7 +78,7 @@ RIGHT = {
     "data": {
         "size": (None, (28,), (28, 14)), "mode": (None, "grey", "colour"),
         "fit": (None, "crop", "pad", "stretch"), "binarize": ("none", "dynamic"),
-        "bad_boxes": ("refuse", "skip"),
+        "bad_boxes": ("refuse", "skip"), "augment": ((), ("affine", "flip"), ("colour",)),
     },
     "train": {
         "warmup_steps": (0, 10), "seed": (0, 2**40), "ema_decay": (0.0, 0.9999),

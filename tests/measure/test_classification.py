@@ -116,6 +116,21 @@ def test_an_update_is_adam_on_the_cross_entropy_of_the_last_answer(tmp_path: Pat
         torch.testing.assert_close(value, model.state_dict()[name], rtol=1e-4, atol=1e-6)
 
 
+def test_early_answers_are_learnt_from_as_their_weight_says(tmp_path: Path) -> None:
+    model_config = dataclasses.replace(WINDOWED, early_loss=0.6, glimpses=3)
+    trainer = fresh(tmp_path / "run", config_of(model_config, steps=1))
+    batch = trainer._batch()
+    losses = trainer.task.losses(trainer.bare_model, batch)
+    answers = trainer.bare_model(batch.images).logits_by_glimpse.log_softmax(-1)
+    first, second, last = -answers[:, range(len(batch.labels)), batch.labels].mean(1)
+    assert next(iter(losses)) == "loss"
+    expected = (0.6 / 3 * first + 0.6 * 2 / 3 * second + last) / (0.6 / 3 + 0.6 * 2 / 3 + 1)
+    torch.testing.assert_close(losses["loss"], expected)
+    torch.testing.assert_close(losses["cross_entropy"], last)
+    alone = fresh(tmp_path / "alone", config_of(dataclasses.replace(model_config, glimpses=1)))
+    assert "loss" not in alone.task.losses(alone.bare_model, batch)
+
+
 def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
     config = config_of(WINDOWED)
     fresh(tmp_path / "straight", config).fit()

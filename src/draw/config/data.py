@@ -2,13 +2,16 @@
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from draw.fields import (
+    TABLE,
     Count,
     check_fields,
     refuse,
 )
+
+Augment = Annotated[Literal["affine", "flip", "colour"], TABLE]
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class DataConfig:
     binarize: Literal["none", "dynamic"] = "none"
     """'dynamic' draws each pixel as 0 or 1, anew at each use, with its grey value as probability;
     images whose pixels are already 0 or 1 ("static") come through unchanged."""
+    augment: tuple[Augment, ...] = ()
+    """Changes of training images, anew at each use: 'affine' turns, scales, shears and shifts a
+    little, 'flip' mirrors every second one, 'colour' changes brightness and contrast."""
     bad_boxes: Literal["refuse", "skip"] = "refuse"
     """Pictures of svhn whose boxes are missing or empty: an error, or left out and counted."""
     cache_dir: str | None = None

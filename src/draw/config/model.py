@@ -119,6 +119,9 @@ class ClassifierConfig(ModelConfig):
     window_clip: Positive | None = None
     """Longest gradient (L2) of one image's loss with respect to one glimpse's five window controls;
     longer ones are scaled to it, for a loss that is a mean over the batch. None leaves them."""
+    early_loss: Annotated[float, Limits(least=0)] = 0.0
+    """Weight in training of the answers before the last one: the loss is the weighted mean of the
+    cross-entropies of all T answers, where answer t < T counts early_loss t / T and the last 1."""
     kernel: Kernel = "auto"
     """How the glimpses are computed, as in `DRAWConfig`."""
 

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int, Int64, UInt8
 
 from draw.data.batches import spread
 from draw.data.store.splits import SPLITS
+from draw.data.views.augmentation import augmentation_of
 from draw.data.views.view import Made, Shape, View, taken
 from draw.randomness import VIEW_EVALUATION, generator
 
@@ -36,6 +37,8 @@ class ImageSet:
     """Every pixel is 0 or 255: binarized once and for all ("static"). Views leave it so."""
     view: View | None = None
     """What makes the images that a model sees out of the stored ones, if anything does."""
+    augment: tuple[str, ...] = ()
+    """Changes of the images in training, by their names; see `draw.data.views.augmentation`."""
 
     @property
     def count(self) -> int:
@@ -58,11 +61,12 @@ class ImageSet:
 
         Args:
             indices: numbers of the stored images.
-            random: for the view; images without one come as they are stored.
+            random: for augmentation and view; without these images come as they are stored.
         """
+        augment = augmentation_of(self.augment)
         if self.view is None:
-            return self.images[indices], taken(self.labels, indices)
-        return self.view.make(self.images, self.labels, indices, random)
+            return augment(self.images[indices], random), taken(self.labels, indices)
+        return self.view.make(self.images, self.labels, indices, random, augment)
 
     def blocks(self) -> Iterator[Made]:
         """All images in order as a model sees them in evaluation, some at a time.
@@ -73,12 +77,12 @@ class ImageSet:
         for block, start in enumerate(range(0, self.count, BLOCK)):
             indices = np.arange(start, min(start + BLOCK, self.count))
             random = generator(FIXED_SEED, VIEW_EVALUATION, SPLITS.index(self.split), block)
-            yield replace(self, view=view).batch(indices, random)
+            yield replace(self, view=view, augment=()).batch(indices, random)
 
     def fixed(self) -> "ImageSet":
         """These images as a model sees them in evaluation, made once and kept in memory."""
         if self.view is None:
-            return self
+            return replace(self, augment=()) if self.augment else self
         made, labels = zip(*self.blocks(), strict=True)
         images = np.concatenate(made)
         return replace(
@@ -88,6 +92,7 @@ class ImageSet:
             source=f"{self.source}; {self.view.fixed().description(self.stored_shape)}",
             fingerprint=hashlib.sha256(images.data).hexdigest(),
             view=None,
+            augment=(),
         )
 
     def some(self, n: int) -> "ImageSet":

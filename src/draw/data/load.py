@@ -13,6 +13,7 @@ from draw.data.store import cache
 from draw.data.store.decode import Conversion
 from draw.data.store.entry import build
 from draw.data.store.splits import SPLITS
+from draw.data.views.augmentation import KEEP_BINARY, augmentation_of
 from draw.data.views.view import View
 from draw.errors import DataError
 from draw.files import cache_folder
@@ -47,7 +48,7 @@ def load_splits(config: DataConfig, *, progress: bool = True) -> Splits:
     """All images of a configuration; see `load_images`."""
     prepared = find_or_build(config, SPLITS, progress=progress)
     view = view_of(config)
-    return Splits(*(_seen(prepared.read(config.name, split), view) for split in SPLITS))
+    return Splits(*(_seen(config, prepared.read(config.name, split), view) for split in SPLITS))
 
 
 def load_images(config: DataConfig, split: str, *, progress: bool = True) -> ImageSet:
@@ -67,7 +68,7 @@ def load_images(config: DataConfig, split: str, *, progress: bool = True) -> Ima
     if split not in SPLITS:
         raise DataError(f"expected split to be one of {', '.join(SPLITS)}, got {split!r}")
     prepared = find_or_build(config, (split,), progress=progress)
-    return _seen(prepared.read(config.name, split), view_of(config))
+    return _seen(config, prepared.read(config.name, split), view_of(config))
 
 
 def at_hand(config: DataConfig) -> bool:
@@ -85,8 +86,16 @@ def view_of(config: DataConfig) -> View | None:
     return known_set(config.name).view
 
 
-def _seen(images: ImageSet, view: View | None) -> ImageSet:
-    seen = replace(images, view=view)
+def _seen(config: DataConfig, images: ImageSet, view: View | None) -> ImageSet:
+    augmentation_of(config.augment)  # an unknown one is refused before any work
+    greying = [name for name in config.augment if name not in KEEP_BINARY]
+    if images.binary and greying:
+        raise DataError(
+            f"expected no --data.augment {greying[0]} with images that are binary, whose pixels "
+            f"would become grey; {images.source}. Leave it out, or train on grey images with "
+            "--data.binarize dynamic"
+        )
+    seen = replace(images, view=view, augment=config.augment)
     return seen if seen.split == "train" else seen.fixed()
 
 

@@ -92,7 +92,7 @@ def make_card(
         *rows,
         "",
         f"- **Data**: {config.data.name}: {known.description}. {splits.train.count:,} images for "
-        f"training. Licence of the data: {known.licence}.",
+        f"training{_augmented(config.data.augment)}. Licence of the data: {known.licence}.",
         f"- **Training**: `{_command(made.get('command') or 'draw train ' + config.preset)}`, seed "
         f"{config.train.seed}, {steps:,} steps of {config.train.batch_size} images, "
         f"{seconds / 3600:.1f} hours on {made.get('hardware', 'hardware that was not noted')}; "
@@ -109,6 +109,10 @@ def make_card(
 
 def _cell(values: dict[str, Any], kind: str) -> str:
     return f"{values[kind]:.2f}" if kind in values else ""
+
+
+def _augmented(names: tuple[str, ...]) -> str:
+    return f", each time changed a little ({', '.join(names)})" if names else ""
 
 
 def _changes(made: dict[str, Any]) -> str:

@@ -123,12 +123,18 @@ class Classifying:
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of the last answer in nats, and its errors in %."""
         assert batch.labels is not None  # `batch` has put them there
-        logits = model(batch.images).logits.float()
+        answered = model(batch.images)
+        logits = answered.logits.float()
         wrong = logits.detach().argmax(1) != batch.labels
-        return {
-            "cross_entropy": cross_entropy(logits, batch.labels),
-            "error": 100 * wrong.float().mean(),
-        }
+        last = cross_entropy(logits, batch.labels)
+        losses = {"cross_entropy": last, "error": 100 * wrong.float().mean()}
+        return self._with_early(answered.logits_by_glimpse, batch.labels, losses)
+
+    def _with_early(
+        self, answers: Tensor, labels: Tensor, losses: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The losses, before them what is learnt from where it differs from the last answer's."""
+        return losses
 
     def derived(self, means: Mapping[str, float]) -> dict[str, float]:
         """None."""
@@ -232,6 +238,22 @@ class Looking(Classifying):
 
     looks: ClassVar[bool] = True
     card_picture: ClassVar[str | None] = GLIMPSES_FILE
+
+    def _with_early(
+        self, answers: Tensor, labels: Tensor, losses: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """`ClassifierConfig.early_loss`: the weighted mean over the answers of all glimpses.
+
+        # ours: the paper learns from the last answer alone. Cheung et al. (2017) learn from the
+        answer after every glimpse.
+        """
+        weight, count = self.model_config.early_loss, len(answers)
+        if weight == 0 or count == 1:
+            return losses
+        each = torch.stack([cross_entropy(logits.float(), labels) for logits in answers])
+        weights = weight * torch.arange(1, count + 1, device=each.device) / count
+        weights[-1] = 1
+        return {"loss": (weights * each).sum() / weights.sum(), **losses}
 
     @property
     def steps(self) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from draw.data.views.augmentation import Augmentation, unchanged
 from draw.data.views.view import Labels, Made, Shape, add, canvas_shape, cut, places, taken
 from draw.errors import DataError
 
@@ -64,6 +65,7 @@ class Cluttered:
         labels: Labels,
         indices: Int[np.ndarray, " batch"],
         random: np.random.Generator,
+        augment: Augmentation = unchanged,
     ) -> Made:
         """A canvas for each index; see `View.make`.
 
@@ -78,7 +80,7 @@ class Cluttered:
             )
         canvas, piece = (self.size, self.size), (self.distractor_size, self.distractor_size)
         canvases = np.zeros((count, *self.image_shape(stored)), dtype=np.uint8)
-        add(canvases, images[indices], *places(random, stored[1:], canvas, count))
+        add(canvases, augment(images[indices], random), *places(random, stored[1:], canvas, count))
         for _ in range(self.distractors):
             others = random.integers(len(images) - 1, size=count)
             others += others >= indices

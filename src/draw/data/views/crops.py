@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from draw.data.views.augmentation import Augmentation, unchanged
 from draw.data.views.view import Labels, Made, Shape, cut, places, taken
 from draw.errors import DataError
 
@@ -56,6 +57,7 @@ class RandomCrop:
         labels: Labels,
         indices: Int[np.ndarray, " batch"],
         random: np.random.Generator,
+        augment: Augmentation = unchanged,
     ) -> Made:
         """A piece of each image; see `View.make`."""
         stored = images.shape[1:]
@@ -66,4 +68,5 @@ class RandomCrop:
         else:
             rows, columns = places(random, window, stored[1:], len(indices))
             pieces = cut(images, indices, rows, columns, window)
-        return np.ascontiguousarray(pieces), taken(labels, indices)
+        pieces = augment(np.ascontiguousarray(pieces), random)
+        return pieces, taken(labels, indices)

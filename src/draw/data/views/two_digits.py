@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from draw.data.views.augmentation import Augmentation, unchanged
 from draw.data.views.view import Labels, Made, Shape, add, canvas_shape, places
 
 
@@ -46,6 +47,7 @@ class TwoDigits:
         labels: Labels,
         indices: Int[np.ndarray, " batch"],
         random: np.random.Generator,
+        augment: Augmentation = unchanged,
     ) -> Made:
         """A canvas for each index; see `View.make`."""
         stored, count = images.shape[1:], len(indices)
@@ -53,5 +55,5 @@ class TwoDigits:
         seconds = random.integers(len(images), size=count)
         for chosen in (indices, seconds):
             rows, columns = places(random, stored[1:], (self.size, self.size), count)
-            add(canvases, images[chosen], rows, columns)
+            add(canvases, augment(images[chosen], random), rows, columns)
         return canvases, None

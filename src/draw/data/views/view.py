@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Int, Shaped, UInt8
 from numpy.lib.stride_tricks import sliding_window_view
 
+from draw.data.views.augmentation import Augmentation, unchanged
 from draw.errors import DataError
 
 Shape = tuple[int, int, int]
@@ -46,6 +47,7 @@ class View(Protocol):
         labels: Labels,
         indices: Int[np.ndarray, " batch"],
         random: np.random.Generator,
+        augment: Augmentation = unchanged,
     ) -> Made:
         """One image for each index, a function of the arguments alone.
 
@@ -54,6 +56,7 @@ class View(Protocol):
             labels: theirs.
             indices: numbers of the stored images that the made ones start from.
             random: where all chance comes from.
+            augment: what is done to the images before they are laid out.
 
         Returns:
             Images of 8 bits and their labels; None where the view or the images have none.
