@@ -55,7 +55,7 @@ def _words(seed: int, purpose: int, step: Tensor, images: range, count: int) -> 
     return philox((block, image, step, of_purpose), (seed & WORD, seed >> 32))
 
 
-def _rows(parts: Sequence[Tensor], count: int) -> Tensor:
+def _rows(parts: list[Tensor], count: int) -> Tensor:
     """[image, count]: number i of an image is part i mod 4 of its block i // 4."""
     return torch.stack(parts, -1).flatten(1)[:, :count]
 
