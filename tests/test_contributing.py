@@ -90,4 +90,4 @@ def test_a_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
     assert title not in all_benchmarks.SECTIONS
     assert f"`benchmarks/{module}.py`" in SECTIONS["A benchmark"]
     names["main"](batch=2, glimpses=1)
-    assert "ms, kernel" in capsys.readouterr().out
+    assert "ms, backend" in capsys.readouterr().out

@@ -11,9 +11,12 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import draw.attention.window
 from draw.errors import KernelUnavailableError
+from draw.kernels import BACKENDS
 from draw.model.draw import DRAW
 from draw.parts.state import NOTHING
 from running import TINY_MODEL
+
+GRAPH = BACKENDS["graph"]
 
 
 def batch(size: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
@@ -38,11 +41,11 @@ def test_each_shape_is_captured_once(captures) -> None:
     for size in (2, 3, 2, 3):
         images, noise = batch(size)
         expected = model.unroll(images, noise)
-        for ours, theirs in zip(model._graphs.unroll(model, images, noise), expected, strict=True):
+        for ours, theirs in zip(GRAPH.unroll(model, images, noise), expected, strict=True):
             assert torch.equal(ours, theirs)
     assert [shape[0] for shape in captures] == [2, 3]
     other = copy.deepcopy(model)
-    other._graphs.unroll(other, *batch(2))
+    GRAPH.unroll(other, *batch(2))
     assert len(captures) == 3, "a copy has graphs of its own"
 
 
@@ -61,7 +64,7 @@ def test_what_is_told_is_heard(captures, told_model) -> None:
     for labels in (torch.tensor([1, 2]), torch.tensor([3, 0])):
         context = told_model.context(labels, 2)
         expected = told_model.unroll(images, noise, context)
-        found = told_model._graphs.unroll(told_model, images, noise, context)
+        found = GRAPH.unroll(told_model, images, noise, context)
         assert torch.equal(found.kl, expected.kl)
         for ours, theirs in zip(*(torch.autograd.grad(way.kl.sum(), tables, retain_graph=True)
                                   for way in (found, expected)), strict=True):  # fmt: skip
@@ -75,7 +78,7 @@ def test_each_way_of_being_told_is_captured_by_itself(captures, told_model) -> N
     both = told_model.context(told_model.labels_for(2), 2)
     for context in (both, both._replace(enc=None), both._replace(dec=None), NOTHING):
         expected = told_model.unroll(images, noise, context)
-        found = told_model._graphs.unroll(told_model, images, noise, context)
+        found = GRAPH.unroll(told_model, images, noise, context)
         assert torch.equal(found.canvas, expected.canvas)
     assert len(captures) == 4
 
@@ -85,7 +88,7 @@ def test_without_gradients_what_is_told_is_heard(captures, told_model) -> None:
     context = told_model.context(told_model.labels_for(2), 2)
     with torch.no_grad():
         expected = told_model.unroll(images, noise, context)
-        found = told_model._graphs.unroll(told_model, images, noise, context)
+        found = GRAPH.unroll(told_model, images, noise, context)
     assert torch.equal(found.kl, expected.kl)
     assert captures == []
 
@@ -93,13 +96,13 @@ def test_without_gradients_what_is_told_is_heard(captures, told_model) -> None:
 def test_without_gradients_nothing_is_captured(captures) -> None:
     model = DRAW(TINY_MODEL)
     with torch.no_grad():
-        model._graphs.unroll(model, *batch(2))
+        GRAPH.unroll(model, *batch(2))
     assert captures == []
 
 
 def test_of_no_images_nothing_is_captured(captures) -> None:
     model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
-    assert model._graphs.unroll(model, *batch(0)).kl.shape == (0, 3)
+    assert GRAPH.unroll(model, *batch(0)).kl.shape == (0, 3)
     assert captures == []
 
 
@@ -107,7 +110,7 @@ def test_each_kind_of_numbers_is_captured_by_itself(captures) -> None:
     model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
     for bf16 in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            model._graphs.unroll(model, *batch(2))
+            GRAPH.unroll(model, *batch(2))
     assert len(captures) == 2
 
 
@@ -116,10 +119,11 @@ def test_each_kind_of_numbers_is_captured_by_itself(captures) -> None:
 @pytest.mark.parametrize("parts", [{}, {"prior": "learned", "condition": "class"}])
 def test_on_a_gpu_it_is_the_loop(parts, bf16: bool) -> None:
     torch.manual_seed(0)
-    graph = DRAW(dataclasses.replace(TINY_MODEL, kernel="fused", **parts)).cuda()
+    graph = DRAW(dataclasses.replace(TINY_MODEL, **parts)).cuda()
+    graph.backend = "graph"
     loop = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference", **parts)).cuda()
     loop.load_state_dict(graph.state_dict())
-    assert graph.kernel.name == "graph"
+    assert graph.choice.name == "graph"
     for _ in range(3):
         images, noise = batch(4, "cuda")
         for model in (graph, loop):
@@ -158,33 +162,32 @@ def test_a_changed_model_is_captured_anew(change: str, captures) -> None:
     """A graph would go on with the addresses and the code of before."""
     model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
     for _ in range(2):
-        model._graphs.unroll(model, *batch(2))
+        GRAPH.unroll(model, *batch(2))
     CHANGES[change](model)
     for _ in range(2):
-        model._graphs.unroll(model, *batch(2))
+        GRAPH.unroll(model, *batch(2))
     assert len(captures) == 2
 
 
 def test_an_edited_equation_is_captured_anew(captures, monkeypatch) -> None:
     model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
-    model._graphs.unroll(model, *batch(2))
+    GRAPH.unroll(model, *batch(2))
     monkeypatch.setattr(draw.attention.window, "filter_centres", lambda *_: None)
     with pytest.raises(TypeError):
-        model._graphs.unroll(model, *batch(2))
+        GRAPH.unroll(model, *batch(2))
     assert len(captures) == 2
 
 
 @pytest.mark.parametrize("part", ["attention.read_window", "lstm_enc", "mu"])
 def test_hooks_keep_the_loop_from_being_captured(part: str) -> None:
     """A replay runs no Python."""
-    model = DRAW(dataclasses.replace(TINY_MODEL, kernel="fused"))
+    model = DRAW(TINY_MODEL)
+    model.backend = "graph"
     model.register_forward_hook(lambda *_: None)
     model.likelihood.register_forward_hook(lambda *_: None)
     with FakeTensorMode():  # a device that need not be there
         model.canvas_0 = torch.nn.Parameter(torch.empty(1, 6, 5, device="cuda"))
-    assert model.kernel.name == "graph", "these run in Python in any case"
+    assert model.choice.name == "graph", "these run in Python in any case"
     model.get_submodule(part).register_forward_hook(lambda *_: None)
-    with pytest.raises(
-        KernelUnavailableError, match=f"captured as a CUDA graph, {part} has a forw"
-    ):
-        model.kernel  # noqa: B018
+    with pytest.raises(KernelUnavailableError, match=f"graph cannot run: {part} has a forw"):
+        model.choice  # noqa: B018

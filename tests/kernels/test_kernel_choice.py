@@ -1,21 +1,24 @@
 """Which kernel runs, who says so, and what happens where the fused one cannot be made."""
 
+import copy
 import ctypes
 import dataclasses
 import logging
 import math
+import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from draw.attention.gaussian import GaussianAttention
 from draw.config.model import DRAWConfig
-from draw.errors import KernelUnavailableError
-from draw.kernels import choose as choice
-from draw.kernels.choose import Kernel, for_model
+from draw.errors import DrawError, KernelUnavailableError
+from draw.kernels import BACKENDS, choose
+from draw.kernels.choose import Choice
 from draw.kernels.cpp import build
 from draw.model.draw import DRAW
 from draw.training.start import resume, resumed_config, start
@@ -30,7 +33,7 @@ def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pat
     """A cache folder in which nothing was compiled yet, and a process that has loaded nothing."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     build._outcome.cache_clear()
-    choice._say_once.cache_clear()
+    choose._note.cache_clear()
     yield tmp_path / "draw" / "kernels"
     build._outcome.cache_clear()
 
@@ -45,8 +48,26 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
-def model(kernel: str) -> DRAW:
-    return DRAW(dataclasses.replace(TINY_MODEL, kernel=kernel))
+def model(backend: str) -> DRAW:
+    made = DRAW(TINY_MODEL)
+    made.backend = backend
+    return made
+
+
+class DistributedLike(torch.nn.Module):
+    """Wraps a model as torch's DistributedDataParallel does."""
+
+    def __init__(self, module: DRAW) -> None:
+        super().__init__()
+        self.module = module
+
+    @property
+    def backend(self) -> str:
+        return self.module.backend
+
+
+def pickled(model: DRAW) -> DRAW:
+    return pickle.loads(pickle.dumps(model))
 
 
 # Compiling
@@ -95,82 +116,96 @@ def test_products_of_torch_are_checked_before_they_are_used(error, kept, caplog)
 
 
 def test_auto_falls_back_aloud(empty_cache, no_compiler, caplog) -> None:
-    kernels = [model("auto").kernel for _ in range(2)]
-    assert {kernel.name for kernel in kernels} == {"reference"}
-    assert "no C++ compiler" in kernels[0].reason
+    choices = [model("auto").choice for _ in range(2)]
+    assert {choice.name for choice in choices} == {"reference"}
+    assert "not cpp: no C++ compiler" in choices[0].reason
     warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == 1, "said once"
     assert "several times slower" in warnings[0].message
     assert "no C++ compiler" in warnings[0].message
 
 
-def test_fused_refuses_where_it_cannot_run(empty_cache, no_compiler) -> None:
-    with pytest.raises(KernelUnavailableError, match=r"cannot run: no C\+\+.*reference"):
-        model("fused")
+def test_cpp_is_refused_where_it_cannot_run(empty_cache, no_compiler) -> None:
+    asked = model("cpp")
+    with pytest.raises(KernelUnavailableError, match=r"cpp cannot run: no C\+\+.*'reference'"):
+        asked.choice  # noqa: B018
 
 
-def test_reference_needs_no_compiler(empty_cache, no_compiler, caplog) -> None:
-    assert model("reference").kernel == Kernel("reference", "as asked")
+def test_the_reference_needs_no_compiler(empty_cache, no_compiler, caplog) -> None:
+    assert model("reference").choice == Choice("reference", "as asked")
     assert caplog.text == ""
 
 
-FUSED = Kernel("fused", "compiled")
+def test_the_choice_is_logged_with_its_reason(caplog) -> None:
+    choose._note.cache_clear()
+    with caplog.at_level(logging.INFO, "draw"):
+        choice = model("auto").choice
+    assert f"{choice.name}: {choice.reason}" in caplog.text
 
 
-def nothing() -> None:
-    """What is changed in an unchanged model."""
+def placed(model: DRAW, device: str) -> DRAW:
+    """A model on a device that need not be there."""
+    with FakeTensorMode():
+        model.canvas_0 = torch.nn.Parameter(torch.empty(1, 6, 5, device=device))
+    return model
+
+
+@pytest.mark.usefixtures("kernel")
+@pytest.mark.parametrize("kernel", ["fused"], indirect=True)
+class TestObstacles:
+    @pytest.mark.parametrize(
+        ("change", "says"),
+        [
+            (lambda model: placed(model, "mps"), "it runs on cpu, the model is on mps"),
+            (lambda model: placed(model, "cuda"), "it runs on cpu, the model is on cuda"),
+            (lambda model: model.half(), r"float32 or float64, the model is in torch\.float16"),
+            (lambda model: model.mu.register_forward_hook(print), "mu has a forward hook"),
+        ],
+    )
+    def test_what_cpp_cannot_take(self, change, says) -> None:
+        changed = model("auto")
+        assert changed.choice.name == "cpp"
+        change(changed)
+        assert changed.choice.name == "reference"
+        changed.backend = "cpp"
+        with pytest.raises(KernelUnavailableError, match=says):
+            changed.choice  # noqa: B018
+
+    def test_autocast_to_other_numbers_takes_the_reference(self) -> None:
+        with torch.autocast("cpu", torch.float16):
+            assert "not torch.float16" in model("auto").choice.reason
+        with torch.autocast("cpu", torch.bfloat16):
+            assert model("auto").choice.name == "cpp"
+
+
+def test_a_graph_is_captured_only_if_asked_for() -> None:
+    assert placed(model("auto"), "cuda").choice.name == "reference"
+    assert str(placed(model("graph"), "cuda").choice) == "graph (as asked)"
+    with pytest.raises(KernelUnavailableError, match="graph cannot run: it runs on cuda, the"):
+        model("graph").choice  # noqa: B018
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_a_backend_that_there_is_not_is_refused() -> None:
+    with pytest.raises(DrawError, match=r"expected a backend, 'auto', .*'reference'.*got 'fused'"):
+        model("fused")
+    unchanged = model("reference")
+    with pytest.raises(DrawError):
+        unchanged.backend = None
+    assert unchanged.backend == "reference"
 
 
 @pytest.mark.parametrize(
-    ("changed", "device", "dtype", "says"),
-    [
-        (None, "mps", torch.float32, "runs on CPUs, the model is on mps"),
-        (None, "cpu", torch.float16, r"float32 or float64, the model is in torch\.float16"),
-        ("it has a hook", "cpu", torch.float32, "DRAW as it is, it has a hook"),
-    ],
+    "change", [copy.deepcopy, lambda model: model.to(torch.float64), DistributedLike, pickled]
 )
-def test_what_the_fused_kernel_cannot_take(changed, device, dtype, says) -> None:
-    arguments = lambda: changed, torch.device(device), dtype
-    fallen_back = for_model(FUSED, "auto", *arguments, hooked=nothing)
-    assert fallen_back.name == "reference"
-    with pytest.raises(KernelUnavailableError, match=says):
-        for_model(FUSED, "fused", *arguments, hooked=nothing)
-    plain = nothing, torch.device("cpu"), torch.float32
-    assert for_model(FUSED, "auto", *plain, hooked=nothing) == FUSED
+def test_the_backend_asked_for_stays_with_a_model(change) -> None:
+    assert change(model("reference")).backend == "reference"
 
 
-def test_on_a_gpu_it_is_a_graph_if_asked_for() -> None:
-    gpu = nothing, torch.device("cuda"), torch.float32
-    assert for_model(FUSED, "fused", *gpu, hooked=nothing).name == "graph"
-    assert for_model(FUSED, "auto", *gpu, hooked=nothing).name == "reference"
-    asked = Kernel("reference", "as asked")
-    assert for_model(asked, "reference", *gpu, hooked=nothing).reason == "as asked"
-
-
-@pytest.mark.parametrize("found", [FUSED, Kernel("reference", "no C++ compiler")])
-def test_a_model_without_a_graph_has_no_fused_kernel_on_a_gpu(found: Kernel) -> None:
-    gpu = nothing, torch.device("cuda"), torch.float32
-    kernel = for_model(found, "auto", *gpu, hooked=None)
-    assert (kernel.name, kernel.reason[-7:]) == ("reference", "on cuda")
-    with pytest.raises(KernelUnavailableError, match=r"on cuda; choose the kernel 'auto' or"):
-        for_model(found, "fused", *gpu, hooked=None)
-
-
-def test_fused_is_not_replaced_in_silence_on_the_cpu_of_a_machine_with_a_gpu() -> None:
-    not_compiled = Kernel("reference", "the fused one cannot run: no C++ compiler")
-    cpu = nothing, torch.device("cpu"), torch.float32
-    assert for_model(not_compiled, "auto", *cpu, hooked=nothing) == not_compiled
-    with pytest.raises(KernelUnavailableError, match=r"no C\+\+ compiler; choose"):
-        for_model(not_compiled, "fused", *cpu, hooked=nothing)
-
-
-def test_autocast_to_other_numbers_takes_the_reference() -> None:
-    cpu = torch.device("cpu")
-    with torch.autocast("cpu", torch.float16):
-        kernel = for_model(FUSED, "auto", nothing, cpu, torch.float32, hooked=nothing)
-    assert "not torch.float16" in kernel.reason
-    with torch.autocast("cpu", torch.bfloat16):
-        assert for_model(FUSED, "auto", nothing, cpu, torch.float32, hooked=nothing) == FUSED
+def test_every_backend_has_the_name_that_the_table_gives_it() -> None:
+    for name, backend in BACKENDS.items():
+        assert backend.name == name
+        assert 3 < len(backend.description) < 60
 
 
 class TwiceAsBold(DRAW):
@@ -194,17 +229,18 @@ class TestChangedModels:
         bold = TwiceAsBold(TINY_MODEL)
         bold.load_state_dict(plain.state_dict())
         images, noise = torch.rand(2, 1, 6, 5), torch.randn(3, 2, 4)
-        assert plain.kernel.name == "fused"
-        assert "its own step" in bold.kernel.reason
+        assert plain.choice.name == "cpp"
+        assert "its own step" in bold.choice.reason
         assert not torch.equal(bold(images, noise).canvas, plain(images, noise).canvas)
 
     def test_another_attention_is_what_runs(self) -> None:
         changed = model("auto")
         changed.attention = OwnAttention(8, 1, 6, 5, 2, 3)
-        assert "its own attention" in changed.kernel.reason
+        assert "its own attention" in changed.choice.reason
 
-    def test_fused_refuses_a_changed_model(self) -> None:
-        bold = TwiceAsBold(dataclasses.replace(TINY_MODEL, kernel="fused"))
+    def test_cpp_refuses_a_changed_model(self) -> None:
+        bold = TwiceAsBold(TINY_MODEL)
+        bold.backend = "cpp"
         with pytest.raises(KernelUnavailableError, match=r"its own step.*'auto' or 'reference'"):
             bold(torch.rand(2, 1, 6, 5))
 
@@ -216,7 +252,7 @@ def test_runs_and_models_say_which_kernel(tmp_path: Path) -> None:
     flags = ("--model.kernel", "reference", "--train.steps", "2", "--train.evaluate-images", "10")
     small = ("--model.glimpses", "2", "--model.hidden-size", "8", "--train.batch-size", "4")
     done = draw_command("train", "digits", "--out", "run", *flags, *small, cwd=tmp_path)
-    assert "kernel: reference (as asked)" in done.stdout
+    assert "backend: reference (as asked)" in done.stdout
     assert "reference (as asked)" in draw_command("info", "run", cwd=tmp_path).stdout
 
 

@@ -52,12 +52,12 @@ def images() -> Tensor:
 
 
 def steps_aside(model: nn.Module, *named: str) -> None:
-    """The reference runs, for a reason that names these; 'fused' is refused for the same."""
-    assert model.kernel.name == "reference"
+    """The reference runs, for a reason that names these; cpp is refused for the same."""
+    assert model.choice.name == "reference"
     for name in named:
-        assert name in model.kernel.reason
-    model.config = dataclasses.replace(model.config, kernel="fused")
-    with pytest.raises(KernelUnavailableError, match="choose the kernel 'auto' or 'reference'"):
+        assert name in model.choice.reason
+    model.backend = "cpp"
+    with pytest.raises(KernelUnavailableError, match="choose the backend 'auto' or 'reference'"):
         model(images())
 
 
@@ -143,10 +143,10 @@ def test_the_kernel_steps_aside_for_every_change_of_a_part(place) -> None:
     kind, path = place
     for name, change in {**CHANGES, **({} if path in WITHOUT_WEIGHTS else OF_WEIGHTS)}.items():
         model = made(kind)
-        assert model.kernel.name == "fused", name
+        assert model.choice.name == "cpp", name
         change(model.get_submodule(path))
         if name == "pruned for good":
-            assert model.kernel.name == "fused", "the weights are plain parameters again"
+            assert model.choice.name == "cpp", "the weights are plain parameters again"
         else:
             steps_aside(model, path.split(".")[0])
 
@@ -213,7 +213,7 @@ def test_the_kernel_takes_what_any_condition_tells(monkeypatch) -> None:
     reference.load_state_dict(fused.state_dict())
     called = []
     fused.condition.register_forward_hook(lambda *_: called.append("condition"))
-    assert fused.kernel.name == "fused"
+    assert fused.choice.name == "cpp"
     x, noise, labels = images(), torch.randn(3, 2, 4), torch.tensor([2, 1])
     found, expected = (model(x, noise, labels) for model in (fused, reference))
     torch.testing.assert_close(found.bound, expected.bound)
@@ -243,7 +243,7 @@ def test_a_hook_on_all_modules_is_called(register, kind) -> None:
         steps_aside(model, "a hook on all modules")
     finally:
         handle.remove()
-    assert model.kernel.name == "fused"
+    assert model.choice.name == "cpp"
 
 
 METHODS = {
@@ -284,7 +284,7 @@ def test_settings_of_the_attention(name: str) -> None:
 def test_states_of_another_shape(name: str, value: Tensor) -> None:
     model = made(DRAW)
     setattr(model, name, nn.Parameter(value))
-    assert f"{name} has shape" in model.kernel.reason
+    assert f"{name} has shape" in model.choice.reason
 
 
 @pytest.mark.parametrize(
@@ -300,15 +300,15 @@ def test_states_of_another_shape(name: str, value: Tensor) -> None:
 def test_another_config_than_the_parts_were_made_for(changes: dict[str, object]) -> None:
     model = made(DRAW)
     model.config = dataclasses.replace(model.config, **changes)
-    assert model.kernel.name == "reference"
+    assert model.choice.name == "reference"
 
 
-def test_a_config_that_asks_for_another_kernel_is_heard() -> None:
+def test_a_model_that_is_asked_for_another_backend_listens() -> None:
     model = made(DRAW)
-    model.config = dataclasses.replace(model.config, kernel="reference", glimpses=5)
-    assert str(model.kernel) == "reference (as asked)"
-    model.config = dataclasses.replace(model.config, kernel="auto")
-    assert model.kernel.name == "fused"
+    model.backend = "reference"
+    assert str(model.choice) == "reference (as asked)"
+    model.backend = "auto"
+    assert model.choice.name == "cpp"
 
 
 class Property(DRAW):
@@ -318,7 +318,7 @@ class Property(DRAW):
 
 
 def test_a_property_in_the_place_of_a_part() -> None:
-    assert "its own mu" in Property(TINY_MODEL).kernel.reason
+    assert "its own mu" in Property(TINY_MODEL).choice.reason
 
 
 class MoreToLearn(DRAW):
@@ -340,7 +340,7 @@ def test_what_never_meets_the_kernel_may_be_changed() -> None:
     model.register_forward_hook(lambda *_: calls.append("model"))
     model.note = "mine"
     model.forward = types.MethodType(MoreToLearn.forward, model)  # as Accelerate wraps it
-    assert model.kernel.name == "fused"
+    assert model.choice.name == "cpp"
     output = model(images())
     assert calls == ["likelihood", "model"]
     torch.testing.assert_close(output.bound, 2 * (output.reconstruction + output.kl.sum(1)))

@@ -129,15 +129,15 @@ def test_every_edit_of_an_equation_has_its_effect(equations: str, share: int, mo
             if torch.allclose(edited, plain, rtol=1e-6, atol=1e-9):
                 continue
             felt += 1
-            if model.kernel.name == "fused":
+            if model.choice.name == "cpp":
                 assert name in IN_PYTHON, f"{edit}: the kernel knows nothing of it"
             else:
-                assert "miniature" in model.kernel.reason, edit
+                assert "miniature" in model.choice.reason, edit
             torch.testing.assert_close(
                 numbers(model), edited, rtol=1e-9, atol=1e-9, equal_nan=True, msg=edit
             )
     assert felt > 0
-    assert model.kernel.name == "fused", "the edits are undone"
+    assert model.choice.name == "cpp", "the edits are undone"
 
 
 @pytest.mark.parametrize("kind", [DRAW, Classifier])
@@ -156,7 +156,7 @@ def test_fused_refuses_an_edited_equation_by_name(kind, monkeypatch) -> None:
 def test_a_run_and_a_model_say_that_an_equation_was_edited(tmp_path, monkeypatch) -> None:
     divergence = draw.model.draw.kl_divergence
     monkeypatch.setattr(draw.model.draw, "kl_divergence", lambda *given: 2 * divergence(*given))
-    said = "kernel: reference (the fused kernel is for DRAW as it is, this code computes another kl"
+    said = "backend: reference (the loop under autograd; not cpp: this code computes another kl"
     assert said in task_for(TINY).describe_start(DRAW(TINY_MODEL), image_set(4))
     DRAW(TINY_MODEL).save_pretrained(tmp_path / "model")
     assert "this code computes another kl" in draw_command("info", "model", cwd=tmp_path).stdout
@@ -183,10 +183,10 @@ def test_each_set_of_options_is_compared_once(unproven) -> None:
             {}, {"glimpses": 9, "hidden_size": 5}, {"attention": "none"}, {"prior": "learned"},
             {"condition": "class"}, {"condition": "class", "classes": 3},
         ):  # fmt: skip
-            assert DRAW(dataclasses.replace(TINY_MODEL, **options)).kernel.name == "fused"
+            assert DRAW(dataclasses.replace(TINY_MODEL, **options)).choice.name == "cpp"
     assert len(unproven) == 4
     with torch.autocast("cpu", torch.bfloat16):
-        assert DRAW(TINY_MODEL).kernel.name == "fused"
+        assert DRAW(TINY_MODEL).choice.name == "cpp"
     assert len(unproven) == 5, "products in bfloat16 are other numbers"
 
 
@@ -208,11 +208,11 @@ OPTIONS += [
 def test_every_set_of_options_is_proved(bf16: bool, unproven) -> None:
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         for options in OPTIONS:
-            assert str(DRAW(DRAWConfig(columns=5, **options)).kernel).startswith("fused")
+            assert DRAW(DRAWConfig(columns=5, **options)).choice.name == "cpp"
         for clip in (None, 0.1):
             for n in (1, 2, 3):
                 config = dataclasses.replace(SMALL, read_size=n, window_clip=clip)
-                assert Classifier(config).kernel.name == "fused"
+                assert Classifier(config).choice.name == "cpp"
 
 
 def test_the_proof_leaves_torch_as_it_was(unproven) -> None:
@@ -238,7 +238,7 @@ def test_the_proof_leaves_torch_as_it_was(unproven) -> None:
             proof._verdicts.clear()
             with mode:
                 before = state()
-                assert model.kernel.name == "fused", mode
+                assert model.choice.name == "cpp", mode
                 assert state() == before
     finally:
         torch.set_default_dtype(default)
@@ -251,7 +251,7 @@ def test_code_that_fails_in_the_miniature_is_no_fused_code(monkeypatch) -> None:
         raise RuntimeError("only for large images")
 
     monkeypatch.setattr(draw.model.draw, "log_prior_over_posterior", fail)
-    assert "fails in it (RuntimeError: only for large images)" in DRAW(TINY_MODEL).kernel.reason
+    assert "fails in it (RuntimeError: only for large images)" in DRAW(TINY_MODEL).choice.reason
 
 
 def test_code_for_training_alone_counts_where_it_trains(monkeypatch) -> None:
@@ -261,5 +261,5 @@ def test_code_for_training_alone_counts_where_it_trains(monkeypatch) -> None:
     step = DRAW.step
     monkeypatch.setattr(DRAW, "step", noisy)
     model = DRAW(TINY_MODEL)
-    assert model.kernel.name == "reference"
-    assert model.eval().kernel.name == "fused"
+    assert model.choice.name == "reference"
+    assert model.eval().choice.name == "cpp"

@@ -163,7 +163,7 @@ def gradients(model: Classifier, images: torch.Tensor) -> dict[str, torch.Tensor
 def test_fused_is_the_reference(case: str, dtype, bf16, tolerance, kernel: str) -> None:
     config, batch = CASES[case]
     reference, fused = random_classifier("reference", config), random_classifier("fused", config)
-    assert (reference.kernel.name, fused.kernel.name) == ("reference", "fused")
+    assert (reference.choice.name, fused.choice.name) == ("reference", "cpp")
     images = torch.rand(batch, *config.image_shape, dtype=torch.float64)
     expected = gradients(reference, images)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
@@ -195,7 +195,7 @@ class Blind(Classifier):
 @only_fused
 def test_a_changed_classifier_is_what_runs(kernel: str) -> None:
     blind = Blind(SMALL)
-    assert "its own look" in blind.kernel.reason
+    assert "its own look" in blind.choice.reason
     a, b = (blind(torch.rand(1, 1, 9, 7)).logits for _ in range(2))
     assert torch.equal(a, b)
 
@@ -207,7 +207,7 @@ def test_on_a_gpu_fused_refuses_and_auto_says_why(kernel: str) -> None:
         for model in models:
             model.h_0 = torch.nn.Parameter(torch.empty(SMALL.hidden_size, device="cuda"))
     auto, fused = models
-    assert auto.kernel.name == "reference"
-    assert "the model is on cuda" in auto.kernel.reason
-    with pytest.raises(KernelUnavailableError, match=r"on cuda; choose the kernel 'auto' or"):
+    assert auto.choice.name == "reference"
+    assert auto.choice.reason == "the loop under autograd"
+    with pytest.raises(KernelUnavailableError, match=r"on cuda; choose the backend 'auto' or"):
         fused(torch.rand(2, 1, 9, 7))

@@ -86,7 +86,7 @@ def test_training_goes_on(place: Path) -> None:
 def test_the_toys_are_what_runs(loaded: DRAW) -> None:
     for field, (_, kind) in KINDS.items():
         assert isinstance(getattr(loaded, field), kind)
-    assert loaded.kernel.name == "reference"
+    assert loaded.choice.name == "reference"
 
 
 @pytest.mark.usefixtures("without_shape_checks")
@@ -98,7 +98,7 @@ def test_each_alone_learns_and_comes_back(field: str, tmp_path: Path) -> None:
     start(config, tmp_path / "run", *splits).fit()
     loaded = load_model(str(tmp_path / "run")).drawing
     assert isinstance(getattr(loaded, field), KINDS[field][1])
-    assert (loaded.kernel.name == "fused") <= (field in ("likelihood", "condition"))
+    assert (loaded.choice.name == "cpp") <= (field in ("likelihood", "condition"))
     before = task_for(config).make_model()
     moved = [
         name

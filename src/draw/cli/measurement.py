@@ -80,14 +80,14 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
     task = task_of(config, loaded.data)
     score = loaded.state.get(f"validation_{task.score}")
     derived = {} if score is None else task.derived({task.score: score})
-    kernel = getattr(model, "kernel", None)
+    choice = getattr(model, "forecast", None)
     values: dict[str, Any] = {
         "source": loaded.source,
         "kind": config.kind,
         "is": type(model).__name__,
         "parameters": sum(p.numel() for p in model.parameters()),
         "device": str(next(model.parameters()).device),
-        **({} if kernel is None else {"kernel": str(kernel)}),
+        **({} if choice is None else {"backend": str(choice)}),
         "losses": task.units,
         **{name: v for name, v in loaded.state.items() if isinstance(v, int | float)},
         **{f"validation_{name}": value for name, value in derived.items()},

@@ -1,4 +1,14 @@
-"""The fast unroll: the same contract as the loop in draw/model/draw.py, in one operator.
+"""The backends: ways to compute the loop of a model. To add one, write a file, and a line here."""
 
-`choice` decides which of the two a model uses, `unroll` is the operator, `native/` what it runs.
-"""
+from draw.kernels.contract import Backend
+from draw.kernels.cpp.backend import Cpp
+from draw.kernels.graphs import Graph
+from draw.kernels.reference import Reference
+
+BACKENDS: dict[str, Backend] = {
+    "cpp": Cpp(),
+    "reference": Reference(),
+    "graph": Graph(),
+}
+"""In the order of preference: the first without an obstacle runs. The reference has none, so what
+comes after it runs only where it is asked for by name."""

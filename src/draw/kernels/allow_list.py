@@ -5,10 +5,10 @@ be as the class makes it; what is not is named here, and the model's own code ru
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +57,35 @@ class Layout:
     parts: tuple[Part, ...]
     kinds: frozenset[type[nn.Module]]
     """The classes of the parts."""
+
+
+_known: dict[tuple[Contract, type[nn.Module], Hashable], Layout] = {}
+"""Of a contract, a class, and what the contract depends on in a config."""
+
+
+def expected_of(contract: Contract, model: nn.Module) -> Layout:
+    """The layout of a model whose code is that of the class that its kernel knows.
+
+    Args:
+        contract: the kernel's.
+        model: of the class or a subclass of it, with a `config` and a `specification`.
+    """
+    config, base = cast(Any, model.config), cast(Any, model).specification()
+    key = contract, base, contract.key(config)
+    if key not in _known:
+        _known[key] = layout(base, contract, config)
+    return _known[key]
+
+
+def obstacle(contract: Contract, model: nn.Module) -> str | None:
+    """What a kernel does not know of a model's options, or would pass over in it; None if nothing.
+
+    Args:
+        contract: the kernel's.
+        model: as in `expected_of`.
+    """
+    unknown = contract.obstacle(cast(Any, model.config))
+    return unknown or difference(expected_of(contract, model), contract, model)
 
 
 def layout(base: type[nn.Module], contract: Contract, config: Any) -> Layout:
@@ -204,13 +233,18 @@ def other_code(expected: Layout, contract: Contract, kind: type[nn.Module]) -> s
     return None
 
 
-def hook(contract: Contract, model: nn.Module) -> str | None:
-    """A hook in a model, which its loop as a captured graph would not call."""
+def hook(model: nn.Module, outside: frozenset[str]) -> str | None:
+    """A hook in a model, which its loop as a captured graph would not call.
+
+    Args:
+        model: any.
+        outside: names of submodules that run in Python in any case; empty for the model itself.
+    """
     if any(_HOOKS_OF_ALL):
         return "torch has a hook on all modules, which it would not call"
     for path, module in model.named_modules():
         for hooks, name in _HOOKS.items():
-            if vars(module)[hooks] and path.split(".")[0] not in contract.outside:
+            if vars(module)[hooks] and path.split(".")[0] not in outside:
                 return f"{path} has a {name}, which it would not call"
     return None
 

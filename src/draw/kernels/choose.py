@@ -1,161 +1,121 @@
-"""Which implementation of the unroll a model uses, and why."""
+"""Which backend a model runs on, and why."""
 
 import logging
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from draw.errors import KernelUnavailableError
-from draw.kernels import allow_list as parts
-from draw.kernels import proof
-from draw.kernels.contract import Contract
-from draw.kernels.cpp.build import library
+from draw.errors import DrawError, KernelUnavailableError
+from draw.fields import either
+from draw.kernels import BACKENDS
+from draw.kernels.contract import Backend
 
 log = logging.getLogger(__name__)
 
-_known: dict[tuple[type[nn.Module], Hashable], tuple[parts.Layout, Any]] = {}
-"""Of a class and what a kernel depends on in a config: the layout, and a miniature's config."""
-
 
 @dataclass(frozen=True)
-class Kernel:
-    """An implementation of the unroll."""
+class Choice:
+    """The backend that runs, by its name in `BACKENDS`."""
 
-    name: Literal["reference", "fused", "graph"]
-    """The readable loop, the compiled operator, or the loop as a CUDA graph."""
+    name: str
     reason: str
 
     def __str__(self) -> str:
         return f"{self.name} ({self.reason})"
 
 
-def choose(asked: Literal["auto", "reference", "fused"]) -> Kernel:
-    """Resolve `DRAWConfig.kernel` for the CPU of this machine; compiles at the first use ever.
+class _Place(NamedTuple):
+    """Where the weights of a model are, and in what numbers."""
+
+    device: torch.device
+    dtype: torch.dtype
+
+
+def check_backend(name: object) -> None:
+    """See that a backend can be asked for.
 
     Raises:
-        KernelUnavailableError: if 'fused' is asked for and cannot run.
+        DrawError: if it is neither "auto" nor in `BACKENDS`.
     """
-    if asked == "reference":
-        return Kernel("reference", "as asked")
-    try:
-        library()
-    except KernelUnavailableError as error:
-        if asked == "fused" and not torch.cuda.is_available():
-            raise KernelUnavailableError(
-                f"the fused kernel cannot run: {error}. Or pass --model.kernel reference"
-            ) from error
-        _say_once(f"the fast kernel cannot run, the reference is several times slower: {error}")
-        return Kernel("reference", f"the fused one cannot run: {error}")
-    return Kernel("fused", "as asked" if asked == "fused" else "compiled for this processor")
+    if name != "auto" and name not in BACKENDS:
+        names = either([repr(one) for one in ("auto", *BACKENDS)])
+        raise DrawError(f"expected a backend, {names}, got {name!r}")
 
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def kernel_of(
-    model: nn.Module, base: type[nn.Module], contract: Contract, *, graph: bool
-) -> Kernel:
-    """The implementation for a model as it is now, and why.
+def choose(model: nn.Module, asked: str) -> Choice:
+    """The backend for a model as it is now; at its first use one may compile and prove itself.
 
     Args:
-        model: of the class or a subclass of it, with a `config`.
-        base: the class that the compiled kernel knows.
-        contract: the compiled kernel's.
-        graph: whether the loop can be a CUDA graph, which is what 'fused' means on a GPU.
+        model: of whose parameters the first says where it is.
+        asked: "auto" for the first without an obstacle, or the name of one.
 
     Raises:
-        KernelUnavailableError: if 'fused' is asked for and cannot take this model.
+        KernelUnavailableError: if the one that is asked for has an obstacle.
     """
-    config: Any = model.config
-    weights = getattr(model, contract.parameters(config)[0])
-
-    def changed() -> str | None:
-        if (unknown := contract.obstacle(config)) is not None:
-            return unknown
-        key = base, contract.key(config)
-        if key not in _known:
-            _known[key] = parts.layout(base, contract, config), contract.miniature(config)
-        expected, miniature = _known[key]
-        found = parts.difference(expected, contract, model)
-        if found is not None:
-            return found
-        bf16 = multiplies_bf16(weights.device.type)
-        return proof.difference(contract, expected, model, miniature, bf16=bf16)
-
-    return for_model(
-        choose(config.kernel), config.kernel, changed, weights.device, weights.dtype,
-        hooked=(lambda: parts.hook(contract, model)) if graph else None,
-    )  # fmt: skip
+    return _choice(model, asked, look=False)
 
 
-def for_model(
-    kernel: Kernel,
-    asked: str,
-    changed: Callable[[], str | None],
-    device: torch.device,
-    dtype: torch.dtype,
-    *,
-    hooked: Callable[[], str | None] | None,
-) -> Kernel:
-    """The implementation for a model that is somewhere, in some numbers.
+def forecast(model: nn.Module, asked: str) -> Choice:
+    """What `choose` is going to say, as far as it can be known without compiling anything.
 
     Args:
-        kernel: what `choose` returned.
-        asked: `DRAWConfig.kernel`.
-        changed: says what the compiled kernel does not know of the model.
-        device: where the model is.
-        dtype: of its weights.
-        hooked: says what a CUDA graph of its loop would pass over; None if it can be none.
+        model: as in `choose`.
+        asked: as in `choose`.
 
     Raises:
-        KernelUnavailableError: if 'fused' is asked for and cannot take this model.
+        KernelUnavailableError: as in `choose`.
     """
-    if asked == "reference":
-        return kernel
-    if device.type == "cuda" and hooked is not None:
-        return _on_a_gpu(asked, hooked)
-    reason = _obstacle(device.type, dtype)
-    if reason is None and kernel.name == "reference":
-        reason = kernel.reason
-    if reason is None and (found := changed()) is not None:
-        reason = f"the fused kernel is for DRAW as it is, {found}"
-        if asked == "auto":
-            _say_once(f"the reference runs, several times slower: {reason}")
-    if reason is None:
-        return kernel
-    if asked == "fused":
-        raise KernelUnavailableError(f"{reason}; choose the kernel 'auto' or 'reference'")
-    return Kernel("reference", reason)
+    return _choice(model, asked, look=True)
 
 
-def _on_a_gpu(asked: str, hooked: Callable[[], str | None]) -> Kernel:
-    if asked == "fused":
-        if (found := hooked()) is not None:
-            raise KernelUnavailableError(
-                f"the loop cannot be captured as a CUDA graph, {found}; choose the kernel 'auto' "
-                "or 'reference'"
-            )
-        return Kernel("graph", "the loop captured as a CUDA graph, as asked")
-    return Kernel("reference", "on a GPU; 'fused' captures it as a CUDA graph, not measured yet")
+def _choice(model: nn.Module, asked: str, *, look: bool) -> Choice:
+    first = next(model.parameters())
+    place = _Place(first.device, first.dtype)
+    if asked != "auto":
+        return _as_asked(model, BACKENDS[asked], place, look)
+    passed: list[str] = []
+    for name, backend in BACKENDS.items():
+        if not _made_for(backend, place):
+            continue
+        if look and not backend.ready(model, *place):
+            return Choice(name, f"{backend.description}; to be compiled at its first use")
+        found = backend.obstacle(model, *place)
+        if found is None:
+            reason = "; ".join([backend.reason(model), *passed])
+            _note(name, reason, slow=bool(passed))
+            return Choice(name, reason)
+        passed.append(f"not {name}: {found}")
+    raise KernelUnavailableError(f"no backend runs this model: {'; '.join(passed)}")
 
 
-def multiplies_bf16(device: str) -> bool:
-    """Whether autocast asks for products of bfloat16."""
-    return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
+def _as_asked(model: nn.Module, backend: Backend, place: _Place, look: bool) -> Choice:
+    if look and _made_for(backend, place) and not backend.ready(model, *place):
+        return Choice(backend.name, "as asked; to be compiled at its first use")
+    if not _made_for(backend, place):
+        devices = either(sorted((backend.devices or frozenset()) - {"meta"}))
+        found: str | None = f"it runs on {devices}, the model is on {place.device.type}"
+    else:
+        found = backend.obstacle(model, *place)
+    if found is not None:
+        raise KernelUnavailableError(
+            f"the backend {backend.name} cannot run: {found}; choose the backend 'auto' or "
+            "'reference'"
+        )
+    return Choice(backend.name, "as asked")
 
 
-def _obstacle(device: str, dtype: torch.dtype) -> str | None:
-    if device not in ("cpu", "meta"):
-        return f"the fused kernel runs on CPUs, the model is on {device}"
-    if dtype not in (torch.float32, torch.float64):
-        return f"the fused kernel computes in float32 or float64, the model is in {dtype}"
-    if torch.is_autocast_enabled(device) and not multiplies_bf16(device):
-        return f"the fused kernel multiplies bfloat16, not {torch.get_autocast_dtype(device)}"
-    return None
+def _made_for(backend: Backend, place: _Place) -> bool:
+    return backend.devices is None or place.device.type in backend.devices
 
 
 @cache
-def _say_once(message: str) -> None:
-    log.warning(message)
+def _note(name: str, reason: str, *, slow: bool) -> None:
+    """Log a choice, once each; one that a preferred backend was passed over for as a warning."""
+    if slow:
+        log.warning("the backend %s runs, which may be several times slower: %s", name, reason)
+    else:
+        log.info("backend %s: %s", name, reason)

@@ -1,13 +1,123 @@
-"""What a compiled kernel says of itself: what it takes of a model, and how the two are compared."""
+"""What a backend is, and what a compiled one says of itself to be compared with a model's code."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from jaxtyping import Float
+from torch import Tensor, nn
 
+from draw.attention.window import Window
 from draw.config.model import ModelConfig
+from draw.parts.state import NOTHING, Context, Trajectory, Unrolled
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """A way to compute all steps of a model at once: the one operation worth making fast.
+
+    To add one, extend this class in a file of its own and add a line to `draw.kernels.BACKENDS`.
+    It is one object for all models; what it keeps of a model between calls, such as packed weights
+    or captured graphs, it keeps in `model.execution.kept`, which a copy of the model does not have.
+    What is not overridden runs in the model's own code, the specification.
+    """
+
+    name: ClassVar[str]
+    """The one that it has in `BACKENDS`."""
+    description: ClassVar[str]
+    """What it is, in a few words; the reason for it where it runs by itself."""
+    devices: ClassVar[frozenset[str] | None] = None
+    """Types of the devices that it is made for; None for all. On others it is not asked."""
+
+    def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
+        """Why it cannot run a model as it is now, in a few words; None where nothing is in the way.
+
+        Asked before every call, so it must be quick once it is known. It names whatever it would
+        pass over: kinds of models, options, hooks, replaced parts, types of numbers, autocast.
+
+        Args:
+            model: any that has backends, such as a DRAW or a Classifier.
+            device: where its weights are; of a type in `devices`.
+            dtype: of its weights.
+        """
+
+    def ready(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether `obstacle` can be asked without compiling anything."""
+        return True
+
+    def reason(self, model: nn.Module) -> str:
+        """Why it runs where it was not asked for by name; by what it was measured, if it was."""
+        return self.description
+
+    def unroll(
+        self,
+        model: nn.Module,
+        images: Float[Tensor, "batch channels rows columns"],
+        noise: Float[Tensor, "glimpses batch latent"],
+        context: Context = NOTHING,
+    ) -> Unrolled:
+        """What `DRAW.unroll` computes (eqs 1-8, 10), with gradients for whatever wants them.
+
+        Args:
+            model: a DRAW without an `obstacle`.
+            images: in [0, 1].
+            noise: standard normal.
+            context: what the drawings are told beforehand.
+        """
+        unrolled: Unrolled = model.unroll(images, noise, context)  # type: ignore[operator]
+        return unrolled
+
+    def trajectory(
+        self,
+        model: nn.Module,
+        images: Float[Tensor, "batch channels rows columns"] | None,
+        noise: Float[Tensor, "glimpses batch latent"],
+        context: Context = NOTHING,
+    ) -> Trajectory:
+        """What `DRAW.trajectory` computes, without gradients: every step of a drawing.
+
+        Args:
+            model: a DRAW without an `obstacle`.
+            images: in [0, 1], to draw anew (eqs 1-8), or None for new ones (eqs 13-15).
+            noise: standard normal, times the temperature for new images.
+            context: what the drawings are told beforehand.
+        """
+        drawn: Trajectory = model.trajectory(images, noise, context)  # type: ignore[operator]
+        return drawn
+
+    def look(
+        self, model: nn.Module, images: Float[Tensor, "batch channels rows columns"]
+    ) -> tuple[Float[Tensor, "glimpses batch hidden"], Window]:
+        """What `Classifier.look` computes: the LSTM's outputs and the windows of all glimpses.
+
+        A backend that knows nothing of classifiers says so in its `obstacle`.
+
+        Args:
+            model: a Classifier without an `obstacle`.
+            images: in [0, 1].
+        """
+        looked: tuple[Tensor, Window] = model.look(images)  # type: ignore[operator]
+        return looked
+
+
+class Execution:
+    """How one model is run, which is no part of what it is: nothing of it is saved."""
+
+    def __init__(self, backend: str = "auto") -> None:
+        self.backend = backend
+        """The backend asked for: "auto", or a name in `draw.kernels.BACKENDS`."""
+        self.kept: dict[str, Any] = {}
+        """What backends keep of the model between calls, each under its name."""
+
+    def __reduce__(self) -> tuple[type["Execution"], tuple[str]]:
+        """A copy of a model asks for the same backend; what is kept belongs to the original."""
+        return Execution, (self.backend,)
+
+
+def multiplies_bf16(device: str) -> bool:
+    """Whether autocast asks for products of bfloat16 on devices of a type."""
+    return torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.bfloat16
 
 
 class Trial(NamedTuple):

@@ -2,18 +2,50 @@
 
 Forward and backward of `DRAW.unroll` are captured at the first training step with a batch of some
 shape and replayed at all later ones. A replay overwrites the outputs of the one before, so a second
-forward pass must wait for the backward pass of the first; that is why the kernel 'auto' does not
-choose it.
+forward pass must wait for the backward pass of the first; that is why it comes after the reference
+in the table, and runs only where it is asked for.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from draw.kernels.allow_list import state_of
+from draw.config.model import DRAWConfig
+from draw.kernels.allow_list import hook, state_of
+from draw.kernels.contract import Backend
 from draw.parts.state import NOTHING, Context, Unrolled
+
+
+class Graph(Backend):
+    """The loop of a DRAW as a CUDA graph where gradients are wanted; drawings run in Python."""
+
+    name: ClassVar = "graph"
+    description: ClassVar = "the loop captured as a CUDA graph"
+    devices: ClassVar = frozenset(("cuda",))
+
+    def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
+        """A model of another kind, or a hook, which a replay would not call."""
+        if not isinstance(model.config, DRAWConfig):
+            return f"it captures the loop of a DRAW, not of a {type(model).__name__}"
+        return hook(model, outside=OUTSIDE)
+
+    def unroll(
+        self,
+        model: nn.Module,
+        images: Float[Tensor, "batch channels rows columns"],
+        noise: Float[Tensor, "glimpses batch latent"],
+        context: Context = NOTHING,
+    ) -> Unrolled:
+        """`model.unroll(images, noise, context)`, from a graph where its gradients are wanted."""
+        graphs: Graphs = model.execution.kept.setdefault(self.name, Graphs())  # type: ignore[union-attr, operator, unused-ignore]
+        return graphs.unroll(model, images, noise, context)
+
+
+OUTSIDE = frozenset(("", "likelihood", "condition"))
+"""Parts of a DRAW that run in Python in any case; empty for the model itself."""
 
 
 class _Loop(nn.Module):
@@ -34,10 +66,6 @@ class Graphs:
     def __init__(self) -> None:
         self._captured: dict[Any, Callable[..., Any]] = {}
         self._state: list[Any] = []
-
-    def __reduce__(self) -> tuple[type["Graphs"], tuple[()]]:
-        """A copy of a model starts without graphs: they belong to the original's weights."""
-        return Graphs, ()
 
     def unroll(
         self, model: nn.Module, images: Tensor, noise: Tensor, context: Context = NOTHING

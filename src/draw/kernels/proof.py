@@ -6,13 +6,13 @@ was: an equation was edited, or a compiler or a library is broken.
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from draw.kernels.allow_list import Layout, code_of, other_code
+from draw.kernels.allow_list import code_of, expected_of, other_code
 from draw.kernels.contract import Contract, Trial
 
 TOLERANCE, TOLERANCE_SINGLE, TOLERANCE_BF16, TOLERANCE_BEYOND = 1e-11, 1e-4, 0.25, 1e-5
@@ -26,12 +26,11 @@ has its effect on what is written."""
 
 _Verdict = tuple[list[Any], str | None]
 _verdicts: dict[tuple[Any, ...], _Verdict] = {}
+_miniatures: dict[tuple[Contract, Hashable], Any] = {}
 _lock = threading.Lock()
 
 
-def difference(
-    contract: Contract, expected: Layout, model: nn.Module, miniature: Any, *, bf16: bool
-) -> str | None:
+def difference(contract: Contract, model: nn.Module, *, bf16: bool) -> str | None:
     """How a kernel differs from the code of a model's class; None where the two are the same.
 
     Found out once for each class, its options, and each state of the package's code: functions that
@@ -39,12 +38,11 @@ def difference(
 
     Args:
         contract: the kernel's.
-        expected: a model of the class that the kernel knows.
-        model: whose class counts, and whether it trains.
-        miniature: a small config with the model's options.
+        model: without an `allow_list.obstacle`; its class and options count, and whether it trains.
         bf16: whether matrix products round to bfloat16.
     """
-    kind, base = type(model), expected.root.kind
+    expected, kind = expected_of(contract, model), type(model)
+    base, miniature = expected.root.kind, _miniature(contract, model)
     key = contract, kind, miniature, model.training, bf16
     code = code_of(kind, expected.kinds)
     with _lock:
@@ -55,6 +53,15 @@ def difference(
             )
             known = _verdicts[key] = code, found
     return known[1]
+
+
+def _miniature(contract: Contract, model: nn.Module) -> Any:
+    """A small config with a model's options."""
+    config: Any = model.config
+    key = contract, contract.key(config)
+    if key not in _miniatures:
+        _miniatures[key] = contract.miniature(config)
+    return _miniatures[key]
 
 
 def _in_a_thread(compare: Callable[[], str | None]) -> str | None:

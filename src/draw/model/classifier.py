@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from draw.attention.gaussian import start_window
 from draw.attention.window import Window, read_patch, window_parameters
 from draw.config.model import ClassifierConfig
-from draw.kernels import choose as choice
-from draw.kernels.cpp.classifier_unroll import CONTRACT, glimpses
+from draw.kernels import BACKENDS
 from draw.model.checks import ImageCheck
-from draw.model.pretrained import Model, Pretrained
+from draw.model.pretrained import Pretrained
+from draw.model.recurrent import Recurrent
 from draw.parts.layers import Affine, LSTMCell
 
 
@@ -31,7 +31,7 @@ class Classified(NamedTuple):
 
 
 class Classifier(
-    Model,
+    Recurrent,
     Pretrained,
     library_name="draw",
     tags=["draw", "attention", "image-classification"],
@@ -52,7 +52,7 @@ class Classifier(
         super().__init__()
         self.config = config
         self._check_images = ImageCheck()
-        choice.choose(config.kernel)
+        self.backend = {"fused": "cpp"}.get(config.kernel, config.kernel)
         hidden, size = config.hidden_size, config.read_size
         self.read_window = nn.Linear(hidden, 5)
         self.lstm = LSTMCell(config.channels * size**2, hidden)
@@ -73,11 +73,7 @@ class Classifier(
             DrawError: if the images are not as the model expects them.
         """
         self._check_images(self.config, self.h_0.dtype, images)
-        if self.kernel.name == "fused":
-            h, controls = glimpses(self.config, self, images, self._longest(len(images)))
-            windows = self._window(controls)
-        else:
-            h, windows = self.look(images)
+        h, windows = BACKENDS[self.choice.name].look(self, images)
         answers = self.logits(h)
         return Classified(answers[-1], answers, windows)
 
@@ -95,11 +91,10 @@ class Classifier(
             windows.append(window)
         return torch.stack(outputs), Window.stack(windows)
 
-    @property
-    def kernel(self) -> choice.Kernel:
-        """The implementation of the glimpses that runs, and why."""
-        kernel: choice.Kernel = choice.kernel_of(self, Classifier, CONTRACT, graph=False)
-        return kernel
+    @staticmethod
+    def specification() -> type[nn.Module]:
+        """Classifier itself, whatever a subclass changes."""
+        return Classifier
 
     def _read(
         self, images: Float[Tensor, "batch channels rows columns"], h: Float[Tensor, "batch hidden"]

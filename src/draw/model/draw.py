@@ -11,12 +11,11 @@ from draw.attention import Attention, make_attention
 from draw.attention.abstract import AbstractWindow
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError
-from draw.kernels import choose as choice
-from draw.kernels.cpp import unroll as fused
-from draw.kernels.graphs import Graphs
+from draw.kernels import BACKENDS
 from draw.model.checks import ImageCheck, check_labels, check_noise, check_weights
 from draw.model.memory import check_drawings
-from draw.model.pretrained import Model, Pretrained
+from draw.model.pretrained import Pretrained
+from draw.model.recurrent import Recurrent
 from draw.parts.conditions import condition_of
 from draw.parts.distribution import Gaussian
 from draw.parts.layers import Affine, LSTMCell
@@ -37,7 +36,7 @@ from draw.randomness import GENERATION, image_noise
 
 
 class DRAW(
-    Model,
+    Recurrent,
     Pretrained,
     library_name="draw",
     tags=["draw", "variational-autoencoder"],
@@ -62,8 +61,7 @@ class DRAW(
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()
         self.config = config
-        choice.choose(config.kernel)
-        self._graphs = Graphs()
+        self.backend = {"fused": "cpp"}.get(config.kernel, config.kernel)
         self._check_images = ImageCheck()
         hidden, latent = config.hidden_size, config.latent_size
         self.attention: Attention = make_attention(config)
@@ -93,11 +91,10 @@ class DRAW(
             for affine in (self.mu, self.log_sigma):
                 affine.weight *= 0.1
 
-    @property
-    def kernel(self) -> choice.Kernel:
-        """The implementation of the unroll that runs, and why: `DRAWConfig.kernel`, resolved."""
-        kernel: choice.Kernel = choice.kernel_of(self, DRAW, fused.CONTRACT, graph=True)
-        return kernel
+    @staticmethod
+    def specification() -> type[nn.Module]:
+        """DRAW itself, whatever a subclass changes."""
+        return DRAW
 
     def initial_state(self, batch: int) -> State:
         """The learned start of every drawing, for a batch of images."""
@@ -153,13 +150,8 @@ class DRAW(
         """
         noise = self._checked_noise(images, noise)
         context = self.context(labels, len(images))
-        match self.kernel.name:
-            case "fused":
-                canvas, kl, log_ratio = fused.unroll(self.config, self, images, noise, context)
-            case "graph":
-                canvas, kl, log_ratio = self._graphs.unroll(self, images, noise, context)
-            case "reference":
-                canvas, kl, log_ratio = self.unroll(images, noise, context)
+        backend = BACKENDS[self.choice.name]
+        canvas, kl, log_ratio = backend.unroll(self, images, noise, context)
         reconstruction = self.likelihood(canvas, images)  # (9)
         return DRAWOutput(
             canvas=canvas,
@@ -175,7 +167,7 @@ class DRAW(
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
     ) -> Unrolled:
-        """All steps, one after another: what the fused kernel must agree with (eqs 1-8, 10)."""
+        """All steps, one after another: what every backend must agree with (eqs 1-8, 10)."""
         steps = []
         for state, step in self._glimpses(images, noise, context):
             canvas = state.canvas
@@ -288,9 +280,7 @@ class DRAW(
         return self._drawn(None, temperature * noise, self.context(labels, n))
 
     def _drawn(self, images: Tensor | None, noise: Tensor, context: Context) -> Trajectory:
-        if self.kernel.name == "fused":
-            return fused.trajectory(self.config, self, images, noise, context)
-        return self.trajectory(images, noise, context)
+        return BACKENDS[self.choice.name].trajectory(self, images, noise, context)
 
     def trajectory(
         self,
@@ -298,7 +288,7 @@ class DRAW(
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
     ) -> Trajectory:
-        """Every step of a drawing, one after another: what the fused kernel must agree with.
+        """Every step of a drawing, one after another: what every backend must agree with.
 
         Args:
             images: to draw anew (eqs 1-8), or None for new ones (eqs 13-15).

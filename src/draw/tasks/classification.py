@@ -261,9 +261,9 @@ class Looking(Classifying):
         return f"{self.model_config.glimpses} glimpses"
 
     def describe_start(self, model: nn.Module, training: ImageSet) -> str:
-        """How many classes there are, and which kernel runs."""
-        kernel = cast(Classifier, model).kernel
-        return f"{super().describe_start(model, training)}\n{self.steps}; kernel: {kernel}"
+        """How many classes there are, and which backend runs."""
+        choice = cast(Classifier, model).choice
+        return f"{super().describe_start(model, training)}\n{self.steps}; backend: {choice}"
 
     def glance(self, model: nn.Module, validation: ImageSet, run: Path, step: int) -> None:
         """Where it looks."""

@@ -179,9 +179,10 @@ class Drawing:
         )
 
     def describe_start(self, model: nn.Module, training: ImageSet) -> str:
-        """What the nats mean, and which kernel runs."""
+        """What the nats mean, and which backend runs."""
         nats = self.meaning(training)
-        return f"{nats}\n{self.model_config.glimpses} glimpses; kernel: {cast(DRAW, model).kernel}"
+        choice = cast(DRAW, model).choice
+        return f"{nats}\n{self.model_config.glimpses} glimpses; backend: {choice}"
 
     def evaluate(
         self,

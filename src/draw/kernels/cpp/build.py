@@ -70,6 +70,19 @@ def _outcome() -> ctypes.CDLL | KernelUnavailableError:
     return loaded
 
 
+def is_settled() -> bool:
+    """Whether `library` would compile nothing: it is in the cache, or it has failed here before."""
+    if _outcome.cache_info().currsize or not (found := _compilers()):
+        return True
+    folder = cache_folder() / "kernels"
+    if not any(folder.glob("unroll-*.so")):
+        return False
+    try:
+        return (folder / _file_name(found[0], sources())).exists()
+    except (subprocess.SubprocessError, OSError):
+        return False
+
+
 def sources() -> dict[str, bytes]:
     """The C++ files, by name."""
     native = resources.files("draw.kernels.cpp") / "src"
@@ -85,7 +98,7 @@ def compiled(files: dict[str, bytes]) -> Path:
     Raises:
         KernelUnavailableError: if there is no compiler, or none succeeds.
     """
-    compilers = [path for name in COMPILERS if (path := shutil.which(name))]
+    compilers = _compilers()
     if not compilers:
         raise KernelUnavailableError(
             f"no C++ compiler ({', '.join(COMPILERS)}) on the PATH; install one, such as Debian's "
@@ -100,9 +113,17 @@ def compiled(files: dict[str, bytes]) -> Path:
     raise KernelUnavailableError("; ".join(failures))
 
 
+def _compilers() -> list[str]:
+    return [path for name in COMPILERS if (path := shutil.which(name))]
+
+
+def _file_name(compiler: str, files: dict[str, bytes]) -> str:
+    return f"unroll-{_fingerprint(compiler, files)}.so"
+
+
 def _compiled_by(compiler: str, files: dict[str, bytes]) -> Path:
     """The library made by one compiler, from the cache where it is there as it was made."""
-    name = f"unroll-{_fingerprint(compiler, files)}.so"
+    name = _file_name(compiler, files)
     library = cache_folder() / "kernels" / name
     try:
         libraries.check(library)

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from draw.attention.window import Window
 from draw.config.model import ClassifierConfig
-from draw.kernels.choose import multiplies_bf16
-from draw.kernels.contract import Contract, Trial, small_side, small_sides
+from draw.kernels.contract import Contract, Trial, multiplies_bf16, small_side, small_sides
 from draw.kernels.cpp import buffers
 from draw.kernels.cpp.arguments import (
     CONTROLS,
@@ -57,6 +57,21 @@ def glimpses(
     bf16 = multiplies_bf16(images.device.type)
     h, controls, _ = look(images, parameters, shape_of_classifier(config), bf16, longest)
     return h, controls
+
+
+def looked(
+    model: nn.Module, images: Float[Tensor, "batch channels rows columns"]
+) -> tuple[Float[Tensor, "glimpses batch hidden"], Window]:
+    """What `Classifier.look` computes: the LSTM's outputs and the windows of all glimpses.
+
+    Args:
+        model: the classifier, as in `glimpses`.
+        images: in [0, 1].
+    """
+    classifier: Any = model
+    longest = classifier._longest(len(images))
+    h, controls = glimpses(classifier.config, model, images, longest)
+    return h, classifier._window(controls)
 
 
 @torch.library.custom_op("draw::glimpses", mutates_args=(), device_types="cpu")
@@ -221,8 +236,8 @@ def _inputs(config: ClassifierConfig, random: torch.Generator) -> list[Tensor]:
 
 
 def _compiled(model: Any, images: Tensor) -> Trial:
-    h, controls = glimpses(model.config, model, images, model._longest(len(images)))
-    return Trial({"h": h}, model._window(controls).numbers)
+    h, windows = looked(model, images)
+    return Trial({"h": h}, windows.numbers)
 
 
 def _reference(model: Any, images: Tensor) -> Trial:
@@ -233,7 +248,7 @@ def _reference(model: Any, images: Tensor) -> Trial:
 CONTRACT = Contract(
     obstacle=lambda config: None,
     parameters=lambda config: GLIMPSES_PARAMETERS,
-    free=frozenset(("__init__", "forward", "kernel", "_longest")),
+    free=frozenset(("__init__", "forward", "backend", "choice", "forecast", "_longest")),
     outside=frozenset(("", "logits")),
     key=lambda config: (*shape_of_classifier(config), config.window_clip is None),
     miniature=_miniature,

@@ -8,8 +8,7 @@ from torch import Tensor, nn
 
 from draw.attention.window import Window, window_parameters
 from draw.config.model import DRAWConfig
-from draw.kernels.choose import multiplies_bf16
-from draw.kernels.contract import Contract, Trial, small_side, small_sides
+from draw.kernels.contract import Contract, Trial, multiplies_bf16, small_side, small_sides
 from draw.kernels.cpp import arguments, operators
 from draw.kernels.cpp.binding import drawing_names, shape_of
 from draw.parts.state import NOTHING, Context, Trajectory, Unrolled
@@ -156,8 +155,8 @@ def _obstacle(config: DRAWConfig) -> str | None:
 
 
 _FREE = frozenset((
-    "__init__", "forward", "reconstruct", "generate", "codes", "noise_for", "kernel", "context",
-    "labels_for",
+    "__init__", "forward", "reconstruct", "generate", "codes", "noise_for", "backend", "choice",
+    "forecast", "context", "labels_for",
 ))  # fmt: skip
 
 CONTRACT = Contract(

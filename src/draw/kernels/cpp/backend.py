@@ -1,0 +1,80 @@
+"""The unroll in C++: forward and backward of all steps in one operator."""
+
+from typing import Any, ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from draw.attention.window import Window
+from draw.config.model import ClassifierConfig, DRAWConfig
+from draw.errors import KernelUnavailableError
+from draw.kernels import allow_list, proof
+from draw.kernels.contract import Backend, Contract, multiplies_bf16
+from draw.kernels.cpp import build, classifier_unroll, unroll
+from draw.parts.state import NOTHING, Context, Trajectory, Unrolled
+
+
+class Cpp(Backend):
+    """The compiled operators of `draw.kernels.cpp`, in float32 or float64."""
+
+    name: ClassVar = "cpp"
+    description: ClassVar = "C++, compiled for this processor"
+    devices: ClassVar = frozenset(("cpu", "meta"))
+
+    def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
+        """Other numbers, no compiler, or a model that is not as its class makes it."""
+        if dtype not in (torch.float32, torch.float64):
+            return f"it computes in float32 or float64, the model is in {dtype}"
+        bf16 = multiplies_bf16(device.type)
+        if torch.is_autocast_enabled(device.type) and not bf16:
+            return f"it multiplies bfloat16, not {torch.get_autocast_dtype(device.type)}"
+        contract = _contract(model)
+        if contract is None:
+            return f"it knows nothing of a {type(model).__name__}"
+        found = allow_list.obstacle(contract, model)
+        if found is not None:
+            return found
+        try:
+            build.library()
+        except KernelUnavailableError as error:
+            return str(error)
+        return proof.difference(contract, model, bf16=bf16)
+
+    def ready(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> bool:
+        """Whether it was compiled before, or never can be."""
+        return build.is_settled()
+
+    def unroll(
+        self,
+        model: nn.Module,
+        images: Float[Tensor, "batch channels rows columns"],
+        noise: Float[Tensor, "glimpses batch latent"],
+        context: Context = NOTHING,
+    ) -> Unrolled:
+        """See `draw.kernels.cpp.unroll.unroll`."""
+        config: Any = model.config
+        return unroll.unroll(config, model, images, noise, context)
+
+    def trajectory(
+        self,
+        model: nn.Module,
+        images: Float[Tensor, "batch channels rows columns"] | None,
+        noise: Float[Tensor, "glimpses batch latent"],
+        context: Context = NOTHING,
+    ) -> Trajectory:
+        """See `draw.kernels.cpp.unroll.trajectory`."""
+        config: Any = model.config
+        return unroll.trajectory(config, model, images, noise, context)
+
+    def look(
+        self, model: nn.Module, images: Float[Tensor, "batch channels rows columns"]
+    ) -> tuple[Float[Tensor, "glimpses batch hidden"], Window]:
+        """See `draw.kernels.cpp.classifier_unroll.look`."""
+        return classifier_unroll.looked(model, images)
+
+
+def _contract(model: nn.Module) -> Contract | None:
+    if isinstance(model.config, DRAWConfig):
+        return unroll.CONTRACT
+    return classifier_unroll.CONTRACT if isinstance(model.config, ClassifierConfig) else None
