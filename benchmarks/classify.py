@@ -15,6 +15,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from benchmarks.command import run
+from benchmarks.devices import device_of
 from benchmarks.measure import report, seconds_each
 from benchmarks.ways import BOTH, Precision, optimizer, products_in
 from draw.config.model import ClassifierConfig, Kernel
@@ -23,44 +24,49 @@ from draw.model.classifier import Classifier
 KERNELS: tuple[Kernel, ...] = ("reference", "fused")
 
 
-def main(batch: int = 128, glimpses: int = 8, size: int = 100, rounds: int = 7) -> None:
+def main(
+    batch: int = 128, glimpses: int = 8, size: int = 100, device: str = "auto", rounds: int = 7
+) -> None:
     """Time training steps and answers.
 
     Args:
         batch: Images at a time.
         glimpses: T.
         size: Rows and columns of the images.
+        device: Where: auto (the GPU if there is one), cpu, cuda, cuda:1, mps.
         rounds: Times that each is measured.
     """
     config = ClassifierConfig(rows=size, columns=size, glimpses=glimpses, window_clip=10.0)
+    where = device_of(device)
     timed: dict[str, Callable[[], object]] = {}
     for kernel in KERNELS:
         for precision in BOTH:
             torch.manual_seed(0)
-            model = Classifier(replace(config, kernel=kernel))
+            model = Classifier(replace(config, kernel=kernel)).to(where)
             timed[f"step, {kernel} {precision}"] = training_step(model, precision, batch)
             timed[f"answer, {kernel} {precision}"] = answer(model, precision, batch)
-    times = seconds_each(timed, rounds, warm_up=1)
-    report(
-        f"classify-{size}-glimpses-{glimpses}", times, batch, base="step, reference fp32",
-        facts={"batch": batch, "model": asdict(config)},
-    )  # fmt: skip
+    times = seconds_each(timed, rounds, warm_up=1, device=where)
+    name, facts = f"classify-{size}-glimpses-{glimpses}", {"batch": batch, "model": asdict(config)}
+    report(name, times, batch, device=where, base="step, reference fp32", facts=facts)
 
 
-def inputs(config: ClassifierConfig, batch: int) -> tuple[torch.Tensor, torch.Tensor]:
+def inputs(
+    config: ClassifierConfig, batch: int, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Random images and labels."""
     chance = torch.Generator().manual_seed(0)
-    images = torch.rand(batch, *config.image_shape, generator=chance)
-    return images, torch.randint(config.classes, (batch,), generator=chance)
+    images = torch.rand(batch, *config.image_shape, generator=chance).to(device)
+    return images, torch.randint(config.classes, (batch,), generator=chance).to(device)
 
 
 def training_step(model: Classifier, precision: Precision, batch: int) -> Callable[[], object]:
     """One update of the weights."""
-    images, labels = inputs(model.config, batch)
+    device = model.h_0.device
+    images, labels = inputs(model.config, batch, device)
     adam = optimizer(model)
 
     def step() -> None:
-        with products_in(precision):
+        with products_in(precision, device):
             logits = model(images).logits
         torch.autograd.backward(cross_entropy(logits.float(), labels))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
@@ -72,10 +78,11 @@ def training_step(model: Classifier, precision: Precision, batch: int) -> Callab
 
 def answer(model: Classifier, precision: Precision, batch: int) -> Callable[[], object]:
     """A batch of answers."""
-    images, _ = inputs(model.config, batch)
+    device = model.h_0.device
+    images, _ = inputs(model.config, batch, device)
 
     def look() -> None:
-        with torch.no_grad(), products_in(precision):
+        with torch.no_grad(), products_in(precision, device):
             model(images)
 
     return look

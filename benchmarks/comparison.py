@@ -4,8 +4,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.devices import device_of
 from benchmarks.measure import report, seconds_each
-from benchmarks.ways import BOTH, ROWS, USUAL_WAYS, Drawer, Precision, Shape, Way, build
+from benchmarks.ways import (
+    BOTH,
+    ROWS,
+    USUAL_WAYS,
+    Drawer,
+    Inputs,
+    Precision,
+    Shape,
+    Way,
+    build,
+    inputs,
+)
 
 
 @dataclass(frozen=True)
@@ -18,16 +30,23 @@ class Comparison:
     """Which to compare; the ratios are to eager fp32, or else to the first."""
     precisions: tuple[Precision, ...] = BOTH
     """Of the matrix products."""
+    device: str = "auto"
+    """Where: auto (the GPU if there is one), cpu, cuda, cuda:1, mps."""
     rounds: int | None = None
     """Times that each is measured; by default what the row can do in a minute or so."""
 
-    def run(self, question: str, make: Callable[[Drawer, Precision], Callable[[], object]]) -> Path:
+    def run(
+        self, question: str, make: Callable[[Drawer, Precision, Inputs], Callable[[], object]]
+    ) -> Path:
         """Time what `make` makes of every way, and write the result."""
+        device, config = device_of(self.device), self.shape.config
+        given = inputs(config, self.shape.batch, device)
         timed = {
-            f"{way} {precision}": make(build(way, self.shape.config), precision)
+            f"{way} {precision}": make(build(way, config, device), precision, given)
             for precision in self.precisions
             for way in self.ways
         }
-        times = seconds_each(timed, self.rounds or ROWS[self.shape.row].rounds)
+        rounds = self.rounds or ROWS[self.shape.row].rounds
+        times = seconds_each(timed, rounds, device=device)
         name = f"{question}-{self.shape.name}"
-        return report(name, times, self.shape.batch, facts=self.shape.facts)
+        return report(name, times, self.shape.batch, device=device, facts=self.shape.facts)

@@ -13,14 +13,15 @@ import torch
 
 from benchmarks.command import run
 from benchmarks.comparison import Comparison
-from benchmarks.ways import bound, inputs
+from benchmarks.ways import bound
 
 
 @torch.no_grad()
 def main(comparison: Comparison) -> None:
     """Time the bound."""
-    x, noise = inputs(comparison.shape.config, comparison.shape.batch)
-    comparison.run("evaluate", lambda model, precision: partial(bound, model, precision, x, noise))
+    comparison.run(
+        "evaluate", lambda model, precision, given: partial(bound, model, precision, *given)
+    )
 
 
 if __name__ == "__main__":

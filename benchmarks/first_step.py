@@ -23,10 +23,12 @@ from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.command import run
+from benchmarks.devices import device_of
 from benchmarks.measure import write_result
 from benchmarks.ways import Precision, Shape, Way
 
@@ -34,11 +36,11 @@ STAGES = ("imports", "model", "first call", "first update", "second step")
 
 
 def stages_in_fresh_process(
-    way: Way, precision: Precision, shape: Shape, cache: str
+    way: Way, precision: Precision, shape: Shape, device: torch.device, cache: str
 ) -> dict[str, float]:
     """Seconds of every stage, and of all until the first update, in a new process."""
     began = time.time()
-    arguments = [way, precision, json.dumps(asdict(shape))]
+    arguments = [way, precision, json.dumps(asdict(shape)), str(device)]
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.first_step_child", *arguments],
         cwd=Path(__file__).parents[1],
@@ -60,6 +62,7 @@ def main(
     shape: Shape,
     ways: tuple[Way, ...] = ("reference", "fused"),
     precision: Precision = "bf16",
+    device: str = "auto",
     rounds: int = 3,
 ) -> None:
     """Time the first training step.
@@ -68,13 +71,16 @@ def main(
         shape: The model.
         ways: Which to time.
         precision: Of the matrix products.
+        device: Where: auto (the GPU if there is one), cpu, cuda, cuda:1, mps.
         rounds: Processes that find the cache full; their medians count.
     """
+    where = device_of(device)
     seconds: dict[str, dict[str, float]] = {}
     for way in ways:
         with TemporaryDirectory() as cache:
             first, *later = [
-                stages_in_fresh_process(way, precision, shape, cache) for _ in range(1 + rounds)
+                stages_in_fresh_process(way, precision, shape, where, cache)
+                for _ in range(1 + rounds)
             ]
         seconds[f"{way} first use ever"] = first
         seconds[f"{way} later process"] = {
@@ -84,7 +90,8 @@ def main(
     for stage in first:
         table.add_row(stage, *(f"{stages[stage]:.2f}" for stages in seconds.values()))
     Console().print(table)
-    write_result(f"first_step-{shape.name}", **shape.facts, precision=precision, seconds=seconds)
+    facts = {**shape.facts, "precision": precision, "seconds": seconds}
+    write_result(f"first_step-{shape.name}", where, **facts)
 
 
 if __name__ == "__main__":

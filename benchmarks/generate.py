@@ -12,13 +12,15 @@ from functools import partial
 
 from benchmarks.command import run
 from benchmarks.comparison import Comparison
-from benchmarks.ways import generate, inputs
+from benchmarks.ways import generate
 
 
 def main(comparison: Comparison) -> None:
     """Time the drawing of new images."""
-    _, noise = inputs(comparison.shape.config, comparison.shape.batch)
-    comparison.run("generate", lambda model, precision: partial(generate, model, precision, noise))
+    comparison.run(
+        "generate",
+        lambda model, precision, given: partial(generate, model, precision, given.noise),
+    )
 
 
 if __name__ == "__main__":

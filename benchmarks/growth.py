@@ -15,10 +15,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.command import run
+from benchmarks.devices import device_of
 from benchmarks.measure import medians_of, seconds_each, write_result
 from benchmarks.ways import Precision, Shape, StepWay, timed_step
 
@@ -32,14 +34,19 @@ def effort(shape: Shape) -> int:
 
 
 def point(
-    shape: Shape, value: int, ways: tuple[StepWay, ...], precision: Precision, rounds: int
+    shape: Shape,
+    value: int,
+    ways: tuple[StepWay, ...],
+    precision: Precision,
+    rounds: int,
+    device: torch.device,
 ) -> dict[str, Any]:
     """Median seconds of every way at one value of the number that grows."""
     affordable = [way for way in ways if way != "reference" or effort(shape) <= effort(ROW)]
     timed: dict[str, Callable[[], object]] = {
-        way: timed_step(way, precision, shape.config, shape.batch) for way in affordable
+        way: timed_step(way, precision, shape.config, shape.batch, device) for way in affordable
     }
-    medians = medians_of(seconds_each(timed, rounds, warm_up=1))
+    medians = medians_of(seconds_each(timed, rounds, warm_up=1, device=device))
     return {"value": value, "images": shape.batch, "median_seconds": medians}
 
 
@@ -72,6 +79,7 @@ def main(
     hidden_sizes: tuple[int, ...] = (128, 256, 512, 1024),
     ways: tuple[StepWay, ...] = ("fused", "reference", "floor"),
     precision: Precision = "bf16",
+    device: str = "auto",
     rounds: int = 3,
 ) -> None:
     """Time a training step of growing models.
@@ -82,6 +90,7 @@ def main(
         hidden_sizes: Units of each LSTM.
         ways: Which to time.
         precision: Of the matrix products.
+        device: Where: auto (the GPU if there is one), cpu, cuda, cuda:1, mps.
         rounds: Times that each is measured; the median counts.
     """
     axes: dict[str, tuple[tuple[int, ...], Callable[[int], Shape]]] = {
@@ -89,14 +98,14 @@ def main(
         "batch": (batches, lambda value: replace(ROW, batch=value)),
         "hidden_size": (hidden_sizes, lambda value: replace(ROW, hidden_size=value)),
     }
-    growth = {}
+    growth, where = {}, device_of(device)
     for axis, (values, shape_with) in axes.items():
         growth[axis] = [
-            point(shape_with(value), value, ways, precision, rounds) for value in values
+            point(shape_with(value), value, ways, precision, rounds, where) for value in values
         ]
         for way in ways if values else ():
             print_table(axis, way, growth[axis])
-    write_result(f"growth-{precision}", **ROW.facts, precision=precision, growth=growth)
+    write_result(f"growth-{precision}", where, **ROW.facts, precision=precision, growth=growth)
 
 
 if __name__ == "__main__":

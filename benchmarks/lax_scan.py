@@ -24,7 +24,13 @@ Affine = Callable[[str, jax.Array], jax.Array]
 
 def to_jax(tensors: Mapping[str, Tensor]) -> Arrays:
     """The same numbers in JAX."""
-    return {name: jnp.asarray(tensor.detach().numpy()) for name, tensor in tensors.items()}
+    return {name: array(tensor) for name, tensor in tensors.items()}
+
+
+def array(tensor: Tensor) -> jax.Array:
+    """The same numbers in JAX, on the same kind of device."""
+    (device, *_) = jax.devices(tensor.device.type)
+    return jax.device_put(tensor.detach().cpu().numpy(), device)
 
 
 def bound(
@@ -129,7 +135,7 @@ def training_step(
 ) -> Callable[[], None]:
     """A function that makes one update of a model and waits for it."""
     parameters = to_jax(weights)
-    images, eps = jnp.asarray(x.numpy()), jnp.asarray(noise.numpy())
+    images, eps = array(x), array(noise)
     zeros = jax.tree.map(jnp.zeros_like, parameters)
     state = parameters, zeros, zeros, jnp.zeros(())
     loss_of = partial(bound, config=config, precision=precision)

@@ -4,7 +4,6 @@ import json
 import platform
 import statistics
 import sys
-import time
 from collections.abc import Callable, Mapping
 from datetime import date
 from importlib.metadata import version
@@ -16,13 +15,18 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.command import command_line
+from benchmarks.devices import description, seconds_of
 from draw.runs import provenance
 
 RESULTS = Path(__file__).parent / "results"
 
 
 def seconds_each(
-    ways: Mapping[str, Callable[[], object]], rounds: int = 7, warm_up: int = 2
+    ways: Mapping[str, Callable[[], object]],
+    rounds: int = 7,
+    warm_up: int = 2,
+    *,
+    device: torch.device,
 ) -> dict[str, list[float]]:
     """Time each way once per round, in turn, so that a drifting machine hits all alike."""
     for way in ways.values():
@@ -31,9 +35,7 @@ def seconds_each(
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            began = time.perf_counter()
-            way()
-            times[name].append(time.perf_counter() - began)
+            times[name].append(seconds_of(way, device))
     return times
 
 
@@ -57,6 +59,7 @@ def report(
     times: Mapping[str, list[float]],
     images: int,
     *,
+    device: torch.device,
     base: str = "eager fp32",
     floors: Mapping[str, str] | None = None,
     facts: Mapping[str, object] | None = None,
@@ -69,6 +72,7 @@ def report(
         question: what was measured; names the file.
         times: seconds of each round, by way.
         images: how many images one round handles.
+        device: where they were handled.
         base: the way that the ratios compare with; the first one where this was not timed.
         floors: the name of the floor that a way is held against, by way.
         facts: what else belongs to the result, such as the model's shape.
@@ -92,6 +96,7 @@ def report(
     Console().print(table)
     return write_result(
         question,
+        device,
         **(facts or {}),
         base=base,
         images_per_second={name: images / median for name, median in medians.items()},
@@ -102,23 +107,25 @@ def report(
     )
 
 
-def write_result(question: str, **facts: object) -> Path:
+def write_result(question: str, device: torch.device, **facts: object) -> Path:
     """Write `results/<question>_<hardware>_<date>.json`, with commit and versions; say where.
+
+    The hardware is the device's: the GPU, or the CPU and how many threads compute.
 
     A later result of the same day gets a number: none is overwritten.
     """
     today = date.today().isoformat()
-    hardware = provenance.hardware(torch.device("cpu"))
     result = {
         "question": question,
         "command": command_line(),
         "date": today,
         "commit": provenance.commit() or "unknown",
-        "hardware": hardware,
+        **description(device),
         "versions": versions(),
         **facts,
     }
-    slug = "".join(c if c.isalnum() else "-" for c in hardware.lower())
+    hardware = provenance.hardware(device).lower()
+    slug = "".join(c if c.isalnum() else "-" for c in hardware)
     RESULTS.mkdir(exist_ok=True)
     stem = f"{question}_{slug}_{today}"
     names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
@@ -129,6 +136,7 @@ def write_result(question: str, **facts: object) -> Path:
 
 
 def versions() -> dict[str, str]:
-    """Of Python, torch and, where it takes part, JAX."""
-    packages = ["torch", *(["jax", "jaxlib"] if "jax" in sys.modules else [])]
+    """Of Python, torch and, where they take part, Triton and JAX."""
+    further = (name for name in ("triton", "jax", "jaxlib") if name in sys.modules)
+    packages = ["torch", *further]
     return {"python": platform.python_version(), **{name: version(name) for name in packages}}

@@ -7,18 +7,22 @@ Each number comes from a process of its own. It builds the model, the optimizer 
 makes one step with two images, so that libraries and Adam's averages are there; and notes its
 resident memory (VmRSS). It makes a step with the whole batch, so that whatever a way compiles for
 it is compiled, resets the peak that the system keeps for it (writing 5 to /proc/self/clear_refs),
-makes another such step, and reads the peak (VmHWM). The difference is what a step adds: everything
-kept for the backward pass, gradients and workspace, without weights, images and noise. Needs Linux.
+makes another such step, and reads the peak (VmHWM); on a GPU, what torch has reserved there, and
+its peak. The difference is what a step adds: everything kept for the backward pass, gradients and
+workspace, without weights, images and noise. Needs Linux or a CUDA device.
 """
 
 import multiprocessing
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.command import run
+from benchmarks.devices import device_of
 from benchmarks.measure import write_result
 from benchmarks.ways import (
     BOTH,
@@ -42,24 +46,42 @@ def resident(field: str) -> int:
     return 1024 * int(value)
 
 
-def added_by_step(way: Way, precision: Precision, shape: Shape) -> int:
+def used(device: torch.device) -> int:
+    """Bytes that this process holds on a device now."""
+    if device.type == "cpu":
+        return resident("VmRSS")
+    torch.accelerator.empty_cache()
+    return int(torch.accelerator.memory_reserved(device))
+
+
+def peak_during(work: Callable[[], object], device: torch.device) -> int:
+    """Bytes that this process holds on a device at most while it does some work."""
+    if device.type == "cpu":
+        Path("/proc/self/clear_refs").write_text("5")
+        work()
+        return resident("VmHWM")
+    used(device)  # nothing that is only kept for later
+    torch.accelerator.reset_peak_memory_stats(device)
+    work()
+    return int(torch.accelerator.max_memory_reserved(device))
+
+
+def added_by_step(way: Way, precision: Precision, shape: Shape, device: torch.device) -> int:
     """Bytes that one training step adds to this process at its peak."""
     config = shape.config
-    step = training_step(build(way, config), precision)
-    step(*inputs(config, batch=2))
-    x, noise = inputs(config, shape.batch)
-    before = resident("VmRSS")
+    step = training_step(build(way, config, device), precision)
+    step(*inputs(config, 2, device))
+    x, noise = inputs(config, shape.batch, device)
+    before = used(device)
     step(x, noise)
-    Path("/proc/self/clear_refs").write_text("5")
-    step(x, noise)
-    return resident("VmHWM") - before
+    return peak_during(lambda: step(x, noise), device) - before
 
 
-def in_fresh_process(way: Way, precision: Precision, shape: Shape) -> int:
+def in_fresh_process(way: Way, precision: Precision, shape: Shape, device: torch.device) -> int:
     """The same, in a process of its own."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as process:
-        return process.submit(added_by_step, way, precision, shape).result()
+        return process.submit(added_by_step, way, precision, shape, device).result()
 
 
 def main(
@@ -67,6 +89,7 @@ def main(
     batches: tuple[int, ...] = (32, 128, 512),
     ways: tuple[Way, ...] = USUAL_WAYS,
     precisions: tuple[Precision, ...] = BOTH,
+    device: str = "auto",
 ) -> None:
     """Measure the memory of a training step.
 
@@ -75,10 +98,16 @@ def main(
         batches: Images at a time.
         ways: Which to compare; the shares are of the first way in the first precision.
         precisions: Of the matrix products.
+        device: Where: auto (the GPU if there is one), cpu, cuda, cuda:1, mps.
     """
+    where = device_of(device)
+    if where.type not in ("cpu", "cuda"):
+        raise SystemExit(f"expected --device cpu or cuda, whose memory is counted, got {where}")
     names = {f"{way} {precision}": (way, precision) for precision in precisions for way in ways}
     added = {
-        name: {batch: in_fresh_process(*which, Shape(row=row, batch=batch)) for batch in batches}
+        name: {
+            batch: in_fresh_process(*which, Shape(row=row, batch=batch), where) for batch in batches
+        }
         for name, which in names.items()
     }
     base = next(iter(added))
@@ -89,7 +118,9 @@ def main(
         table.add_row(name, *cells)
     Console().print(table)
     facts = Shape(row=row).facts
-    write_result(f"memory-{row}", row=row, model=facts["model"], base=base, bytes_added=added)
+    write_result(
+        f"memory-{row}", where, row=row, model=facts["model"], base=base, bytes_added=added
+    )
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from benchmarks.command import run
+from benchmarks.devices import device_of
 from benchmarks.measure import report, seconds_each
 from benchmarks.ways import BOTH, ROWS, Precision, Shape, timed_step
 
@@ -23,23 +24,31 @@ PARTS: dict[str, dict[str, Any]] = {
 }
 
 
-def main(shape: Shape, precisions: tuple[Precision, ...] = BOTH, rounds: int | None = None) -> None:
+def main(
+    shape: Shape,
+    precisions: tuple[Precision, ...] = BOTH,
+    device: str = "auto",
+    rounds: int | None = None,
+) -> None:
     """Time a training step with each part.
 
     Args:
         shape: The model, which is the paper's.
         precisions: Of the matrix products; each has a result of its own.
+        device: Where: auto (the GPU if there is one), cpu, cuda, cuda:1, mps.
         rounds: Times that each is measured; by default what the row can do in a minute or so.
     """
+    where = device_of(device)
     for precision in precisions:
         timed = {
             f"{name} {precision}": timed_step(
-                "fused", precision, replace(shape.config, **parts), shape.batch
+                "fused", precision, replace(shape.config, **parts), shape.batch, where
             )
             for name, parts in PARTS.items()
         }
-        times = seconds_each(timed, rounds or ROWS[shape.row].rounds, warm_up=1)
-        report(f"parts-{precision}-{shape.name}", times, shape.batch, facts=shape.facts)
+        times = seconds_each(timed, rounds or ROWS[shape.row].rounds, warm_up=1, device=where)
+        name = f"parts-{precision}-{shape.name}"
+        report(name, times, shape.batch, device=where, facts=shape.facts)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.command import run
+from benchmarks.devices import device_of
 from benchmarks.measure import write_result
 from benchmarks.ways import model_of
 from draw.attention import GaussianAttention
@@ -138,13 +139,17 @@ def validation(choices: Choices, images: int, seed: int, splits: Splits) -> dict
     return {"bound": last["bound"], "kl": last["kl"]}
 
 
-def main(images: int = 32_000, seeds: tuple[int, ...] = (0, 1)) -> None:
+def main(images: int = 32_000, seeds: tuple[int, ...] = (0, 1), device: str = "auto") -> None:
     """Train once for each line and seed.
 
     Args:
         images: How many images a run sees.
         seeds: One run each; the table has their mean, and how far apart they are.
+        device: Where: auto, which is the GPU if there is one, as in draw train.
     """
+    where = device_of("auto")
+    if device_of(device).type != where.type:
+        raise SystemExit(f"expected --device {where.type}, where draw trains here, got {device}")
     splits = load_splits(digits().data)
     table = Table("choice, on top of those above", "bound", "apart", "KL", title="nats")
     lines = {}
@@ -159,7 +164,7 @@ def main(images: int = 32_000, seeds: tuple[int, ...] = (0, 1)) -> None:
         )
         lines[name] = {**dataclasses.asdict(choices), "validation": found}
     Console().print(table)
-    write_result("starts", images=images, seeds=seeds, lines=lines)
+    write_result("starts", where, images=images, seeds=seeds, lines=lines)
 
 
 if __name__ == "__main__":

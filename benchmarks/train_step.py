@@ -21,6 +21,7 @@ floor's time over a way's.
 """
 
 from benchmarks.command import run
+from benchmarks.devices import device_of
 from benchmarks.measure import report, seconds_each
 from benchmarks.ways import BOTH, ROWS, USUAL_WAYS, Precision, Shape, StepWay, timed_step
 
@@ -29,6 +30,7 @@ def main(
     shape: Shape,
     ways: tuple[StepWay, ...] = (*USUAL_WAYS, "floor"),
     precisions: tuple[Precision, ...] = BOTH,
+    device: str = "auto",
     rounds: int | None = None,
 ) -> None:
     """Time a training step.
@@ -37,16 +39,18 @@ def main(
         shape: The model.
         ways: Which to compare; the ratios are to eager fp32, or else to the first.
         precisions: Of the matrix products.
+        device: Where: auto (the GPU if there is one), cpu, cuda, cuda:1, mps.
         rounds: Times that each is measured; by default what the row can do in a minute or so.
     """
-    timed, floors = {}, {}
+    timed, floors, where = {}, {}, device_of(device)
     for precision in precisions:
         for way in ways:
             name = f"{way} {precision}"
-            timed[name] = timed_step(way, precision, shape.config, shape.batch)
+            timed[name] = timed_step(way, precision, shape.config, shape.batch, where)
             floors[name] = f"floor {precision}"
-    times = seconds_each(timed, rounds or ROWS[shape.row].rounds, warm_up=1)
-    report(f"train_step-{shape.name}", times, shape.batch, floors=floors, facts=shape.facts)
+    times = seconds_each(timed, rounds or ROWS[shape.row].rounds, warm_up=1, device=where)
+    name = f"train_step-{shape.name}"
+    report(name, times, shape.batch, device=where, floors=floors, facts=shape.facts)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from benchmarks.devices import as_graph
 from benchmarks.eager import EagerDRAW
 from draw.config.model import DRAWConfig
 from draw.config.presets import cifar10, mnist, mnist_no_attention, mnist_small, svhn
@@ -24,6 +25,7 @@ StepWay = Literal[Way, "jax", "floor"]
 Precision = Literal["fp32", "bf16"]
 RowName = Literal["mnist", "mnist-no-attention", "mnist-small", "svhn", "cifar"]
 
+CPU = torch.device("cpu")
 BOTH: tuple[Precision, ...] = ("fp32", "bf16")
 USUAL_WAYS: tuple[Way, ...] = ("eager", "reference", "fused")
 
@@ -96,12 +98,19 @@ class Shape:
         return {"row": self.row, "batch": self.batch, "model": model}
 
 
-def inputs(config: DRAWConfig, batch: int) -> tuple[Tensor, Tensor]:
+class Inputs(NamedTuple):
+    """What a model is given."""
+
+    images: Tensor
+    noise: Tensor
+
+
+def inputs(config: DRAWConfig, batch: int, device: torch.device = CPU) -> Inputs:
     """Images of black and white pixels, as many of them white as in MNIST, and noise."""
     chance = torch.Generator().manual_seed(0)
     x = torch.bernoulli(torch.full((batch, *config.image_shape), 0.13), generator=chance)
     noise = torch.randn(config.glimpses, batch, config.latent_size, generator=chance)
-    return x, noise
+    return Inputs(x.to(device), noise.to(device))
 
 
 def starting_weights(config: DRAWConfig) -> dict[str, Tensor]:
@@ -111,13 +120,14 @@ def starting_weights(config: DRAWConfig) -> dict[str, Tensor]:
         return DRAW(replace(config, kernel="reference")).state_dict()
 
 
-def build(way: Way, config: DRAWConfig) -> Drawer:
+def build(way: Way, config: DRAWConfig, device: torch.device = CPU) -> Drawer:
     """A model of its own for a way, with the starting weights."""
     if way == "reference" or way == "fused":
         model: Drawer = DRAW(replace(config, kernel=way))
     else:
         model = EagerDRAW(config)
     model.load_state_dict(starting_weights(config))
+    model.to(device)
     for name in ("step", "draw") if way == "compile" else ():
         setattr(model, name, torch.compile(getattr(model, name)))
     if way == "compile-loop":
@@ -125,22 +135,22 @@ def build(way: Way, config: DRAWConfig) -> Drawer:
     return model
 
 
-def products_in(precision: Precision) -> AbstractContextManager[object]:
+def products_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
     """Autocast, which rounds the operands of matrix products, for bf16; nothing for fp32."""
-    return torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16")
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def bound(model: Drawer, precision: Precision, x: Tensor, noise: Tensor) -> Tensor:
     """The bound of each image, in nats, by any of the ways."""
     given = (x, noise, model.labels_for(len(x))) if isinstance(model, DRAW) else (x, noise)
-    with products_in(precision):
+    with products_in(precision, x.device):
         result: Tensor | DRAWOutput = model(*given)
     return result if isinstance(result, Tensor) else result.bound
 
 
 def generate(model: Drawer, precision: Precision, noise: Tensor) -> Tensor:
     """The canvases of new images after every step, by any of the ways."""
-    with products_in(precision):
+    with products_in(precision, noise.device):
         if isinstance(model, DRAW):
             return model.generate(noise.shape[1], noise=noise).canvases
         return model.generate(noise)
@@ -166,20 +176,27 @@ def training_step(model: Drawer, precision: Precision) -> Callable[[Tensor, Tens
 
 
 def timed_step(
-    way: StepWay, precision: Precision, config: DRAWConfig, batch: int
+    way: StepWay,
+    precision: Precision,
+    config: DRAWConfig,
+    batch: int,
+    device: torch.device = CPU,
 ) -> Callable[[], object]:
     """A training step of a given model and batch, ready to be timed."""
     if way == "floor":
-        return matrix_products(config, batch, precision)
-    x, noise = inputs(config, batch)
+        return as_graph(matrix_products(config, batch, precision, device), device)
+    x, noise = inputs(config, batch, device)
     if way == "jax":
         from benchmarks.lax_scan import training_step as jax_step
 
-        return jax_step(starting_weights(config), config, precision, x, noise)
-    return partial(training_step(build(way, config), precision), x, noise)
+        weights = {name: value.to(device) for name, value in starting_weights(config).items()}
+        return jax_step(weights, config, precision, x, noise)
+    return partial(training_step(build(way, config, device), precision), x, noise)
 
 
-def matrix_products(config: DRAWConfig, batch: int, precision: Precision) -> Callable[[], None]:
+def matrix_products(
+    config: DRAWConfig, batch: int, precision: Precision, device: torch.device = CPU
+) -> Callable[[], None]:
     """The floor: the matrix products of one training step alone, whose results go nowhere.
 
     They are batched as well as the recurrence allows: for each matrix one product a glimpse
@@ -199,7 +216,7 @@ def matrix_products(config: DRAWConfig, batch: int, precision: Precision) -> Cal
     shapes = [(seen + 2 * h, 4 * h), (h, 2 * z), (z + h, 4 * h), (h, written)]
 
     def random(*shape: int) -> Tensor:
-        return torch.randn(shape, dtype=dtype)
+        return torch.randn(shape, dtype=dtype, device=device)
 
     def arguments_and_gradients(shapes: list[tuple[int, int]], n: int) -> list[tuple[Tensor, ...]]:
         return [(random(n, inputs), random(n, outputs)) for inputs, outputs in shapes]

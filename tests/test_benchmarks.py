@@ -3,18 +3,20 @@
 import json
 import sys
 from dataclasses import replace
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import tyro
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import __main__ as all_benchmarks
 from benchmarks import (
     classify,
     data,
+    devices,
     evaluate,
     first_step,
     generate,
@@ -34,6 +36,9 @@ from draw.config.model import DRAWConfig
 from draw.model.draw import DRAW
 
 TINY = Shape(batch=2, glimpses=2, hidden_size=8)
+BENCHMARKS = sorted(
+    {*(command.split()[0] for command in all_benchmarks.SECTIONS.values()), "starts"}
+)
 KINDS = pytest.mark.parametrize(
     ("channels", "attention"), [(1, "gaussian"), (3, "gaussian"), (1, "none"), (3, "none")]
 )
@@ -116,7 +121,7 @@ def test_without_jax_its_step_says_what_to_install(monkeypatch: pytest.MonkeyPat
 def test_ways_are_timed_in_turn() -> None:
     calls = []
     ways = {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}
-    times = measure.seconds_each(ways, 3, 1)
+    times = measure.seconds_each(ways, 3, 1, device=torch.device("cpu"))
     assert "".join(calls) == "ab" + "ababab"
     assert {name: len(seconds) for name, seconds in times.items()} == {"a": 3, "b": 3}
 
@@ -128,7 +133,7 @@ def test_a_share_is_that_of_the_floor_in_the_same_precision() -> None:
 
 
 def test_no_result_is_overwritten(results: Path) -> None:
-    first, second = measure.write_result("q", answer=1), measure.write_result("q", answer=2)
+    first, second = (measure.write_result("q", torch.device("cpu"), answer=n) for n in (1, 2))
     assert (first.parent, second.name) == (results, f"{first.stem}-2.json")
     assert [json.loads(path.read_text())["answer"] for path in (first, second)] == [1, 2]
 
@@ -264,9 +269,29 @@ def test_starts(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(bounds["ours"]) < min(bounds["plain"]) < 28 * 28
 
 
-def test_all_benchmarks_exist() -> None:
-    for command in all_benchmarks.SECTIONS.values():
-        assert find_spec(f"benchmarks.{command.split()[0]}")
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_is_told_where_to_run(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = import_module(f"benchmarks.{name}").main
+    with pytest.raises(SystemExit):
+        tyro.cli(main, args=["--help"], config=(tyro.conf.OmitArgPrefixes,))
+    assert "--device" in capsys.readouterr().out
+
+
+def test_a_device_that_is_not_here_is_refused() -> None:
+    assert devices.device_of("cpu") == torch.device("cpu")
+    for name in ("cuda:99", "no such device"):
+        with pytest.raises(SystemExit, match=f"expected --device auto or one of .*{name}"):
+            train_step.main(TINY, ways=("eager",), device=name)
+
+
+def test_a_clock_is_read_when_the_device_has_done_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(devices, "synchronize", lambda device: done.append("wait"))
+    monkeypatch.setattr(devices.time, "perf_counter", lambda: done.append("clock") or 0.0)
+    devices.seconds_of(lambda: done.append("call"), torch.device("cpu"), calls=2)
+    assert done == ["wait", "clock", "call", "call", "wait", "clock"]
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """The examples of CONTRIBUTING.md: a file and a line in a table, and the part works."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 import torch
 
 import benchmarks.__main__ as all_benchmarks
+from benchmarks import measure
 from draw.attention import ATTENTIONS
 from draw.data import KNOWN_SETS, KnownSet
 from draw.models.storage import load_model
@@ -84,10 +86,12 @@ def test_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert known.description in listed
 
 
-def test_a_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measure, "RESULTS", tmp_path)
     names, line = added("A benchmark")
     ((title, module),) = line.items()
     assert title not in all_benchmarks.SECTIONS
     assert f"`benchmarks/{module}.py`" in SECTIONS["A benchmark"]
     names["main"](batch=2, glimpses=1)
-    assert "ms, backend" in capsys.readouterr().out
+    (result,) = tmp_path.glob("reconstruct_*.json")
+    assert json.loads(result.read_text())["images_per_second"]["bound"] > 0
