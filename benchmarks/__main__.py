@@ -16,10 +16,10 @@ from pathlib import Path
 
 from benchmarks.command import run
 
-JAX = " jax" if find_spec("jax") else ""
+JAX = " --ways eager reference auto floor jax" if find_spec("jax") else ""
 SECTIONS = {
     "Matrix products at best": "peak",
-    "Training step, MNIST": f"train_step --ways eager reference fused floor{JAX}",
+    "Training step, MNIST": f"train_step{JAX}",
     "Training step, MNIST without attention": "train_step --row mnist-no-attention",
     "Training step, SVHN": "train_step --row svhn",
     "Training step, CIFAR-10": "train_step --row cifar",

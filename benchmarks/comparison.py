@@ -9,14 +9,13 @@ from benchmarks.measure import report, seconds_each
 from benchmarks.ways import (
     BOTH,
     ROWS,
-    USUAL_WAYS,
     Drawer,
     Inputs,
     Precision,
     Shape,
-    Way,
     build,
     inputs,
+    usual_ways,
 )
 
 
@@ -26,8 +25,9 @@ class Comparison:
 
     shape: Shape = field(default_factory=Shape)
     """The model."""
-    ways: tuple[Way, ...] = USUAL_WAYS
-    """Which to compare; the ratios are to eager fp32, or else to the first."""
+    ways: tuple[str, ...] = ()
+    """Which to compare, by default eager, the reference and the backends made for the device; the
+    ratios are to eager fp32, or else to the first."""
     precisions: tuple[Precision, ...] = BOTH
     """Of the matrix products."""
     device: str = "auto"
@@ -44,7 +44,7 @@ class Comparison:
         timed = {
             f"{way} {precision}": make(build(way, config, device), precision, given)
             for precision in self.precisions
-            for way in self.ways
+            for way in self.ways or usual_ways(config, device)
         }
         rounds = self.rounds or ROWS[self.shape.row].rounds
         times = seconds_each(timed, rounds, device=device)

@@ -1,10 +1,10 @@
 """How fast is the bound of images without its gradient, as in evaluation?
 
     python -m benchmarks.evaluate                                  # 128 images, the MNIST row
-    python -m benchmarks.evaluate --row cifar --ways eager fused
+    python -m benchmarks.evaluate --row cifar --ways eager cpp
 
-`DRAW(config)(images, noise).bound` under torch.no_grad. eager is benchmarks/eager.py; reference and
-fused are draw's own kernels. Ways take turns, and the medians of the rounds are compared.
+`DRAW(config)(images, noise).bound` under torch.no_grad. eager is benchmarks/eager.py; reference,
+cpp and others are draw's own backends. Ways take turns, and the medians of the rounds are compared.
 """
 
 from functools import partial

@@ -1,7 +1,7 @@
 """How long until the first training step is done, at the first use ever and in later processes?
 
     python -m benchmarks.first_step                        # the MNIST row, bf16
-    python -m benchmarks.first_step --ways fused compile --precision fp32
+    python -m benchmarks.first_step --ways cpp compile --precision fp32
 
 Each way runs in fresh processes with a cache folder of its own (XDG_CACHE_HOME, and torch.compile's
 TORCHINDUCTOR_CACHE_DIR), empty for the first, which therefore compiles what there is to compile,
@@ -30,13 +30,13 @@ from rich.table import Table
 from benchmarks.command import run
 from benchmarks.devices import device_of
 from benchmarks.measure import write_result
-from benchmarks.ways import Precision, Shape, Way
+from benchmarks.ways import Precision, Shape, made_for
 
 STAGES = ("imports", "model", "first call", "first update", "second step")
 
 
 def stages_in_fresh_process(
-    way: Way, precision: Precision, shape: Shape, device: torch.device, cache: str
+    way: str, precision: Precision, shape: Shape, device: torch.device, cache: str
 ) -> dict[str, float]:
     """Seconds of every stage, and of all until the first update, in a new process."""
     began = time.time()
@@ -60,7 +60,7 @@ def stages_in_fresh_process(
 
 def main(
     shape: Shape,
-    ways: tuple[Way, ...] = ("reference", "fused"),
+    ways: tuple[str, ...] = (),
     precision: Precision = "bf16",
     device: str = "auto",
     rounds: int = 3,
@@ -69,12 +69,13 @@ def main(
 
     Args:
         shape: The model.
-        ways: Which to time.
+        ways: Which to time, by default the reference and the backend preferred on the device.
         precision: Of the matrix products.
         device: Where: auto (the GPU if there is one), cpu, cuda, cuda:1, mps.
         rounds: Processes that find the cache full; their medians count.
     """
     where = device_of(device)
+    ways = ways or ("reference", *made_for(where)[:1])
     seconds: dict[str, dict[str, float]] = {}
     for way in ways:
         with TemporaryDirectory() as cache:

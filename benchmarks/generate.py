@@ -4,8 +4,8 @@
     python -m benchmarks.generate --row svhn --batch 16
 
 Eqs 13-16 from given noise, with the canvases of all steps, as `DRAW.generate` returns them. eager
-is benchmarks/eager.py; reference and fused are draw's own kernels. Ways take turns, and the medians
-of the rounds are compared.
+is benchmarks/eager.py; reference, cpp and others are draw's own backends. Ways take turns, and the
+medians of the rounds are compared.
 """
 
 from functools import partial

@@ -1,7 +1,7 @@
 """How does the time of a training step grow with glimpses, batch and hidden size?
 
     python -m benchmarks.growth
-    python -m benchmarks.growth --glimpses 8 16 32 --batches --hidden-sizes --ways fused
+    python -m benchmarks.growth --glimpses 8 16 32 --batches --hidden-sizes --ways cpp
 
 Everything but the one number that grows is Table 3's MNIST row at a batch of 128. The exponent says
 how the time grew from the line above: 1 is in proportion, 2 with the square, 0 not at all. The
@@ -22,7 +22,7 @@ from rich.table import Table
 from benchmarks.command import run
 from benchmarks.devices import device_of
 from benchmarks.measure import medians_of, seconds_each, write_result
-from benchmarks.ways import Precision, Shape, StepWay, timed_step
+from benchmarks.ways import Precision, Shape, made_for, timed_step
 
 ROW = Shape()
 """Where all lines cross."""
@@ -36,7 +36,7 @@ def effort(shape: Shape) -> int:
 def point(
     shape: Shape,
     value: int,
-    ways: tuple[StepWay, ...],
+    ways: tuple[str, ...],
     precision: Precision,
     rounds: int,
     device: torch.device,
@@ -77,7 +77,7 @@ def main(
     glimpses: tuple[int, ...] = (8, 16, 32, 64, 128),
     batches: tuple[int, ...] = (16, 32, 64, 128, 256, 512),
     hidden_sizes: tuple[int, ...] = (128, 256, 512, 1024),
-    ways: tuple[StepWay, ...] = ("fused", "reference", "floor"),
+    ways: tuple[str, ...] = (),
     precision: Precision = "bf16",
     device: str = "auto",
     rounds: int = 3,
@@ -88,7 +88,8 @@ def main(
         glimpses: Values of T, growing; none to leave them out, as in the next two.
         batches: Images at a time.
         hidden_sizes: Units of each LSTM.
-        ways: Which to time.
+        ways: Which to time, by default the backend preferred on the device, the reference and the
+            floor.
         precision: Of the matrix products.
         device: Where: auto (the GPU if there is one), cpu, cuda, cuda:1, mps.
         rounds: Times that each is measured; the median counts.
@@ -99,6 +100,7 @@ def main(
         "hidden_size": (hidden_sizes, lambda value: replace(ROW, hidden_size=value)),
     }
     growth, where = {}, device_of(device)
+    ways = ways or (*made_for(where)[:1], "reference", "floor")
     for axis, (values, shape_with) in axes.items():
         growth[axis] = [
             point(shape_with(value), value, ways, precision, rounds, where) for value in values

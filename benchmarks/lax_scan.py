@@ -1,7 +1,7 @@
 """The loop that a user of JAX would write: the bound as a `lax.scan` under `jit`, for comparison.
 
 It computes the same bound as `benchmarks.eager` from the same parameters
-(tests/test_benchmarks.py). `python -m benchmarks.train_step --ways eager fused jax` times it.
+(tests/test_benchmarks.py). `python -m benchmarks.train_step --ways eager cpp jax` times it.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,7 +1,7 @@
 """How much memory does a training step need, on top of the model?
 
     python -m benchmarks.memory                            # the MNIST row, batches 32, 128, 512
-    python -m benchmarks.memory --row cifar --batches 64 --ways eager fused
+    python -m benchmarks.memory --row cifar --batches 64 --ways eager cpp
 
 Each number comes from a process of its own. It builds the model, the optimizer and the images and
 makes one step with two images, so that libraries and Adam's averages are there; and notes its
@@ -26,14 +26,13 @@ from benchmarks.devices import device_of
 from benchmarks.measure import write_result
 from benchmarks.ways import (
     BOTH,
-    USUAL_WAYS,
     Precision,
     RowName,
     Shape,
-    Way,
     build,
     inputs,
     training_step,
+    usual_ways,
 )
 
 MIB = 2**20
@@ -66,7 +65,7 @@ def peak_during(work: Callable[[], object], device: torch.device) -> int:
     return int(torch.accelerator.max_memory_reserved(device))
 
 
-def added_by_step(way: Way, precision: Precision, shape: Shape, device: torch.device) -> int:
+def added_by_step(way: str, precision: Precision, shape: Shape, device: torch.device) -> int:
     """Bytes that one training step adds to this process at its peak."""
     config = shape.config
     step = training_step(build(way, config, device), precision)
@@ -77,7 +76,7 @@ def added_by_step(way: Way, precision: Precision, shape: Shape, device: torch.de
     return peak_during(lambda: step(x, noise), device) - before
 
 
-def in_fresh_process(way: Way, precision: Precision, shape: Shape, device: torch.device) -> int:
+def in_fresh_process(way: str, precision: Precision, shape: Shape, device: torch.device) -> int:
     """The same, in a process of its own."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as process:
@@ -87,7 +86,7 @@ def in_fresh_process(way: Way, precision: Precision, shape: Shape, device: torch
 def main(
     row: RowName = "mnist",
     batches: tuple[int, ...] = (32, 128, 512),
-    ways: tuple[Way, ...] = USUAL_WAYS,
+    ways: tuple[str, ...] = (),
     precisions: tuple[Precision, ...] = BOTH,
     device: str = "auto",
 ) -> None:
@@ -96,13 +95,15 @@ def main(
     Args:
         row: The model.
         batches: Images at a time.
-        ways: Which to compare; the shares are of the first way in the first precision.
+        ways: Which to compare, by default eager, the reference and the backends made for the
+            device; the shares are of the first way in the first precision.
         precisions: Of the matrix products.
         device: Where: auto (the GPU if there is one), cpu, cuda, cuda:1, mps.
     """
     where = device_of(device)
     if where.type not in ("cpu", "cuda"):
         raise SystemExit(f"expected --device cpu or cuda, whose memory is counted, got {where}")
+    ways = ways or usual_ways(Shape(row=row).config, where)
     names = {f"{way} {precision}": (way, precision) for precision in precisions for way in ways}
     added = {
         name: {

@@ -1,4 +1,4 @@
-"""What do a learned prior and a class cost a training step of the fast kernel?
+"""What do a learned prior and a class cost a training step of the preferred backend?
 
     python -m benchmarks.parts                             # Table 3's MNIST row, batch 128
     python -m benchmarks.parts --row mnist-no-attention
@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.command import run
 from benchmarks.devices import device_of
 from benchmarks.measure import report, seconds_each
-from benchmarks.ways import BOTH, ROWS, Precision, Shape, timed_step
+from benchmarks.ways import BOTH, ROWS, Precision, Shape, made_for, timed_step
 
 PARTS: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -39,16 +39,17 @@ def main(
         rounds: Times that each is measured; by default what the row can do in a minute or so.
     """
     where = device_of(device)
+    way = made_for(where)[0]
     for precision in precisions:
         timed = {
             f"{name} {precision}": timed_step(
-                "fused", precision, replace(shape.config, **parts), shape.batch, where
+                way, precision, replace(shape.config, **parts), shape.batch, where
             )
             for name, parts in PARTS.items()
         }
         times = seconds_each(timed, rounds or ROWS[shape.row].rounds, warm_up=1, device=where)
         name = f"parts-{precision}-{shape.name}"
-        report(name, times, shape.batch, device=where, facts=shape.facts)
+        report(name, times, shape.batch, device=where, facts={**shape.facts, "way": way})
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m benchmarks.peak
 
-GFLOP/s of all threads together: the micro-kernels that the fused kernel calls, each thread on one
+GFLOP/s of all threads together: the micro-kernels that the backend cpp calls, each thread on one
 block that stays in its cache. No training step can be faster than its products at this speed. For
 comparison the same with torch.mm on a step's largest product (on a GPU this, with as many rows as
 serve it best, is the peak), and the images per second that the

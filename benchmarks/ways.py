@@ -14,23 +14,43 @@ from benchmarks.eager import EagerDRAW
 from draw.config.model import DRAWConfig
 from draw.config.presets import cifar10, mnist, mnist_no_attention, mnist_small, svhn
 from draw.config.run import Config
+from draw.kernels import BACKENDS
 from draw.model.draw import DRAW
 from draw.parts.state import DRAWOutput
 
-Way = Literal["eager", "reference", "fused", "compile", "compile-loop"]
-"""A model: benchmarks/eager.py, draw's own kernels, or the eager one with a single glimpse or the
-whole loop under torch.compile."""
-StepWay = Literal[Way, "jax", "floor"]
-"""A training step: by a model, by lax.scan in JAX, or its matrix products alone."""
-Precision = Literal["fp32", "bf16"]
+OTHERS = "eager", "compile", "compile-loop"
+"""Ways to compute a model besides draw's own backends: benchmarks/eager.py, and that with a single
+glimpse or the whole loop under torch.compile."""
+OTHER_STEPS = "jax", "floor"
+"""Ways to make a training step besides: lax.scan in JAX, and its matrix products alone."""
+Precision = Literal["fp32", "bf16", "fp16"]
 RowName = Literal["mnist", "mnist-no-attention", "mnist-small", "svhn", "cifar"]
 
 CPU = torch.device("cpu")
 BOTH: tuple[Precision, ...] = ("fp32", "bf16")
-USUAL_WAYS: tuple[Way, ...] = ("eager", "reference", "fused")
-
-
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 Drawer = DRAW | EagerDRAW
+
+
+def made_for(device: torch.device) -> tuple[str, ...]:
+    """Names of the backends that are made for a device, the preferred one first."""
+    devices = {name: backend.devices for name, backend in BACKENDS.items()}
+    return tuple(name for name, of in devices.items() if of is not None and device.type in of)
+
+
+def usual_ways(config: DRAWConfig, device: torch.device) -> tuple[str, ...]:
+    """The eager loop, the reference, and the backends made for a device that take a model.
+
+    What stands in the way of the others is printed.
+    """
+    model, ways = DRAW(config).to(device), ["eager", "reference"]
+    for name in made_for(device):
+        found = BACKENDS[name].obstacle(model, device, torch.float32)
+        if found is None:
+            ways.append(name)
+        else:
+            print(f"without {name}: {found}")
+    return tuple(ways)
 
 
 def model_of(preset: Config) -> DRAWConfig:
@@ -117,15 +137,23 @@ def starting_weights(config: DRAWConfig) -> dict[str, Tensor]:
     """The weights that every way begins with: `DRAW`'s own."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return DRAW(replace(config, kernel="reference")).state_dict()
+        return DRAW(config).state_dict()
 
 
-def build(way: Way, config: DRAWConfig, device: torch.device = CPU) -> Drawer:
-    """A model of its own for a way, with the starting weights."""
-    if way == "reference" or way == "fused":
-        model: Drawer = DRAW(replace(config, kernel=way))
-    else:
+def build(way: str, config: DRAWConfig, device: torch.device = CPU) -> Drawer:
+    """A model of its own for a way, with the starting weights.
+
+    Raises:
+        SystemExit: if there is no such way.
+    """
+    if way in ("auto", *BACKENDS):
+        model: Drawer = DRAW(config)
+        model.backend = way
+    elif way in OTHERS:
         model = EagerDRAW(config)
+    else:
+        ways = ", ".join(["auto", *BACKENDS, *OTHERS])
+        raise SystemExit(f"expected a way to compute a model, one of {ways}, got {way!r}")
     model.load_state_dict(starting_weights(config))
     model.to(device)
     for name in ("step", "draw") if way == "compile" else ():
@@ -136,8 +164,8 @@ def build(way: Way, config: DRAWConfig, device: torch.device = CPU) -> Drawer:
 
 
 def products_in(precision: Precision, device: torch.device) -> AbstractContextManager[object]:
-    """Autocast, which rounds the operands of matrix products, for bf16; nothing for fp32."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+    """Autocast, which rounds the operands of matrix products; nothing for fp32."""
+    return torch.autocast(device.type, DTYPES[precision], enabled=precision != "fp32")
 
 
 def bound(model: Drawer, precision: Precision, x: Tensor, noise: Tensor) -> Tensor:
@@ -176,7 +204,7 @@ def training_step(model: Drawer, precision: Precision) -> Callable[[Tensor, Tens
 
 
 def timed_step(
-    way: StepWay,
+    way: str,
     precision: Precision,
     config: DRAWConfig,
     batch: int,
@@ -204,7 +232,7 @@ def matrix_products(
     image is the same at every glimpse, so that its share of the encoder is one product forward and
     one for the gradient; the error image's share is one a glimpse.
     """
-    dtype = torch.bfloat16 if precision == "bf16" else torch.float32
+    dtype = DTYPES[precision]
     h, z, channels = config.hidden_size, config.latent_size, config.channels
     pixels = channels * config.rows * config.columns
     if config.attention == "gaussian":

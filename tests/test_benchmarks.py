@@ -132,6 +132,11 @@ def test_a_share_is_that_of_the_floor_in_the_same_precision() -> None:
     assert measure.shares_of_floor(medians, floors) == {"fused fp32": 0.75, "fused bf16": None}
 
 
+def test_a_way_that_is_none_is_refused() -> None:
+    with pytest.raises(SystemExit, match=r"one of auto, .*reference.*, eager.* got 'fused'"):
+        train_step.main(TINY, ways=("fused",), rounds=1)
+
+
 def test_no_result_is_overwritten(results: Path) -> None:
     first, second = (measure.write_result("q", torch.device("cpu"), answer=n) for n in (1, 2))
     assert (first.parent, second.name) == (results, f"{first.stem}-2.json")
@@ -195,7 +200,10 @@ def test_parts(results: Path) -> None:
 def test_classifying(results: Path) -> None:
     classify.main(batch=2, glimpses=1, size=12, rounds=1)
     ways = {
-        f"{what}, {k} {p}" for what in ("step", "answer") for k in classify.KERNELS for p in BOTH
+        f"{what}, {k} {p}"
+        for what in ("step", "answer")
+        for k in ("reference", "cpp")
+        for p in BOTH
     }
     assert only_result(results)["images_per_second"].keys() == ways
 
