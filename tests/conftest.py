@@ -22,7 +22,7 @@ jaxtyping.install_import_hook("draw", "beartype.beartype")
 
 from draw.config.model import DRAWConfig  # noqa: E402
 from draw.errors import KernelUnavailableError  # noqa: E402
-from draw.files import written_atomically  # noqa: E402
+from draw.files import write_atomically  # noqa: E402
 from draw.kernels.cpp.build import library  # noqa: E402
 from draw.model.draw import DRAW  # noqa: E402
 from draw.tasks.drawing import Drawing  # noqa: E402
@@ -90,7 +90,7 @@ def plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
         *_: object,
     ) -> list[Path]:
         for name in self.picture_names:
-            with written_atomically(run / name) as temporary:
+            with write_atomically(run / name) as temporary:
                 Image.new("L", (9, 9), color=len(metrics)).save(temporary)
         return [run / name for name in self.picture_names]
 

@@ -12,7 +12,7 @@ import torch
 
 from draw import cli
 from draw.errors import DrawError
-from draw.files import obstacle_to_writing, written_atomically
+from draw.files import obstacle_to_writing, write_atomically
 from draw.launch import LEAST
 from draw.visualize.figures import window_figure
 from running import draw_command, python_process
@@ -46,7 +46,7 @@ def test_the_reason_is_not_hidden_by_what_cleans_up(
     monkeypatch.setattr(Path, "unlink", refuse)
     with (
         pytest.raises(DrawError, match=r"could not write .*: no space"),
-        written_atomically(tmp_path / "file"),
+        write_atomically(tmp_path / "file"),
     ):
         raise OSError("no space")
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from draw.config.presets import PRESETS
     from draw.config.run import Config
     from draw.config.train import TrainConfig
-    from draw.model.classifier import Classified, Classifier
+    from draw.model.classifier import Classifier, ClassifierOutput
     from draw.model.convnet import Convnet
     from draw.model.draw import DRAW
     from draw.parts.state import DRAWOutput, Trajectory
@@ -22,7 +22,7 @@ _MODULE_OF = {
     "DRAWOutput": "parts.state",
     "Trajectory": "parts.state",
     "Classifier": "model.classifier",
-    "Classified": "model.classifier",
+    "ClassifierOutput": "model.classifier",
     "ClassifierConfig": "config.model",
     "Convnet": "model.convnet",
     "ConvnetConfig": "config.model",
@@ -39,9 +39,9 @@ _MODULE_OF = {
 __all__ = [
     "DRAW",
     "PRESETS",
-    "Classified",
     "Classifier",
     "ClassifierConfig",
+    "ClassifierOutput",
     "Config",
     "Convnet",
     "ConvnetConfig",

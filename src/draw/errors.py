@@ -7,7 +7,7 @@ class DrawError(ValueError):
     """Says what was expected, what came, and what to do."""
 
 
-class Interrupted(Exception):  # noqa: N818  (an event, not an error)
+class Interruption(Exception):  # noqa: N818  (an event, not an error)
     """The user asked to stop; everything is saved."""
 
     def __init__(self, run: Path, step: int) -> None:

@@ -28,7 +28,7 @@ from draw.errors import DrawError
 class Rule(Protocol):
     """What a type says of a value beyond its kind; stands in `Annotated`."""
 
-    def expected(self, kind: str, value: Any) -> str | None:
+    def violation(self, kind: str, value: Any) -> str | None:
         """What was expected instead of a value of this kind; None if the value fits."""
 
 
@@ -41,7 +41,7 @@ class Limits:
     below: int | float = math.inf
     most: int | float = math.inf
 
-    def expected(self, kind: str, value: Any) -> str | None:
+    def violation(self, kind: str, value: Any) -> str | None:
         """See `Rule`."""
         if value > self.most:
             return f"{kind} of at most {self.most}"
@@ -77,7 +77,7 @@ Seed = Annotated[int, Limits(least=0, most=2**63 - 1)]
 Positive = Annotated[float, Limits(above=0)]
 """A number above 0."""
 
-Expected = str | None
+Violation = str | None
 Part = TypeVar("Part")
 
 
@@ -100,10 +100,10 @@ def check(name: str, hint: Any, value: object) -> None:
 
 def refuse(name: str, expected: str, got: object) -> None:
     """Raise the error that every value of a wrong kind gets."""
-    raise DrawError(f"expected {name} to be {expected}, got {shown(got)}")
+    raise DrawError(f"expected {name} to be {expected}, got {excerpt(got)}")
 
 
-def shown(value: object) -> str:
+def excerpt(value: object) -> str:
     """A value for a message, cut where it is long."""
     try:
         text = repr(os.fspath(value) if isinstance(value, os.PathLike) else value)
@@ -200,7 +200,7 @@ def _takes_tuples(hint: Any) -> bool:
     return get_origin(hint) is tuple or any(map(_takes_tuples, get_args(hint)))
 
 
-def _expected(hint: Any, value: object) -> Expected:
+def _expected(hint: Any, value: object) -> Violation:
     """What was expected instead of a value; None if it fits."""
     origin = get_origin(hint)
     if hint is Any:
@@ -226,7 +226,7 @@ def _expected(hint: Any, value: object) -> Expected:
     return None if _is(hint, value) else _describe(hint)
 
 
-def _expected_by_rules(hint: Any, value: object) -> Expected:
+def _expected_by_rules(hint: Any, value: object) -> Violation:
     kind, *rules = get_args(hint)
     if TABLE in rules:
         return _expected(str, value)
@@ -236,13 +236,13 @@ def _expected_by_rules(hint: Any, value: object) -> Expected:
         return _describe(hint)
     for rule in rules:
         if hasattr(rule, "expected"):
-            expected: Expected = rule.expected(_describe(kind), value)
+            expected: Violation = rule.violation(_describe(kind), value)
             if expected is not None:
                 return expected
     return None
 
 
-def _expected_of_several(hints: tuple[Any, ...], value: object) -> Expected:
+def _expected_of_several(hints: tuple[Any, ...], value: object) -> Violation:
     each = [_expected(hint, value) for hint in _none_first(hints)]
     return None if None in each else either([one for one in each if one is not None])
 

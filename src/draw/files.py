@@ -47,7 +47,7 @@ def _say_relative(base: str) -> None:
 
 
 @contextmanager
-def written_atomically(path: Path) -> Iterator[Path]:
+def write_atomically(path: Path) -> Iterator[Path]:
     """A file beside `path` to write to; renamed to `path` at the end, removed on any failure.
 
     It is new, with a name that nobody can foresee. A file that is replaced keeps its mode; who may
@@ -80,7 +80,7 @@ def written_atomically(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def folder_written_atomically(folder: Path) -> Iterator[Path]:
+def write_folder_atomically(folder: Path) -> Iterator[Path]:
     """A folder beside `folder` to write to; renamed to it at the end, removed on any failure.
 
     Args:
@@ -107,11 +107,11 @@ def folder_written_atomically(folder: Path) -> Iterator[Path]:
 
 
 _TEMPORARY = re.compile(r"\..+\.(\d{1,9})\.writing(\.[^.]+)?", re.DOTALL)
-"""What `written_atomically` calls a file until it is whole."""
+"""What `write_atomically` calls a file until it is whole."""
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file is one that `written_atomically` did not come to the end of."""
+    """Whether a file is one that `write_atomically` did not come to the end of."""
     return bool(_TEMPORARY.fullmatch(path.name)) and not path.is_symlink() and path.is_file()
 
 
@@ -224,7 +224,7 @@ def to_json(value: Any) -> str:
 
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file atomically, paths as text; numbers that are not finite are refused."""
-    with written_atomically(path) as temporary:
+    with write_atomically(path) as temporary:
         temporary.write_text(to_json(value) + "\n", encoding="utf-8")
 
 

@@ -17,7 +17,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from draw.terminal import Shown, visible
+from draw.terminal import VisibleConsole, visible
 
 SECONDS_BETWEEN_LINES = 10.0
 
@@ -59,7 +59,7 @@ def progress(
         enabled: False shows nothing, as on all but one of several processes.
         brief: leave nothing behind when all is done.
     """
-    console = Shown(stderr=True)
+    console = VisibleConsole(stderr=True)
     if not enabled:
         yield lambda done, text: None
     elif console.is_terminal:
@@ -90,7 +90,7 @@ def track(
 
 
 def _plain_lines(
-    console: Shown,
+    console: VisibleConsole,
     what: str,
     total: int | None,
     start: int,

@@ -52,7 +52,7 @@ def flush() -> None:
     sys.stdout.flush()
 
 
-class Shown(Console):
+class VisibleConsole(Console):
     """Rich's console for our tables and bars; no text in them is markup."""
 
     def __init__(self, **options: Any) -> None:

@@ -18,13 +18,13 @@ from torch import Tensor
 from draw.attention import ATTENTIONS, AbstractWindow, GaussianAttention, Window
 from draw.attention.window import read_patch, window_parameters, write_patch
 from draw.config.model import DRAWConfig
-from draw.model.classifier import Classified
+from draw.model.classifier import ClassifierOutput
 from draw.model.draw import DRAW
 from draw.models.onnx import DRAWING_FILE, how_to_run, make_generator
 from draw.parts.state import Trajectory, stack_windows
 from draw.studio.player import Show, part
 from draw.visualize import animate, generation_strip, glimpse_strip, reconstruction_strip
-from draw.visualize.figures import sequence_figure, written
+from draw.visualize.figures import sequence_figure, write_windows
 from draw.visualize.outlines import WRITE_COLOUR, draw_outline, window_outlines
 from draw.visualize.sheet import enlarge, scale_for, to_pixels
 
@@ -154,7 +154,7 @@ def test_every_picture_shows_windows_of_ones_own(name, model, tmp_path):
     sequence_figure([model, model], 2, 0, tmp_path / "d.png")
     assert coloured(tmp_path / "d.png")
     logits = torch.zeros(3, 2, 4)
-    seen = Classified(logits[-1], logits, again.read_windows)
+    seen = ClassifierOutput(logits[-1], logits, again.read_windows)
     glimpse_strip(x, seen, tmp_path / "e.png")
 
 
@@ -177,7 +177,7 @@ def test_player_and_json_have_the_numbers_that_windows_of_ones_own_name(name, mo
             for key, value in windows.numbers.items():
                 np.testing.assert_allclose(sent["numbers"][key][i][t], value[t, i], rtol=1e-3)
     Show("1", "drawings", 3, 16, 20, (made,)).to_json()
-    listed = written(again)["write_windows"]
+    listed = write_windows(again)["write_windows"]
     for key, value in again.write_windows.numbers.items():
         assert torch.equal(torch.tensor(listed[key]), value.transpose(0, 1))
 

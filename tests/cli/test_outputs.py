@@ -15,7 +15,7 @@ from PIL import Image
 
 from draw.config.data import DataConfig
 from draw.errors import DrawError
-from draw.files import write_json, written_atomically
+from draw.files import write_atomically, write_json
 from draw.model.draw import DRAW
 from draw.models.onnx import Generator
 from draw.models.storage import export_model
@@ -120,7 +120,7 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path, writer: str) -> Non
 def test_nobody_else_reads_what_is_to_be_private_while_it_is_written(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     path.touch(mode=0o600)
-    with umask(0), written_atomically(path) as temporary:
+    with umask(0), write_atomically(path) as temporary:
         assert stat.S_IMODE(temporary.stat().st_mode) == 0o600
         temporary.write_text("1")
 
@@ -130,13 +130,13 @@ def test_the_name_while_writing_cannot_be_foreseen_nor_be_there(
 ) -> None:
     path, names = tmp_path / "x.json", set()
     for _ in range(3):
-        with written_atomically(path) as temporary:
+        with write_atomically(path) as temporary:
             assert (temporary.parent, temporary.suffix) == (tmp_path, ".json")
             names.add(temporary.name)
     assert len(names) == 3
     (tmp_path / "precious").write_text("mine")
     monkeypatch.setattr("secrets.token_hex", lambda length: "0" * length)
-    with written_atomically(path) as temporary:
+    with write_atomically(path) as temporary:
         planted = temporary
     planted.symlink_to(tmp_path / "precious")
     with pytest.raises(DrawError, match=r"could not write .*exists"):
@@ -146,7 +146,7 @@ def test_the_name_while_writing_cannot_be_foreseen_nor_be_there(
 
 def test_what_takes_the_place_of_a_result_meanwhile_is_left(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
-    with pytest.raises(DrawError, match="pipe"), written_atomically(path) as temporary:  # noqa: PT012
+    with pytest.raises(DrawError, match="pipe"), write_atomically(path) as temporary:  # noqa: PT012
         os.mkfifo(path)
         temporary.write_text("1")
     assert [one.name for one in tmp_path.iterdir()] == ["x.json"]

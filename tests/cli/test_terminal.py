@@ -66,7 +66,7 @@ WAYS: dict[str, Callable[[], object]] = {
     "a traceback": lambda: sys.excepthook(ValueError, ValueError(EVIL), None),
     "a warning": lambda: sys.stderr.write(warnings.formatwarning(EVIL, UserWarning, EVIL, 1)),
     "a table": lambda: print_values({EVIL: EVIL, "more": {EVIL: EVIL}}),
-    "a console": lambda: terminal.Shown().print(EVIL),
+    "a console": lambda: terminal.VisibleConsole().print(EVIL),
 }
 
 

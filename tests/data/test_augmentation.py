@@ -114,8 +114,8 @@ def test_training_images_alone_are_changed(view) -> None:
     )
     numbers = np.arange(6)
     assert (changed.batch(numbers, chance())[0] != plain.batch(numbers, chance())[0]).any()
-    np.testing.assert_array_equal(changed.fixed().images, plain.fixed().images)
-    assert changed.fixed().augment == ()
+    np.testing.assert_array_equal(changed.evaluation_set().images, plain.evaluation_set().images)
+    assert changed.evaluation_set().augment == ()
     for (one, _), (other, _) in zip(changed.blocks(), plain.blocks(), strict=True):
         np.testing.assert_array_equal(one, other)
     first, second = (changed.batch(numbers, chance(3)) for _ in range(2))

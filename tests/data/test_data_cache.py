@@ -19,7 +19,7 @@ from draw.config.data import DataConfig
 from draw.data import DataError, check, describe, load_images, load_splits, prepare
 from draw.data.load import find_or_build
 from draw.data.store import entry as build_module
-from draw.data.store.cache import TAG, TAG_FILE, building
+from draw.data.store.cache import TAG, TAG_FILE, new_entry
 from draw.files import cache_folder
 
 
@@ -247,8 +247,8 @@ def test_what_was_abandoned_is_removed(config: DataConfig) -> None:
 
 def test_the_first_of_two_builders_wins(tmp_path: Path) -> None:
     entry = tmp_path / "cache" / "key"
-    with building(entry) as slow:
-        with building(entry) as fast:
+    with new_entry(entry) as slow:
+        with new_entry(entry) as fast:
             (fast / "meta.json").write_text("fast")
             assert not entry.exists()
         (slow / "meta.json").write_text("slow")

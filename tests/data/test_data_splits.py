@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 from draw.config.data import DataConfig
 from draw.data import DataError, load_splits
 from draw.data.sources.open_source import open_folder
-from draw.data.store.splits import SPLITS, assign_splits, split_named
+from draw.data.store.splits import SPLITS, assign_splits, split_by_name
 
 NAMES = {
     "train": "train Train TRAIN training train2017 training_set trainA trainB train-images "
@@ -199,7 +199,7 @@ def test_names_of_pictures_that_tell_of_one_split_say_nothing(tmp_path: Path) ->
     ],
 )
 def test_what_a_name_tells_of(name: str, split: str | None) -> None:
-    assert split_named(name) == split
+    assert split_by_name(name) == split
 
 
 def test_datasets_goes_by_the_same_words() -> None:
@@ -208,7 +208,7 @@ def test_datasets_goes_by_the_same_words() -> None:
     for split, words in SPLIT_KEYWORDS.items():
         for word in words:
             for name in (word, f"{word}2017", f"{word}-a", f"my_{word}", f"my.{word} 2"):
-                assert split_named(name) == str(split)
+                assert split_by_name(name) == str(split)
 
 
 # Labels: kept, or said to be dropped.

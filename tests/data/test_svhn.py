@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from draw.config.data import DataConfig
 from draw.data import KNOWN_SETS, DataError, RandomCrop, check, load_images, load_splits
-from draw.data.sets.svhn import box_round, grown
+from draw.data.sets.svhn import box_round, grow
 from draw.data.store.splits import assign_splits
 from running import draw_command
 
@@ -94,16 +94,16 @@ def test_digits_are_cut_out_with_a_margin(config: DataConfig, features: Features
 
 def test_boxes_are_grown_about_their_centre_and_clipped() -> None:
     assert box_round({"bbox": [[36, 7, 13, 32], [50, 9, 12, 33]]}) == (36, 7, 62, 42)
-    assert grown((20.0, 10.0, 40.0, 30.0), 100, 100) == (17, 7, 43, 33)
-    assert grown((20.0, 10.0, 30.0, 50.0), 100, 200) == (
+    assert grow((20.0, 10.0, 40.0, 30.0), 100, 100) == (17, 7, 43, 33)
+    assert grow((20.0, 10.0, 30.0, 50.0), 100, 200) == (
         18,
         4,
         32,
         56,
     )  # 1.5 and 6 pixels, outwards
-    assert grown((0.0, 0.0, 100.0, 50.0), 50, 100) == (0, 0, 100, 50)
-    assert grown((-5.0, 40.0, 5.0, 60.0), 50, 100) == (0, 37, 7, 50)
-    assert grown((99.0, 49.0, 100.0, 50.0), 50, 100) == (98, 48, 100, 50)  # a single pixel
+    assert grow((0.0, 0.0, 100.0, 50.0), 50, 100) == (0, 0, 100, 50)
+    assert grow((-5.0, 40.0, 5.0, 60.0), 50, 100) == (0, 37, 7, 50)
+    assert grow((99.0, 49.0, 100.0, 50.0), 50, 100) == (98, 48, 100, 50)  # a single pixel
 
 
 def test_train_and_extra_are_one_and_give_validation(config: DataConfig) -> None:

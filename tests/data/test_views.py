@@ -16,7 +16,7 @@ from draw.config.run import Config
 from draw.data import Cluttered, DataError, ImageSet, RandomCrop, TwoDigits, View, load_splits
 from draw.data.batches import batch_indices
 from draw.data.views.view import add, cut, places
-from draw.errors import DrawError, Interrupted
+from draw.errors import DrawError, Interruption
 from draw.measure.nearest import nearest_in_training
 from draw.randomness import VIEW_EVALUATION, generator
 from draw.training.start import resume, resumed_config, start
@@ -160,7 +160,7 @@ def test_crops_come_from_everywhere_with_the_same_chance() -> None:
 
 def test_validation_sees_the_middle() -> None:
     images = images_of(4, (64, 32), 3)
-    view = RandomCrop().fixed()
+    view = RandomCrop().evaluation_view()
     assert isinstance(view, View)
     np.testing.assert_array_equal(made(view, images, [2, 0]), images[[2, 0], :, 5:59, 2:29])
     assert RandomCrop().image_shape((3, 64, 32)) == (3, 54, 27)
@@ -244,7 +244,7 @@ def test_fixed_images_are_the_same_on_every_machine() -> None:
     stored = (np.arange(1003 * 9) % 251).astype(np.uint8).reshape(1003, 1, 3, 3)
     digests = []
     for view in (TwoDigits(8), Cluttered(8, 2, 2)):
-        fixed = image_set(stored, view, "test").fixed()
+        fixed = image_set(stored, view, "test").evaluation_set()
         assert fixed.view is None
         assert fixed.count == 1003
         assert fixed.fingerprint == hashlib.sha256(fixed.images.tobytes()).hexdigest()
@@ -259,23 +259,25 @@ def test_fixed_images_are_made_block_by_block_and_differ_between_splits() -> Non
     assert [len(block) for block in blocks] == [1000, 1000, 100]
     random = generator(0, VIEW_EVALUATION, 2, 1)
     expected, _ = TwoDigits(12).make(images, None, np.arange(1000, 2000), random)
-    np.testing.assert_array_equal(test.fixed().images[1000:2000], expected)
-    assert not np.array_equal(train.fixed().images, test.fixed().images)
-    assert test.fixed().image_shape == test.image_shape == (1, 12, 12)
-    assert test.fixed().source.startswith("made by a test; two images of 5x4 at random places")
+    np.testing.assert_array_equal(test.evaluation_set().images[1000:2000], expected)
+    assert not np.array_equal(train.evaluation_set().images, test.evaluation_set().images)
+    assert test.evaluation_set().image_shape == test.image_shape == (1, 12, 12)
+    assert test.evaluation_set().source.startswith(
+        "made by a test; two images of 5x4 at random places"
+    )
 
 
 def test_labels_of_fixed_images() -> None:
     images = images_of(12)
-    clutter = image_set(images, Cluttered(12, 1, 2)).fixed()
+    clutter = image_set(images, Cluttered(12, 1, 2)).evaluation_set()
     assert clutter.labels is not None
     assert clutter.labels.tolist() == [*range(10), 0, 1]
-    assert image_set(images, TwoDigits(12)).fixed().labels is None
+    assert image_set(images, TwoDigits(12)).evaluation_set().labels is None
 
 
 def test_plain_images_are_seen_as_they_are() -> None:
     plain = image_set(images_of(30), None)
-    assert plain.fixed() is plain
+    assert plain.evaluation_set() is plain
     indices = np.array([7, 7, 0])
     seen, labels = plain.batch(indices, chance())
     np.testing.assert_array_equal(seen, plain.images[indices])
@@ -293,7 +295,7 @@ def test_the_mean_of_few_images_is_that_of_many_made_ones() -> None:
 
 def test_the_nearest_image_is_looked_for_among_those_that_are_seen() -> None:
     training = image_set(images_of(1200), TwoDigits(12))
-    seen = torch.from_numpy(training.fixed().images)
+    seen = torch.from_numpy(training.evaluation_set().images)
     wanted = torch.tensor([3, 1100, 999])
     found, numbers, distances = nearest_in_training(seen[wanted] / 255, training)
     assert torch.equal(numbers, wanted)
@@ -393,7 +395,7 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None
         return one_step()
 
     trainer._one_step = stopping  # type: ignore[method-assign]
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         trainer.fit()
     resumed = resume(resumed_config(run), run, TRAINING, VALIDATION)
     resumed.fit()

@@ -16,7 +16,7 @@ from draw.kernels.gpu import sequence as gpu
 from draw.kernels.gpu.layout import Tiles
 from draw.kernels.gpu.weights import packed, unpacked
 from draw.model.draw import DRAW
-from draw.parts.state import Unrolled
+from draw.parts.state import UnrollOutput
 
 pytestmark = pytest.mark.parametrize("kernel", ["reference"], indirect=True)
 
@@ -77,7 +77,7 @@ def error(found: Tensor, expected: Tensor) -> float:
 
 
 def outputs_and_gradients(
-    unroll: Callable[..., Unrolled], model: DRAW, images: Tensor, noise: Tensor
+    unroll: Callable[..., UnrollOutput], model: DRAW, images: Tensor, noise: Tensor
 ) -> dict[str, Tensor]:
     """Of a loss in which every output has weights of its own."""
     x, n = (t.detach().to(model.canvas_0.dtype).requires_grad_() for t in (images, noise))

@@ -75,19 +75,19 @@ def pickled(model: DRAW) -> DRAW:
 
 @needs_compiler
 def test_it_is_compiled_once_and_says_so(empty_cache, capfd) -> None:
-    first = build.compiled(STAND_IN)
+    first = build.compile_library(STAND_IN)
     assert "draw: compiling the fast kernel" in capfd.readouterr().err
-    assert build.compiled(STAND_IN) == first
+    assert build.compile_library(STAND_IN) == first
     assert capfd.readouterr().err == ""
     names = {first.name, f"{first.name}.sha256"}
     assert {path.name for path in empty_cache.iterdir()} == names
-    assert build.compiled({**STAND_IN, "other.h": b""}) != first, "made of other sources"
+    assert build.compile_library({**STAND_IN, "other.h": b""}) != first, "made of other sources"
 
 
 @needs_compiler
 def test_sources_that_do_not_compile_leave_nothing_behind(empty_cache) -> None:
     with pytest.raises(KernelUnavailableError, match=r"g\+\+: .*error"):
-        build.compiled({"unroll.cpp": b"int main( {"})
+        build.compile_library({"unroll.cpp": b"int main( {"})
     assert not empty_cache.exists() or list(empty_cache.iterdir()) == []
 
 

@@ -127,19 +127,19 @@ HARM: dict[str, Callable[[Path, bytes], object]] = {
 
 @pytest.mark.parametrize("way", HARM)
 def test_what_is_not_as_it_was_made_is_made_anew(way: str, planted: bytes, caplog) -> None:
-    first = build.compiled(STAND_IN)
+    first = build.compile_library(STAND_IN)
     HARM[way](first, planted)
     with pytest.raises((LibraryError, OSError)):
         libraries.load(first)
-    second = build.compiled(STAND_IN)
+    second = build.compile_library(STAND_IN)
     assert "the fast kernel is compiled anew" in caplog.text
     assert libraries.load(second).answer() == 42
     caplog.clear()
-    assert build.compiled(STAND_IN) in (first, second)
+    assert build.compile_library(STAND_IN) in (first, second)
 
 
 def test_what_another_user_made_is_not_loaded(monkeypatch, caplog) -> None:
-    first = build.compiled(STAND_IN)
+    first = build.compile_library(STAND_IN)
     libraries.check(first)
     user = os.geteuid()
     with monkeypatch.context() as patch:
@@ -147,7 +147,7 @@ def test_what_another_user_made_is_not_loaded(monkeypatch, caplog) -> None:
         with pytest.raises(LibraryError, match="kernels is another user's"):
             libraries.load(first)
         with pytest.raises(KernelUnavailableError, match=r"another user's.*Set XDG_CACHE_HOME"):
-            build.compiled(STAND_IN)  # here its private folder is another's too
+            build.compile_library(STAND_IN)  # here its private folder is another's too
     monkeypatch.setattr(libraries, "_own", lambda folder: None)
     monkeypatch.setattr(os, "geteuid", lambda: user + 1)
     with pytest.raises(LibraryError, match=r"\.so is another user's"):
@@ -158,7 +158,7 @@ def test_what_another_user_made_is_not_loaded(monkeypatch, caplog) -> None:
 def test_its_folder_becomes_the_users_alone(mode: int, cache: Path) -> None:
     cache.mkdir(parents=True)
     cache.chmod(mode)
-    library = build.compiled(STAND_IN)
+    library = build.compile_library(STAND_IN)
     assert library.parent == cache
     assert cache.stat().st_mode & 0o777 == 0o700
     assert {path.stat().st_mode & 0o777 for path in cache.iterdir()} == {0o600}
@@ -168,7 +168,7 @@ def test_its_folder_becomes_the_users_alone(mode: int, cache: Path) -> None:
 def test_the_umask_does_not_open_it(mask: int) -> None:
     before = os.umask(mask)
     try:
-        assert build.compiled(STAND_IN) == build.compiled(STAND_IN)
+        assert build.compile_library(STAND_IN) == build.compile_library(STAND_IN)
     finally:
         os.umask(before)
 
@@ -188,7 +188,7 @@ def test_a_cache_that_cannot_hold_it_is_said_and_does_without(
         return usual(self, *given, **options)
 
     monkeypatch.setattr(Path, at, refuse)
-    library = build.compiled(STAND_IN)
+    library = build.compile_library(STAND_IN)
     assert libraries.load(library).answer() == 42
     assert cache not in library.parents
     assert "It will be compiled again next time" in caplog.text
@@ -204,12 +204,12 @@ class NoExec:
 def test_a_cache_without_programs_is_told_from_other_faults(cache, monkeypatch, caplog) -> None:
     usual = os.statvfs
     monkeypatch.setattr(os, "statvfs", lambda p: NoExec() if Path(p) == cache else usual(p))
-    library = build.compiled(STAND_IN)
+    library = build.compile_library(STAND_IN)
     assert cache not in library.parents
     assert f"no code may be loaded from {cache} (its file system is noexec)" in caplog.text
     monkeypatch.setattr(os, "statvfs", lambda _: NoExec())
     with pytest.raises(KernelUnavailableError, match=r"noexec.*XDG_CACHE_HOME or TMPDIR"):
-        build.compiled(STAND_IN)
+        build.compile_library(STAND_IN)
 
 
 def test_a_relative_cache_is_not_followed(monkeypatch, tmp_path: Path, caplog) -> None:
@@ -233,7 +233,7 @@ def test_a_compiler_that_hangs_is_stopped_with_all_that_it_started(
     monkeypatch.setattr(build, "COMPILING_SECONDS", 0.5)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     with pytest.raises(KernelUnavailableError, match=r"g\+\+.*timed out after 0\.5 seconds"):
-        build.compiled(STAND_IN)
+        build.compile_library(STAND_IN)
     for _ in range(100):  # until whoever inherits it has collected it
         state = subprocess.run(
             ["ps", "-o", "stat=", "-p", child.read_text().strip()],

@@ -16,7 +16,7 @@ from draw.config.data import DataConfig
 from draw.config.model import ClassifierConfig, ConvnetConfig
 from draw.config.run import Config
 from draw.data import ImageSet, load_images
-from draw.errors import DrawError, Interrupted
+from draw.errors import DrawError, Interruption
 from draw.measure.accuracy import check_labels, measure_accuracy
 from draw.model.classifier import Classifier
 from draw.model.convnet import Convnet
@@ -142,7 +142,7 @@ def test_a_resumed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
         return one_step()
 
     stopped._one_step = watched  # type: ignore[method-assign]
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         stopped.fit()
     run = tmp_path / "stopped"
     resume(resumed_config(run), run, TRAINING, VALIDATION).fit()

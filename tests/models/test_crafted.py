@@ -21,10 +21,10 @@ from draw.models.kinds import run_config
 from draw.models.storage import export_model, load_model
 from draw.runs.checkpoint import (
     COUNTERS,
+    add_prefix,
     checkpoint_path,
     load_checkpoint,
     load_tensors,
-    prefixed,
     save_tensors,
 )
 from draw.runs.paths import note_resumption, write_run_file
@@ -173,7 +173,7 @@ def write_run(run: Path, model: DRAW) -> None:
     weights = model.state_dict()
     write_run_file(run, TINY, MADE)
     average = {name: weight.clone() for name, weight in weights.items()}
-    tensors = {**prefixed("model", weights), **prefixed("average", average)}
+    tensors = {**add_prefix("model", weights), **add_prefix("average", average)}
     save_tensors(checkpoint_path(run, 12), tensors, {**STATE, "images": "made by a test"})
     export_model(run / "best", model, TINY.data, {"step": 12, "validation_bound": 3.0})
 

@@ -22,8 +22,8 @@ from draw.errors import DrawError
 from draw.measure.accuracy import measure_accuracy
 from draw.measure.bound import evaluate
 from draw.model import pretrained
-from draw.models.card import listed
-from draw.models.export import copy_exported, export
+from draw.models.card import list_models
+from draw.models.export import copy_export, export
 from draw.models.storage import export_model, load_model
 from draw.training.start import start
 from draw.training.trainer import hardware_precision, make_accelerator
@@ -172,7 +172,7 @@ def test_a_card_does_not_call_a_cross_entropy_a_likelihood(
     assert "cross-entropy" not in cards["binary"]
     assert "upper bound on -log p(x)" in cards["binary"]
     monkeypatch.setattr(pretrained, "WEIGHTS", shelf)
-    scores = {one["name"]: one["test"] for one in listed()}
+    scores = {one["name"]: one["test"] for one in list_models()}
     assert scores["grey"].endswith("nats (cross-entropy, no likelihood)")
     assert scores["binary"].endswith("nats")
 
@@ -211,7 +211,7 @@ def test_an_export_is_whole_or_not_there(
         "by then": "draw.tasks.drawing.animate",
     }[what]
     monkeypatch.setattr(place, full)
-    write = partial(copy_exported, "mnist") if what == "copy" else partial(exported, run)
+    write = partial(copy_export, "mnist") if what == "copy" else partial(exported, run)
     with pytest.raises(DrawError, match="could not write"):
         write(to)
     before = [["precious"]] if what == "by then" else [[]] if ready else []
@@ -263,7 +263,7 @@ def test_nothing_from_outside_a_models_folder_is_given_away(
     export_model(tmp_path / "model", DRAW(TINY.model), TINY.data, {})
     make(tmp_path / "model" / name, tmp_path / "secret")
     with pytest.raises(DrawError, match=r"which is not given away|no regular file"):
-        copy_exported(str(tmp_path / "model"), tmp_path / "out")
+        copy_export(str(tmp_path / "model"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -274,7 +274,7 @@ def test_where_images_are_is_not_given_away_with_a_model(tmp_path: Path) -> None
     values = json.loads(file.read_text())
     places = {"path": "/home/me/data", "cache_dir": "/home/me/cache"}
     file.write_text(json.dumps(values | {"data": values["data"] | places}))
-    copy_exported(str(tmp_path / "model"), tmp_path / "out")
+    copy_export(str(tmp_path / "model"), tmp_path / "out")
     assert json.loads((tmp_path / "out" / "config.json").read_text()) == values
 
 
@@ -292,7 +292,7 @@ def test_a_model_of_the_package_is_found_by_its_name(
     loaded = load_model("tiny")
     assert loaded.source == "tiny"
     assert torch.equal(DRAW.from_pretrained("tiny").mu.weight, loaded.drawing.mu.weight)
-    (one,) = listed()
+    (one,) = list_models()
     assert one["name"] == "tiny"
     assert one["bound"] == pytest.approx(figures["test"]["bound"])
     monkeypatch.setattr(sys, "argv", ["draw", "models"])
@@ -330,8 +330,8 @@ def test_from_pretrained_reads_no_pickle(tmp_path: Path) -> None:
 
 
 def test_the_models_of_the_package_fit_their_cards() -> None:
-    for one in listed():
-        folder = pretrained.shipped()[one["name"]]
+    for one in list_models():
+        folder = pretrained.shipped_models()[one["name"]]
         assert (folder / "model.safetensors").stat().st_size <= 6 * 2**20
         assert np.isfinite([v for v in one.values() if isinstance(v, float)]).all()
 
@@ -345,15 +345,15 @@ DATA = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(pretrained.shipped()))
+@pytest.mark.parametrize("name", sorted(pretrained.shipped_models()))
 def test_a_model_of_the_package_does_what_its_card_says(
     name: str, development_data: Callable[..., Path]
 ) -> None:
     loaded = load_model(name)
     assert loaded.data is not None
     path = development_data(DATA[name])
-    test = load_images(dataclasses.replace(loaded.data, path=str(path)), "test").fixed()
-    (card,) = (one for one in listed() if one["name"] == name)
+    test = load_images(dataclasses.replace(loaded.data, path=str(path)), "test").evaluation_set()
+    (card,) = (one for one in list_models() if one["name"] == name)
     quick = hardware_precision() == "bf16"
     with torch.autocast("cpu", torch.bfloat16, enabled=quick):
         if not isinstance(loaded.model, DRAW):

@@ -21,9 +21,9 @@ from draw.config.run import Config
 from draw.config.train import TrainConfig
 from draw.data.load import load_splits
 from draw.errors import DrawError
-from draw.model.classifier import Classified, Classifier
+from draw.model.classifier import Classifier, ClassifierOutput
 from draw.model.draw import DRAW
-from draw.model.pretrained import WEIGHTS, Model, Pretrained, shipped
+from draw.model.pretrained import WEIGHTS, Model, Pretrained, shipped_models
 from draw.models import kinds
 from draw.models.kinds import KINDS, Kind, check_loadable, kind_of, make_model, run_config, task_for
 from draw.models.storage import export_model, load_model
@@ -52,9 +52,9 @@ class Plain(Model):
         channels, rows, columns = config.image_shape
         self.answers = Affine(channels * rows * columns, config.classes)
 
-    def forward(self, images: Float[Tensor, "batch channels rows columns"]) -> Classified:
+    def forward(self, images: Float[Tensor, "batch channels rows columns"]) -> ClassifierOutput:
         logits = self.answers(images.flatten(1)).float()
-        return Classified(logits, logits[None], None)
+        return ClassifierOutput(logits, logits[None], None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -235,7 +235,7 @@ def test_another_kind_is_not_read_as_ones_own(tmp_path: Path) -> None:
         DRAW.from_pretrained(tmp_path)
 
 
-@pytest.mark.parametrize("name", shipped())
+@pytest.mark.parametrize("name", shipped_models())
 def test_what_was_stored_before_kinds_had_names_loads_as_before(name: str) -> None:
     values = json.loads((WEIGHTS / name / "config.json").read_text())
     assert not {"kind", "format"} & values.keys()

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from draw.config.model import DRAWConfig
-from draw.errors import DrawError, Interrupted
+from draw.errors import DrawError, Interruption
 from draw.measure.bound import evaluate
 from draw.model.draw import DRAW
 from draw.models.storage import load_model
@@ -304,7 +304,7 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None
         return one_step()
 
     trainer._one_step = watched  # type: ignore[method-assign]
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         trainer.fit()
     resume(resumed_config(run), run, TRAINING, VALIDATION).fit()
     straight, resumed = (

@@ -212,9 +212,9 @@ def test_studio(place: Path) -> None:
     assert all("class" in caption for caption in between.captions)
     exploration.change_step(shelf, name, 1, 2, 3).show.to_json()
     made = reconstruction.reconstruct(shelf, name, made_of_zeros())
-    assert made.guessed
-    assert "told that the image is of class" in reconstruction.told(made)
-    assert not reconstruction.reconstruct(shelf, name, made_of_zeros(), label=3).guessed
+    assert made.guess
+    assert "told that the image is of class" in reconstruction.describe(made)
+    assert not reconstruction.reconstruct(shelf, name, made_of_zeros(), label=3).guess
 
 
 def made_of_zeros() -> np.ndarray:

@@ -11,16 +11,16 @@ from safetensors.torch import save_file
 
 from draw.config.data import DataConfig
 from draw.errors import DrawError
-from draw.files import read_json, write_json, written_atomically
+from draw.files import read_json, write_atomically, write_json
 from draw.model.draw import DRAW
 from draw.models.kinds import run_config
 from draw.models.storage import export_model, load_model
 from draw.runs.checkpoint import (
     DamagedCheckpointError,
+    add_prefix,
     checkpoint_path,
     load_checkpoint,
     load_tensors,
-    prefixed,
     save_tensors,
     without_prefix,
 )
@@ -34,7 +34,7 @@ def make_run(run: Path, steps: tuple[int, ...] = (10, 20)) -> DRAW:
     model = DRAW(TINY_MODEL)
     write_run_file(run, TINY, {"draw": "0"})
     for step in steps:
-        weights = prefixed("average", model.state_dict())
+        weights = add_prefix("average", model.state_dict())
         save_tensors(checkpoint_path(run, step), weights, {"step": step})
     return model
 
@@ -103,7 +103,7 @@ def test_what_was_loaded_does_not_change_with_the_file(tmp_path: Path) -> None:
 def test_a_failure_while_writing_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     write_json(path, [1])
-    with pytest.raises(DrawError, match="No space left"), written_atomically(path) as temporary:  # noqa: PT012
+    with pytest.raises(DrawError, match="No space left"), write_atomically(path) as temporary:  # noqa: PT012
         temporary.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device")
     assert read_json(path) == [1]
@@ -240,5 +240,5 @@ def test_a_model_on_the_hub_comes_with_its_data(
 
 
 def test_prefixes_keep_tensors_apart() -> None:
-    both = {**prefixed("model", TENSORS), **prefixed("model_2", {"a": torch.zeros(1)})}
+    both = {**add_prefix("model", TENSORS), **add_prefix("model_2", {"a": torch.zeros(1)})}
     assert without_prefix("model", both).keys() == TENSORS.keys()

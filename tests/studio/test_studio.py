@@ -15,16 +15,16 @@ from PIL import Image
 
 from draw.config.data import DataConfig
 from draw.errors import DrawError
-from draw.model.pretrained import shipped
+from draw.model.pretrained import shipped_models
 from draw.studio import exploration, generation, observation, recognition, reconstruction
 from draw.studio.downloads import save_drawings, save_reconstruction
 from draw.studio.folders import run_folders
-from draw.studio.guard import LONGEST_BODY, refused
+from draw.studio.guard import LONGEST_BODY, refusal
 from draw.studio.image_source import examples, training_images
 from draw.studio.models import Catalogue, Shelf, describe
 from draw.studio.numbers import real, whole
-from draw.studio.pictures import PNG_ADDRESS, Wanted, centred, from_page, from_upload
-from draw.studio.player import placed, sheet
+from draw.studio.pictures import PNG_ADDRESS, PictureTarget, centre_ink, from_page, from_upload
+from draw.studio.player import place_windows, sheet
 from draw.visualize import window_outlines
 from running import draw_command
 from studio_runs import DRAWS, SLOW, line, make_run, make_runs
@@ -53,7 +53,7 @@ def page(pixels: np.ndarray) -> str:
 
 class TestModels:
     def test_runs_by_name_and_kind(self, runs):
-        catalogue, ours = Catalogue(None, runs), set(shipped())
+        catalogue, ours = Catalogue(None, runs), set(shipped_models())
         drawing, looking = (set(catalogue.names(draws=draws)) for draws in (True, False))
         assert drawing - ours == {"runs/draws", "runs/colour", "runs/slow"}
         assert looking - ours == {"runs/looks"}
@@ -156,7 +156,7 @@ class TestGenerating:
         last = shows[-1]
         made = np.concatenate([pixels_of(part["sheet"]) for part in last.parts])
         assert (made == pixels_of(sheet(drawn.images))).all()
-        expected = placed(drawn.write_windows, 28, 28)
+        expected = place_windows(drawn.write_windows, 28, 28)
         for name, values in expected["numbers"].items():
             got = [row for part in last.parts for row in part["write"]["numbers"][name]]
             np.testing.assert_allclose(got, values, rtol=1e-3)
@@ -167,7 +167,7 @@ class TestGenerating:
 
     def test_outlines_are_those_of_the_pictures(self, shelf):
         drawn = generation.trajectory(shelf, generation.request("runs/draws", 2, 0, 1))
-        sent = placed(drawn.write_windows, 28, 28)["outlines"][1][3]
+        sent = place_windows(drawn.write_windows, 28, 28)["outlines"][1][3]
         (papers,) = window_outlines(drawn.write_windows[3, 1:2], 28, 28, 16)
         np.testing.assert_allclose(sent["frames"], np.array(papers.frames) / 16, atol=1e-3)
         assert sent["line"] == pytest.approx(papers.line_width / 16, abs=1e-3)
@@ -192,7 +192,7 @@ class TestGenerating:
 
 
 class TestPictures:
-    wanted = Wanted((28, 28), 1)
+    wanted = PictureTarget((28, 28), 1)
 
     @pytest.mark.parametrize("address", [None, "", page(np.zeros((280, 280), np.uint8))])
     def test_an_empty_page_is_told(self, address):
@@ -211,12 +211,12 @@ class TestPictures:
     def test_ink_is_centred_as_in_mnist(self):
         drawn = np.zeros((280, 280), np.uint8)
         drawn[10:150, 200:240] = 255
-        made = from_page(page(drawn), dataclasses.replace(self.wanted, centred=True))[0]
+        made = from_page(page(drawn), dataclasses.replace(self.wanted, centring=True))[0]
         rows, columns = np.flatnonzero(made.any(1)), np.flatnonzero(made.any(0))
         assert (rows[0], rows[-1]) == (4, 23)
         assert abs(columns.mean() - 13.5) <= 0.5
         with pytest.raises(DrawError, match="empty"):
-            centred(np.zeros((1, 5, 5), np.uint8), (28, 28))
+            centre_ink(np.zeros((1, 5, 5), np.uint8), (28, 28))
 
     def test_40_megapixels_are_refused_unread(self, tmp_path):
         Image.new("1", (8000, 5000)).save(tmp_path / "large.png")
@@ -252,9 +252,9 @@ class TestReconstructing:
         expected = model(made.image, model.noise_for(1, 5))
         assert made.bound == pytest.approx(float(expected.bound))
         assert set(np.unique(pixels_of(part["originals"]))) <= {0, 255}, "drawn as 0 or 1"
-        assert "bounds -log p(x)" in reconstruction.told(made)
+        assert "bounds -log p(x)" in reconstruction.describe(made)
         grey = dataclasses.replace(made, likelihood=False)
-        assert "cross-entropy" in reconstruction.told(grey)
+        assert "cross-entropy" in reconstruction.describe(grey)
         saved = save_reconstruction(made.image, made.trajectory, "r", "gif")
         assert saved.read_bytes().startswith(b"GIF8")
 
@@ -264,8 +264,8 @@ class TestReconstructing:
         black_or_white = np.where(grey > 127, 255, 0).astype(np.uint8)
         for image, drawn in ((grey, True), (black_or_white, False)):
             made = reconstruction.reconstruct(shelf, "runs/draws", image)
-            assert made.binarized is drawn
-            assert ("drawn as black or white first" in reconstruction.told(made)) is drawn
+            assert made.dynamic is drawn
+            assert ("drawn as black or white first" in reconstruction.describe(made)) is drawn
         assert np.array_equal(made.image.numpy()[0] * 255, black_or_white)
 
     def test_without_its_own_images_digits_are_placed_as_they_are(self, shelf):
@@ -301,7 +301,7 @@ class TestReconstructing:
     def test_8_bit_pixels_have_bits(self, shelf):
         pixels = np.random.default_rng(0).integers(0, 256, (3, 12, 10)).astype(np.uint8)
         made = reconstruction.reconstruct(shelf, "runs/colour", pixels)
-        assert "bits for each number" in reconstruction.told(made)
+        assert "bits for each number" in reconstruction.describe(made)
 
     def test_without_test_images_it_says_so(self, shelf):
         with shelf.use("runs/colour") as loaded, pytest.raises(DrawError, match="draw or upload"):
@@ -320,7 +320,7 @@ class TestClassifying:
         assert np.array(part["probabilities"]).shape == (3, 10)
         np.testing.assert_allclose(np.sum(part["probabilities"], 1), 1, atol=1e-3)
         assert pixels_of(part["patches"]).shape == (4, 12)
-        assert f"**{said.answer}**" in recognition.told(said)
+        assert f"**{said.answer}**" in recognition.describe(said)
 
     @pytest.mark.parametrize("clutter", [True, False])
     def test_a_digit_is_laid_on_the_page(self, shelf, clutter):
@@ -328,7 +328,7 @@ class TestClassifying:
         digit[:, 4:24, 10:18] = 255
         with shelf.use("runs/looks") as loaded:
             first, again, other = (
-                recognition.laid(loaded, digit, clutter, seed) for seed in (1, 1, 2)
+                recognition.lay_digit(loaded, digit, clutter, seed) for seed in (1, 1, 2)
             )
         assert (first == again).all()
         assert (first != other).any()
@@ -376,7 +376,7 @@ class TestExploring:
 
     def test_nearest_goes_through_all_training_images(self, shelf):
         *_, last = exploration.neighbours(shelf, "runs/draws", 1)
-        assert last.looked_at == last.total == 1439
+        assert last.pool == last.total == 1439
         with (
             shelf.use("runs/colour") as loaded,
             pytest.raises(DrawError, match="not on this computer"),
@@ -460,7 +460,7 @@ class TestGuard:
 
     @pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/queue/data", "/assets/a.js"])
     def test_the_page_is_served(self, path):
-        assert refused("GET", path, self.here, local=True) is None
+        assert refusal("GET", path, self.here, local=True) is None
 
     @pytest.mark.parametrize(
         "path",
@@ -471,23 +471,23 @@ class TestGuard:
         ],
     )  # fmt: skip
     def test_nothing_else_is(self, path):
-        assert refused("GET", path, self.here, local=True)[0] == 404
+        assert refusal("GET", path, self.here, local=True)[0] == 404
 
     def test_names_and_origins_of_others(self):
         other = {b"host": "evil.example:7860"}
-        assert refused("GET", "/", other, local=True)[0] == 403
-        assert refused("GET", "/", other, local=False) is None
+        assert refusal("GET", "/", other, local=True)[0] == 403
+        assert refusal("GET", "/", other, local=False) is None
         from_other = {**self.here, b"origin": "http://evil.example"}
-        assert refused("POST", "/gradio_api/queue/join", from_other, local=True)[0] == 403
+        assert refusal("POST", "/gradio_api/queue/join", from_other, local=True)[0] == 403
         own = {**self.here, b"origin": "http://127.0.0.1:7860", b"content-length": "10"}
-        assert refused("POST", "/gradio_api/queue/join", own, local=True) is None
+        assert refusal("POST", "/gradio_api/queue/join", own, local=True) is None
 
     def test_bodies_are_bounded(self):
         large = {**self.here, b"content-length": str(LONGEST_BODY + 1)}
-        assert refused("POST", "/gradio_api/queue/join", large, local=True)[0] == 413
-        assert refused("POST", "/gradio_api/upload", large, local=True) is None
-        assert refused("POST", "/gradio_api/upload", self.here, local=True)[0] == 411
-        assert refused("DELETE", "/", self.here, local=True)[0] == 405
+        assert refusal("POST", "/gradio_api/queue/join", large, local=True)[0] == 413
+        assert refusal("POST", "/gradio_api/upload", large, local=True) is None
+        assert refusal("POST", "/gradio_api/upload", self.here, local=True)[0] == 411
+        assert refusal("DELETE", "/", self.here, local=True)[0] == 405
 
 
 class TestCommand:

@@ -21,7 +21,7 @@ from draw.studio.numbers import whole
 from draw.studio.page import app
 from draw.studio.page.parts import Studio
 from draw.studio.page.sources import UPLOAD
-from draw.studio.questions import EXPECTED, FILE, LONGEST_CHOICE, session_of
+from draw.studio.questions import FILE, LONGEST_CHOICE, VALUES, session_of
 from studio_runs import DRAWS, make_run
 
 OTHERS: tuple[Any, ...] = (
@@ -101,7 +101,7 @@ def events(page: gr.Blocks) -> list[Any]:
 class TestFields:
     def test_every_kind_of_field_is_known(self, page):
         used = {type(field) for event in page.fns.values() for field in event.inputs}
-        assert used <= EXPECTED.keys()
+        assert used <= VALUES.keys()
 
     def test_those_of_the_page_are_right(self, page):
         for event in events(page):

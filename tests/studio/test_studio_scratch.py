@@ -23,7 +23,7 @@ from draw.studio.scratch import (
     remove_left_behind,
     scratch_folder,
 )
-from draw.studio.shutdown import ended_in_order
+from draw.studio.shutdown import end_in_order
 from studio_server import ask, listening, post
 
 UPLOAD = b"/gradio_api/upload"
@@ -86,7 +86,7 @@ class TestEnding:
     @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
     def test_a_signal_before_it_serves_leaves_nothing(self, temporary, number):
         def start() -> None:
-            with ended_in_order(), scratch_folder() as scratch:
+            with end_in_order(), scratch_folder() as scratch:
                 (scratch.folder / "photo.png").write_bytes(b"private")
                 signal.raise_signal(number)
 
@@ -96,7 +96,7 @@ class TestEnding:
 
     def test_a_second_signal_does_not_interrupt_the_cleaning(self, temporary):
         def start() -> None:
-            with ended_in_order():
+            with end_in_order():
                 try:
                     signal.raise_signal(signal.SIGTERM)
                 finally:
@@ -111,7 +111,7 @@ class TestEnding:
     def test_a_hang_up_that_is_ignored_stays_so(self):
         before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
         try:
-            with ended_in_order():
+            with end_in_order():
                 signal.raise_signal(signal.SIGHUP)
             assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
         finally:

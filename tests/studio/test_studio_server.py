@@ -12,7 +12,7 @@ from gradio.routes import file_upload_statuses
 
 from draw.config.data import DataConfig
 from draw.studio.connection import Connection
-from draw.studio.guard import LONGEST_BODY, LONGEST_UPLOAD, Guard, Message, host_name, refused
+from draw.studio.guard import LONGEST_BODY, LONGEST_UPLOAD, Guard, Message, host_name, refusal_of
 from draw.studio.page.sources import DRAW
 from draw.studio.scratch import Scratch
 from draw.studio.server import make_application
@@ -252,11 +252,11 @@ class TestNames:
     )  # fmt: skip
     def test_malformed_ones_are_refused(self, host):
         for local in (True, False):
-            assert refused("GET", "/", {b"host": host}, local)[0] == 400
+            assert refusal_of("GET", "/", {b"host": host}, local)[0] == 400
         origin = {b"host": "localhost", b"origin": f"http://{host}"}
-        assert refused("GET", "/", origin, local=True)[0] == 403
+        assert refusal_of("GET", "/", origin, local=True)[0] == 403
         if "://" not in host:
-            assert refused("GET", "/", {**origin, b"origin": host}, local=True)[0] == 403
+            assert refusal_of("GET", "/", {**origin, b"origin": host}, local=True)[0] == 403
 
     @pytest.mark.parametrize(
         ("host", "name"),
@@ -272,15 +272,19 @@ class TestNames:
         for site in ("cross-site", "same-site", "nonsense", ""):
             other = {**here, b"sec-fetch-site": site}
             for path in ("/", "/config", "/gradio_api/file=a", "/gradio_api/queue/data"):
-                assert refused("GET", path, other, local=True)[0] == 403
+                assert refusal_of("GET", path, other, local=True)[0] == 403
             framed = {**other, **opened, b"sec-fetch-dest": "iframe"}
-            assert refused("GET", "/", framed, local=True)[0] == 403
+            assert refusal_of("GET", "/", framed, local=True)[0] == 403
             sent = {**other, **opened, b"content-length": "0"}
-            assert refused("POST", "/gradio_api/queue/join", sent, local=True)[0] == 403
-            assert refused("GET", "/config", {**other, **opened}, local=True)[0] == 403
-            assert refused("GET", "/", {**other, **opened}, local=True) is None, "a link opens it"
+            assert refusal_of("POST", "/gradio_api/queue/join", sent, local=True)[0] == 403
+            assert refusal_of("GET", "/config", {**other, **opened}, local=True)[0] == 403
+            assert refusal_of("GET", "/", {**other, **opened}, local=True) is None, (
+                "a link opens it"
+            )
         for site in ("same-origin", "none"):
-            assert refused("GET", "/config", {**here, b"sec-fetch-site": site}, local=True) is None
+            assert (
+                refusal_of("GET", "/config", {**here, b"sec-fetch-site": site}, local=True) is None
+            )
 
 
 class Hasty(Connection):

@@ -16,7 +16,7 @@ import torch
 
 from draw.config.run import Config
 from draw.data.batches import batch_indices
-from draw.errors import DrawError, Interrupted
+from draw.errors import DrawError, Interruption
 from draw.files import read_json
 from draw.model.draw import DRAW
 from draw.models.kinds import run_config
@@ -194,7 +194,7 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None
             trainer.fit()
         else:
             stop_after(trainer, step)
-            with pytest.raises(Interrupted, match=f"stopped at step {step}.*--resume {run}"):
+            with pytest.raises(Interruption, match=f"stopped at step {step}.*--resume {run}"):
                 trainer.fit()
     straight, resumed = final_state(tmp_path / "straight"), final_state(run)
     assert straight.keys() == resumed.keys()
@@ -212,7 +212,7 @@ def test_what_is_changed_on_resuming_is_written_down_and_stays(tmp_path: Path) -
     run = tmp_path / "run"
     trainer = fresh(run)
     stop_after(trainer, 5)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         trainer.fit()
     made = read_json(run / "run.json")["made"]
     longer = with_train(TINY, steps=TINY.train.steps + 3)
@@ -220,7 +220,7 @@ def test_what_is_changed_on_resuming_is_written_down_and_stays(tmp_path: Path) -
         trainer = again(run, config)
         assert run_config(run) == longer
         stop_after(trainer, step)
-        with pytest.raises(Interrupted):
+        with pytest.raises(Interruption):
             trainer.fit()
     again(run).fit()
     assert checkpoints(run)[-1].stem == f"step-{longer.train.steps:08d}"
@@ -280,7 +280,7 @@ def test_static_images_pass_dynamic_binarization_unchanged(tmp_path: Path) -> No
     config = dataclasses.replace(TINY, data=dataclasses.replace(TINY.data, binarize="dynamic"))
     binary = image_set(10, binary=True)
     trainer = start(config, tmp_path / "run", binary, VALIDATION)
-    assert not trainer.task.dynamic(binary)
+    assert not trainer.task.binarizes(binary)
     images, *_ = trainer._batch()
     indices = batch_indices(0, 0, config.train.batch_size, 10)
     assert torch.equal(images, torch.from_numpy(binary.images[indices]).float() / 255)
@@ -302,7 +302,7 @@ def test_a_run_can_start_from_the_weights_of_another_with_fewer_glimpses(tmp_pat
     for name, value in trainer.bare_model.state_dict().items():
         assert torch.equal(value, best[name]), name
     stop_after(trainer, 1)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         trainer.fit()
     for name, value in trainer.average.module.state_dict().items():
         assert torch.equal(value, trainer.bare_model.state_dict()[name]), name
@@ -387,7 +387,7 @@ def test_a_config_that_does_not_fit_the_checkpoint_is_refused(
 def test_other_images_than_before_are_refused(tmp_path: Path) -> None:
     trainer = fresh(tmp_path / "run")
     stop_after(trainer, 2)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         trainer.fit()
     with pytest.raises(DrawError, match=r"not those that .*--data\.path"):
         resume(TINY, tmp_path / "run", image_set(11), VALIDATION)
@@ -409,7 +409,7 @@ def test_a_finished_run_asks_for_more_steps(tmp_path: Path) -> None:
 def interrupted(run: Path, step: int = 8) -> Path:
     trainer = fresh(run)
     stop_after(trainer, step)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         trainer.fit()
     return run
 
@@ -538,7 +538,7 @@ def test_metrics_cut_short_by_a_crash_are_made_again(tmp_path: Path) -> None:
     run = tmp_path / "run"
     trainer = fresh(run)
     stop_after(trainer, 4)
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         trainer.fit()
     with open(run / "metrics.jsonl", "a") as file:
         file.write(json.dumps({"kind": "train", "step": 6, "bound": 1.0}) + '\n{"kind": "tra')

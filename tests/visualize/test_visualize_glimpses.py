@@ -8,19 +8,19 @@ import torch
 from PIL import Image
 
 from draw.attention.window import Window
-from draw.model.classifier import Classified
+from draw.model.classifier import ClassifierOutput
 from draw.visualize import glimpse_strip
 from draw.visualize.glimpses import RIGHT_COLOUR, WRONG_COLOUR
 from draw.visualize.outlines import READ_COLOUR
 
 
-def classified(logits: torch.Tensor) -> Classified:
+def classified(logits: torch.Tensor) -> ClassifierOutput:
     """Two glimpses: the whole of a 10x10 image, then a quarter of it."""
     batch = logits.shape[1]
     middle, sigma = torch.full((2, batch), 5.5), torch.full((2, batch), 0.1)
     delta = torch.tensor([[9.0], [3.0]]).expand(2, batch)
     window = Window(middle, middle, delta, sigma, torch.ones(2, batch), size=2)
-    return Classified(logits[-1], logits, window)
+    return ClassifierOutput(logits[-1], logits, window)
 
 
 def picture(path: Path, logits: torch.Tensor, **options: object) -> np.ndarray:

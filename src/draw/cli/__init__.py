@@ -13,13 +13,13 @@ import tyro
 
 from draw.cli.datasets import data_check, data_list, data_prepare
 from draw.cli.measurement import evaluate, info
-from draw.cli.options import checked
+from draw.cli.options import with_checks
 from draw.cli.paper_figures import figure
 from draw.cli.publish import export, models
 from draw.cli.render import animate, glimpses, reconstruct, sample
 from draw.cli.studio import studio
 from draw.cli.training import run_train, train
-from draw.errors import DrawError, Interrupted
+from draw.errors import DrawError, Interruption
 from draw.launch import launched_processes
 from draw.terminal import flush, guard, say
 
@@ -39,7 +39,7 @@ nats per image, errors of classifiers in %. The same seed gives the same picture
 VERBS: dict[str, Callable[..., None]] = {
     "train": train,
     **{
-        verb.__name__: checked(verb)
+        verb.__name__: with_checks(verb)
         for verb in (
             sample,
             reconstruct,
@@ -55,9 +55,9 @@ VERBS: dict[str, Callable[..., None]] = {
     },
 }
 DATA_VERBS: dict[str, Callable[..., None]] = {
-    "list": checked(data_list),
-    "prepare": checked(data_prepare),
-    "check": checked(data_check),
+    "list": with_checks(data_list),
+    "prepare": with_checks(data_prepare),
+    "check": with_checks(data_check),
 }
 SHARED_VERBS = {"train", "evaluate"}
 """What several processes do together; of any other verb, each would do and write the same."""
@@ -100,7 +100,7 @@ def main() -> None:
         _check_working_folder()
         _dispatch(sys.argv[1:])
         flush()  # a full disk is told below, not at the interpreter's end
-    except Interrupted as stopped:
+    except Interruption as stopped:
         say(stopped, error=True)
         sys.exit(130)
     except KeyboardInterrupt:

@@ -79,7 +79,7 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
     model, config = loaded.model, loaded.model.config
     task = task_of(config, loaded.data)
     score = loaded.state.get(f"validation_{task.score}")
-    derived = {} if score is None else task.derived({task.score: score})
+    derived = {} if score is None else task.derive({task.score: score})
     choice = getattr(model, "forecast", None)
     values: dict[str, Any] = {
         "source": loaded.source,

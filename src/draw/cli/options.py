@@ -30,7 +30,7 @@ class Output:
     suffixes: tuple[str, ...] = ()
     """One of these ends its name; any by default."""
 
-    def expected(self, kind: str, value: Any) -> str | None:
+    def violation(self, kind: str, value: Any) -> str | None:
         """What was expected instead; None if nothing stands in the way."""
         if value == "-":
             return None
@@ -119,7 +119,7 @@ def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, 
     return load_images(config, options.split), task_of(loaded.model.config, config)
 
 
-def checked(verb: Callable[..., None]) -> Callable[..., None]:
+def with_checks(verb: Callable[..., None]) -> Callable[..., None]:
     """A verb that compares every option with its type before it begins."""
     hints = get_type_hints(verb, include_extras=True)
 
@@ -164,7 +164,7 @@ def words_apart_from(json_file: str | None) -> Iterator[None]:
         yield
 
 
-def done(out: Path, json_file: str | None, result: dict[str, Any]) -> None:
+def report_picture(out: Path, json_file: str | None, result: dict[str, Any]) -> None:
     """Name the picture that was made, and write the result if it was asked for."""
     with words_apart_from(json_file):
         say(out)

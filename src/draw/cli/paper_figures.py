@@ -12,9 +12,9 @@ from draw.cli.options import (
     ModelOptions,
     Output,
     check_option,
-    done,
     images_for,
     load,
+    report_picture,
     words_apart_from,
 )
 from draw.errors import DrawError
@@ -117,7 +117,7 @@ def figure(
             result = _figure_8(options, out)
         case 11:
             result = _figure_11(options, out)
-    done(out, options.json, {"figure": number, "picture": str(out), **result})
+    report_picture(out, options.json, {"figure": number, "picture": str(out), **result})
 
 
 def _figure_3(options: FigureOptions, out: Path) -> dict[str, Any]:

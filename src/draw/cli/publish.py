@@ -45,7 +45,7 @@ def export(
     import dataclasses
 
     from draw.data import load_splits
-    from draw.models.export import copy_exported
+    from draw.models.export import copy_export
     from draw.models.export import export as write
     from draw.models.kinds import run_config
     from draw.runs.paths import RUN_FILE
@@ -74,7 +74,7 @@ def export(
             f"--data.cache-dir, got {model}; leave them out, and it is copied with the card it has"
         )
     else:
-        figures = copy_exported(model, to, onnx=onnx)
+        figures = copy_export(model, to, onnx=onnx)
     with words_apart_from(json):
         say(to)
         if onnx:
@@ -89,9 +89,9 @@ def models(json: Json = None) -> None:
         json: also write the list as JSON to this file (- for standard output).
     """
     from draw.measure.tables import print_models
-    from draw.models.card import listed
+    from draw.models.card import list_models
 
-    found = listed()
+    found = list_models()
     with words_apart_from(json):
         print_models(found)
     write_result(json, found)

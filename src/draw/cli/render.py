@@ -5,7 +5,15 @@ from typing import Annotated
 
 from tyro.conf import arg
 
-from draw.cli.options import DataOptions, ModelOptions, Output, Picture, done, images_for, load
+from draw.cli.options import (
+    DataOptions,
+    ModelOptions,
+    Output,
+    Picture,
+    images_for,
+    load,
+    report_picture,
+)
 from draw.errors import DrawError
 from draw.fields import Count, Natural
 
@@ -43,7 +51,7 @@ def sample(
     training = images_for(loaded, asked)[0] if nearest else None
     result = {"model": loaded.source, "seed": options.seed, "picture": str(out)}
     result |= samples_figure(loaded.drawing, n, options.seed, training, out, label=label)
-    done(out, options.json, result)
+    report_picture(out, options.json, result)
 
 
 def reconstruct(
@@ -69,7 +77,7 @@ def reconstruct(
     images, task = images_for(loaded, data)
     task.check(images)
     numbers = spread(images.count, n)
-    x, labels = task.seen(images.fixed(), numbers, options.seed)
+    x, labels = task.model_input(images.evaluation_set(), numbers, options.seed)
     x = x.to(model.canvas_0.device)
     labels = None if labels is None else labels.to(x.device)
     noise = model.noise_for(len(x), options.seed)
@@ -96,7 +104,7 @@ def reconstruct(
             for number, bound, reconstruction, kl in losses
         ],
     }
-    done(out, options.json, result)
+    report_picture(out, options.json, result)
 
 
 def animate(
@@ -115,7 +123,7 @@ def animate(
     """
     from draw.visualize import animate as animation
     from draw.visualize import generation_strip
-    from draw.visualize.figures import written
+    from draw.visualize.figures import write_windows
 
     loaded = load(options)
     model = loaded.drawing
@@ -129,9 +137,9 @@ def animate(
         "seed": options.seed,
         "images": n,
         "picture": str(out),
-        **written(trajectory),
+        **write_windows(trajectory),
     }
-    done(out, options.json, result)
+    report_picture(out, options.json, result)
 
 
 def glimpses(
@@ -166,4 +174,4 @@ def glimpses(
         "probabilities": probabilities.transpose(0, 1).tolist(),
         "windows": numbers_by_image(windows),
     }
-    done(out, options.json, result)
+    report_picture(out, options.json, result)

@@ -15,7 +15,7 @@ from draw.config.presets import PRESETS
 from draw.config.run import Config
 from draw.config.train import TrainConfig
 from draw.errors import DrawError
-from draw.terminal import Shown
+from draw.terminal import VisibleConsole
 
 
 def train(
@@ -159,7 +159,7 @@ def _settle_images(config: DataConfig) -> DataConfig:
         )
     from rich.prompt import IntPrompt, Prompt
 
-    console = Shown(stderr=True)
+    console = VisibleConsole(stderr=True)
     console.print(summary)
     size = config.size or (
         IntPrompt.ask("Side of the images in pixels (--data.size)", default=32, console=console),

@@ -46,7 +46,7 @@ class ModelConfig:
         return self.channels, self.rows, self.columns
 
     @property
-    def kept(self) -> tuple[int, int]:
+    def activations(self) -> tuple[int, int]:
         """How often a model looks at an image, and the numbers that it keeps each time, at least.
 
         The memory of a batch is estimated by them before any of it is allocated.
@@ -95,7 +95,7 @@ class DRAWConfig(ModelConfig):
     must be able to run; 'auto' takes the fast one where it can and says so where it cannot."""
 
     @property
-    def kept(self) -> tuple[int, int]:
+    def activations(self) -> tuple[int, int]:
         """Steps, and latent variables of each."""
         return self.glimpses, self.latent_size
 
@@ -126,7 +126,7 @@ class ClassifierConfig(ModelConfig):
     """How the glimpses are computed, as in `DRAWConfig`."""
 
     @property
-    def kept(self) -> tuple[int, int]:
+    def activations(self) -> tuple[int, int]:
         """Glimpses, and the LSTM's units and answers after each."""
         return self.glimpses, self.hidden_size + self.classes
 
@@ -160,12 +160,12 @@ class ConvnetConfig(ModelConfig):
             refuse("model.filter_size", f"at most the images' {most} pixels", self.filter_size)
 
     @property
-    def kept(self) -> tuple[int, int]:
+    def activations(self) -> tuple[int, int]:
         """One look, and the units of the fully connected layer."""
         return 1, self.hidden_size
 
 
-UNNAMED = DRAWConfig, ClassifierConfig, ConvnetConfig
+KINDS_BEFORE_NAMES = DRAWConfig, ClassifierConfig, ConvnetConfig
 """The configs that there were before a config named its kind."""
 
 
@@ -182,8 +182,8 @@ def to_stored(config: ModelConfig) -> dict[str, Any]:
 def read_model_config(values: object, kinds: Mapping[str, type[ModelConfig]]) -> ModelConfig:
     """A model's config from what `to_plain` or `to_stored` made.
 
-    What was written before a config named its kind is of the kind in `UNNAMED` that has most of
-    the names.
+    Where no kind is named, as in files of before the first format, the config is of the kind in
+    `KINDS_BEFORE_NAMES` that has most of the names.
 
     Args:
         values: plain values.
@@ -206,7 +206,7 @@ def read_model_config(values: object, kinds: Mapping[str, type[ModelConfig]]) ->
         check("model.kind", str, name)
         return cast(ModelConfig, from_plain(part_of(kinds, "kind", name), "model", given))
     kind = max(
-        UNNAMED,
+        KINDS_BEFORE_NAMES,
         key=lambda kind: len({field.name for field in dataclasses.fields(kind)} & set(given)),
     )
     return cast(ModelConfig, from_plain(kind, "model", given))

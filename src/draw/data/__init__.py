@@ -3,8 +3,8 @@
 from draw.data.images import ImageSet, Splits
 from draw.data.load import load_images, load_splits, view_of
 from draw.data.report import (
-    Listed,
     Report,
+    SetStatus,
     SplitReport,
     Suggestion,
     check,
@@ -25,9 +25,9 @@ __all__ = [
     "DataError",
     "ImageSet",
     "KnownSet",
-    "Listed",
     "RandomCrop",
     "Report",
+    "SetStatus",
     "SplitReport",
     "Splits",
     "Suggestion",

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int, Int64, UInt8
 from draw.data.batches import spread
 from draw.data.store.splits import SPLITS
 from draw.data.views.augmentation import augmentation_of
-from draw.data.views.view import Made, Shape, View, taken
+from draw.data.views.view import Shape, View, ViewOutput, labels_at
 from draw.randomness import VIEW_EVALUATION, generator
 
 BLOCK = 1000
@@ -56,7 +56,7 @@ class ImageSet:
         """Channels, rows, columns of one image as a model sees it."""
         return self.view.image_shape(self.stored_shape) if self.view else self.stored_shape
 
-    def batch(self, indices: Int[np.ndarray, " batch"], random: np.random.Generator) -> Made:
+    def batch(self, indices: Int[np.ndarray, " batch"], random: np.random.Generator) -> ViewOutput:
         """Images by number as a model sees them in training, and their labels.
 
         Args:
@@ -65,21 +65,21 @@ class ImageSet:
         """
         augment = augmentation_of(self.augment)
         if self.view is None:
-            return augment(self.images[indices], random), taken(self.labels, indices)
+            return augment(self.images[indices], random), labels_at(self.labels, indices)
         return self.view.make(self.images, self.labels, indices, random, augment)
 
-    def blocks(self) -> Iterator[Made]:
+    def blocks(self) -> Iterator[ViewOutput]:
         """All images in order as a model sees them in evaluation, some at a time.
 
         They are the same at every use, whatever the seed of a run.
         """
-        view = self.view.fixed() if self.view else None
+        view = self.view.evaluation_view() if self.view else None
         for block, start in enumerate(range(0, self.count, BLOCK)):
             indices = np.arange(start, min(start + BLOCK, self.count))
             random = generator(FIXED_SEED, VIEW_EVALUATION, SPLITS.index(self.split), block)
             yield replace(self, view=view, augment=()).batch(indices, random)
 
-    def fixed(self) -> "ImageSet":
+    def evaluation_set(self) -> "ImageSet":
         """These images as a model sees them in evaluation, made once and kept in memory."""
         if self.view is None:
             return replace(self, augment=()) if self.augment else self
@@ -89,7 +89,7 @@ class ImageSet:
             self,
             images=images,
             labels=None if labels[0] is None else np.concatenate(labels),
-            source=f"{self.source}; {self.view.fixed().description(self.stored_shape)}",
+            source=f"{self.source}; {self.view.evaluation_view().description(self.stored_shape)}",
             fingerprint=hashlib.sha256(images.data).hexdigest(),
             view=None,
             augment=(),
@@ -100,7 +100,7 @@ class ImageSet:
         if n >= self.count:
             return self
         numbers = spread(self.count, n)
-        return replace(self, images=self.images[numbers], labels=taken(self.labels, numbers))
+        return replace(self, images=self.images[numbers], labels=labels_at(self.labels, numbers))
 
     def mean(self) -> Float[np.ndarray, "channels rows columns"]:
         """The mean image as a model sees it in training, in [0, 1], of some of the images."""

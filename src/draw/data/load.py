@@ -22,7 +22,7 @@ logger = logging.getLogger("draw")
 
 
 @dataclass(frozen=True)
-class Prepared:
+class PreparedSet:
     """Decoded images in the cache."""
 
     entry: Path
@@ -96,12 +96,12 @@ def _seen(config: DataConfig, images: ImageSet, view: View | None) -> ImageSet:
             "--data.binarize dynamic"
         )
     seen = replace(images, view=view, augment=config.augment)
-    return seen if seen.split == "train" else seen.fixed()
+    return seen if seen.split == "train" else seen.evaluation_set()
 
 
 def find_or_build(
     config: DataConfig, splits: tuple[str, ...], *, progress: bool = True
-) -> Prepared:
+) -> PreparedSet:
     """The cache's entry for a configuration, made if it is not there or damaged.
 
     Args:
@@ -127,7 +127,7 @@ def find_or_build(
             raise DataError(f"{entry} is damaged as soon as it is written; check the disk")
         note = {"stamp": source.stamp(), "entry": entry.name}
         cache.remember(root, request_of(source, conversion), note)
-    prepared = Prepared(entry, record, f"{source.description()}; {record.splitting}")
+    prepared = PreparedSet(entry, record, f"{source.description()}; {record.splitting}")
     _refuse_misnamed(config, prepared)
     return prepared
 
@@ -137,7 +137,7 @@ def known_entry(source: Source, conversion: Conversion, root: Path) -> Path | No
     note = cache.recall(root, request_of(source, conversion))
     if note is None or note.get("stamp") != source.stamp():
         return None
-    return cache.entry_named(root, note.get("entry"))
+    return cache.entry_by_name(root, note.get("entry"))
 
 
 def request_of(source: Source, conversion: Conversion) -> str:
@@ -169,7 +169,7 @@ def _intact(entry: Path, splits: tuple[str, ...]) -> cache.Record | None:
             for split in splits:
                 cache.verify(entry, record, split)
         return record
-    except cache.Damaged as damage:
+    except cache.DamagedEntryError as damage:
         cache.discard(entry, damage)
         return None
     except OSError as error:
@@ -179,7 +179,7 @@ def _intact(entry: Path, splits: tuple[str, ...]) -> cache.Record | None:
         ) from error
 
 
-def _refuse_misnamed(config: DataConfig, prepared: Prepared) -> None:
+def _refuse_misnamed(config: DataConfig, prepared: PreparedSet) -> None:
     grey = [name for name, split in prepared.record.splits.items() if not split.binary]
     if config.name == "binarized_mnist" and grey:
         raise DataError(

@@ -16,7 +16,7 @@ from draw.data.store.survey import survey
 
 
 @dataclass(frozen=True)
-class Listed:
+class SetStatus:
     """A known data set."""
 
     name: str
@@ -76,7 +76,7 @@ class Suggestion:
     """Whether no --data.size is needed."""
 
 
-def describe(cache_dir: str | None = None) -> tuple[Listed, ...]:
+def describe(cache_dir: str | None = None) -> tuple[SetStatus, ...]:
     """The known data sets, and where each is if it is prepared. Reads no images, asks no network.
 
     Args:
@@ -88,7 +88,7 @@ def describe(cache_dir: str | None = None) -> tuple[Listed, ...]:
         if known.hub is not None or name == "digits":
             config = DataConfig(name, cache_dir=cache_dir)
             entry = known_entry(open_source(config), conversion_of(config), cache_root(config))
-        listed.append(Listed(name, known, entry if entry and entry.is_dir() else None))
+        listed.append(SetStatus(name, known, entry if entry and entry.is_dir() else None))
     return tuple(listed)
 
 
@@ -137,7 +137,7 @@ def _damage(config: DataConfig) -> tuple[str, ...]:
         if entry is not None and record is not None:
             for split in SPLITS:
                 cache.verify(entry, record, split)
-    except cache.Damaged as damage:
+    except cache.DamagedEntryError as damage:
         return (f"{entry} was damaged ({damage}) and has been made anew",)
     return ()
 

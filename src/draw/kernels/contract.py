@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from draw.attention.window import Window
 from draw.config.model import ModelConfig
-from draw.parts.state import NOTHING, Context, Trajectory, Unrolled
+from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 
 @runtime_checkable
@@ -56,7 +56,7 @@ class Backend(Protocol):
         images: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
-    ) -> Unrolled:
+    ) -> UnrollOutput:
         """What `DRAW.unroll` computes (eqs 1-8, 10), with gradients for whatever wants them.
 
         Args:
@@ -65,7 +65,7 @@ class Backend(Protocol):
             noise: standard normal.
             context: what the drawings are told beforehand.
         """
-        unrolled: Unrolled = model.unroll(images, noise, context)  # type: ignore[operator]
+        unrolled: UnrollOutput = model.unroll(images, noise, context)  # type: ignore[operator]
         return unrolled
 
     def trajectory(

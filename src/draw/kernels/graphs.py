@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from draw.config.model import DRAWConfig
 from draw.kernels.allow_list import hook, state_of
 from draw.kernels.contract import Backend
-from draw.parts.state import NOTHING, Context, Unrolled
+from draw.parts.state import NOTHING, Context, UnrollOutput
 
 
 class Graph(Backend):
@@ -38,7 +38,7 @@ class Graph(Backend):
         images: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
-    ) -> Unrolled:
+    ) -> UnrollOutput:
         """`model.unroll(images, noise, context)`, from a graph where its gradients are wanted."""
         graphs: Graphs = model.execution.kept.setdefault(self.name, Graphs())  # type: ignore[union-attr, operator, unused-ignore]
         return graphs.unroll(model, images, noise, context)
@@ -69,7 +69,7 @@ class Graphs:
 
     def unroll(
         self, model: nn.Module, images: Tensor, noise: Tensor, context: Context = NOTHING
-    ) -> Unrolled:
+    ) -> UnrollOutput:
         """`model.unroll(images, noise, context)`, from a graph where its gradients are wanted.
 
         Args:
@@ -79,7 +79,7 @@ class Graphs:
             context: what the drawings are told, each field [batch, 4 hidden] or None.
         """
         if not torch.is_grad_enabled() or len(images) == 0:
-            return Unrolled(*model.unroll(images, noise, context))  # type: ignore[operator]
+            return UnrollOutput(*model.unroll(images, noise, context))  # type: ignore[operator]
         device = images.device.type
         bf16, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
         addends = {name: given for name, given in context._asdict().items() if given is not None}
@@ -98,4 +98,4 @@ class Graphs:
                 self._captured[key] = torch.cuda.make_graphed_callables(
                     _Loop(model, tuple(addends)), samples, allow_unused_input=True
                 )
-        return Unrolled(*self._captured[key](*given))
+        return UnrollOutput(*self._captured[key](*given))

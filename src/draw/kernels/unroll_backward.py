@@ -24,7 +24,7 @@ from draw.parts.layers import LSTMCell
 from draw.parts.objective import kl_divergence, log_prior_over_posterior
 from draw.parts.priors.learned import LearnedPrior
 from draw.parts.priors.standard import StandardPrior
-from draw.parts.state import NOTHING, Context, State, Unrolled
+from draw.parts.state import NOTHING, Context, State, UnrollOutput
 
 if TYPE_CHECKING:
     from draw.model.draw import DRAW
@@ -266,7 +266,7 @@ def unroll(
     images: Float[Tensor, "batch channels rows columns"],
     noise: Float[Tensor, "glimpses batch latent"],
     context: Context = NOTHING,
-) -> Unrolled:
+) -> UnrollOutput:
     """`DRAW.unroll`, whose gradient is the one derived here.
 
     Args:
@@ -294,4 +294,4 @@ def unroll(
     found = _Unroll.apply(  # type: ignore[no-untyped-call]
         model, list(parameters), images, noise, *context, *parameters.values()
     )
-    return Unrolled(*found)
+    return UnrollOutput(*found)

@@ -15,7 +15,7 @@ from draw.data.batches import to_unit_interval
 from draw.errors import DrawError
 from draw.measure.bound import for_each_image
 from draw.model.checks import check_weights
-from draw.model.classifier import Classified
+from draw.model.classifier import ClassifierOutput
 from draw.model.pretrained import Model
 
 
@@ -74,9 +74,9 @@ def measure_accuracy(
     """Let a classifier answer for every image exactly once.
 
     Args:
-        model: answers with a `Classified`; its config says how many classes there are. It is on the
-            device that is to do the work.
-        images: as the model sees them in evaluation (`ImageSet.fixed`), with labels.
+        model: one that answers with a `ClassifierOutput`, on the device that is to do the work; its
+            config says how many classes there are.
+        images: as the model sees them in evaluation (`ImageSet.evaluation_set`), with labels.
         batch_size: images at a time; only speed and memory depend on it.
         accelerator: splits the images among its processes; every process gets the result.
         on_progress: called with the number of images done by this process and the error so far.
@@ -96,7 +96,7 @@ def measure_accuracy(
         rows, wrong = [], 0
         for start in range(0, len(own), batch_size):
             numbers = own[start : start + batch_size]
-            output: Classified = model(to_unit_interval(images.images[numbers]).to(device))
+            output: ClassifierOutput = model(to_unit_interval(images.images[numbers]).to(device))
             labels = torch.from_numpy(images.labels[numbers]).to(device)
             losses = cross_entropy(output.logits.float(), labels, reduction="none")
             missed = output.logits_by_glimpse.argmax(2) != labels

@@ -34,7 +34,7 @@ from draw.parts.state import Trajectory
 
 SHARE = 2 / 3
 """Of the ink of a half that has to be on one digit: by eye, what looks like one after the other."""
-GROWN = 1
+REACH = 1
 """Pixels by which pieces grow before they are told apart, so that gaps in a stroke of up to twice
 as many are none."""
 SPECK = 10
@@ -46,7 +46,7 @@ AT_A_TIME = 50
 """Drawings; a matter of memory."""
 
 
-class Found(NamedTuple):
+class DigitPairs(NamedTuple):
     """The two digits of each image that shows two, and what the other images show."""
 
     digits: Bool[Tensor, "batch 2 rows columns"]
@@ -113,7 +113,7 @@ class Halves:
 
     def to_dict(self) -> dict[str, Any]:
         """For JSON, with the thresholds."""
-        limits = {"share": SHARE, "sides": SIDES, "gap": 2 * GROWN, "speck": SPECK}
+        limits = {"share": SHARE, "sides": SIDES, "gap": 2 * REACH, "speck": SPECK}
         return {**asdict(self), "thresholds": limits}
 
 
@@ -147,7 +147,7 @@ def measure_halves(model: DRAW, n: int, *, seed: int = 0) -> Halves:
     )
 
 
-def two_digits(images: Float[Tensor, "batch rows columns"]) -> Found:
+def two_digits(images: Float[Tensor, "batch rows columns"]) -> DigitPairs:
     """Look for two digits that lie apart.
 
     Args:
@@ -166,12 +166,12 @@ def two_digits(images: Float[Tensor, "batch rows columns"]) -> Found:
         if len(names) == 2:
             digits[i] = (numbers[i] == names[:, None, None]) & white[i]
             two[i] = all(SIDES[0] <= _longer_side(digit) <= SIDES[1] for digit in digits[i])
-    return Found(digits, two, pieces)
+    return DigitPairs(digits, two, pieces)
 
 
 def _pieces(white: Bool[Tensor, "batch rows columns"]) -> Int64[Tensor, "batch rows columns"]:
     """A number for each pixel, the same for those of one piece: the largest wins, step by step."""
-    grown = max_pool2d(white.float(), 2 * GROWN + 1, 1, GROWN)
+    grown = max_pool2d(white.float(), 2 * REACH + 1, 1, REACH)
     names = torch.arange(1, grown[0].numel() + 1, device=white.device, dtype=torch.float32)
     numbers = names.view(grown.shape[1:]) * grown
     while True:
@@ -186,7 +186,7 @@ def _longer_side(digit: Bool[Tensor, "rows columns"]) -> int:
 
 
 def ink_on(
-    drawn: Trajectory, canvas_0: Float[Tensor, "channels rows columns"], found: Found
+    drawn: Trajectory, canvas_0: Float[Tensor, "channels rows columns"], found: DigitPairs
 ) -> Float[Tensor, "glimpses drawings digits"]:
     """The lasting ink that each step puts on each digit, of the drawings with two.
 
@@ -202,7 +202,9 @@ def ink_on(
     return torch.einsum("tbyx,bdyx->tbd", stays.diff(dim=0), found.digits[found.two].to(stays))
 
 
-def steps_on(drawn: Trajectory, found: Found) -> Float[Tensor, "glimpses drawings digits"] | None:
+def steps_on(
+    drawn: Trajectory, found: DigitPairs
+) -> Float[Tensor, "glimpses drawings digits"] | None:
     """1 for the digit that is nearest to each step's write window; None without attention."""
     if drawn.write_windows is None:
         return None

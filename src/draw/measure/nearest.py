@@ -19,8 +19,8 @@ class Nearest(NamedTuple):
     """Of the stored images: where a view makes the images, what each started from."""
     distances: Float[Tensor, " samples"]
     """In units of the [0, 1] intensities."""
-    looked_at: int
-    """So many training images."""
+    pool: int
+    """Number of training images that were compared."""
 
 
 def nearest_images(

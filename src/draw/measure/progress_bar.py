@@ -8,14 +8,14 @@ from accelerate import Accelerator
 from draw.data import ImageSet
 from draw.progress import Update, progress
 
-Measured = TypeVar("Measured")
+Measurement = TypeVar("Measurement")
 
 
 def with_progress(
     images: ImageSet,
     accelerator: Accelerator,
-    measure: Callable[[ImageSet, Update], Measured],
-) -> Measured:
+    measure: Callable[[ImageSet, Update], Measurement],
+) -> Measurement:
     """Measure something on a whole data set as evaluation sees it, with a progress bar."""
     processes = accelerator.num_processes
     bar = progress(
@@ -25,4 +25,4 @@ def with_progress(
         enabled=accelerator.is_main_process,
     )
     with bar as update, accelerator.autocast():
-        return measure(images.fixed(), update)
+        return measure(images.evaluation_set(), update)

@@ -5,10 +5,10 @@ from typing import Any
 
 from rich.table import Table
 
-from draw.data import Listed, Report
+from draw.data import Report, SetStatus
 from draw.measure.accuracy import Accuracy
 from draw.measure.bound import Evaluation
-from draw.terminal import Shown
+from draw.terminal import VisibleConsole
 
 
 def print_evaluation(title: str, result: Evaluation) -> None:
@@ -30,7 +30,7 @@ def print_evaluation(title: str, result: Evaluation) -> None:
         table.add_row("bits per dimension, importance-weighted", bits)
     table.add_row("KL per glimpse", " ".join(f"{kl:.2f}" for kl in result.kl_per_glimpse))
     table.add_row("images", f"{result.images:,}")
-    Shown().print(table)
+    VisibleConsole().print(table)
 
 
 def print_accuracy(title: str, result: Accuracy) -> None:
@@ -43,7 +43,7 @@ def print_accuracy(title: str, result: Accuracy) -> None:
         errors = " ".join(f"{error:.1f}" for error in result.error_by_glimpse)
         table.add_row("error after each glimpse, %", errors)
     table.add_row("images", f"{result.images:,}")
-    Shown().print(table)
+    VisibleConsole().print(table)
 
 
 def print_models(listed: Sequence[dict[str, Any]]) -> None:
@@ -51,7 +51,7 @@ def print_models(listed: Sequence[dict[str, Any]]) -> None:
     table = Table("name", "what", "parameters", "test")
     for one in listed:
         table.add_row(one["name"], one["what"], f"{one['parameters']:,}", one["test"])
-    Shown().print(table)
+    VisibleConsole().print(table)
 
 
 def print_values(values: dict[str, Any]) -> None:
@@ -64,10 +64,10 @@ def print_values(values: dict[str, Any]) -> None:
                 table.add_row(f"{name}.{key}", str(inner))
         else:
             table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
-    Shown().print(table)
+    VisibleConsole().print(table)
 
 
-def print_data_sets(listed: Sequence[Listed]) -> None:
+def print_data_sets(listed: Sequence[SetStatus]) -> None:
     """The known data sets."""
     table = Table("name", "what", "licence", "from", "ready")
     for one in listed:
@@ -75,7 +75,7 @@ def print_data_sets(listed: Sequence[Listed]) -> None:
         source = one.known.hub or ("this package" if here else "--data.path")
         ready = "yes" if one.prepared or here else "no"
         table.add_row(one.name, one.known.description, one.known.licence, source, ready)
-    Shown().print(table)
+    VisibleConsole().print(table)
 
 
 def print_data_report(report: Report) -> None:
@@ -100,6 +100,6 @@ def print_data_report(report: Report) -> None:
         lines.append(f"a model sees {report.view}, made anew for every batch")
     if report.duplicates is not None:
         lines.append(f"{report.duplicates:,} test images are also in the training images")
-    console = Shown()
+    console = VisibleConsole()
     console.print(table)
     console.print("\n".join(lines), soft_wrap=True)

@@ -18,7 +18,7 @@ from draw.model.recurrent import Recurrent
 from draw.parts.layers import Affine, LSTMCell
 
 
-class Classified(NamedTuple):
+class ClassifierOutput(NamedTuple):
     """What `Classifier.forward` returns."""
 
     logits: Float[Tensor, "batch classes"]
@@ -63,7 +63,7 @@ class Classifier(
         with torch.no_grad():  # ours: as in DRAW, gradients reach back through all glimpses
             self.lstm.bias_ih[hidden : 2 * hidden] += 1
 
-    def forward(self, images: Float[Tensor, "batch channels rows columns"]) -> Classified:
+    def forward(self, images: Float[Tensor, "batch channels rows columns"]) -> ClassifierOutput:
         """Look T times, then answer.
 
         Args:
@@ -75,7 +75,7 @@ class Classifier(
         self._check_images(self.config, self.h_0.dtype, images)
         h, windows = BACKENDS[self.choice.name].look(self, images)
         answers = self.logits(h)
-        return Classified(answers[-1], answers, windows)
+        return ClassifierOutput(answers[-1], answers, windows)
 
     def look(
         self, images: Float[Tensor, "batch channels rows columns"]

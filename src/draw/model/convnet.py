@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from draw.config.model import ConvnetConfig
 from draw.model.checks import ImageCheck
-from draw.model.classifier import Classified
+from draw.model.classifier import ClassifierOutput
 from draw.model.pretrained import Model, Pretrained
 
 
@@ -44,7 +44,7 @@ class Convnet(
             nn.Linear(config.hidden_size, config.classes),
         )
 
-    def forward(self, images: Float[Tensor, "batch channels rows columns"]) -> Classified:
+    def forward(self, images: Float[Tensor, "batch channels rows columns"]) -> ClassifierOutput:
         """Look once at the whole image, and answer.
 
         Args:
@@ -55,4 +55,4 @@ class Convnet(
         """
         self._check_images(self.config, next(self.parameters()).dtype, images)
         logits = self.layers(images).float()
-        return Classified(logits, logits[None], None)
+        return ClassifierOutput(logits, logits[None], None)

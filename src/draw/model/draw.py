@@ -29,7 +29,7 @@ from draw.parts.state import (
     State,
     Step,
     Trajectory,
-    Unrolled,
+    UnrollOutput,
     stack_windows,
 )
 from draw.randomness import GENERATION, image_noise
@@ -166,7 +166,7 @@ class DRAW(
         images: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
-    ) -> Unrolled:
+    ) -> UnrollOutput:
         """All steps, one after another: what every backend must agree with (eqs 1-8, 10)."""
         steps = []
         for state, step in self._glimpses(images, noise, context):
@@ -175,7 +175,7 @@ class DRAW(
         posterior = Gaussian.stack([step.posterior for step in steps])
         prior = Gaussian.stack([step.prior for step in steps])
         kl = kl_divergence(posterior, prior).mT  # (10)
-        return Unrolled(canvas, kl, log_prior_over_posterior(posterior, noise, prior))
+        return UnrollOutput(canvas, kl, log_prior_over_posterior(posterior, noise, prior))
 
     def _glimpses(
         self, images: Tensor, noise: Tensor, context: Context

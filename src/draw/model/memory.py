@@ -86,11 +86,11 @@ def check_batch(config: ModelConfig, images: int) -> None:
     """
     channels, rows, columns = config.image_shape
     several = "s" if images > 1 else ""
-    glimpses, kept = config.kept
+    glimpses, numbers = config.activations
     check_memory(
         f"a batch of {images:,} image{several} of {rows:,}x{columns:,}x{channels} in "
         f"{glimpses:,} glimpses",
-        images * (channels * rows * columns + glimpses * kept) * BYTES,
+        images * (channels * rows * columns + glimpses * numbers) * BYTES,
         "choose fewer, or a smaller model",
     )
 

@@ -18,13 +18,13 @@ from draw.fields import from_plain
 from draw.files import check_regular_file, read_json_object
 from draw.model.checks import check_weights
 from draw.model.memory import TooLargeError, weightless
-from draw.model.roundtrip import CLASS, check_class, check_kept, class_field
+from draw.model.roundtrip import CLASS, check_class, check_roundtrip, class_field
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
 """A folder for each model that comes with the package, with a model card as README.md."""
 
 
-def shipped() -> dict[str, Path]:
+def shipped_models() -> dict[str, Path]:
     """The models that come with the package, by name."""
     return {path.parent.name: path.parent for path in sorted(WEIGHTS.glob("*/config.json"))}
 
@@ -89,7 +89,7 @@ class Pretrained(PyTorchModelHubMixin):
             DrawError: if it would come back as another model, with what to do.
         """
         model: Any = self
-        check_kept(model)
+        check_roundtrip(model)
         kept = config or self._hub_mixin_config
         if config is None and dataclasses.is_dataclass(kept):
             kept = model.config
@@ -114,7 +114,7 @@ class Pretrained(PyTorchModelHubMixin):
         """
         name = str(pretrained_model_name_or_path)
         if not Path(name).exists():
-            name = str(shipped().get(name, name))
+            name = str(shipped_models().get(name, name))
         if Path(name).is_dir():
             with model_in(name, cls.__name__):
                 cls._check_config(Path(name) / constants.CONFIG_NAME, name)

@@ -49,7 +49,7 @@ def check_class(named: object, expected: str, folder: object) -> None:
         )
 
 
-def check_kept(model: nn.Module) -> None:
+def check_roundtrip(model: nn.Module) -> None:
     """Refuse a model that its own class would not make again from what is saved.
 
     Hooks are not saved, as everywhere in torch.

@@ -8,7 +8,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from draw.config.run import Config
 from draw.data import KNOWN_SETS, Splits
-from draw.model.pretrained import Model, shipped
+from draw.model.pretrained import Model, shipped_models
 from draw.models.kinds import task_for, task_of
 from draw.models.storage import load_model
 from draw.runs.checkpoint import METRICS_FILE
@@ -144,16 +144,16 @@ def _command(command: str) -> str:
     return re.sub(r"(?<=[\s='\"])(?:[/~]|\.\.?/)[^\s'\"]*/(?=[^\s'\"])", "", command)
 
 
-def listed() -> list[dict[str, Any]]:
+def list_models() -> list[dict[str, Any]]:
     """The models that come with the package, from their cards."""
     found = []
-    for name, folder in shipped().items():
+    for name, folder in shipped_models().items():
         loaded = load_model(str(folder))
         results = ModelCard.load(folder / CARD_FILE).data.eval_results or []
         results = [result for result in results if result.dataset_split == "test"]
         test = {result.metric_type: result.metric_value for result in results}
         task = task_of(loaded.model.config, loaded.data)
-        score = task.scored(test[task.score])
+        score = task.format_score(test[task.score])
         if any(CROSS_ENTROPY in str(result.metric_name) for result in results):
             score += f" ({CROSS_ENTROPY})"
         parameters = sum(parameter.numel() for parameter in loaded.model.parameters())

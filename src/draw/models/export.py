@@ -17,11 +17,11 @@ from draw.data import ImageSet, Splits
 from draw.errors import DrawError
 from draw.files import (
     check_regular_file,
-    folder_written_atomically,
     null_if_not_finite,
     read_json_object,
+    write_atomically,
+    write_folder_atomically,
     write_json,
-    written_atomically,
 )
 from draw.measure.progress_bar import with_progress
 from draw.model.checks import check_weights
@@ -33,7 +33,7 @@ from draw.models.storage import export_model, exported_folder, load_model
 from draw.tasks import Measuring, Task
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-COPIED = ".json", ".safetensors", ".md", ".png", ".gif", ".onnx"
+MODEL_SUFFIXES = ".json", ".safetensors", ".md", ".png", ".gif", ".onnx"
 """Suffixes of the files that an exported model may consist of."""
 
 
@@ -68,7 +68,7 @@ def export(
             or a weight or a figure is not finite.
     """
     _refuse_existing(to)
-    with folder_written_atomically(to) as folder:
+    with write_folder_atomically(to) as folder:
         config = _named_as_seen(run_config(run), splits.train)
         task = task_for(config)
         loaded = load_model(str(run))
@@ -85,7 +85,7 @@ def export(
                 f"expected finite figures for the card, got NaN or infinity for {not_finite[0]}: "
                 "nothing was written. Choose another run, or --precision fp32"
             )
-        task.exported_pictures(model, splits.test, folder)
+        task.export_pictures(model, splits.test, folder)
         card = make_card(
             run, config, model, splits, figures, name, precision, loaded.state.get("step")
         )
@@ -93,17 +93,18 @@ def export(
             generator.write(folder)
             card.text += "\n" + how_to_run(generator, loaded.drawing)
             figures["onnx"] = {"difference": generator.difference}
-        with written_atomically(folder / CARD_FILE) as temporary:
+        with write_atomically(folder / CARD_FILE) as temporary:
             temporary.write_text(str(card), encoding="utf-8")
         export_model(folder, model.to(_DTYPES[precision]), config.data, loaded.state)
         return figures
 
 
-def copy_exported(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[str, Any]]:
+def copy_export(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[str, Any]]:
     """Write a model that was exported before, with its card and pictures as they are.
 
     Args:
-        name: an exported folder, one of `draw.model.pretrained.shipped`, or owner/name on the Hub.
+        name: an exported folder, one of `draw.model.pretrained.shipped_models`, or owner/name on
+            the Hub.
         to: a folder that is new or empty.
         onnx: add the generator as ONNX (`draw.models.onnx`).
 
@@ -114,12 +115,12 @@ def copy_exported(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[
         DrawError: if the folder holds something, there is no such model, or there can be no ONNX.
     """
     _refuse_existing(to)
-    with folder_written_atomically(to) as folder:
+    with write_folder_atomically(to) as folder:
         files = _files_of(name)
         loaded = load_model(name)
         generator = make_generator(check_exportable(loaded.model)) if onnx else None
         for file in files:
-            with written_atomically(folder / file.name) as temporary:
+            with write_atomically(folder / file.name) as temporary:
                 shutil.copyfile(file, temporary)
         _forget_places(folder / "config.json")
         if generator is None:
@@ -129,7 +130,7 @@ def copy_exported(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[
         text = card.read_bytes() if card.exists() else b""
         if b"## ONNX" not in text:
             section = how_to_run(generator, loaded.drawing)
-            with written_atomically(card) as temporary:
+            with write_atomically(card) as temporary:
                 temporary.write_bytes(text + b"\n" + section.encode())
         return {"onnx": {"difference": generator.difference}}
 
@@ -144,7 +145,7 @@ def _files_of(name: str) -> list[Path]:
         DrawError: if one is a link out of the folder, or no regular file.
     """
     folder = exported_folder(name)
-    files = [file for file in sorted(folder.iterdir()) if file.suffix in COPIED]
+    files = [file for file in sorted(folder.iterdir()) if file.suffix in MODEL_SUFFIXES]
     for file in files:
         target = os.path.realpath(file)
         if Path(name).is_dir() and not Path(target).is_relative_to(os.path.realpath(folder)):

@@ -22,7 +22,7 @@ from draw.model.convnet import Convnet
 from draw.model.draw import DRAW
 from draw.model.memory import check_batch, check_drawings, weightless
 from draw.model.pretrained import Model
-from draw.model.roundtrip import check_kept
+from draw.model.roundtrip import check_roundtrip
 from draw.runs.paths import read_run_file
 from draw.tasks import Classifying, Drawing, Looking, Task, TaskClass
 
@@ -157,7 +157,7 @@ def check_loadable(model: nn.Module) -> None:
             f"{name}; save it with its own save_pretrained and load it with {name}.from_pretrained"
             ", or name it in draw.models.kinds.KINDS"
         )
-    check_kept(model)
+    check_roundtrip(model)
 
 
 def _weightless(config: ModelConfig) -> nn.Module:

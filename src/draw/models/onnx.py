@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from draw.attention.abstract import AbstractWindow
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError
-from draw.files import written_atomically
+from draw.files import write_atomically
 from draw.model.draw import DRAW
 from draw.model.pretrained import Model
 from draw.models.kinds import kind_of
@@ -68,7 +68,7 @@ class Generator:
     def write(self, folder: Path) -> None:
         """Write the files into a folder, which is made if need be."""
         for name, content in self.files.items():
-            with written_atomically(folder / name) as temporary:
+            with write_atomically(folder / name) as temporary:
                 temporary.write_bytes(content)
 
 

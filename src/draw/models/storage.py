@@ -22,7 +22,7 @@ from draw.files import (
 from draw.model.checks import check_weights
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
-from draw.model.pretrained import Model, model_in, shipped
+from draw.model.pretrained import Model, model_in, shipped_models
 from draw.model.roundtrip import CLASS, check_class
 from draw.models.kinds import (
     KINDS,
@@ -112,7 +112,7 @@ def load_model(name: str, weights: str = "best") -> LoadedModel:
     """A model from a run folder, an exported folder or a Hub name.
 
     Args:
-        name: the folder, one of `draw.model.pretrained.shipped`, or `owner/name` on the Hub.
+        name: the folder, one of `draw.model.pretrained.shipped_models`, or `owner/name` on the Hub.
         weights: for a run folder, "best" (lowest validation bound or error; the latest as
             long as there was no evaluation) or "last"; both are averaged weights.
 
@@ -144,8 +144,8 @@ def exported_folder(name: str) -> Path:
     """
     if Path(name).is_dir():
         return Path(name)
-    if name in shipped():
-        return shipped()[name]
+    if name in shipped_models():
+        return shipped_models()[name]
     choices = (
         "pass a run folder (runs/NAME), an exported folder, a name that draw models lists, or "
         "owner/name on the Hub"

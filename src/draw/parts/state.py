@@ -44,7 +44,7 @@ class Step(NamedTuple):
     write_window: AbstractWindow | None
 
 
-class Unrolled(NamedTuple):
+class UnrollOutput(NamedTuple):
     """What all steps together come to; either implementation of the unroll returns it."""
 
     canvas: Float[Tensor, "batch channels rows columns"]

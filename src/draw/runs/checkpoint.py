@@ -25,7 +25,7 @@ from torch import Tensor
 
 from draw.errors import DrawError
 from draw.fields import Limits, Natural, check, names_and_values
-from draw.files import check_regular_file, parse_json, written_atomically
+from draw.files import check_regular_file, parse_json, write_atomically
 from draw.launch import is_first_process
 
 METRICS_FILE = "metrics.jsonl"
@@ -65,7 +65,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(state, allow_nan=False)
     metadata = {"format": "pt", "state": text, "sha256": _digest(tensors, text)}
-    with written_atomically(path) as temporary:
+    with write_atomically(path) as temporary:
         try:
             save_file(tensors, temporary, metadata)
         except SafetensorError as error:
@@ -158,7 +158,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise DamagedCheckpointError(f"{error}; {advice}") from error
 
 
-def prefixed(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def add_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors with names `prefix.name`."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 

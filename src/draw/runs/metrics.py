@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from draw.errors import DrawError
-from draw.files import null_if_not_finite, open_file, written_atomically
+from draw.files import null_if_not_finite, open_file, write_atomically
 
 logger = logging.getLogger("draw")
 
@@ -153,7 +153,7 @@ def _lines(count: int) -> str:
 
 
 def _write(path: Path, raw: list[bytes]) -> None:
-    with written_atomically(path) as temporary:
+    with write_atomically(path) as temporary:
         temporary.write_bytes(b"".join(raw))
 
 

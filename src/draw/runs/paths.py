@@ -12,14 +12,14 @@ from draw.errors import DrawError
 from draw.files import (
     write_json,
 )
-from draw.runs.run_file import read_values, sealed
+from draw.runs.run_file import read_values, seal
 
 RUN_FILE = "run.json"
 
 
 def write_run_file(run: Path, config: Config, made: dict[str, Any]) -> None:
     """Write the config of a run, and how it came about (`draw.runs.provenance`)."""
-    write_json(run / RUN_FILE, sealed(config.to_dict(), made))
+    write_json(run / RUN_FILE, seal(config.to_dict(), made))
 
 
 def note_resumption(run: Path, config: Config, made: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from draw.files import read_json_object, to_json
 
 logger = logging.getLogger("draw")
 
-MADE: dict[str, Any] = {
+PROVENANCE_FIELDS: dict[str, Any] = {
     "command": str,
     "commit": str | None,
     "hardware": str,
@@ -24,14 +24,14 @@ MADE: dict[str, Any] = {
 """What `draw.runs.provenance` writes and cards show, with the types."""
 
 
-def sealed(config: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
+def seal(config: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
     """The values of a run's file, with a SHA-256 over them."""
     values = json.loads(to_json({"config": config, "made": made}))
     return {**values, "sha256": _digest(values)}
 
 
 def read_values(path: Path) -> tuple[Any, dict[str, Any], bool]:
-    """What `sealed` made, as it is now; said aloud, once, where somebody changed it by hand.
+    """What `seal` made, as it is now; said aloud, once, where somebody changed it by hand.
 
     Returns:
         The config as plain values; how the run came about; whether it was changed by hand.
@@ -61,7 +61,7 @@ def read_values(path: Path) -> tuple[Any, dict[str, Any], bool]:
 
 
 def _check_made(name: str, values: dict[str, Any]) -> None:
-    for field, hint in MADE.items():
+    for field, hint in PROVENANCE_FIELDS.items():
         if field in values:
             check(f"{name}.{field}", hint, values[field])
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from draw.errors import DrawError
 from draw.measure.nearest import nearest_so_far
 from draw.model.draw import DRAW
-from draw.studio.image_source import examples, seen, training_images
+from draw.studio.image_source import examples, model_input, training_images
 from draw.studio.models import Shelf
 from draw.studio.player import Show, part, sheet
 from draw.studio.reconstruction import likeliest_class
@@ -80,7 +80,7 @@ def interpolate_images(shelf: Shelf, name: str | None, first: int, second: int) 
                 raise DrawError(
                     f"expected test images from 1 to {images.count}, got {number}; type another"
                 )
-            x = seen(loaded, images.images[number - 1]).to(model.canvas_0.device)
+            x = model_input(loaded, images.images[number - 1]).to(model.canvas_0.device)
             if model.condition.takes_labels:
                 known = None if images.labels is None else int(images.labels[number - 1])
                 if known is None:
@@ -122,7 +122,7 @@ def _drawn(
 
 
 @dataclass(frozen=True)
-class Changed:
+class CodeChange:
     """A drawing before and after the code of one step was exchanged."""
 
     show: Show
@@ -139,7 +139,7 @@ def last_step(shelf: Shelf, name: str | None) -> int | None:
         return None
 
 
-def change_step(shelf: Shelf, name: str | None, seed: int, step: int, other: int) -> Changed:
+def change_step(shelf: Shelf, name: str | None, seed: int, step: int, other: int) -> CodeChange:
     """Exchange the code of one step for that of another seed; and each other step's, to compare.
 
     A model that is told the class of what it draws is told the first for all.
@@ -173,7 +173,7 @@ def change_step(shelf: Shelf, name: str | None, seed: int, step: int, other: int
         codes = torch.stack([before, swapped[:, step - 1]], 1)
         captions = (f"seed {seed}", f"step {step} from seed {other}")
         show = _drawn(model, codes, captions, model.labels_for(2, first))
-    return Changed(show, tuple(apart.tolist()))
+    return CodeChange(show, tuple(apart.tolist()))
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ class Neighbours:
     nearest: tuple[str, ...]
     distances: tuple[float, ...]
     numbers: tuple[int, ...]
-    looked_at: int
+    pool: int
     total: int
 
 
@@ -204,6 +204,6 @@ def neighbours(shelf: Shelf, name: str | None, seed: int) -> Iterator[Neighbours
             tuple(sheet(image[None, None]) for image in found.images.float() / 255),
             tuple(found.distances.tolist()),
             tuple(found.numbers.tolist()),
-            found.looked_at,
+            found.pool,
             training.count,
         )

@@ -79,7 +79,7 @@ def trajectory(shelf: Shelf, asked: Request) -> Trajectory:
         )  # fmt: skip
 
 
-def described(asked: Request) -> str:
+def file_stem(asked: Request) -> str:
     """A name for files of it."""
     stem = "".join(c if c.isalnum() else "-" for c in asked.model).strip("-")
     if not stem:

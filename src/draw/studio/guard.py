@@ -34,7 +34,7 @@ LONGEST_BODY = 4_000_000
 LONGEST_UPLOAD = MAX_BYTES + 100_000
 """Bytes of an upload and what a form adds to it."""
 TOO_LARGE = f"expected a picture of at most {MAX_BYTES // 2**20} MiB; make it smaller"
-UNEXPECTED = "something unexpected happened; the studio's terminal has the details"
+FAULT = "something unexpected happened; the studio's terminal has the details"
 LONGEST_NAME = 200
 """Characters between two slashes of a path: the page's own are shorter, and no file's is longer."""
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
@@ -77,10 +77,10 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
-        refusal = repeated(scope["headers"])
+        refusal = repeats_header(scope["headers"])
         if refusal is None:
             headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-            refusal = refused(scope["method"], scope["path"], headers, self.local)
+            refusal = refusal_of(scope["method"], scope["path"], headers, self.local)
         exchange = _Exchange(receive, send, longest(scope["path"]), scope["method"] == "POST")
         if refusal is None:
             refusal = await self._served(scope, exchange)
@@ -101,10 +101,10 @@ class Guard:
             if scope["path"] == UPLOAD and not isinstance(error, OSError):
                 return 400, "expected a form with a file, got something else; send a picture"
             logger.exception("the studio met an error it did not expect", exc_info=error)
-            return 500, UNEXPECTED
+            return 500, FAULT
         if exchange.answered or exchange.left:
             return None
-        return (413, TOO_LARGE) if exchange.exceeded else (500, UNEXPECTED)
+        return (413, TOO_LARGE) if exchange.exceeded else (500, FAULT)
 
 
 class _Exchange:
@@ -165,7 +165,7 @@ async def answer(send: Send, status: int, words: str) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def repeated(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
+def repeats_header(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
     """Refuses a request that has one of `ONCE` twice."""
     counts = Counter(name for name, _ in headers)
     for name in ONCE:
@@ -174,7 +174,7 @@ def repeated(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
     return None
 
 
-def refused(method: str, path: str, headers: Mapping[bytes, str], local: bool) -> Refusal | None:
+def refusal_of(method: str, path: str, headers: Mapping[bytes, str], local: bool) -> Refusal | None:
     """Status and words for a request that is not served; None for one that is."""
     return (
         _foreign(method, path, headers, local)

@@ -13,7 +13,7 @@ from draw.data.load import at_hand, find_or_build
 from draw.errors import DrawError
 from draw.models.kinds import task_of
 from draw.models.storage import LoadedModel
-from draw.studio.pictures import Pixels, centred
+from draw.studio.pictures import Pixels, centre_ink
 
 MOST_EXAMPLES = 500
 """Test images to choose from, evenly from all."""
@@ -47,15 +47,15 @@ def _examples(data: DataConfig, shape: tuple[int, ...]) -> Examples:
     reason = f"{data.name} is not on this computer"
     if at_hand(data):
         try:
-            found = replace(_some(data), view=view_of(data)).fixed()
+            found = replace(_some(data), view=view_of(data)).evaluation_set()
             if found.image_shape == shape:
                 return Examples(found, f"from {data.name}")
         except DataError as error:  # the folder that was given holds something else, say
             reason = str(error)
     # Scikit-learn's digits come with the package: placed as MNIST's, or what a view makes of them.
     digits = _some(DataConfig(name="digits", cache_dir=data.cache_dir))
-    placed = np.stack([centred(image, (28, 28)) for image in digits.images])
-    found = replace(digits, images=placed, binary=False, view=view_of(data)).fixed()
+    placed = np.stack([centre_ink(image, (28, 28)) for image in digits.images])
+    found = replace(digits, images=placed, binary=False, view=view_of(data)).evaluation_set()
     if found.image_shape != shape:
         raise DrawError(
             f"the images of {data.name} are not on this computer, so there are no test images of "
@@ -97,18 +97,18 @@ def training_images(loaded: LoadedModel) -> ImageSet:
     return training
 
 
-def seen(
+def model_input(
     loaded: LoadedModel, pixels: Pixels, seed: int = 0
 ) -> Float[Tensor, "1 channels rows columns"]:
     """An image as the model sees it in evaluation: of some, grey values are drawn as 0 or 1."""
     task = task_of(loaded.model.config, loaded.data)
-    return task.seen(_alone(pixels), np.zeros(1, np.int64), seed).images
+    return task.model_input(_alone(pixels), np.zeros(1, np.int64), seed).images
 
 
-def binarized(loaded: LoadedModel, pixels: Pixels) -> bool:
+def is_binarized(loaded: LoadedModel, pixels: Pixels) -> bool:
     """Whether `seen` draws the pixels of an image as 0 or 1, which it does if some are neither."""
     task = task_of(loaded.model.config, loaded.data)
-    return task.dynamic(_alone(pixels))
+    return task.binarizes(_alone(pixels))
 
 
 def _alone(pixels: Pixels) -> ImageSet:

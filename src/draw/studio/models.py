@@ -13,7 +13,7 @@ import torch
 from draw.config.model import ModelConfig
 from draw.data.load import at_hand
 from draw.errors import DrawError
-from draw.model.pretrained import shipped
+from draw.model.pretrained import shipped_models
 from draw.models.kinds import Kind, kind_of, run_config, task_of
 from draw.models.storage import LoadedModel, exported_config, load_model
 from draw.runs.checkpoint import checkpoints
@@ -54,7 +54,7 @@ class Catalogue:
     """The models on offer: one given by name, those of the package, those of a folder of runs.
 
     Args:
-        model: a run folder, an exported folder, a name of `pretrained.shipped` or of the Hub.
+        model: a run folder, an exported folder, one of `shipped_models`, or owner/name on the Hub.
         runs: a folder of run folders.
     """
 
@@ -66,7 +66,7 @@ class Catalogue:
     def choices(self) -> dict[str, Choice]:
         """All of them by name, the given one first; what cannot be read is left out."""
         found: list[Choice | None] = [self._given] if self.model is not None else []
-        ours = sorted(shipped().items(), key=lambda named: named[0] != FIRST)
+        ours = sorted(shipped_models().items(), key=lambda named: named[0] != FIRST)
         found += [_exported(name, folder) for name, folder in ours]
         found += [_of_run(name, folder) for name, folder in run_folders(self.runs).items()]
         named: dict[str, Choice] = {}
@@ -101,8 +101,8 @@ def _given(name: str) -> Choice:
     choice = _of_run(name, folder) if (folder / RUN_FILE).exists() else None
     if choice is None and folder.is_dir():
         choice = _exported(name, folder)
-    if choice is None and name in shipped():
-        choice = _exported(name, shipped()[name])
+    if choice is None and name in shipped_models():
+        choice = _exported(name, shipped_models()[name])
     if choice is None:
         loaded = load_model(name)  # on the Hub, or an error that says what was expected
         choice = Choice(name, name, loaded.model.config, None)
@@ -202,5 +202,5 @@ def describe(loaded: LoadedModel) -> str:
     data = f", learned from {loaded.data.name}" if loaded.data is not None else ""
     task = task_of(config, loaded.data)
     steps = f", {task.steps}" if task.steps else ""
-    told = f"; told {task.told}" if task.told else ""
+    told = f"; told {task.condition}" if task.condition else ""
     return f"{size}{steps}{data}; {weight}{told}"

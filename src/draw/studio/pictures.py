@@ -29,7 +29,7 @@ Pixels = UInt8[np.ndarray, "channels rows columns"]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PictureTarget:
     """What a picture is turned into."""
 
     size: tuple[int, int]
@@ -38,16 +38,16 @@ class Wanted:
     fit: Literal["crop", "pad", "stretch"] = "pad"
     on_paper: bool = False
     """Dark ink on light paper becomes white ink on black."""
-    centred: bool = False
+    centring: bool = False
     """Moved and scaled as MNIST's digits are: 20 of 28 pixels, the centre of mass in the middle."""
 
     @classmethod
-    def by(cls, config: ModelConfig) -> "Wanted":
+    def by(cls, config: ModelConfig) -> "PictureTarget":
         """What a model needs."""
         return cls((config.rows, config.columns), config.channels)
 
 
-def from_page(address: str | None, wanted: Wanted) -> Pixels:
+def from_page(address: str | None, wanted: PictureTarget) -> Pixels:
     """What was drawn on the page.
 
     Args:
@@ -74,7 +74,7 @@ def from_page(address: str | None, wanted: Wanted) -> Pixels:
     return drawn
 
 
-def from_upload(path: str | Path | None, wanted: Wanted) -> Pixels:
+def from_upload(path: str | Path | None, wanted: PictureTarget) -> Pixels:
     """What is in a file that was sent.
 
     Raises:
@@ -91,7 +91,7 @@ def from_upload(path: str | Path | None, wanted: Wanted) -> Pixels:
     return _converted(Picture(path.name, path, None), wanted, MAX_PIXELS)
 
 
-def _converted(picture: Picture, wanted: Wanted, most: int) -> Pixels:
+def _converted(picture: Picture, wanted: PictureTarget, most: int) -> Pixels:
     rows, columns = read_header(picture).size
     if rows * columns > most:
         raise DrawError(
@@ -99,8 +99,8 @@ def _converted(picture: Picture, wanted: Wanted, most: int) -> Pixels:
             f"({rows * columns / 1e6:.1f} megapixels); scale it down and try again"
         )
     mode: Literal["grey", "colour"] = "colour" if wanted.channels == 3 else "grey"
-    if wanted.centred:
-        return centred(decode(picture, Conversion((rows, columns), mode)), wanted.size)
+    if wanted.centring:
+        return centre_ink(decode(picture, Conversion((rows, columns), mode)), wanted.size)
     pixels = decode(picture, Conversion(wanted.size, mode, wanted.fit, invert=wanted.on_paper))
     return without_paper(pixels) if wanted.on_paper else pixels
 
@@ -115,7 +115,7 @@ def without_paper(pixels: Pixels) -> Pixels:
     return np.asarray((255 * ((share - 0.25) / 0.5).clip(0, 1)).round().astype(np.uint8))
 
 
-def centred(pixels: Pixels, size: tuple[int, int]) -> UInt8[np.ndarray, "channels height width"]:
+def centre_ink(pixels: Pixels, size: tuple[int, int]) -> UInt8[np.ndarray, "channels height width"]:
     """Ink cut out, scaled to 20/28 of the smaller side, its centre of mass put into the middle.
 
     Args:
@@ -153,6 +153,6 @@ def _resized(channel: UInt8[np.ndarray, "rows columns"], size: tuple[int, ...]) 
     return np.asarray(made)
 
 
-def as_digit(wanted: Wanted, side: int = 28) -> Wanted:
+def as_digit(wanted: PictureTarget, side: int = 28) -> PictureTarget:
     """The same for a digit that is to be laid on a larger page."""
-    return replace(wanted, size=(side, side), centred=True)
+    return replace(wanted, size=(side, side), centring=True)

@@ -69,11 +69,11 @@ def part(trajectory: Trajectory) -> dict[str, Any]:
     _, count, _, rows, columns = trajectory.canvases.shape
     made: dict[str, Any] = {"count": count, "sheet": sheet(trajectory.images)}
     for name, windows in trajectory.windows.items():
-        made[name] = placed(windows, rows, columns)
+        made[name] = place_windows(windows, rows, columns)
     return made
 
 
-def placed(windows: AbstractWindow, rows: int, columns: int) -> dict[str, Any]:
+def place_windows(windows: AbstractWindow, rows: int, columns: int) -> dict[str, Any]:
     """The windows of every step of every image: their outlines, centres and numbers.
 
     Args:

@@ -36,7 +36,7 @@ def _file(value: Any) -> bool:
     )
 
 
-EXPECTED: Mapping[type, tuple[str, Callable[[Any], bool]]] = {
+VALUES: Mapping[type, tuple[str, Callable[[Any], bool]]] = {
     gr.Dropdown: (f"text of at most {LONGEST_CHOICE} characters", _choice),
     gr.Radio: ("one of its choices", lambda value: value is not None and _choice(value)),
     gr.HTML: ("text", _text),
@@ -73,7 +73,7 @@ def session_of(blocks: gr.Blocks, body: bytes) -> str:
     if not isinstance(data, list) or (len(data) != len(event.inputs) and not event.cancels):
         raise ValueError(f"expected a list of {len(event.inputs)} fields")
     for component, value in zip(event.inputs, data, strict=False):
-        words, holds = EXPECTED[type(component)]
+        words, holds = VALUES[type(component)]
         if not holds(value):
             label = getattr(component, "label", None) or "a field"
             raise ValueError(f"expected {label} to be {words}, got {value!r:.40}")

@@ -13,10 +13,10 @@ from draw.data import Cluttered, view_of
 from draw.data.views.view import add, places
 from draw.models.storage import LoadedModel
 from draw.randomness import VIEW_EVALUATION, generator
-from draw.studio.image_source import examples, seen
+from draw.studio.image_source import examples, model_input
 from draw.studio.models import Shelf
 from draw.studio.pictures import Pixels
-from draw.studio.player import Show, finite, placed, sheet
+from draw.studio.player import Show, finite, place_windows, sheet
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def classify(shelf: Shelf, name: str | None, pixels: Pixels, label: int | None =
     """
     with shelf.use(name) as loaded:
         model = loaded.classifier
-        x = seen(loaded, pixels).to(model.h_0.device)
+        x = model_input(loaded, pixels).to(model.h_0.device)
         said = model(x)
     config = model.config
     windows = said.windows
@@ -57,7 +57,7 @@ def classify(shelf: Shelf, name: str | None, pixels: Pixels, label: int | None =
         "originals": sheet(x[None]),
         "patches": sheet(patches / windows.gamma[..., None, None, None]),
         "size": windows.size,
-        "read": placed(windows, config.rows, config.columns),
+        "read": place_windows(windows, config.rows, config.columns),
         "probabilities": finite(probabilities.tolist()),
         "label": label,
     }
@@ -69,7 +69,7 @@ def classify(shelf: Shelf, name: str | None, pixels: Pixels, label: int | None =
     return Answer(show, x.cpu(), best, float(probabilities[-1, best]), label)
 
 
-def told(answer: Answer) -> str:
+def describe(answer: Answer) -> str:
     """The answer in a sentence, in Markdown."""
     words = f"It says **{answer.answer}** with a probability of **{answer.probability:.0%}**"
     if answer.label is None:
@@ -78,7 +78,7 @@ def told(answer: Answer) -> str:
     return f"{words}, {right}."
 
 
-def laid(
+def lay_digit(
     loaded: LoadedModel, digit: Pixels, clutter: bool, seed: int
 ) -> UInt8[np.ndarray, "channels height width"]:
     """A digit at a random place of the classifier's page, among pieces of others if asked for.

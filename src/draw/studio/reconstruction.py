@@ -9,7 +9,7 @@ from torch import Tensor
 from draw.model.draw import DRAW
 from draw.parts.likelihood import bounds_likelihood, in_bits
 from draw.parts.state import Trajectory
-from draw.studio.image_source import binarized, seen
+from draw.studio.image_source import is_binarized, model_input
 from draw.studio.models import Shelf
 from draw.studio.pictures import Pixels
 from draw.studio.player import Show, finite, part, sheet
@@ -33,13 +33,13 @@ class Reconstruction:
     kl: float
     """L^z (eq 11)."""
     bits_per_dimension: float | None
-    binarized: bool
+    dynamic: bool
     """The image's pixels were drawn as 0 or 1 first."""
     likelihood: bool
     """The nats bound -log p(x); otherwise they are a cross-entropy of grey values."""
     label: int | None
     """The class that the model was told, if it is told any."""
-    guessed: bool
+    guess: bool
     """It is the one of the lowest bound, since the image came without a label."""
 
 
@@ -79,7 +79,7 @@ def reconstruct(
     """
     with shelf.use(name) as loaded:
         model = loaded.drawing
-        x = seen(loaded, pixels, seed).to(model.canvas_0.device)
+        x = model_input(loaded, pixels, seed).to(model.canvas_0.device)
         noise = model.noise_for(1, seed)
         labels, guessed = None, False
         if model.condition.takes_labels:
@@ -90,7 +90,7 @@ def reconstruct(
         output = model(x, noise, labels)
         drawn = model.reconstruct(x, noise, labels=labels)
         costs = [float(model.likelihood(canvas, x)) for canvas in drawn.canvases]
-        dynamic = binarized(loaded, pixels)
+        dynamic = is_binarized(loaded, pixels)
     config = model.config
     made = part(drawn)
     made |= {
@@ -110,14 +110,14 @@ def reconstruct(
         reconstruction=float(output.reconstruction),
         kl=float(output.kl.sum()),
         bits_per_dimension=in_bits(config, float(output.bound)),
-        binarized=dynamic,
+        dynamic=dynamic,
         likelihood=bounds_likelihood(config, binary=bool(((x == 0) | (x == 1)).all())),
         label=None if labels is None else label,
-        guessed=guessed,
+        guess=guessed,
     )
 
 
-def told(made: Reconstruction) -> str:
+def describe(made: Reconstruction) -> str:
     """The bound and its parts in a few sentences, in Markdown."""
     bits = made.bits_per_dimension
     words = (
@@ -135,7 +135,7 @@ def told(made: Reconstruction) -> str:
             "more."
         )
     words += " A nat is 1.44 bits."
-    if made.binarized:
+    if made.dynamic:
         words += (
             " Each pixel was drawn as black or white first, its grey value being the chance of "
             "white: the model knows of no other."
@@ -143,7 +143,7 @@ def told(made: Reconstruction) -> str:
     if made.label is not None:
         words += f" The network was told that the image is of class {made.label}" + (
             ": of all classes the one with the fewest nats, for the image came without one."
-            if made.guessed
+            if made.guess
             else "."
         )
     return words

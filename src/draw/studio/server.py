@@ -23,7 +23,7 @@ from draw.studio.page.parts import AT_ONCE, Studio
 from draw.studio.pictures import MAX_BYTES
 from draw.studio.scratch import Room, Scratch, scratch_folder
 from draw.studio.sessions import MOST_SESSIONS, Sessions
-from draw.studio.shutdown import ended_in_order
+from draw.studio.shutdown import end_in_order
 from draw.terminal import say
 
 logger = logging.getLogger("draw")
@@ -58,7 +58,7 @@ def serve(
     """
     catalogue = Catalogue(model, runs)
     studio = Studio(catalogue, Shelf(catalogue, data_path=data_path), runs)
-    with _listening(host, port) as listening, ended_in_order(), scratch_folder() as scratch:
+    with _listening(host, port) as listening, end_in_order(), scratch_folder() as scratch:
         local = is_loopback(host)
         application = make_application(studio, local, scratch)
         warm(studio)

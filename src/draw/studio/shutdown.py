@@ -8,7 +8,7 @@ from typing import Any
 
 
 @contextmanager
-def ended_in_order() -> Iterator[None]:
+def end_in_order() -> Iterator[None]:
     """Within it SIGTERM and SIGHUP leave the block as Ctrl-C does, by an exception.
 
     Raises:

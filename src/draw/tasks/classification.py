@@ -25,11 +25,11 @@ from draw.tasks.task import (
     Curve,
     Maker,
     Measuring,
+    ModelInput,
     Profile,
     Result,
-    Shown,
-    seen_in_training,
     shape_of,
+    training_images,
 )
 from draw.visualize import classification_curves
 from draw.visualize.run_pictures import glimpses_of
@@ -48,7 +48,7 @@ class Classifying:
     Args:
         config: of the run.
         model_config: its model's, which says how many classes there are.
-        make: makes its model, which answers with a `Classified`.
+        make: makes its model, which answers with a `ClassifierOutput`.
     """
 
     draws: ClassVar[bool] = False
@@ -85,7 +85,7 @@ class Classifying:
         return ""
 
     @property
-    def told(self) -> str:
+    def condition(self) -> str:
         """Nothing."""
         return ""
 
@@ -94,11 +94,11 @@ class Classifying:
         """Per cent and nats."""
         return "error in %, cross-entropy in nats per image"
 
-    def scored(self, value: float) -> str:
+    def format_score(self, value: float) -> str:
         """An error with its unit."""
         return f"{value:.2f} % wrong"
 
-    def dynamic(self, images: ImageSet) -> bool:
+    def binarizes(self, images: ImageSet) -> bool:
         """Never: a classifier sees images as they are."""
         return False
 
@@ -116,7 +116,7 @@ class Classifying:
 
     def batch(self, training: ImageSet, step: int, own: slice) -> Batch:
         """Images and labels."""
-        images, labels = seen_in_training(self.config, training, step)
+        images, labels = training_images(self.config, training, step)
         assert labels is not None  # `check` has seen them
         return Batch(to_unit_interval(images[own]), None, torch.from_numpy(labels[own]))
 
@@ -136,7 +136,7 @@ class Classifying:
         """The losses, before them what is learnt from where it differs from the last answer's."""
         return losses
 
-    def derived(self, means: Mapping[str, float]) -> dict[str, float]:
+    def derive(self, means: Mapping[str, float]) -> dict[str, float]:
         """None."""
         return {}
 
@@ -170,9 +170,11 @@ class Classifying:
             on_progress=on_progress,
         )
 
-    def seen(self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0) -> Shown:
+    def model_input(
+        self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0
+    ) -> ModelInput:
         """Some images, as they are."""
-        return Shown(to_unit_interval(images.images[numbers]), None)
+        return ModelInput(to_unit_interval(images.images[numbers]), None)
 
     def meaning(self, images: ImageSet) -> str:
         """How many classes there are."""
@@ -223,7 +225,7 @@ class Classifying:
         """The error, the cross-entropy and the error after each glimpse."""
         return classification_curves(metrics, out, title=title)
 
-    def exported_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
+    def export_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
         """None."""
 
 
@@ -285,6 +287,6 @@ class Looking(Classifying):
         glimpses_of(cast(Classifier, model), test, run / GLIMPSES_FILE)
         return [run / GLIMPSES_FILE, *curves]
 
-    def exported_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
+    def export_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
         """Where it looks."""
         glimpses_of(cast(Classifier, model), test, to / GLIMPSES_FILE)

@@ -28,11 +28,11 @@ from draw.tasks.task import (
     Curve,
     Maker,
     Measuring,
+    ModelInput,
     Profile,
     Result,
-    Shown,
-    seen_in_training,
     shape_of,
+    training_images,
 )
 from draw.visualize import animate, sample_grid, training_curves
 from draw.visualize.run_pictures import DRAWING_PICTURES, drawing_pictures
@@ -91,7 +91,7 @@ class Drawing:
         return f"in {self.model_config.glimpses} steps"
 
     @property
-    def told(self) -> str:
+    def condition(self) -> str:
         """The class of an image, for a model with a condition."""
         return str(condition_of(self.model_config).description) if self.takes_labels else ""
 
@@ -101,11 +101,11 @@ class Drawing:
         bits = ", and bits per dimension" if has_bits(self.model_config) else ""
         return f"nats per image{bits}"
 
-    def scored(self, value: float) -> str:
+    def format_score(self, value: float) -> str:
         """A bound with its unit."""
         return f"{value:.2f} nats"
 
-    def dynamic(self, images: ImageSet) -> bool:
+    def binarizes(self, images: ImageSet) -> bool:
         """Whether images are drawn as 0 or 1 before the model sees them."""
         return self.config.data.binarize == "dynamic" and not images.binary
 
@@ -141,9 +141,9 @@ class Drawing:
     def batch(self, training: ImageSet, step: int, own: slice) -> Batch:
         """Images, the noise of eq 6, and their classes where the model is told them."""
         size, seed = self.config.train.batch_size, self.config.train.seed
-        seen, labels = seen_in_training(self.config, training, step)
+        seen, labels = training_images(self.config, training, step)
         images = to_unit_interval(seen[own])
-        if self.dynamic(training):
+        if self.binarizes(training):
             random = generator(seed, BINARIZE_TRAINING, step)
             uniform = random.random((size, *images.shape[1:]), np.float32)[own]
             images = binarize(images, torch.from_numpy(uniform))
@@ -164,7 +164,7 @@ class Drawing:
             "kl": output.kl.sum(1).mean(),
         }
 
-    def derived(self, means: Mapping[str, float]) -> dict[str, float]:
+    def derive(self, means: Mapping[str, float]) -> dict[str, float]:
         """The bound in bits per dimension, where it is one of 8-bit pixels."""
         bits = in_bits(self.model_config, means["bound"])
         return {} if bits is None else {"bits_per_dimension": bits}
@@ -198,7 +198,7 @@ class Drawing:
             cast(DRAW, model),
             images.images,
             labels=self.labels(images),
-            dynamic=self.dynamic(images),
+            dynamic=self.binarizes(images),
             batch_size=how.batch_size,
             importance_samples=how.importance_samples,
             seed=how.seed,
@@ -206,19 +206,23 @@ class Drawing:
             on_progress=on_progress,
         )
 
-    def seen(self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0) -> Shown:
+    def model_input(
+        self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0
+    ) -> ModelInput:
         """Some images, drawn as 0 or 1 where the model learns from such."""
-        x = evaluation_images(images.images, numbers, self.dynamic(images), seed)
+        x = evaluation_images(images.images, numbers, self.binarizes(images), seed)
         labels = self.labels(images)
-        return Shown(x, None if labels is None else torch.from_numpy(labels[numbers]))
+        return ModelInput(x, None if labels is None else torch.from_numpy(labels[numbers]))
 
     def meaning(self, images: ImageSet) -> str:
         """What the nats are; see `draw.parts.likelihood.meaning`."""
-        return meaning(self.model_config, binary=images.binary, dynamic=self.dynamic(images))
+        return meaning(self.model_config, binary=images.binary, dynamic=self.binarizes(images))
 
     def facts(self, images: ImageSet, how: Measuring) -> dict[str, Any]:
         """Likelihood, binarization and the seed of the noise."""
-        binarization = "static" if images.binary else "dynamic" if self.dynamic(images) else "none"
+        binarization = (
+            "static" if images.binary else "dynamic" if self.binarizes(images) else "none"
+        )
         return {
             "likelihood": self.model_config.likelihood,
             "binarization": binarization,
@@ -278,8 +282,8 @@ class Drawing:
         test: ImageSet,
     ) -> list[Path]:
         """Samples, drawings step by step, reconstructions, curves."""
-        some = test.fixed()
-        shown = self.seen(some, spread(some.count, 6))
+        some = test.evaluation_set()
+        shown = self.model_input(some, spread(some.count, 6))
         meaning = self.meaning(test)
         return drawing_pictures(cast(DRAW, model), run, metrics, training, *shown, meaning)
 
@@ -287,7 +291,7 @@ class Drawing:
         """The bound, its parts and the KL of each step."""
         return training_curves(metrics, out, title=title)
 
-    def exported_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
+    def export_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
         """Samples, and some of them step by step."""
         draw = cast(DRAW, model)
         sample_grid(draw.generate(64, seed=0).images[-1], to / "samples.png")

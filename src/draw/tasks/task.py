@@ -64,7 +64,7 @@ class Batch(NamedTuple):
         return Batch(self.images.to(device), noise, labels)
 
 
-class Shown(NamedTuple):
+class ModelInput(NamedTuple):
     """Some images as a model sees them in evaluation."""
 
     images: Float[Tensor, "n channels rows columns"]
@@ -108,7 +108,7 @@ class Task(Protocol):
     not_for: ClassVar[str]
     """For what a model should not be used, in a sentence for its card."""
     card_picture: ClassVar[str | None]
-    """The file of `exported_pictures` that a card shows."""
+    """The file of `export_pictures` that a card shows."""
 
     def make_model(self) -> Model:
         """A model with its starting weights."""
@@ -122,17 +122,17 @@ class Task(Protocol):
         """How often the model looks, in a few words; nothing where it does so once."""
 
     @property
-    def told(self) -> str:
+    def condition(self) -> str:
         """What the model is told of an image, in a few words; nothing where it is told nothing."""
 
     @property
     def units(self) -> str:
         """What the losses are measured in."""
 
-    def scored(self, value: float) -> str:
+    def format_score(self, value: float) -> str:
         """A score with its unit, for a list."""
 
-    def dynamic(self, images: ImageSet) -> bool:
+    def binarizes(self, images: ImageSet) -> bool:
         """Whether images are drawn as 0 or 1 before the model sees them."""
 
     def check(self, images: ImageSet) -> None:
@@ -157,7 +157,7 @@ class Task(Protocol):
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Means over a batch, by name; the first is what training makes small."""
 
-    def derived(self, means: Mapping[str, float]) -> dict[str, float]:
+    def derive(self, means: Mapping[str, float]) -> dict[str, float]:
         """Further numbers that follow from the means of `losses`."""
 
     def describe(self, values: Mapping[str, Any]) -> str:
@@ -180,7 +180,7 @@ class Task(Protocol):
 
         Args:
             model: on the device that is to do the work.
-            images: as the model sees them in evaluation (`ImageSet.fixed`).
+            images: as the model sees them in evaluation (`ImageSet.evaluation_set`).
             accelerator: splits the images among its processes.
             on_progress: called with the number of images done by this process and the score so far.
             how: what else decides what is measured, and how fast.
@@ -189,7 +189,9 @@ class Task(Protocol):
             DrawError: if such images cannot be measured, as `check`, or not in that way.
         """
 
-    def seen(self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0) -> Shown:
+    def model_input(
+        self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0
+    ) -> ModelInput:
         """Some images by number as the model sees them in evaluation."""
 
     def meaning(self, images: ImageSet) -> str:
@@ -230,7 +232,7 @@ class Task(Protocol):
     def plot(self, metrics: Sequence[Mapping[str, Any]], out: Path, *, title: str) -> Path:
         """Draw the curves of a run; see `draw.visualize.curves`."""
 
-    def exported_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
+    def export_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
         """Pictures of a model that is given away, in a folder."""
 
 
@@ -256,7 +258,7 @@ class TaskClass(Protocol):
         """
 
 
-def seen_in_training(
+def training_images(
     config: Config, training: ImageSet, step: int
 ) -> tuple[UInt8[np.ndarray, "batch channels rows columns"], Shaped[np.ndarray, " batch"] | None]:
     """The images of one step of training and their labels, a function of the arguments alone.

@@ -252,7 +252,7 @@ def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
         The result in plain values; None in all processes but the first.
 
     Raises:
-        Interrupted: after Ctrl-C or SIGTERM, when everything is saved.
+        Interruption: after Ctrl-C or SIGTERM, when everything is saved.
         DrawError: if the loss is no longer finite, or a file cannot be written.
     """
     with trainer.lock:
@@ -285,7 +285,7 @@ def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
     )
     line = trainer.line("test", values) | {"weights_step": best.state["step"]}
     metrics = [*read_metrics(run / METRICS_FILE), line]
-    pictures = trainer.task.pictures(model, run, metrics, trainer.training, test.fixed())
+    pictures = trainer.task.pictures(model, run, metrics, trainer.training, test.evaluation_set())
     append_metrics(run / METRICS_FILE, line)
     say("look at  " + "\n         ".join(str(path) for path in pictures))
     return {
@@ -314,7 +314,7 @@ def _describe_view(images: ImageSet) -> str:
     """A line about what is made of the stored images; nothing where they are seen as they are."""
     if images.view is None:
         return ""
-    fixed, shape = images.view.fixed(), images.stored_shape
+    fixed, shape = images.view.evaluation_view(), images.stored_shape
     what = "the same" if fixed == images.view else fixed.description(shape)
     return (
         f"each is {images.view.description(shape)}, made anew for every batch; validation and "

@@ -24,7 +24,7 @@ from torch.optim.swa_utils import AveragedModel
 from draw.config.run import Config
 from draw.config.train import TrainConfig
 from draw.data import ImageSet
-from draw.errors import DrawError, Interrupted
+from draw.errors import DrawError, Interruption
 from draw.files import remove_file
 from draw.launch import launched_processes
 from draw.model.checks import check_weights
@@ -35,10 +35,10 @@ from draw.progress import Update, progress
 from draw.runs.checkpoint import (
     COUNTERS,
     METRICS_FILE,
+    add_prefix,
     check_state,
     checkpoint_path,
     checkpoints,
-    prefixed,
     save_tensors,
     without_prefix,
 )
@@ -149,7 +149,7 @@ class Trainer:
     ) -> None:
         self.lock = lock or RunLock(run)
         self.config, self.run, self.task = config, run, task_for(config)
-        self.training, self.validation = training, validation.fixed()
+        self.training, self.validation = training, validation.evaluation_set()
         self.accelerator = make_accelerator(config.train.precision, run / "tensorboard")
         processes = self.accelerator.num_processes
         if config.train.batch_size % processes:
@@ -208,7 +208,7 @@ class Trainer:
             ) from error
 
     def fit(self) -> None:
-        """Train to the last step; ends early with `Interrupted` after Ctrl-C or SIGTERM.
+        """Train to the last step; ends early with `Interruption` after Ctrl-C or SIGTERM.
 
         The run folder is locked meanwhile.
 
@@ -248,7 +248,7 @@ class Trainer:
                     self.save()
                     last_saved = time.monotonic()
                 if stop and self.step < config.steps:
-                    raise Interrupted(self.run, self.step)
+                    raise Interruption(self.run, self.step)
 
     def _one_step(self) -> bool:
         """One update of the weights; says whether any process was asked to stop."""
@@ -289,7 +289,7 @@ class Trainer:
     def _log_training(self) -> None:
         count = self.sums.pop("steps")
         means = {name: total / count for name, total in self.sums.items()}
-        means |= self.task.derived(means)
+        means |= self.task.derive(means)
         self.sums = {}
         rate = self.step * self.config.train.batch_size / max(self.seconds, 1e-9)
         self.text = self.task.describe(means)
@@ -344,9 +344,9 @@ class Trainer:
         """Write a checkpoint, and remove those that are older than the ones to keep."""
         optimizer = self.optimizer.state_dict()["state"]
         tensors = {
-            **prefixed("model", self.bare_model.state_dict()),
-            **prefixed("average", self.average.module.state_dict()),
-            **prefixed("optimizer", named_moments(optimizer)),
+            **add_prefix("model", self.bare_model.state_dict()),
+            **add_prefix("average", self.average.module.state_dict()),
+            **add_prefix("optimizer", named_moments(optimizer)),
         }
         state = {
             "step": self.step,

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from draw.errors import DrawError
-from draw.files import written_atomically
+from draw.files import write_atomically
 from draw.parts.state import Trajectory
 from draw.visualize.outlines import COLOURS, READ_COLOUR, draw_outline, window_outlines
 from draw.visualize.sheet import (
@@ -80,7 +80,7 @@ def animate(
         frames = _with_one_palette(
             frames, GREY_PALETTE if trajectory.canvases.shape[2] == 1 else 256
         )
-    with written_atomically(target) as temporary:
+    with write_atomically(target) as temporary:
         write = _write_mp4 if target.suffix.lower() == ".mp4" else _write_with_pillow
         write(frames, temporary, frames_per_second, hold_seconds)
     return target

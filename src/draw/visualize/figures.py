@@ -24,7 +24,7 @@ from draw.visualize.geometry import default_windows, make_window
 from draw.visualize.grids import sample_sheet
 from draw.visualize.outlines import numbers_by_image
 from draw.visualize.run_pictures import glimpses_of
-from draw.visualize.sheet import PICTURE_WIDTH, check_suffix, save_picture, stacked
+from draw.visualize.sheet import PICTURE_WIDTH, check_suffix, save_picture, stack_sheets
 from draw.visualize.strips import generation_sheet
 
 WIDTH = 1200
@@ -130,8 +130,8 @@ def sequence_figure(models: Sequence[DRAW], n: int, seed: int, out: Path) -> dic
         generation_sheet(one, title=title, width=WIDTH)
         for one, title in zip(drawn, titles, strict=True)
     ]
-    save_picture(stacked(sheets), out)
-    return {"images": n, **written(drawn[0])}
+    save_picture(stack_sheets(sheets), out)
+    return {"images": n, **write_windows(drawn[0])}
 
 
 def _attention(model: DRAW, drawn: Trajectory) -> str:
@@ -162,7 +162,7 @@ def glimpses_figure(model: Classifier, images: ImageSet, n: int, out: Path) -> d
     }
 
 
-def written(drawn: Trajectory) -> dict[str, Any]:
+def write_windows(drawn: Trajectory) -> dict[str, Any]:
     """The write windows as lists [image][step], for JSON; nothing without attention."""
     if drawn.write_windows is None:
         return {}
@@ -184,5 +184,5 @@ def two_digits_figure(model: DRAW, n: int, seed: int, out: Path) -> Halves:
     some = model.generate(min(n, ROWS), seed=seed)
     grid = sample_sheet(shown.images[-1], columns=GRID_COLUMNS, width=WIDTH)
     strip = generation_sheet(some, width=WIDTH)
-    save_picture(stacked([grid, strip]), out)
+    save_picture(stack_sheets([grid, strip]), out)
     return halves

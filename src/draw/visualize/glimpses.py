@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from draw.model.classifier import Classified
+from draw.model.classifier import ClassifierOutput
 from draw.visualize.outlines import READ_COLOUR, draw_outline, window_outlines
 from draw.visualize.sheet import (
     GAP,
@@ -21,7 +21,7 @@ from draw.visualize.sheet import (
     Pixels,
     enlarge,
     evenly,
-    left_out,
+    omission,
     save_picture,
     scale_for,
     sheet,
@@ -36,7 +36,7 @@ RIGHT_COLOUR, WRONG_COLOUR, OTHER_COLOUR = (0, 120, 200), (220, 60, 40), (190, 1
 
 def glimpse_strip(
     images: Images,
-    classified: Classified,
+    classified: ClassifierOutput,
     path: str | os.PathLike[str],
     *,
     labels: Int[Tensor, " batch"] | None = None,
@@ -87,7 +87,7 @@ def glimpse_strip(
     columns += [Label(1 + j, 1 + j, f"t = {t + 1}") for j, t in enumerate(chosen)]
     gaps = [GAP, WIDE_GAP, *[GAP] * (len(chosen) - 1)]
     legend = [Key(READ_COLOUR, "window"), SIGMA_KEY, Key(None, "bars: probability of each class")]
-    legend += left_out(len(images), shown)
+    legend += omission(len(images), shown)
     return save_picture(sheet(rows, labels=columns, gaps=gaps, title=title, legend=legend), path)
 
 

@@ -20,7 +20,7 @@ from draw.visualize.sheet import (
     check_pairs,
     enlarge,
     grid_columns,
-    left_out,
+    omission,
     save_picture,
     scale_for,
     sheet,
@@ -83,7 +83,7 @@ def sample_sheet(
         gaps.append(WIDE_GAP)
         for row, tile in zip(rows, enlarge(to_pixels(neighbours), scale), strict=False):
             row.append(tile)
-    legend = left_out(len(images), len(shown))
+    legend = omission(len(images), len(shown))
     return sheet(rows, labels=labels, gaps=gaps, title=title, legend=legend)
 
 
@@ -125,7 +125,7 @@ def reconstruction_grid(
     return save_picture(
         sheet(
             _in_rows(tiles, 2 * columns), labels=labels, gaps=[WIDE_GAP, GAP // 2] * columns,
-            title=title, legend=left_out(len(images), len(shown)),
+            title=title, legend=omission(len(images), len(shown)),
         ),
         path,
     )  # fmt: skip

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from draw.files import written_atomically
+from draw.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,6 +39,6 @@ def save_figure(figure: "Figure", target: Path) -> Path:
     """
     content = io.BytesIO()
     figure.savefig(content, format=target.suffix.lower().removeprefix("."))
-    with written_atomically(target) as temporary:
+    with write_atomically(target) as temporary:
         temporary.write_bytes(content.getvalue())
     return target

@@ -12,7 +12,7 @@ from torch import Tensor
 from draw.data import ImageSet
 from draw.data.batches import spread, to_unit_interval
 from draw.measure.nearest import nearest_in_training
-from draw.model.classifier import Classified, Classifier
+from draw.model.classifier import Classifier, ClassifierOutput
 from draw.model.draw import DRAW
 from draw.visualize import (
     animate,
@@ -73,25 +73,25 @@ def drawing_pictures(
     ]
 
 
-class Glimpsed(NamedTuple):
+class GlimpsesPicture(NamedTuple):
     """Images in which a classifier looked."""
 
     numbers: Int[np.ndarray, " n"]
     """Theirs in the split."""
     labels: Int64[Tensor, " n"] | None
-    answers: Classified
+    answers: ClassifierOutput
 
 
 @torch.no_grad()
-def glimpses_of(model: Classifier, images: ImageSet, path: Path, n: int = 6) -> Glimpsed:
+def glimpses_of(model: Classifier, images: ImageSet, path: Path, n: int = 6) -> GlimpsesPicture:
     """Draw where a classifier looks in some images, evenly from all (figure 5).
 
     Raises:
         DrawError: if the images do not have the model's shape.
     """
-    seen, numbers = images.fixed(), spread(images.count, n)
+    seen, numbers = images.evaluation_set(), spread(images.count, n)
     x = to_unit_interval(seen.images[numbers]).to(model.h_0.device)
     labels = None if seen.labels is None else torch.from_numpy(seen.labels[numbers])
     answers = model(x)
     glimpse_strip(x, answers, path, labels=labels)
-    return Glimpsed(numbers, labels, answers)
+    return GlimpsesPicture(numbers, labels, answers)

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from draw.errors import DrawError
-from draw.files import written_atomically
+from draw.files import write_atomically
 
 Pixels = NDArray[np.uint8]
 """An RGB picture, [height, width, 3]."""
@@ -186,7 +186,7 @@ def sheet(
     return image
 
 
-def stacked(sheets: Sequence[Image.Image]) -> Image.Image:
+def stack_sheets(sheets: Sequence[Image.Image]) -> Image.Image:
     """Sheets one above the other, on white as wide as the widest."""
     size = max(each.width for each in sheets), sum(each.height for each in sheets)
     page, top = Image.new("RGB", size, "white"), 0
@@ -205,7 +205,7 @@ def check_pairs(images: Tensor, drawn: Tensor) -> None:
         )
 
 
-def left_out(total: int, shown: int) -> list[Key]:
+def omission(total: int, shown: int) -> list[Key]:
     """What the legend says of the images that are not shown."""
     return [Key(None, f"the first {shown} of {total}")] if shown < total else []
 
@@ -227,6 +227,6 @@ def check_suffix(path: str | os.PathLike[str], known: Sequence[str]) -> Path:
 def save_picture(image: Image.Image, path: str | os.PathLike[str]) -> Path:
     """Write a picture without loss, as .png or .webp, whole or not at all."""
     target = check_suffix(path, (".png", ".webp"))
-    with written_atomically(target) as temporary:
+    with write_atomically(target) as temporary:
         image.save(temporary, lossless=True, optimize=True)
     return target

@@ -20,7 +20,7 @@ from draw.visualize.sheet import (
     check_pairs,
     enlarge,
     evenly,
-    left_out,
+    omission,
     save_picture,
     scale_for,
     sheet,
@@ -72,7 +72,7 @@ def generation_sheet(
         labels.append(Label(len(chosen), len(chosen), "drawn"))
         gaps.append(WIDE_GAP)
         legend = [*window_keys(trajectory, ["write"]), SIGMA_KEY]
-    legend += left_out(total, shown)
+    legend += omission(total, shown)
     return sheet(rows, labels=labels, gaps=gaps, title=title, legend=legend)
 
 
@@ -114,7 +114,7 @@ def reconstruction_strip(
     labels += [Label(n + 1, n + 1, "drawn"), Label(n + 2, n + 2, "error")]
     gaps = [GAP, WIDE_GAP, *[GAP] * (n - 1), WIDE_GAP, GAP]
     legend = window_keys(trajectory)
-    legend += [SIGMA_KEY] * bool(legend) + left_out(len(images), shown)
+    legend += [SIGMA_KEY] * bool(legend) + omission(len(images), shown)
     return save_picture(sheet(rows, labels=labels, gaps=gaps, title=title, legend=legend), path)
 
 

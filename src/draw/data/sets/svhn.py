@@ -112,7 +112,7 @@ class HouseNumbers:
                 continue
             try:
                 edges = box_round(picture.digits)
-                box = grown(edges, rows, columns)
+                box = grow(edges, rows, columns)
             except DataError as error:
                 found.bad.append(f"{picture.name}: {error}")
                 continue
@@ -177,7 +177,7 @@ def _is_four_numbers(box: Any) -> bool:
     )
 
 
-def grown(edges: Edges, rows: int, columns: int) -> Box:
+def grow(edges: Edges, rows: int, columns: int) -> Box:
     """A box made larger about its centre, in whole pixels, as far as it is inside of a picture.
 
     Args:

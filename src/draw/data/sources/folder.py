@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from draw.data.sources.labels import METADATA_FILES, Labels, label_by_folder, read_labels
 from draw.data.store.decode import SUFFIXES, Picture
-from draw.data.store.splits import split_named, split_of
+from draw.data.store.splits import split_by_name, split_of
 from draw.errors import DataError, DrawError
 from draw.files import open_file
 from draw.terminal import one_line
@@ -93,7 +93,7 @@ def stamp_files(files: tuple[Found, ...]) -> str:
 class PictureFolder:
     """A source (see `Source`): a folder of pictures, at any depth.
 
-    Splits are told by the names of folders at any depth (`split_named`), or else
+    Splits are told by the names of folders at any depth (`split_by_name`), or else
     by those of all pictures; without either, all pictures are one split. Labels are those of
     metadata.jsonl or metadata.csv; without such, the classes are the first folders, splits aside,
     that differ, if no picture lies outside them. Hidden files are passed over; so are files whose
@@ -132,7 +132,7 @@ class PictureFolder:
 
     def _told_by_names(self, pictures: list[Found]) -> list[str | None]:
         """The split that each picture's own name tells of, where they tell of held-out ones too."""
-        told = [split_named(file.path.stem) for file in pictures]
+        told = [split_by_name(file.path.stem) for file in pictures]
         if "train" not in told or len(set(told) - {None}) < 2:
             return [None] * len(told)
         if None in told:

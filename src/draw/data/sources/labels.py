@@ -14,7 +14,7 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-from draw.data.store.splits import split_named
+from draw.data.store.splits import split_by_name
 from draw.errors import DataError, DrawError
 from draw.files import parse_json, read_text
 
@@ -57,7 +57,8 @@ def label_by_folder(pictures: Collection[Parts]) -> Labels:
         pictures: their relative paths.
     """
     folders = {
-        parts: tuple(name for name in parts[:-1] if split_named(name) is None) for parts in pictures
+        parts: tuple(name for name in parts[:-1] if split_by_name(name) is None)
+        for parts in pictures
     }
     inside = [names for names in folders.values() if names]
     ends = min(inside, default=()), max(inside, default=())  # what these share, all share

@@ -15,7 +15,7 @@ from draw.data.sources.cards import CARDS, refuse_leading_out
 from draw.data.sources.folder import Found, digest_files, kinds, stamp_files
 from draw.data.sources.labels import LABEL_COLUMNS
 from draw.data.store.decode import SUFFIXES, Picture
-from draw.data.store.splits import split_named, split_of
+from draw.data.store.splits import split_by_name, split_of
 from draw.errors import DataError
 from draw.terminal import one_line
 
@@ -170,7 +170,7 @@ class ParquetFolder:
             found[str(split)] = [path.parts for path in dict.fromkeys(inside)]
             for path in inside:
                 told = split_of((*path.parts[:-1], path.stem), str(path))
-                if told is not None and told != (split_named(str(split)) or "train"):
+                if told is not None and told != (split_by_name(str(split)) or "train"):
                     raise DataError(
                         f"{self.folder}: expected shards whose names tell of their split, as "
                         f"train-00000-of-00001.parquet does, but datasets takes {path}, which is "

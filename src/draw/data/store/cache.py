@@ -46,11 +46,11 @@ TAG_FILE = "CACHEDIR.TAG"
 """In every folder that is made here; backup programs know it, and pass such a folder over."""
 TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Images decoded by draw; it may remove them.\n"
 KEY = re.compile(r"[0-9a-f]{32}")
-UNFINISHED = re.compile(rf"\.({KEY.pattern})-[0-9]+-[0-9a-f]{{8}}")
+PARTIAL_ENTRY = re.compile(rf"\.({KEY.pattern})-[0-9]+-[0-9a-f]{{8}}")
 """An entry's name while it is written, and while it is removed."""
 
 
-class Damaged(Exception):  # noqa: N818 (a finding, never shown as an error)
+class DamagedEntryError(Exception):
     """An entry is not what was written."""
 
 
@@ -89,37 +89,37 @@ def entry_key(fingerprint: str, conversion: Conversion) -> str:
 
 
 def read_record(entry: Path) -> Record | None:
-    """What an entry holds; None if there is no entry. Raises `Damaged`."""
+    """What an entry holds; None if there is no entry. Raises `DamagedEntryError`."""
     path = entry / "meta.json"
     if not entry.exists():
         return None
     if not path.is_file():
-        raise Damaged("meta.json is missing")
+        raise DamagedEntryError("meta.json is missing")
     text = path.read_text(encoding="utf-8")
     try:
         stored = parse_json(text)
         body = stored["record"]
         if _digest(body) != stored["sha256"]:
-            raise Damaged("meta.json does not match its checksum")
+            raise DamagedEntryError("meta.json does not match its checksum")
         splits = {name: SplitRecord(**fields) for name, fields in body.pop("splits").items()}
         body["image_shape"] = tuple(body["image_shape"])
         body["sizes"] = tuple(tuple(size) for size in body["sizes"])
         body["classes"] = None if body["classes"] is None else tuple(body["classes"])
         return Record(splits=splits, **body)
     except (ValueError, KeyError, TypeError) as error:
-        raise Damaged(f"meta.json cannot be understood ({error})") from error
+        raise DamagedEntryError(f"meta.json cannot be understood ({error})") from error
 
 
 def verify(entry: Path, record: Record, split: str) -> None:
-    """Compares the files of a split with their checksums. Raises `Damaged`."""
+    """Compares the files of a split with their checksums. Raises `DamagedEntryError`."""
     files = {f"{split}.npy": record.splits[split].images}
     if record.splits[split].labels is not None:
         files[f"{split}-labels.npy"] = record.splits[split].labels or ""
     for name, expected in files.items():
         if not (entry / name).is_file():
-            raise Damaged(f"{name} is missing")
+            raise DamagedEntryError(f"{name} is missing")
         if digest_file(entry / name) != expected:
-            raise Damaged(f"{name} does not match its checksum")
+            raise DamagedEntryError(f"{name} does not match its checksum")
 
 
 def write_record(folder: Path, record: Record) -> None:
@@ -136,7 +136,7 @@ def digest_file(path: Path) -> str:
 
 
 @contextmanager
-def building(entry: Path) -> Iterator[Path]:
+def new_entry(entry: Path) -> Iterator[Path]:
     """Gives a folder to write an entry into, which takes its name when all went well.
 
     Nothing is left behind if something went wrong, and an entry that meanwhile came from another
@@ -199,7 +199,7 @@ def is_cache(root: Path) -> bool:
         return False
 
 
-def entry_named(root: Path, name: object) -> Path | None:
+def entry_by_name(root: Path, name: object) -> Path | None:
     """The entry of a name that was noted down; None for what is no name of an entry."""
     return root / name if isinstance(name, str) and KEY.fullmatch(name) else None
 
@@ -246,7 +246,7 @@ def _is_ours(folder: Path) -> bool:
 def _remove_abandoned(root: Path) -> None:
     """Removes what processes that were killed have left."""
     for path in root.iterdir():
-        if not (UNFINISHED.fullmatch(path.name) and _is_ours(path)):
+        if not (PARTIAL_ENTRY.fullmatch(path.name) and _is_ours(path)):
             continue
         if time.time() - path.stat().st_mtime > SECONDS_UNTIL_ABANDONED:
             shutil.rmtree(path, ignore_errors=True)

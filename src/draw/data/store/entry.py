@@ -45,7 +45,7 @@ def build(
     settled = settle(found, conversion)
     assigned, sentence = assign_splits(found.counts, held_out)
     logger.info("decoding %s into %s", source.description(), entry)
-    with cache.building(entry) as folder:
+    with cache.new_entry(entry) as folder:
         binary = _write_images(folder, source, settled, assigned, found, progress)
         _write_labels(folder, assigned, found)
         splits = {

@@ -27,7 +27,7 @@ MOST_HELD_OUT = 10_000
 
 
 @lru_cache(maxsize=4096)
-def split_named(name: str) -> str | None:
+def split_by_name(name: str) -> str | None:
     """The split that a name of a folder, file or stored split tells of, if it is one alone.
 
     One of the words of `ALIASES` in it will do, as for `datasets`: train2017, training_set, val-00,
@@ -48,7 +48,7 @@ def split_of(names: Iterable[str], where: str) -> str | None:
     Raises:
         DataError: they tell of several.
     """
-    found = {split: name for name in names if (split := split_named(name))}
+    found = {split: name for name in names if (split := split_by_name(name))}
     if len(found) > 1:
         told = " and ".join(f"{name} ({split})" for split, name in sorted(found.items()))
         raise DataError(
@@ -69,7 +69,7 @@ def assign_splits(
     (and sets stored class by class are split fairly). The exception is a train split of exactly
     60,000 beside a test split, as of MNIST and Fashion-MNIST, whose last 10,000 are by custom the
     validation set. If there is but one split, it counts as train, unless its name is one of
-    pictures to be held out; others whose names `split_named` does not know are left aside.
+    pictures to be held out; others whose names `split_by_name` does not know are left aside.
 
     Args:
         counts: how many pictures each stored split has.
@@ -83,7 +83,7 @@ def assign_splits(
         DataError: there is no train split among several, or too few pictures.
     """
     counts = {name: count for name, count in counts.items() if count}
-    named = {name: split_named(name) for name in counts}
+    named = {name: split_by_name(name) for name in counts}
     if len(counts) == 1 and None in named.values():
         named = dict.fromkeys(counts, "train")
     train = [name for name in counts if named[name] == "train"]

@@ -6,7 +6,16 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from draw.data.views.augmentation import Augmentation, unchanged
-from draw.data.views.view import Labels, Made, Shape, add, canvas_shape, cut, places, taken
+from draw.data.views.view import (
+    Labels,
+    Shape,
+    ViewOutput,
+    add,
+    canvas_shape,
+    cut,
+    labels_at,
+    places,
+)
 from draw.errors import DataError
 
 
@@ -55,7 +64,7 @@ class Cluttered:
             f"at random places of a black {self.size}x{self.size}, added and clipped"
         )
 
-    def fixed(self) -> "Cluttered":
+    def evaluation_view(self) -> "Cluttered":
         """The same."""
         return self
 
@@ -66,7 +75,7 @@ class Cluttered:
         indices: Int[np.ndarray, " batch"],
         random: np.random.Generator,
         augment: Augmentation = unchanged,
-    ) -> Made:
+    ) -> ViewOutput:
         """A canvas for each index; see `View.make`.
 
         Raises:
@@ -86,4 +95,4 @@ class Cluttered:
             others += others >= indices
             pieces = cut(images, others, *places(random, piece, stored[1:], count), piece)
             add(canvases, pieces, *places(random, piece, canvas, count))
-        return canvases, taken(labels, indices)
+        return canvases, labels_at(labels, indices)

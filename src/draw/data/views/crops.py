@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from draw.data.views.augmentation import Augmentation, unchanged
-from draw.data.views.view import Labels, Made, Shape, cut, places, taken
+from draw.data.views.view import Labels, Shape, ViewOutput, cut, labels_at, places
 from draw.errors import DataError
 
 
@@ -47,7 +47,7 @@ class RandomCrop:
         where = "the middle" if self.central else "random places"
         return f"{height}x{width} of {rows}x{columns} at {where}"
 
-    def fixed(self) -> "RandomCrop":
+    def evaluation_view(self) -> "RandomCrop":
         """The window in the middle."""
         return replace(self, central=True)
 
@@ -58,7 +58,7 @@ class RandomCrop:
         indices: Int[np.ndarray, " batch"],
         random: np.random.Generator,
         augment: Augmentation = unchanged,
-    ) -> Made:
+    ) -> ViewOutput:
         """A piece of each image; see `View.make`."""
         stored = images.shape[1:]
         window = self.image_shape(stored)[1:]
@@ -69,4 +69,4 @@ class RandomCrop:
             rows, columns = places(random, window, stored[1:], len(indices))
             pieces = cut(images, indices, rows, columns, window)
         pieces = augment(np.ascontiguousarray(pieces), random)
-        return pieces, taken(labels, indices)
+        return pieces, labels_at(labels, indices)

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from draw.data.views.augmentation import Augmentation, unchanged
-from draw.data.views.view import Labels, Made, Shape, add, canvas_shape, places
+from draw.data.views.view import Labels, Shape, ViewOutput, add, canvas_shape, places
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class TwoDigits:
             "added and clipped"
         )
 
-    def fixed(self) -> "TwoDigits":
+    def evaluation_view(self) -> "TwoDigits":
         """The same."""
         return self
 
@@ -48,7 +48,7 @@ class TwoDigits:
         indices: Int[np.ndarray, " batch"],
         random: np.random.Generator,
         augment: Augmentation = unchanged,
-    ) -> Made:
+    ) -> ViewOutput:
         """A canvas for each index; see `View.make`."""
         stored, count = images.shape[1:], len(indices)
         canvases = np.zeros((count, *self.image_shape(stored)), dtype=np.uint8)

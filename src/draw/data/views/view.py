@@ -20,7 +20,7 @@ Shape = tuple[int, int, int]
 Labels = Shaped[np.ndarray, " n"] | None
 """Of the stored images; None where they have none."""
 MadeLabels = Shaped[np.ndarray, " batch"] | None
-Made = tuple[UInt8[np.ndarray, "batch channels height width"], MadeLabels]
+ViewOutput = tuple[UInt8[np.ndarray, "batch channels height width"], MadeLabels]
 """Images and their labels."""
 
 
@@ -38,7 +38,7 @@ class View(Protocol):
     def description(self, stored_shape: Shape) -> str:
         """What is made of images of the stored shape, in a line."""
 
-    def fixed(self) -> "View":
+    def evaluation_view(self) -> "View":
         """The view that makes the images of validation and test."""
 
     def make(
@@ -48,7 +48,7 @@ class View(Protocol):
         indices: Int[np.ndarray, " batch"],
         random: np.random.Generator,
         augment: Augmentation = unchanged,
-    ) -> Made:
+    ) -> ViewOutput:
         """One image for each index, a function of the arguments alone.
 
         Args:
@@ -135,6 +135,6 @@ def canvas_shape(stored_shape: Shape, size: int, what: str) -> Shape:
     return channels, size, size
 
 
-def taken(labels: Labels, indices: Int[np.ndarray, " batch"]) -> MadeLabels:
+def labels_at(labels: Labels, indices: Int[np.ndarray, " batch"]) -> MadeLabels:
     """The labels of some images, if there are any."""
     return None if labels is None else labels[indices]

@@ -20,7 +20,7 @@ LARGEST = 2**48
 
 Count = int | torch.SymInt
 """A number of images, which torch.compile may leave open."""
-Expected = tuple[str, Tensor | None, tuple[Count, ...]]
+Requirement = tuple[str, Tensor | None, tuple[Count, ...]]
 """A tensor's name, itself (torch lets None through), and the shape that it must have."""
 
 
@@ -89,7 +89,7 @@ def _sizes(shape: Sequence[int]) -> Sizes:
     return Sizes(*shape)
 
 
-def drawing_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Expected]:
+def drawing_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Requirement]:
     """The parameters of a DRAW, with the shapes that they must have.
 
     Raises:
@@ -112,13 +112,15 @@ def drawing_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Expec
     return _named(names, parameters, shapes)
 
 
-def drawing_context(sizes: Sizes, batch: Count, context: Sequence[Tensor | None]) -> list[Expected]:
+def drawing_context(
+    sizes: Sizes, batch: Count, context: Sequence[Tensor | None]
+) -> list[Requirement]:
     """What encoder and decoder are told, where they are, with the shapes that it must have."""
     given = zip(("context_enc", "context_dec"), context, strict=False)
     return [(name, t, (batch, 4 * sizes.hidden)) for name, t in given if t is not None]
 
 
-def classifier_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Expected]:
+def classifier_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Requirement]:
     """The parameters of a classifier's glimpses, with the shapes that they must have.
 
     Raises:
@@ -137,7 +139,7 @@ def _lstm(inputs: int, hidden: int) -> tuple[tuple[int, ...], ...]:
 
 def _named(
     names: Sequence[str], tensors: Sequence[Tensor], shapes: Sequence[tuple[int, ...]]
-) -> list[Expected]:
+) -> list[Requirement]:
     if len(tensors) != len(names):
         raise KernelArgumentError(
             f"expected {len(names)} parameters ({', '.join(names)}), got {len(tensors)}"
@@ -169,7 +171,7 @@ def length(tensor: Tensor | None, dimension: int = 0) -> Count:
     return tensor.shape[dimension] if tensor.ndim > dimension else 1
 
 
-def check(sizes: Sizes, batch: Count, like: Tensor, expected: Sequence[Expected]) -> None:
+def check(sizes: Sizes, batch: Count, like: Tensor, expected: Sequence[Requirement]) -> None:
     """Compare tensors with their shapes, and with the type and the device of one of them.
 
     Args:
@@ -201,7 +203,7 @@ def check(sizes: Sizes, batch: Count, like: Tensor, expected: Sequence[Expected]
     _check_extent(sizes, batch)
 
 
-def check_kept(kept: Tensor | None, size: int, device: torch.device) -> None:
+def check_saved(kept: Tensor | None, size: int, device: torch.device) -> None:
     """Compare what a forward pass kept with what the backward pass will read.
 
     Raises:
@@ -263,7 +265,7 @@ def _readable(tensor: Tensor) -> Tensor:
     return tensor if tensor.data_ptr() % size == 0 else tensor.clone()
 
 
-def aligned(kept: Tensor) -> Tensor:
+def align(kept: Tensor) -> Tensor:
     """What a forward pass kept, which may have been elsewhere meanwhile, at an even address."""
     (kept,) = readable(kept)
     return kept if kept.data_ptr() % 64 == 0 else kept.clone()

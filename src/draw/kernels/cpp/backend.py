@@ -12,7 +12,7 @@ from draw.errors import KernelUnavailableError
 from draw.kernels import allow_list, proof
 from draw.kernels.contract import Backend, Contract, multiplies_bf16
 from draw.kernels.cpp import build, classifier_unroll, unroll
-from draw.parts.state import NOTHING, Context, Trajectory, Unrolled
+from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 
 class Cpp(Backend):
@@ -51,7 +51,7 @@ class Cpp(Backend):
         images: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
-    ) -> Unrolled:
+    ) -> UnrollOutput:
         """See `draw.kernels.cpp.unroll.unroll`."""
         config: Any = model.config
         return unroll.unroll(config, model, images, noise, context)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from draw.errors import KernelArgumentError
 
-KEPT = 4
+POOL_SIZE = 4
 """Blocks that nobody holds and that are kept for the next call."""
 
 _free: list[mmap.mmap] = []
@@ -71,4 +71,4 @@ def _memory() -> int:
 def _give_back(block: mmap.mmap) -> None:
     with _lock:
         _free.append(block)
-        del _free[:-KEPT]
+        del _free[:-POOL_SIZE]

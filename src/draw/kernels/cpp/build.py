@@ -59,7 +59,7 @@ def library() -> ctypes.CDLL:
 def _outcome() -> ctypes.CDLL | KernelUnavailableError:
     """What came of compiling and loading; neither is tried a second time in a process."""
     try:
-        path = compiled(sources())
+        path = compile_library(sources())
     except DrawError as error:
         return KernelUnavailableError(str(error))
     try:
@@ -89,7 +89,7 @@ def sources() -> dict[str, bytes]:
     return {part.name: part.read_bytes() for part in native.iterdir() if part.is_file()}
 
 
-def compiled(files: dict[str, bytes]) -> Path:
+def compile_library(files: dict[str, bytes]) -> Path:
     """The shared library made of some files by the first compiler that can.
 
     Args:

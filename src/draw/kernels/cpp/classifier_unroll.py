@@ -18,10 +18,10 @@ from draw.kernels.cpp import buffers
 from draw.kernels.cpp.arguments import (
     CONTROLS,
     Count,
-    aligned,
+    align,
     check,
-    check_kept,
     check_longest,
+    check_saved,
     classifier_parameters,
     classifier_sizes,
     length,
@@ -142,7 +142,7 @@ def look_backward(
     """
     batch = _check_inputs(images, parameters, shape, longest, [dh], [kept], bf16)
     dh, images, *parameters = readable(dh, images, *parameters)
-    kept = aligned(kept)
+    kept = align(kept)
     dimages, *gradients = _gradients(images, parameters, for_images)
     call = make_call(
         GLIMPSES, shape, batch, parameters=parameters, images=images, saved=kept, dh=dh,
@@ -200,7 +200,7 @@ def _check_inputs(
     check_longest(longest)
     if kept:
         size = saved_bytes(GLIMPSES, Kind(images.dtype, bf16), shape, batch)
-        check_kept(kept[0], size, images.device)
+        check_saved(kept[0], size, images.device)
     return batch
 
 

@@ -12,7 +12,7 @@ import stat
 from pathlib import Path
 
 from draw.errors import LibraryError
-from draw.files import written_atomically
+from draw.files import write_atomically
 
 
 def checksum_file(library: Path) -> Path:
@@ -31,7 +31,7 @@ def keep(library: Path, content: bytes) -> None:
     _own(library.parent)
     digest = hashlib.sha256(content).hexdigest()
     for path, data in ((library, content), (checksum_file(library), digest.encode())):
-        with written_atomically(path) as temporary:
+        with write_atomically(path) as temporary:
             temporary.write_bytes(data)
         path.chmod(0o600)
 

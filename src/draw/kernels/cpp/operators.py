@@ -14,9 +14,9 @@ from draw.kernels.cpp import buffers
 from draw.kernels.cpp.arguments import (
     CONTROLS,
     Count,
-    aligned,
+    align,
     check,
-    check_kept,
+    check_saved,
     drawing_context,
     drawing_parameters,
     drawing_sizes,
@@ -111,7 +111,7 @@ def unroll_backward(
     dcanvas, dkl, dlog_ratio, images, noise, *parameters = readable(
         *slopes, images, noise, *parameters
     )
-    kept = aligned(kept)
+    kept = align(kept)
     wanted = for_images, for_noise, for_context_enc, for_context_dec
     found = _gradients(images, noise, parameters, shape, wanted)
     dimages, dnoise, dcontext_enc, dcontext_dec, *gradients = found
@@ -229,7 +229,7 @@ def _check_inputs(
     check(n, batch, noise, expected)
     if kept:
         size = saved_bytes(UNROLL, Kind(noise.dtype, bf16), shape, batch)
-        check_kept(kept[0], size, noise.device)
+        check_saved(kept[0], size, noise.device)
     return batch
 
 

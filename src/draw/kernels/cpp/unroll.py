@@ -11,7 +11,7 @@ from draw.config.model import DRAWConfig
 from draw.kernels.contract import Contract, Trial, multiplies_bf16, small_side, small_sides
 from draw.kernels.cpp import arguments, operators
 from draw.kernels.cpp.binding import drawing_names, shape_of
-from draw.parts.state import NOTHING, Context, Trajectory, Unrolled
+from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 
 def unroll(
@@ -20,7 +20,7 @@ def unroll(
     images: Float[Tensor, "batch channels rows columns"],
     noise: Float[Tensor, "glimpses batch latent"],
     context: Context = NOTHING,
-) -> Unrolled:
+) -> UnrollOutput:
     """All steps of a model (eqs 1-8, 10), with gradients for whatever wants them.
 
     Args:
@@ -42,7 +42,7 @@ def unroll(
         multiplies_bf16(images.device.type),
         keep,
     )
-    return Unrolled(canvas, kl, log_ratio)
+    return UnrollOutput(canvas, kl, log_ratio)
 
 
 def trajectory(
@@ -117,7 +117,7 @@ def _inputs(config: DRAWConfig, random: torch.Generator) -> list[Tensor]:
     return [images, *normal]
 
 
-def _trial(unrolled: Unrolled, drawn: Trajectory, generated: Trajectory) -> Trial:
+def _trial(unrolled: UnrollOutput, drawn: Trajectory, generated: Trajectory) -> Trial:
     seen = {"canvases": drawn.canvases, "generated canvases": generated.canvases}
     for windows, name in (
         (drawn.read_windows, "read"),

@@ -16,7 +16,7 @@ from draw.kernels.gpu.backward import unroll_backward
 from draw.kernels.gpu.forward import unroll_forward
 from draw.kernels.gpu.layout import Layout, Tiles, layout_of, round_up
 from draw.kernels.gpu.weights import packed, unpacked
-from draw.parts.state import Unrolled
+from draw.parts.state import UnrollOutput
 
 if TYPE_CHECKING:
     from draw.model.draw import DRAW
@@ -137,12 +137,12 @@ class Run:
     def _counters(self, groups: int) -> Tensor:
         return torch.zeros(groups, dtype=torch.int32, device=self.noise.device)
 
-    def results(self) -> Unrolled:
+    def results(self) -> UnrollOutput:
         """What the sequence comes to, for the images that there are."""
         batch, image = self.noise.shape[1], self.layout.config.image_shape
         canvas = self.canvas[0, :batch, : self.layout.pixels].reshape(batch, *image)
         kl = self.kl[:, :batch].mT.contiguous()
-        return Unrolled(canvas, kl, self.log_ratio[:, :batch].sum(0))
+        return UnrollOutput(canvas, kl, self.log_ratio[:, :batch].sum(0))
 
     def backward(
         self, d_canvas: Tensor, d_kl: Tensor, d_log_ratio: Tensor, *, want_x: bool, want_noise: bool
@@ -284,7 +284,7 @@ def unroll(
     *,
     dtype: torch.dtype = torch.float32,
     tiles: Tiles | None = None,
-) -> Unrolled:
+) -> UnrollOutput:
     """All steps of a model (eqs 1-8, 10), with gradients for whatever wants them.
 
     Args:
@@ -301,7 +301,7 @@ def unroll(
         found = _Unroll.apply(  # type: ignore[no-untyped-call]
             layout, dtype, list(parameters), images, noise, *parameters.values()
         )
-        return Unrolled(*found)
+        return UnrollOutput(*found)
     run = Run(layout, dtype, parameters, images, noise, keep=False)
     run.forward()
     return run.results()

@@ -96,22 +96,28 @@ def build(studio: Studio) -> gr.Blocks:
         _one_model(studio, [generating, reconstructing, exploring])
         classifier, about = classifying
         classifier.change(
-            parts.told(lambda name: parts.about(studio, name)), classifier, about,
+            parts.safe(lambda name: parts.about(studio, name)), classifier, about,
             show_progress="hidden", api_visibility="private",
         )  # fmt: skip
 
         def load(*chosen: str | None) -> list[Any]:
-            drawing = [parts.models_relisted(studio, name, draws=True) for name in chosen[:3]]
+            drawing = [parts.refresh_models(studio, name, draws=True) for name in chosen[:3]]
             return [
                 *drawing,
-                parts.models_relisted(studio, chosen[3], draws=False),
-                *runs.relisted(studio, chosen[4], chosen[5]),
+                parts.refresh_models(studio, chosen[3], draws=False),
+                *runs.refresh_runs(studio, chosen[4], chosen[5]),
             ]
 
         lists = [generating[0], reconstructing[0], exploring[0], classifier, *chosen_runs]
-        page.load(parts.told(load), lists, lists, show_progress="hidden", api_visibility="private")
+        page.load(
+            parts.safe(load),
+            lists,
+            lists,
+            show_progress="hidden",
+            api_visibility="private",
+        )
         runs_tab.select(
-            parts.told(lambda one, other: runs.relisted(studio, one, other)), list(chosen_runs),
+            parts.safe(lambda one, other: runs.refresh_runs(studio, one, other)), list(chosen_runs),
             list(chosen_runs), show_progress="hidden", api_visibility="private",
         )  # fmt: skip
     return page
@@ -123,7 +129,7 @@ def _one_model(studio: Studio, choices: list[tuple[gr.Dropdown, gr.Markdown]]) -
         others = [other for k, (other, _) in enumerate(choices) if k != number]
         model.input(None, model, others, js="(name) => [name, name]", api_visibility="private")
         model.change(
-            parts.told(lambda name: parts.about(studio, name)), model, about,
+            parts.safe(lambda name: parts.about(studio, name)), model, about,
             show_progress="hidden", api_visibility="private",
         )  # fmt: skip
 

@@ -9,9 +9,9 @@ from draw.studio.generation import LARGEST_SEED
 from draw.studio.numbers import whole
 from draw.studio.page import parts
 from draw.studio.page.parts import Studio
-from draw.studio.page.sources import DRAW, Sources, chosen
-from draw.studio.pictures import Wanted, as_digit
-from draw.studio.recognition import classify, laid, told
+from draw.studio.page.sources import DRAW, Sources, choose_image
+from draw.studio.pictures import PictureTarget, as_digit
+from draw.studio.recognition import classify, describe, lay_digit
 
 
 def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
@@ -43,20 +43,20 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         drawn = fields[0] == DRAW
         wanted = None
         if drawn:
-            wanted = as_digit(Wanted.by(studio.catalogue[name].config))
-        image = chosen(studio.shelf, name, wanted, *fields)
+            wanted = as_digit(PictureTarget.by(studio.catalogue[name].config))
+        image = choose_image(studio.shelf, name, wanted, *fields)
         pixels = image.pixels
         if drawn:
             with studio.shelf.use(name) as loaded:
-                pixels = laid(loaded, pixels, bool(cluttered), seed)
+                pixels = lay_digit(loaded, pixels, bool(cluttered), seed)
         said = classify(studio.shelf, name, pixels, image.label)
-        yield said.show.to_json(), image.words, told(said), gr.update(visible=False)
+        yield said.show.to_json(), image.words, describe(said), gr.update(visible=False)
 
     running = go.click(
-        parts.told(make), [model, clutter, place, *sources.fields],
+        parts.safe(make), [model, clutter, place, *sources.fields],
         [player, status, answer, stop],
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
-    parts.ended(running, stop, status)
+    parts.finish(running, stop, status)
     return model, about

@@ -62,7 +62,7 @@ def _between(studio: Studio, model: gr.Dropdown) -> None:
         return exploration.interpolate_seeds(studio.shelf, name, a, b).to_json()
 
     go.click(
-        parts.told(make), [model, kind, first, second], player, concurrency_id="model",
+        parts.safe(make), [model, kind, first, second], player, concurrency_id="model",
         concurrency_limit=parts.AT_ONCE, show_progress="hidden", api_visibility="private",
     )  # fmt: skip
 
@@ -105,11 +105,15 @@ def _one_step(studio: Studio, model: gr.Dropdown) -> None:
         return gr.skip() if last is None else gr.update(maximum=last, value=min(chosen, last))
 
     model.change(
-        parts.told(limit), [model, step], step, show_progress="hidden", api_visibility="private"
+        parts.safe(limit),
+        [model, step],
+        step,
+        show_progress="hidden",
+        api_visibility="private",
     )
 
     go.click(
-        parts.told(make), [model, seed, step, other], [player, bars], concurrency_id="model",
+        parts.safe(make), [model, seed, step, other], [player, bars], concurrency_id="model",
         concurrency_limit=parts.AT_ONCE, show_progress="hidden", api_visibility="private",
     )  # fmt: skip
 
@@ -134,15 +138,15 @@ def _nearest(studio: Studio, model: gr.Dropdown) -> None:
         number = whole("the seed", of, 0, LARGEST_SEED)
         yield gr.skip(), "Getting the training images …", gr.update(visible=True)
         for each in exploration.neighbours(studio.shelf, name, number):
-            done = each.looked_at >= each.total
-            words = f"Compared with {each.looked_at:,} of {each.total:,} training images"
+            done = each.pool >= each.total
+            words = f"Compared with {each.pool:,} of {each.total:,} training images"
             yield _pairs(each), words + ("." if done else " …"), gr.update(visible=not done)
 
     running = go.click(
-        parts.told(make), [model, seed], [found, status, stop], concurrency_id="search",
+        parts.safe(make), [model, seed], [found, status, stop], concurrency_id="search",
         concurrency_limit=1, show_progress="hidden", api_visibility="private",
     )  # fmt: skip
-    parts.ended(running, stop, status)
+    parts.finish(running, stop, status)
 
 
 def _pairs(found: exploration.Neighbours) -> str:

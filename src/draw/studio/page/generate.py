@@ -60,21 +60,21 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
 
     running = gr.on(
         [draw.click, seed.submit],
-        parts.told(make), [model, number, seed, temperature, label], [player, shown, status, stop],
+        parts.safe(make), [model, number, seed, temperature, label], [player, shown, status, stop],
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
-    parts.ended(running, stop, status)
+    parts.finish(running, stop, status)
 
     def offer(name: str | None) -> Any:
         return gr.update(visible=generation.classes(studio.shelf, name) is not None, value=None)
 
-    model.change(parts.told(offer), model, label, show_progress="hidden", api_visibility="private")
+    model.change(parts.safe(offer), model, label, show_progress="hidden", api_visibility="private")
     dice.click(None, None, seed, js=parts.DICE, api_visibility="private")
 
     def save(asked: Request, kind: str) -> Path:
         drawn = generation.trajectory(studio.shelf, asked)
-        return save_drawings(drawn, generation.described(asked), cast(Format, kind))
+        return save_drawings(drawn, generation.file_stem(asked), cast(Format, kind))
 
     parts.connect_saving(buttons, file, shown, save)
     return model, about

@@ -74,7 +74,7 @@ def _own(kind: str, name: str) -> gr.HTML:
     )
 
 
-def told(action: Callable[..., Any]) -> Callable[..., Any]:
+def safe(action: Callable[..., Any]) -> Callable[..., Any]:
     """The action, its mistakes and mishaps as messages in the page; the server goes on."""
     if inspect.isgeneratorfunction(action):
 
@@ -141,7 +141,7 @@ def about(studio: Studio, name: str | None) -> str:
         return str(error)
 
 
-def relisted(names: Sequence[str], chosen: str | None, otherwise: str | None) -> Any:
+def refresh_choice(names: Sequence[str], chosen: str | None, otherwise: str | None) -> Any:
     """The list of a choice as it is now; what is chosen is left alone if it is still there.
 
     It is not set again: on a busy computer another one may have been chosen in the meantime.
@@ -151,10 +151,10 @@ def relisted(names: Sequence[str], chosen: str | None, otherwise: str | None) ->
     return gr.update(choices=list(names), value=otherwise)
 
 
-def models_relisted(studio: Studio, chosen: str | None, *, draws: bool) -> Any:
+def refresh_models(studio: Studio, chosen: str | None, *, draws: bool) -> Any:
     """The list of models as it is now; see `relisted`."""
     names = studio.catalogue.names(draws=draws)
-    return relisted(names, chosen, names[0] if names else None)
+    return refresh_choice(names, chosen, names[0] if names else None)
 
 
 def save_row(kinds: dict[str, str]) -> tuple[dict[str, gr.Button], gr.File]:
@@ -177,12 +177,12 @@ def connect_saving(
             return str(save(shown, kind))
 
         button.click(
-            told(make), state, file, concurrency_id="model", concurrency_limit=AT_ONCE,
+            safe(make), state, file, concurrency_id="model", concurrency_limit=AT_ONCE,
             api_visibility="private",
         ).success(None, file, None, js=DOWNLOAD, api_visibility="private")  # fmt: skip
 
 
-def ended(running: Any, stop: gr.Button, status: gr.Markdown) -> None:
+def finish(running: Any, stop: gr.Button, status: gr.Markdown) -> None:
     """What happens when a computation fails or is stopped: its button goes, a word stays."""
     # Gradio counts what is cancelled as failed too: both leave the same words.
     words = (gr.update(visible=False), "Not finished; what there was by then stays.")

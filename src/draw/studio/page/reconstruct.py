@@ -11,8 +11,8 @@ from draw.studio.generation import LARGEST_SEED
 from draw.studio.numbers import whole
 from draw.studio.page import parts
 from draw.studio.page.parts import Studio
-from draw.studio.page.sources import Sources, chosen
-from draw.studio.reconstruction import Reconstruction, reconstruct, told
+from draw.studio.page.sources import Sources, choose_image
+from draw.studio.reconstruction import Reconstruction, describe, reconstruct
 
 
 def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
@@ -44,16 +44,16 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
     def make(name: str | None, noise: Any, *fields: Any) -> Iterator[Any]:
         yield gr.skip(), gr.skip(), "Looking …", gr.skip(), gr.update(visible=True)
         which = whole("the seed", noise, 0, LARGEST_SEED)
-        image = chosen(studio.shelf, name, None, *fields)
+        image = choose_image(studio.shelf, name, None, *fields)
         made = reconstruct(studio.shelf, name, image.pixels, which, image.label)
-        yield made.show.to_json(), made, image.words, told(made), gr.update(visible=False)
+        yield made.show.to_json(), made, image.words, describe(made), gr.update(visible=False)
 
     running = go.click(
-        parts.told(make), [model, seed, *sources.fields], [player, shown, status, cost, stop],
+        parts.safe(make), [model, seed, *sources.fields], [player, shown, status, cost, stop],
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
-    parts.ended(running, stop, status)
+    parts.finish(running, stop, status)
 
     def save(made: Reconstruction, kind: str) -> Path:
         return save_reconstruction(

@@ -68,7 +68,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown]:
 
     for choice in (first, second):
         choice.change(
-            parts.told(show), [first, second], outputs, show_progress="hidden",
+            parts.safe(show), [first, second], outputs, show_progress="hidden",
             api_visibility="private",
         )  # fmt: skip
     timer = gr.Timer(SECONDS)
@@ -79,12 +79,12 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown]:
     return first, second
 
 
-def relisted(studio: Studio, first: str | None, second: str | None) -> tuple[Any, Any]:
+def refresh_runs(studio: Studio, first: str | None, second: str | None) -> tuple[Any, Any]:
     """The lists of runs as they are now; see `parts.relisted`."""
     names = list(run_folders(studio.runs))
     return (
-        parts.relisted(names, first, names[0] if names else None),
-        parts.relisted([NOBODY, *names], second, NOBODY),
+        parts.refresh_choice(names, first, names[0] if names else None),
+        parts.refresh_choice([NOBODY, *names], second, NOBODY),
     )
 
 

@@ -10,7 +10,7 @@ from draw.studio.image_source import examples
 from draw.studio.models import Shelf
 from draw.studio.numbers import whole
 from draw.studio.page import parts
-from draw.studio.pictures import Pixels, Wanted, from_page, from_upload
+from draw.studio.pictures import PictureTarget, Pixels, from_page, from_upload
 
 TEST, DRAW, UPLOAD = "Test image", "Draw", "Upload"
 FITS: dict[str, Literal["pad", "crop", "stretch"]] = {
@@ -21,7 +21,7 @@ FITS: dict[str, Literal["pad", "crop", "stretch"]] = {
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ChosenImage:
     """An image, and what is known of it."""
 
     pixels: Pixels
@@ -48,7 +48,7 @@ class Sources:
                 dice = gr.Button("Another", size="sm", min_width=88)
         with gr.Column(visible=False, elem_classes=["ds-source"]) as drawing:
             self.page = parts.pad(f"{name}-pad")
-            self.centred = gr.Checkbox(True, label=centring)
+            self.centring = gr.Checkbox(True, label=centring)
         with gr.Column(visible=False, elem_classes=["ds-source"]) as upload:
             self.file = gr.File(
                 label="A picture (PNG, JPEG, WebP, …)", file_count="single", height=130,
@@ -57,7 +57,7 @@ class Sources:
             self.fit = gr.Radio(list(FITS), value="Middle, cropped", label="If its shape differs")
             self.on_paper = gr.Checkbox(False, label="It is dark ink on light paper")
         self.fields = [
-            self.kind, self.number, self.page, self.centred, self.file, self.fit, self.on_paper
+            self.kind, self.number, self.page, self.centring, self.file, self.fit, self.on_paper
         ]  # fmt: skip
         self.kind.change(
             lambda kind: [gr.update(visible=kind == each) for each in (TEST, DRAW, UPLOAD)],
@@ -70,7 +70,9 @@ class Sources:
         )  # fmt: skip
 
 
-def chosen(shelf: Shelf, model: str | None, wanted: Wanted | None, *fields: Any) -> Chosen:
+def choose_image(
+    shelf: Shelf, model: str | None, wanted: PictureTarget | None, *fields: Any
+) -> ChosenImage:
     """The image that the fields of `Sources` name, of the size that a model needs.
 
     Args:
@@ -84,21 +86,21 @@ def chosen(shelf: Shelf, model: str | None, wanted: Wanted | None, *fields: Any)
     """
     kind, number, page, centring, file, fit, on_paper = fields
     with shelf.use(model) as loaded:
-        wanted = wanted or Wanted.by(loaded.model.config)
+        wanted = wanted or PictureTarget.by(loaded.model.config)
         if kind == TEST:
             found = examples(loaded)
             index = whole("the number of the test image", number, 1, found.images.count)
             labels = found.images.labels
             label = None if labels is None else int(labels[index - 1])
-            return Chosen(
+            return ChosenImage(
                 found.images.images[index - 1],
                 label,
                 f"Test image {index} of {found.images.count}, {found.note}",
             )
     if kind == DRAW:
         centred = bool(centring) and wanted.channels == 1
-        return Chosen(from_page(page, replace(wanted, centred=centred)), None, "Your drawing")
+        return ChosenImage(from_page(page, replace(wanted, centring=centred)), None, "Your drawing")
     if fit not in FITS:
         raise DrawError(f"expected one of {', '.join(FITS)}, got {fit!r}")
     wanted = replace(wanted, fit=FITS[fit], on_paper=bool(on_paper))
-    return Chosen(from_upload(file, wanted), None, "Your picture, as the model gets it")
+    return ChosenImage(from_upload(file, wanted), None, "Your picture, as the model gets it")
