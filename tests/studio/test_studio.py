@@ -19,7 +19,7 @@ from draw.model.pretrained import shipped_models
 from draw.studio import exploration, generation, observation, recognition, reconstruction
 from draw.studio.downloads import save_drawings, save_reconstruction
 from draw.studio.folders import run_folders
-from draw.studio.guard import LONGEST_BODY, refusal
+from draw.studio.guard import LONGEST_BODY, refusal_of
 from draw.studio.image_source import examples, training_images
 from draw.studio.models import Catalogue, Shelf, describe
 from draw.studio.numbers import real, whole
@@ -460,7 +460,7 @@ class TestGuard:
 
     @pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/queue/data", "/assets/a.js"])
     def test_the_page_is_served(self, path):
-        assert refusal("GET", path, self.here, local=True) is None
+        assert refusal_of("GET", path, self.here, local=True) is None
 
     @pytest.mark.parametrize(
         "path",
@@ -471,23 +471,23 @@ class TestGuard:
         ],
     )  # fmt: skip
     def test_nothing_else_is(self, path):
-        assert refusal("GET", path, self.here, local=True)[0] == 404
+        assert refusal_of("GET", path, self.here, local=True)[0] == 404
 
     def test_names_and_origins_of_others(self):
         other = {b"host": "evil.example:7860"}
-        assert refusal("GET", "/", other, local=True)[0] == 403
-        assert refusal("GET", "/", other, local=False) is None
+        assert refusal_of("GET", "/", other, local=True)[0] == 403
+        assert refusal_of("GET", "/", other, local=False) is None
         from_other = {**self.here, b"origin": "http://evil.example"}
-        assert refusal("POST", "/gradio_api/queue/join", from_other, local=True)[0] == 403
+        assert refusal_of("POST", "/gradio_api/queue/join", from_other, local=True)[0] == 403
         own = {**self.here, b"origin": "http://127.0.0.1:7860", b"content-length": "10"}
-        assert refusal("POST", "/gradio_api/queue/join", own, local=True) is None
+        assert refusal_of("POST", "/gradio_api/queue/join", own, local=True) is None
 
     def test_bodies_are_bounded(self):
         large = {**self.here, b"content-length": str(LONGEST_BODY + 1)}
-        assert refusal("POST", "/gradio_api/queue/join", large, local=True)[0] == 413
-        assert refusal("POST", "/gradio_api/upload", large, local=True) is None
-        assert refusal("POST", "/gradio_api/upload", self.here, local=True)[0] == 411
-        assert refusal("DELETE", "/", self.here, local=True)[0] == 405
+        assert refusal_of("POST", "/gradio_api/queue/join", large, local=True)[0] == 413
+        assert refusal_of("POST", "/gradio_api/upload", large, local=True) is None
+        assert refusal_of("POST", "/gradio_api/upload", self.here, local=True)[0] == 411
+        assert refusal_of("DELETE", "/", self.here, local=True)[0] == 405
 
 
 class TestCommand:
