@@ -20,11 +20,13 @@ from typing import (
     get_args,
     get_origin,
     get_type_hints,
+    runtime_checkable,
 )
 
 from draw.errors import DrawError
 
 
+@runtime_checkable
 class Rule(Protocol):
     """What a type says of a value beyond its kind; stands in `Annotated`."""
 
@@ -235,7 +237,7 @@ def _expected_by_rules(hint: Any, value: object) -> Violation:
     if _expected(kind, value) is not None:
         return _describe(hint)
     for rule in rules:
-        if hasattr(rule, "expected"):
+        if isinstance(rule, Rule):
             expected: Violation = rule.violation(_describe(kind), value)
             if expected is not None:
                 return expected

@@ -42,12 +42,12 @@ from draw.fields import part_of
 
 @runtime_checkable
 class Attention(Protocol):
-    """A module that reads images and writes on the canvas, where the decoder wants it to."""
+    """A module that reads images and writes on the canvas where the decoder places its windows."""
 
     description: ClassVar[str]
-    """Through what it reads and writes, for model cards."""
+    """How the attention reads and writes, in words for model cards."""
     features: int
-    """Numbers that `read` returns for each image."""
+    """Length of the vector that `read` returns for each image."""
 
     def read(
         self,
@@ -55,12 +55,22 @@ class Attention(Protocol):
         x_hat: Float[Tensor, "batch channels rows columns"],
         h_dec: Float[Tensor, "batch hidden"],
     ) -> tuple[Float[Tensor, "batch features"], AbstractWindow | None]:
-        """What is seen of images and error images, and through which window (eq 4)."""
+        """Read images and error images, and return the features and the window read through (eq 4).
+
+        Args:
+            x: images, [batch, channels, rows, columns], in [0, 1].
+            x_hat: error images x - sigmoid(c_{t-1}) (eq 3), of the same shape.
+            h_dec: decoder output h_dec_{t-1}, [batch, hidden].
+        """
 
     def write(
         self, h_dec: Float[Tensor, "batch hidden"]
     ) -> tuple[Float[Tensor, "batch channels rows columns"], AbstractWindow | None]:
-        """What is added to the canvas, in logits, and through which window (eq 8)."""
+        """Return what the decoder adds to the canvas, in logits, and its write window (eq 8).
+
+        Args:
+            h_dec: decoder output h_dec_t, [batch, hidden].
+        """
 
 
 ATTENTIONS: dict[str, Callable[[DRAWConfig], nn.Module]] = {
@@ -72,7 +82,7 @@ ATTENTIONS: dict[str, Callable[[DRAWConfig], nn.Module]] = {
 
 
 def make_attention(config: DRAWConfig) -> Any:
-    """The attention that a config names."""
+    """Build the attention module that a config names."""
     return part_of(ATTENTIONS, "attention", config.attention)(config)
 
 

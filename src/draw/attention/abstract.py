@@ -1,4 +1,4 @@
-"""What every window says of itself, to whoever draws it, writes it down or hands it on."""
+"""The interface of every window: its outline and its numbers, for whoever draws or exports it."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ Kind = TypeVar("Kind", bound="AbstractWindow")
 
 @dataclass(frozen=True, eq=False)
 class AbstractWindow(ABC):
-    """Where a model reads or writes, one window or a batch of them.
+    """Where a model reads or writes: one window, or a batch of them.
 
     Pictures, animations, the player in the browser, JSON and ONNX files ask a window for its
     outline and its numbers, and know of no other geometry. For one of your own write a frozen
@@ -29,26 +29,26 @@ class AbstractWindow(ABC):
     @property
     @abstractmethod
     def outline(self) -> Float[Tensor, "*batch frames corners 2"]:
-        """Polygons to draw round each window: x and y of the corners in pixels counted from 1."""
+        """Corners of the polygons drawn round each window: x and y in pixels counted from 1."""
 
     @property
     @abstractmethod
     def line_width(self) -> Float[Tensor, "*batch"]:
-        """How wide to draw the outline of each window, in pixels of the image."""
+        """Width in pixels of the image of the line that outlines each window."""
 
     @property
     def centre(self) -> Float[Tensor, "*batch 2"]:
-        """X and y of the middle of each window, in pixels counted from 1."""
+        """Centre of each window: x and y in pixels counted from 1."""
         return self.outline.flatten(-3, -2).mean(-2)
 
     @property
     def numbers(self) -> dict[str, Tensor]:
-        """The fields that are tensors, by name: one entry a window, constants left out."""
+        """Tensor fields of the windows by name, one entry a window; constants are left out."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
     def map(self: Kind, change: Callable[[Tensor], Tensor]) -> Kind:
-        """The same windows with each of their numbers changed, for example moved to a device."""
+        """Apply a function to every tensor field, for example to move the windows to a device."""
         return replace(self, **{name: change(value) for name, value in self.numbers.items()})
 
     def __getitem__(self: Kind, index: Any) -> Kind:
@@ -57,10 +57,10 @@ class AbstractWindow(ABC):
 
     @staticmethod
     def stack(windows: Sequence[Kind]) -> Kind:
-        """The windows of several steps as one batch, the steps in front: [steps, *batch].
+        """Stack the windows of several steps into one batch, the steps in front: [steps, *batch].
 
         Args:
-            windows: of one kind and with the same constants; at least one.
+            windows: windows of one kind and with the same constants; at least one.
 
         Raises:
             ValueError: if their kinds or constants differ.
@@ -78,7 +78,7 @@ class AbstractWindow(ABC):
 
     @property
     def _constants(self) -> dict[str, Any]:
-        """The fields that are no tensors, by name."""
+        """Fields that are no tensors, by name."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if not isinstance(value, Tensor)}
 

@@ -17,18 +17,20 @@ def cauchy_filterbank(
     size: int,
     length: int,
 ) -> Float[Tensor, "*batch {size} {length}"]:
-    """N Cauchy filters along one side of the image, each summing to 1.
+    """Build N Cauchy filters along one side of the image, each summing to 1.
 
-    F[i, a] = 1 / (Z_i (1 + ((a - mu_i) / sigma)^2)), with mu_i of eqs 19-20. Far from its centre a
-    Gaussian filter (eqs 25-26) and its gradient vanish; this one falls with the square of the
-    distance only, so that a window learns from what lies far away too.
+        F[i, a] = 1 / (Z_i (1 + ((a - mu_i) / sigma)^2))
+
+    with mu_i of eqs 19-20. Far from its centre a Gaussian filter (eqs 25-26) and its gradient
+    vanish; this one falls with the square of the distance only, so that a window learns from what
+    lies far away too.
 
     Args:
         g: centre of the grid in pixels, counted from 1.
-        delta: distance between filters in pixels.
+        delta: distance between neighbouring filters in pixels.
         sigma: half width at half height of each filter in pixels.
-        size: number of filters, N.
-        length: number of pixels, A for F_X and B for F_Y.
+        size: number of filters along the side, N.
+        length: number of pixels along the side, A for F_X and B for F_Y.
     """
     mu = filter_centres(g, delta, size)  # (19-20)
     a = torch.arange(1, length + 1, dtype=g.dtype, device=g.device)

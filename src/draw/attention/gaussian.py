@@ -19,18 +19,18 @@ from draw.config.model import DRAWConfig
 
 
 def start_window(affine: nn.Linear, rows: int, columns: int, size: int, share: float) -> None:
-    """Start a window in the middle of the image, with filters that overlap.
+    """Initialise the controls of a window to start in the middle, with overlapping filters.
 
-    # ours: the paper does not say where the windows start. With delta~ = sigma = 1 the filters
-    # miss most of the image and learning stalls for tens of thousands of images; here they
-    # spread over a share of its longer side, each half as wide (sigma) as they lie apart.
+    # ours: the paper does not say where the windows start. With delta~ = sigma = 1 the filters miss
+    # most of the image and learning stalls for tens of thousands of images; here they spread over a
+    # fraction of its longer side, each half as wide (sigma) as they lie apart.
 
     Args:
-        affine: makes the window's controls; its bias is set.
+        affine: affine map from h_dec to the window's five controls (eq 21); its bias is set.
         rows: height of the images in pixels.
         columns: width of the images in pixels.
         size: side N of the window in filters.
-        share: of the image's longer side, between the outermost filters.
+        share: distance between the outermost filters as a fraction of the image's longer side.
     """
     delta = share * (max(rows, columns) - 1) / max(size - 1, 1)
     with torch.no_grad():
@@ -47,8 +47,8 @@ class GaussianAttention(nn.Module):
     some hundredths of a pixel.
 
     Args:
-        hidden_size: size of h_dec.
-        channels: channels of the images; the same filters serve all of them.
+        hidden_size: length of the decoder output h_dec.
+        channels: colour channels of the images; the same filters serve all of them.
         rows: height of the images in pixels, B.
         columns: width of the images in pixels, A.
         read_size: side N of the read window in filters.
@@ -81,7 +81,7 @@ class GaussianAttention(nn.Module):
 
     @classmethod
     def from_config(cls, config: DRAWConfig) -> "GaussianAttention":
-        """The attention of a model with a config."""
+        """Build the attention of the model that a config describes."""
         sizes = config.read_size, config.write_size
         return cls(config.hidden_size, *config.image_shape, *sizes)
 
@@ -91,7 +91,7 @@ class GaussianAttention(nn.Module):
         x_hat: Float[Tensor, "batch channels rows columns"],
         h_dec: Float[Tensor, "batch hidden"],
     ) -> tuple[Float[Tensor, "batch features"], Window]:
-        """Patches of the image and of the error image, read through one window (eq 27)."""
+        """Read a patch of the image and one of the error image through one window (eq 27)."""
         with torch.autocast(h_dec.device.type, enabled=False):
             controls = self.read_window(h_dec)  # (21)
             window = window_parameters(controls, self.rows, self.columns, self.read_size)
@@ -102,7 +102,7 @@ class GaussianAttention(nn.Module):
     def write(
         self, h_dec: Float[Tensor, "batch hidden"]
     ) -> tuple[Float[Tensor, "batch channels rows columns"], Window]:
-        """What the decoder adds to the canvas (eqs 28-29)."""
+        """Write a patch of the decoder's into the image, to be added to the canvas (eqs 28-29)."""
         with torch.autocast(h_dec.device.type, enabled=False):
             controls = self.write_window(h_dec)  # (21)
             window = window_parameters(controls, self.rows, self.columns, self.write_size)

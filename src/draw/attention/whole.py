@@ -13,8 +13,8 @@ class NoAttention(nn.Module):
     """Reading and writing the whole image at every step (eqs 17-18).
 
     Args:
-        hidden_size: size of h_dec.
-        channels: channels of the images.
+        hidden_size: length of the decoder output h_dec.
+        channels: colour channels of the images.
         rows: height of the images in pixels, B.
         columns: width of the images in pixels, A.
     """
@@ -30,7 +30,7 @@ class NoAttention(nn.Module):
 
     @classmethod
     def from_config(cls, config: DRAWConfig) -> "NoAttention":
-        """The attention of a model with a config."""
+        """Build the attention of the model that a config describes."""
         return cls(config.hidden_size, *config.image_shape)
 
     def read(
@@ -39,11 +39,11 @@ class NoAttention(nn.Module):
         x_hat: Float[Tensor, "batch channels rows columns"],
         h_dec: Float[Tensor, "batch hidden"],
     ) -> tuple[Float[Tensor, "batch features"], None]:
-        """The image and the error image, whole (eq 17)."""
+        """Read the whole image and the whole error image, flattened (eq 17)."""
         return torch.cat([x, x_hat], 1).flatten(1), None
 
     def write(
         self, h_dec: Float[Tensor, "batch hidden"]
     ) -> tuple[Float[Tensor, "batch channels rows columns"], None]:
-        """What the decoder adds to the canvas (eq 18)."""
+        """Map the decoder output to a whole image that is added to the canvas (eq 18)."""
         return self.write_content(h_dec).unflatten(-1, self.image_shape), None

@@ -1,4 +1,4 @@
-"""The window (eqs 19-27, 29): its parameters, its filters, reading and writing through it.
+"""The window of eqs 19-27 and 29: its parameters, its filters, reading and writing through it.
 
 Pixels are counted from 1, as in the paper: the centre of the first pixel is at 1, that of the last
 at A or B.
@@ -22,7 +22,7 @@ MAX_CENTRE = 1e4
 
 @dataclass(frozen=True, eq=False)
 class Window(AbstractWindow):
-    """An N x N grid of filters on an image; each tensor has the shape of the batch.
+    """An N x N grid of Gaussian filters on an image; each tensor has the shape of the batch.
 
     Centre (`g_x`, `g_y`), stride `delta` and width `sigma` are in pixels, counted from 1; the
     intensity `gamma` is a factor; `size` is the number of filters along a side, N.
@@ -54,30 +54,30 @@ class Window(AbstractWindow):
 
     @property
     def line_width(self) -> Float[Tensor, "*batch"]:
-        """Half of sigma in pixels, which figure 10 shows so, without a scale."""
+        """Half of sigma in pixels: figure 10 shows sigma by the line's width, without a scale."""
         return self.sigma / 2
 
     @property
     def centre(self) -> Float[Tensor, "*batch 2"]:
-        """g_X and g_Y."""
+        """The centre of the grid, g_X and g_Y, in pixels counted from 1."""
         return torch.stack([self.g_x, self.g_y], -1)
 
 
 def window_parameters(
     controls: Float[Tensor, "*batch 5"], rows: int, columns: int, size: int
 ) -> Window:
-    """Turn five free numbers into a window (eqs 21-24).
+    """Turn five unbounded numbers into the parameters of a window (eqs 21-24).
+
+    Differs from the paper: the three logarithms are held within +-`MAX_LOG` and the centre within
+    +-`MAX_CENTRE`, so that no input overflows; and for N = 1, where eq 24 divides by zero, the
+    stride is that of N = 2 (it has no effect on a single filter).
 
     Args:
         controls: (g~_X, g~_Y, log sigma^2, log delta~, log gamma), any real numbers; zeros give a
             window in the middle whose outermost filters sit on the border of the longer side.
         rows: height of the image in pixels, B.
         columns: width of the image in pixels, A.
-        size: side N of the window in filters.
-
-    Differs from the paper: the three logarithms are held within +-`MAX_LOG` and the centre within
-    +-`MAX_CENTRE`, so that no input overflows; and for N = 1, where eq 24 divides by zero, the
-    stride is that of N = 2 (it has no effect on a single filter).
+        size: number of filters along a side of the window, N.
     """
     g_x, g_y = controls[..., :2].clamp(-MAX_CENTRE, MAX_CENTRE).unbind(-1)
     log_sigma2, log_delta, log_gamma = controls[..., 2:].clamp(-MAX_LOG, MAX_LOG).unbind(-1)
@@ -94,7 +94,13 @@ def window_parameters(
 def filter_centres(
     g: Float[Tensor, "*batch"], delta: Float[Tensor, "*batch"], size: int
 ) -> Float[Tensor, "*batch {size}"]:
-    """Where the N filters along one side stand, in pixels counted from 1 (eqs 19-20)."""
+    """Centres of the N filters along one side, in pixels counted from 1 (eqs 19-20).
+
+    Args:
+        g: centre of the grid in pixels, counted from 1.
+        delta: distance between neighbouring filters in pixels.
+        size: number of filters along the side, N.
+    """
     i = torch.arange(1, size + 1, dtype=g.dtype, device=g.device)
     return g[..., None] + (i - size / 2 - 0.5) * delta[..., None]
 
@@ -106,17 +112,17 @@ def filterbank(
     size: int,
     length: int,
 ) -> Float[Tensor, "*batch {size} {length}"]:
-    """N Gaussian filters along one side of the image, each summing to 1 (eqs 19-20, 25-26).
+    """Build N Gaussian filters along one side of the image, each summing to 1 (eqs 19-20, 25-26).
 
     The exact normalisation is a softmax over the pixels: it cannot divide by zero, and a filter
     far outside the image falls on the pixel nearest to it.
 
     Args:
         g: centre of the grid in pixels, counted from 1.
-        delta: distance between filters in pixels.
+        delta: distance between neighbouring filters in pixels.
         sigma: standard deviation of each filter in pixels.
-        size: number of filters, N.
-        length: number of pixels, A for F_X and B for F_Y.
+        size: number of filters along the side, N.
+        length: number of pixels along the side, A for F_X and B for F_Y.
     """
     mu = filter_centres(g, delta, size)  # (19-20)
     a = torch.arange(1, length + 1, dtype=g.dtype, device=g.device)
@@ -126,7 +132,7 @@ def filterbank(
 
 @runtime_checkable
 class Filterbank(Protocol):
-    """N filters along one side of an image, each summing to 1; `filterbank` is the paper's."""
+    """A function that builds the N filters along one side of an image, such as `filterbank`."""
 
     def __call__(
         self,
@@ -136,7 +142,7 @@ class Filterbank(Protocol):
         size: int,
         length: int,
     ) -> Float[Tensor, "*batch {size} {length}"]:
-        """See `filterbank`."""
+        """Build N filters along one side of an image; arguments as in `filterbank`."""
 
 
 def filterbanks(
@@ -144,7 +150,7 @@ def filterbanks(
 ) -> tuple[
     Float[Tensor, "*batch {window.size} {rows}"], Float[Tensor, "*batch {window.size} {columns}"]
 ]:
-    """Vertical and horizontal filters (F_Y, F_X) of a window over an image of rows x columns."""
+    """Filters (F_Y, F_X) of a window over the rows and the columns of an image."""
     F_y = filters(window.g_y, window.delta, window.sigma, window.size, rows)
     F_x = filters(window.g_x, window.delta, window.sigma, window.size, columns)
     return F_y, F_x
@@ -155,7 +161,13 @@ def read_patch(
     window: Window,
     filters: Filterbank = filterbank,
 ) -> Float[Tensor, "batch channels {window.size} {window.size}"]:
-    """Look at images through a window: gamma F_Y x F_X^T, channel by channel (eq 27)."""
+    """Read images through a window: gamma F_Y x F_X^T, channel by channel (eq 27).
+
+    Args:
+        images: images, [batch, channels, rows, columns].
+        window: one window for each image.
+        filters: function that builds the filters of one side; by default the paper's.
+    """
     rows, columns = images.shape[-2:]
     F_y, F_x = filterbanks(window, rows, columns, filters)
     patch = F_y[:, None] @ images @ F_x[:, None].mT
@@ -169,7 +181,14 @@ def write_patch(
     columns: int,
     filters: Filterbank = filterbank,
 ) -> Float[Tensor, "batch channels {rows} {columns}"]:
-    """Put a patch into an image through a window: (1/gamma) F_Y^T w F_X (eq 29).
+    """Write a patch into an image through a window: (1/gamma) F_Y^T w F_X (eq 29).
+
+    Args:
+        patch: w, [batch, channels, N, N].
+        window: one window for each patch, of N filters along a side.
+        rows: height of the image in pixels, B.
+        columns: width of the image in pixels, A.
+        filters: function that builds the filters of one side; by default the paper's.
 
     Raises:
         ValueError: if the patch has not one number for each filter of the window.

@@ -1,1 +1,1 @@
-"""What a run is made of, as frozen dataclasses that check themselves."""
+"""Configs of models, data, training and runs, as frozen dataclasses that check themselves."""

@@ -1,4 +1,4 @@
-"""Which images a model sees, and how they are made to fit it."""
+"""Config of the images that a model sees, and how they are made to fit it."""
 
 import dataclasses
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ Augment = Annotated[Literal["affine", "flip", "colour"], TABLE]
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which images, and how they are made to fit the model."""
+    """Config of a data set, and of how its images are made to fit the model."""
 
     name: str = "mnist"
     """A data set that `draw data list` names, or 'images' for your own."""
@@ -46,9 +46,9 @@ class DataConfig:
 
     @property
     def rows_and_columns(self) -> tuple[int, int] | None:
-        """The size asked for, as (rows, columns)."""
+        """The image size that is asked for, as (rows, columns) in pixels."""
         return None if self.size is None else (self.size[0], self.size[-1])
 
     def without_places(self) -> "DataConfig":
-        """The same images wherever they are: what a model that is given away says of its data."""
+        """This config without paths and folders: what an exported model says of its data."""
         return dataclasses.replace(self, path=None, cache_dir=None)

@@ -1,4 +1,4 @@
-"""The shapes of the models."""
+"""Configs of the models: their shapes and their parts."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -20,15 +20,15 @@ from draw.fields import (
 )
 
 FORMAT = 1
-"""Of a model's config.json; a newer one is refused."""
+"""Version of a model's config.json; files of a newer version are refused."""
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """What the config of every kind of model extends: the shape of the images it is made for."""
+    """Base of the config of every kind of model: the shape of the images it is made for."""
 
     kind = ""
-    """Name of the kind of model that it makes, in `draw.models.kinds.KINDS`."""
+    """Name of the kind of model in `draw.models.kinds.KINDS`."""
 
     rows: Count = 28
     """Height of the images in pixels, the paper's B; follows --data.size where that is given."""
@@ -42,14 +42,14 @@ class ModelConfig:
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, rows, columns of one image."""
+        """Shape of one image: channels, rows, columns."""
         return self.channels, self.rows, self.columns
 
     @property
     def activations(self) -> tuple[int, int]:
-        """How often a model looks at an image, and the numbers that it keeps each time, at least.
+        """Number of glimpses, and numbers that each keeps for the backward pass, at least.
 
-        The memory of a batch is estimated by them before any of it is allocated.
+        The memory of a batch is estimated by these two before any of it is allocated.
         """
         return 1, 0
 
@@ -64,7 +64,7 @@ Classes = Annotated[int, Limits(least=2, most=2**31 - 1)]
 
 @dataclass(frozen=True)
 class DRAWConfig(ModelConfig):
-    """The shape of a DRAW model (Table 3 of the paper). Defaults are the paper's for MNIST."""
+    """Config of a DRAW model (Table 3 of the paper); the defaults are the paper's for MNIST."""
 
     kind = "draw"
 
@@ -85,37 +85,37 @@ class DRAWConfig(ModelConfig):
     """'bernoulli' is the paper's, for pixels of 0 and 1; of grey values its nats are a
     cross-entropy. 'logistic', discretized, is a likelihood of 8-bit pixels: bits per dimension."""
     prior: Prior = "standard"
-    """What is expected of z_t: the paper's N(0, 1), or what follows from what is drawn so far."""
+    """Prior over z_t: the paper's N(0, 1), or one learned from what is drawn so far."""
     condition: Condition = "none"
-    """What a drawing is told beforehand: nothing, or its class, by the images' labels."""
+    """Conditioning of a drawing: none, or its class, by the images' labels."""
     classes: Classes = 10
-    """How many classes there are; used with condition class alone."""
+    """Number of classes; used with condition class alone."""
     kernel: Kernel = "auto"
     """How the steps are computed: 'reference' is the readable loop, 'fused' the fast one, which
     must be able to run; 'auto' takes the fast one where it can and says so where it cannot."""
 
     @property
     def activations(self) -> tuple[int, int]:
-        """Steps, and latent variables of each."""
+        """Number of glimpses, and latent variables of each."""
         return self.glimpses, self.latent_size
 
 
 @dataclass(frozen=True)
 class ClassifierConfig(ModelConfig):
-    """The shape of a recurrent attention classifier. Defaults are section 4.1's for 100x100."""
+    """Config of a recurrent attention classifier; the defaults are section 4.1's for 100x100."""
 
     kind = "classifier"
 
     rows: Count = 100
     columns: Count = 100
     glimpses: Count = 8
-    """How often it looks before it answers."""
+    """Number of glimpses before the answer."""
     hidden_size: Count = 256
     """Units of the LSTM."""
     read_size: Count = 12
     """Side N of the window in filters."""
     classes: Classes = 10
-    """How many answers there are."""
+    """Number of classes."""
     window_clip: Positive | None = None
     """Longest gradient (L2) of one image's loss with respect to one glimpse's five window controls;
     longer ones are scaled to it, for a loss that is a mean over the batch. None leaves them."""
@@ -127,13 +127,13 @@ class ClassifierConfig(ModelConfig):
 
     @property
     def activations(self) -> tuple[int, int]:
-        """Glimpses, and the LSTM's units and answers after each."""
+        """Number of glimpses, and the LSTM's units and logits after each."""
         return self.glimpses, self.hidden_size + self.classes
 
 
 @dataclass(frozen=True)
 class ConvnetConfig(ModelConfig):
-    """The shape of a two-layer convolutional network, Table 1's first row.
+    """Config of a two-layer convolutional network, Table 1's first row.
 
     # ours: the paper gives no sizes; these are those of Mnih et al. (2014), whom it compares with.
     """
@@ -151,7 +151,7 @@ class ConvnetConfig(ModelConfig):
     hidden_size: Count = 256
     """Units of the fully connected layer."""
     classes: Classes = 10
-    """How many answers there are."""
+    """Number of classes."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -166,27 +166,27 @@ class ConvnetConfig(ModelConfig):
 
 
 KINDS_BEFORE_NAMES = DRAWConfig, ClassifierConfig, ConvnetConfig
-"""The configs that there were before a config named its kind."""
+"""Config classes of the first format, whose files do not name their kind."""
 
 
 def to_plain(config: ModelConfig) -> dict[str, Any]:
-    """A model's config as plain values, the name of its kind first."""
+    """Convert a model's config to plain values, the name of its kind first."""
     return {"kind": config.kind, **dataclasses.asdict(config)}
 
 
 def to_stored(config: ModelConfig) -> dict[str, Any]:
-    """A model's config as config.json has it: `to_plain`, with the format."""
+    """Convert a model's config to the values of config.json: `to_plain`, with the format."""
     return {"format": FORMAT, **to_plain(config)}
 
 
 def read_model_config(values: object, kinds: Mapping[str, type[ModelConfig]]) -> ModelConfig:
-    """A model's config from what `to_plain` or `to_stored` made.
+    """Restore a model's config from the values that `to_plain` or `to_stored` made.
 
     Where no kind is named, as in files of before the first format, the config is of the kind in
     `KINDS_BEFORE_NAMES` that has most of the names.
 
     Args:
-        values: plain values.
+        values: plain values of JSON.
         kinds: the config class of each kind.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A whole run: a model, its data and its training.
+"""Config of a whole run: a model, its data and its training.
 
 `Config.to_dict` and `Config.from_dict` are the JSON form that a run folder keeps.
 """
@@ -26,10 +26,10 @@ from draw.fields import (
 
 @dataclass(frozen=True)
 class Config:
-    """A whole run."""
+    """Config of a whole run."""
 
     preset: str
-    """The preset it started from, which names the run folder."""
+    """Name of the preset that the run started from, after which its folder is named."""
     model: ModelConfig = field(default_factory=DRAWConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
@@ -40,11 +40,11 @@ class Config:
     def with_model_following_data(
         self, seen: Callable[[tuple[int, int, int]], tuple[int, int, int]] | None = None
     ) -> "Config":
-        """The same run with the model's image shape taken from data.size and data.mode if given.
+        """This config with the model's image shape taken from data.size and data.mode if given.
 
         Args:
-            seen: the shape in which a model sees images of a stored shape (channels, rows,
-                columns); by default the same.
+            seen: function from the shape of a stored image (channels, rows, columns) to that of the
+                image a model sees; by default the identity.
         """
         changes: dict[str, Any] = {}
         if self.data.mode is not None:
@@ -55,15 +55,15 @@ class Config:
         return dataclasses.replace(self, model=dataclasses.replace(self.model, **changes))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Convert the config to plain values, ready for JSON."""
         return {**dataclasses.asdict(self), "model": to_plain(self.model)}
 
     @classmethod
     def from_dict(cls, values: object, kinds: Mapping[str, type[ModelConfig]]) -> "Config":
-        """The config that `to_dict` wrote.
+        """Restore the config that `to_dict` wrote.
 
         Args:
-            values: plain values.
+            values: plain values of JSON.
             kinds: the config class of each kind of model; see `draw.models.kinds.configs`.
 
         Raises:

@@ -1,4 +1,4 @@
-"""How a model is trained."""
+"""Config of the training of a model."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -9,26 +9,26 @@ from draw.fields import Count, Limits, Natural, Positive, Seed, check_fields, re
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How to train. The paper gives only Adam: every number here is ours."""
+    """Config of the training. The paper gives only Adam: every number here is ours."""
 
     steps: Steps = 10_000
     """Updates of the weights."""
     batch_size: Count = 128
     """Images per update, over all processes together."""
     learning_rate: Positive = 1e-3
-    """Adam's step size after the warm-up."""
+    """Adam's learning rate after the warm-up."""
     warmup_steps: Natural = 500
     """Steps over which the learning rate rises from 0."""
     final_learning_rate: Annotated[float, Limits(least=0)] = 0.0
-    """Where the learning rate ends; it falls along half a cosine."""
+    """Learning rate at the last step, to which it falls along half a cosine."""
     window_share: Positive = 1.0
-    """The affine maps that make window parameters (eq 21) take this share of the learning rate.
-    Their gradient is the noisiest: in a long run a fifth lowered the training bound at once."""
+    """Fraction of the learning rate for the affine maps that make window parameters (eq 21). Their
+    gradient is the noisiest: in a long run a fifth lowered the training bound at once."""
     clip_norm: Positive = 5.0
     """Longest gradient (L2 norm over all parameters); longer ones are scaled to it."""
     weight_decay: Annotated[float, Limits(least=0)] = 0.0
-    """Share of each weight taken away per update, times the step size (AdamW's decoupled weight
-    decay, against overfitting); biases and starting states are left alone."""
+    """Fraction of each weight taken away per update, times the learning rate (AdamW's decoupled
+    weight decay, against overfitting); biases and starting states are left alone."""
     ema_decay: Annotated[float, Limits(least=0, below=1)] = 0.999
     """Decay of the running average of the weights, which is evaluated and exported."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"

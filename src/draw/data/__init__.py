@@ -1,4 +1,4 @@
-"""Images: from the Hub, a folder or the computer's own digits, decoded once, then from memory."""
+"""Images of data sets: from the Hub, a folder or the computer's own digits, decoded once."""
 
 from draw.data.images import ImageSet, Splits
 from draw.data.load import load_images, load_splits, view_of

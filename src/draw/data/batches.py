@@ -1,4 +1,4 @@
-"""Which images a step of training sees, and what they look like to the model."""
+"""The batches of training: which images a step sees, and how they look to the model."""
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from draw.randomness import ORDER, generator
 
 
 def batch_indices(seed: int, step: int, batch_size: int, count: int) -> Int[np.ndarray, " batch"]:
-    """Numbers of the images of one training step, a function of its arguments alone.
+    """Indices of the images of one training step, a function of its arguments alone.
 
     The epochs' permutations are laid end to end and cut into batches, so that every image comes
     exactly once in each epoch and a data set smaller than a batch works.
@@ -26,14 +26,14 @@ def batch_indices(seed: int, step: int, batch_size: int, count: int) -> Int[np.n
 
 
 Images = UInt8[np.ndarray, "n channels rows columns"] | Float[np.ndarray, "n channels rows columns"]
-"""8-bit images, or such of floating-point numbers in [0, 1]: nothing else is understood."""
+"""Images as tensors: 8-bit, or floating-point numbers in [0, 1]; nothing else is understood."""
 
 
 def check_pixel_values(images: Shaped[np.ndarray, "..."]) -> None:
-    """See that images are of 8 bits, or of floating-point numbers in [0, 1].
+    """Refuse images that are neither 8-bit nor floating-point numbers in [0, 1].
 
     Raises:
-        DrawError: if they are neither.
+        DrawError: if the images are neither.
     """
     if images.dtype == np.uint8:
         return
@@ -46,10 +46,10 @@ def check_pixel_values(images: Shaped[np.ndarray, "..."]) -> None:
 
 
 def to_unit_interval(images: Images) -> Float[Tensor, "n channels rows columns"]:
-    """Images as 32-bit floats in [0, 1]: those of 8 bits divided by 255, others as they are.
+    """Convert images to 32-bit floats in [0, 1]: those of 8 bits divided by 255, others unchanged.
 
     Raises:
-        DrawError: if they are none of `Images`.
+        DrawError: if the images are of no type in `Images`.
     """
     check_pixel_values(images)
     pixels = torch.from_numpy(np.ascontiguousarray(images)).float()
@@ -63,12 +63,17 @@ def binarize(
     """Draw each pixel as 0 or 1 with its grey value as probability.
 
     Args:
-        images: in [0, 1]; those whose pixels are 0 or 1 already come back unchanged.
-        uniform: random numbers in [0, 1).
+        images: images in [0, 1]; those whose pixels are 0 or 1 already come back unchanged.
+        uniform: random numbers in [0, 1), of the images' shape.
     """
     return (uniform < images).float()
 
 
 def spread(count: int, n: int) -> Int[np.ndarray, " m"]:
-    """Numbers of up to n images, evenly over a data set that may be sorted by class."""
+    """Indices of up to n images, evenly over a data set that may be sorted by class.
+
+    Args:
+        count: number of images in the data set.
+        n: number of images wanted.
+    """
     return np.linspace(0, count - 1, min(n, count)).round().astype(np.int64)

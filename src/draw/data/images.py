@@ -1,4 +1,4 @@
-"""Decoded images of one split, as they are stored and as a model sees them."""
+"""Images of one split, as they are stored and as a model sees them."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,46 +14,48 @@ from draw.data.views.view import Shape, View, ViewOutput, labels_at
 from draw.randomness import VIEW_EVALUATION, generator
 
 BLOCK = 1000
-"""So many images of a fixed set are made from one generator; another number is another set."""
+"""Number of images of an evaluation set that are made from one generator; another number would make
+another set."""
 FIXED_SEED = 0
-"""Of the images made for validation and test: the same on every machine, for every run."""
+"""Seed of the images made for validation and test: the same on every machine, for every run."""
 IMAGES_OF_MEAN = 10_000
 
 
 @dataclass(frozen=True)
 class ImageSet:
-    """One split of a data set, decoded."""
+    """The images of one split of a data set, decoded."""
 
     name: str
     split: str
     images: UInt8[np.ndarray, "n channels rows columns"]
-    """As stored: a read-only memory map. With a view a model never sees these themselves."""
+    """Stored images: a read-only memory map. With a view a model never sees these themselves."""
     labels: Int64[np.ndarray, " n"] | None
     source: str
-    """Where the images came from, and what was held out, for reports."""
+    """Place that the images came from, and what was held out, for reports."""
     fingerprint: str
     """SHA-256 of the images."""
     binary: bool
-    """Every pixel is 0 or 255: binarized once and for all ("static"). Views leave it so."""
+    """Whether every pixel is 0 or 255: binarized once and for all ("static"). Views leave it so."""
     view: View | None = None
-    """What makes the images that a model sees out of the stored ones, if anything does."""
+    """View that makes the images a model sees out of the stored ones; None for the images
+    themselves."""
     augment: tuple[str, ...] = ()
     """Changes of the images in training, by their names; see `draw.data.views.augmentation`."""
 
     @property
     def count(self) -> int:
-        """How many images there are."""
+        """Number of images."""
         return len(self.images)
 
     @property
     def stored_shape(self) -> Shape:
-        """Channels, rows, columns of one image as stored."""
+        """Shape of one image as stored: channels, rows, columns."""
         channels, rows, columns = self.images.shape[1:]
         return channels, rows, columns
 
     @property
     def image_shape(self) -> Shape:
-        """Channels, rows, columns of one image as a model sees it."""
+        """Shape of one image as a model sees it: channels, rows, columns."""
         return self.view.image_shape(self.stored_shape) if self.view else self.stored_shape
 
     def batch(self, indices: Int[np.ndarray, " batch"], random: np.random.Generator) -> ViewOutput:
@@ -61,7 +63,8 @@ class ImageSet:
 
         Args:
             indices: numbers of the stored images.
-            random: for augmentation and view; without these images come as they are stored.
+            random: random generator for augmentation and view; without these, images come as they
+                are stored.
         """
         augment = augmentation_of(self.augment)
         if self.view is None:
@@ -69,7 +72,7 @@ class ImageSet:
         return self.view.make(self.images, self.labels, indices, random, augment)
 
     def blocks(self) -> Iterator[ViewOutput]:
-        """All images in order as a model sees them in evaluation, some at a time.
+        """Yield all images in order as a model sees them in evaluation, some at a time.
 
         They are the same at every use, whatever the seed of a run.
         """
@@ -80,7 +83,7 @@ class ImageSet:
             yield replace(self, view=view, augment=()).batch(indices, random)
 
     def evaluation_set(self) -> "ImageSet":
-        """These images as a model sees them in evaluation, made once and kept in memory."""
+        """The images as a model sees them in evaluation, made once and kept in memory."""
         if self.view is None:
             return replace(self, augment=()) if self.augment else self
         made, labels = zip(*self.blocks(), strict=True)
@@ -103,7 +106,7 @@ class ImageSet:
         return replace(self, images=self.images[numbers], labels=labels_at(self.labels, numbers))
 
     def mean(self) -> Float[np.ndarray, "channels rows columns"]:
-        """The mean image as a model sees it in training, in [0, 1], of some of the images."""
+        """Mean image as a model sees it in training, in [0, 1], of some of the images."""
         some = spread(self.count, IMAGES_OF_MEAN)
         if self.view is not None:  # a few stored images make many
             some = np.resize(some, IMAGES_OF_MEAN)
@@ -114,7 +117,7 @@ class ImageSet:
 
 @dataclass(frozen=True)
 class Splits:
-    """The three splits of a data set."""
+    """The three splits of a data set: train, validation and test."""
 
     train: ImageSet
     validation: ImageSet

@@ -1,4 +1,4 @@
-"""The way in: images of a configuration, from the cache or decoded into it."""
+"""Loading the images of a config, from the cache or decoded into it."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -23,14 +23,14 @@ logger = logging.getLogger("draw")
 
 @dataclass(frozen=True)
 class PreparedSet:
-    """Decoded images in the cache."""
+    """A data set whose decoded images are in the cache."""
 
     entry: Path
     record: cache.Record
     source: str
 
     def read(self, name: str, split: str) -> ImageSet:
-        """One split, mapped into memory."""
+        """Read one split, mapped into memory."""
         of_split = self.record.splits[split]
         labels = self.entry / f"{split}-labels.npy"
         return ImageSet(
@@ -45,20 +45,25 @@ class PreparedSet:
 
 
 def load_splits(config: DataConfig, *, progress: bool = True) -> Splits:
-    """All images of a configuration; see `load_images`."""
+    """Load all splits of a config's images; see `load_images`.
+
+    Args:
+        config: config of the data set.
+        progress: whether to show a bar while decoding.
+    """
     prepared = find_or_build(config, SPLITS, progress=progress)
     view = view_of(config)
     return Splits(*(_seen(config, prepared.read(config.name, split), view) for split in SPLITS))
 
 
 def load_images(config: DataConfig, split: str, *, progress: bool = True) -> ImageSet:
-    """One split's images, decoded the first time and read from the cache from then on.
+    """Load one split's images, decoded the first time and read from the cache from then on.
 
     Where the set has a view, training images get it, and the images of validation and test, which
     are always the same, are made with it at once.
 
     Args:
-        config: which images, and how they are made to fit. Binarization is not applied here.
+        config: config of the data set. Binarization is not applied here.
         split: "train", "validation" or "test"; `assign_splits` says where each comes from.
         progress: whether to show a bar while decoding.
 
@@ -72,7 +77,11 @@ def load_images(config: DataConfig, split: str, *, progress: bool = True) -> Ima
 
 
 def at_hand(config: DataConfig) -> bool:
-    """Whether images can be had without a network: prepared already, or stored on this computer."""
+    """Whether images can be had without a network: prepared already, or stored on this computer.
+
+    Args:
+        config: config of the data set.
+    """
     try:
         source = open_source(config)
         entry = known_entry(source, conversion_of(config), cache_root(config))
@@ -82,7 +91,11 @@ def at_hand(config: DataConfig) -> bool:
 
 
 def view_of(config: DataConfig) -> View | None:
-    """What makes the images that a model sees out of those of a configuration, if anything does."""
+    """The view that makes the images a model sees out of those of a config; None for none.
+
+    Args:
+        config: config of the data set.
+    """
     return known_set(config.name).view
 
 
@@ -102,15 +115,15 @@ def _seen(config: DataConfig, images: ImageSet, view: View | None) -> ImageSet:
 def find_or_build(
     config: DataConfig, splits: tuple[str, ...], *, progress: bool = True
 ) -> PreparedSet:
-    """The cache's entry for a configuration, made if it is not there or damaged.
+    """Find the cache's entry for a config, or make it if it is missing or damaged.
 
     Args:
-        config: which images, and how they are made to fit.
-        splits: those whose checksums are compared.
+        config: config of the data set.
+        splits: names of the splits whose checksums are compared.
         progress: whether to show a bar while decoding.
 
     Raises:
-        DataError: it cannot be made, or is not what the configuration's name promises.
+        DataError: the entry cannot be made, or is not what the config's name promises.
     """
     source, conversion, root = open_source(config), conversion_of(config), cache_root(config)
     entry = known_entry(source, conversion, root)
@@ -141,12 +154,12 @@ def known_entry(source: Source, conversion: Conversion, root: Path) -> Path | No
 
 
 def request_of(source: Source, conversion: Conversion) -> str:
-    """What is asked of the cache, as text."""
+    """Describe as text what is asked of the cache: source and conversion."""
     return f"{cache.FORMAT} {source.location()} {conversion}"
 
 
 def conversion_of(config: DataConfig) -> Conversion:
-    """What a configuration has done to pictures; a known set's own source has defaults."""
+    """The conversion of pictures that a config asks for; a known set's own source has defaults."""
     asked = Conversion(config.rows_and_columns, config.mode, config.fit)
     known = known_set(config.name)
     if config.path is not None and not known.boxes:

@@ -1,4 +1,4 @@
-"""What `draw data list`, `prepare` and `check` have to tell, as plain values."""
+"""Reports of `draw data list`, `prepare` and `check`, as plain values."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,70 +17,72 @@ from draw.data.store.survey import survey
 
 @dataclass(frozen=True)
 class SetStatus:
-    """A known data set."""
+    """A known data set, and whether it is prepared."""
 
     name: str
     known: KnownSet
     prepared: Path | None
-    """Its decoded images, if there are any for its own source at its default size."""
+    """Folder of the decoded images, if there are any for the set's own source at its default
+    size."""
 
 
 @dataclass(frozen=True)
 class SplitReport:
-    """One split of prepared images."""
+    """Report on one split of prepared images."""
 
     name: str
     count: int
     binary: bool
-    """Every pixel is 0 or 255."""
+    """Whether every pixel is 0 or 255."""
     classes: int | None
-    """How many different labels there are; None without labels."""
+    """Number of different labels; None without labels."""
     mean: float
-    """Of all pixels, in 0..1."""
+    """Mean of all pixels, in 0..1."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """Prepared images."""
+    """Report on prepared images."""
 
     name: str
     source: str
     folder: Path
     size_in_bytes: int
     image_shape: tuple[int, int, int]
-    """As stored."""
+    """Shape of a stored image: channels, rows, columns."""
     view: str | None
-    """What a model sees of the stored images in training; None if they themselves."""
+    """Description of what a model sees of the stored images in training; None for the images
+    themselves."""
     splits: tuple[SplitReport, ...]
     modes: dict[str, int]
-    """How many of the original pictures had which mode, as Pillow calls it."""
+    """Number of original pictures of each mode, as Pillow calls it."""
     sizes: tuple[tuple[int, int, int], ...]
     """The most common rows and columns of the originals, and how many had them."""
     duplicates: int | None
-    """Test images that are, pixel by pixel, also in train; None if not looked for."""
+    """Number of test images that are, pixel by pixel, also in train; None if not looked for."""
     problems: tuple[str, ...]
-    """What is wrong; empty if all is well."""
+    """Problems that were found; empty if all is well."""
 
 
 @dataclass(frozen=True)
 class Suggestion:
-    """What a look at a folder's pictures suggests for `--data.size` and `--data.mode`."""
+    """Suggestion for `--data.size` and `--data.mode` after a look at a folder's pictures."""
 
     count: int
     sizes: tuple[tuple[int, int, int], ...]
     """The most common rows and columns, and how many pictures have them."""
     modes: dict[str, int]
     mode: Literal["grey", "colour"]
-    """Grey if all pictures are."""
+    """Grey if all pictures are grey, else colour."""
     same_size: bool
-    """Whether no --data.size is needed."""
+    """Whether all pictures have one size, so that no --data.size is needed."""
 
 
 def describe(cache_dir: str | None = None) -> tuple[SetStatus, ...]:
-    """The known data sets, and where each is if it is prepared. Reads no images, asks no network.
+    """List the known data sets, and where each is if prepared; reads no images, asks no network.
 
     Args:
-        cache_dir: as in `DataConfig`.
+        cache_dir: folder of decoded images; by default ~/.cache/draw.
     """
     listed = []
     for name, known in KNOWN_SETS.items():
@@ -93,28 +95,40 @@ def describe(cache_dir: str | None = None) -> tuple[SetStatus, ...]:
 
 
 def prepare(config: DataConfig, *, progress: bool = True) -> Report:
-    """Decodes the images of a configuration, if they are not already, and reports them.
+    """Decode the images of a config, if they are not in the cache yet, and report on them.
+
+    Args:
+        config: config of the data set.
+        progress: whether to show a bar while decoding.
 
     Raises:
-        DataError: as `load_images`.
+        DataError: the images cannot be had as asked; the message says what to do.
     """
     return _report(config, (), look_for_duplicates=False, progress=progress)
 
 
 def check(config: DataConfig, *, progress: bool = True) -> Report:
-    """Verifies prepared images against their checksums and looks for what may spoil a result.
+    """Verify prepared images against their checksums, and look for what may spoil a result.
 
     Images that are not prepared yet are; damaged ones are made anew, and reported as a problem.
 
+    Args:
+        config: config of the data set.
+        progress: whether to show a bar while decoding.
+
     Raises:
-        DataError: as `load_images`.
+        DataError: the images cannot be had as asked; the message says what to do.
     """
     damage = _damage(config)
     return _report(config, damage, look_for_duplicates=True, progress=progress)
 
 
 def suggest(path: str, *, progress: bool = True) -> Suggestion:
-    """Looks through the headers of a folder's (or Hub set's) pictures, decoding none.
+    """Suggest size and mode from the headers of a folder's (or Hub set's) pictures, decoding none.
+
+    Args:
+        path: folder, or owner/name on the Hub.
+        progress: whether to show a bar.
 
     Raises:
         DataError: the path cannot be used, or pictures in it cannot be read.
@@ -179,6 +193,6 @@ def _report_split(images: ImageSet) -> SplitReport:
 
 
 def count_duplicates(train: ImageSet, test: ImageSet) -> int:
-    """How many images of one set are, pixel by pixel, also in the other."""
+    """Count the images of one set that are, pixel by pixel, also in the other."""
     known = {hashlib.sha256(image).digest() for image in train.images}
     return sum(hashlib.sha256(image).digest() in known for image in test.images)

@@ -1,1 +1,1 @@
-"""What is measured on a model."""
+"""Measurements on models: bounds, errors, nearest images and the order of drawing."""

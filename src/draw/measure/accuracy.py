@@ -21,32 +21,35 @@ from draw.model.pretrained import Model
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Shares of wrong answers in %, over images that each count once."""
+    """Error of a classifier over images that each count once, in %."""
 
     images: int
-    """How many images."""
+    """Number of images."""
     error: float
-    """Share of images whose likeliest class is not their label, in %."""
+    """Fraction of images whose likeliest class is not their label, in %."""
     error_low: float
     """Lower end of the error's 95 % confidence interval (Wilson's), in %."""
     error_high: float
-    """Upper end."""
+    """Upper end of the error's 95 % confidence interval (Wilson's), in %."""
     cross_entropy: float
     """Mean of -log p(label), in nats."""
     error_by_glimpse: tuple[float, ...]
-    """The error if the answer were asked for after each glimpse, in %; it is trained for the last
-    alone."""
+    """Error if the answer were asked for after each glimpse, in %; only the last is trained for."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Convert the result to plain values, ready for JSON."""
         return asdict(self)
 
 
 def check_labels(images: ImageSet, classes: int) -> None:
-    """Compare the labels of images with what a classifier can answer.
+    """Refuse images whose labels a classifier cannot answer with.
+
+    Args:
+        images: images of a data set, with their labels.
+        classes: number of classes that the classifier knows.
 
     Raises:
-        DrawError: if there are none, or there are more classes than answers.
+        DrawError: if there are no labels, or there are more classes than answers.
     """
     if images.labels is None:
         raise DrawError(
@@ -71,15 +74,18 @@ def measure_accuracy(
     accelerator: Accelerator | None = None,
     on_progress: Callable[[int, str], None] = lambda done, text: None,
 ) -> Accuracy:
-    """Let a classifier answer for every image exactly once.
+    """Measure the error of a classifier on every image of a data set exactly once.
 
     Args:
         model: one that answers with a `ClassifierOutput`, on the device that is to do the work; its
             config says how many classes there are.
-        images: as the model sees them in evaluation (`ImageSet.evaluation_set`), with labels.
+        images: images as the model sees them in evaluation (`ImageSet.evaluation_set`), with
+            labels.
         batch_size: images at a time; only speed and memory depend on it.
-        accelerator: splits the images among its processes; every process gets the result.
-        on_progress: called with the number of images done by this process and the error so far.
+        accelerator: Accelerate's; it splits the images among its processes, and every process gets
+            the result.
+        on_progress: function called with the number of images done by this process and the error so
+            far.
 
     Raises:
         DrawError: if the images have no labels or not the model's shape, or there are none; or if

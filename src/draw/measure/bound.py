@@ -22,23 +22,23 @@ from draw.randomness import BINARIZE_EVALUATION, EVALUATION, generator, image_no
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Means over images, in nats per image, with the standard error of the mean."""
+    """Bound and estimate of a model: means over images in nats per image, with a standard error."""
 
     images: int
-    """How many images, each counted once."""
+    """Number of images, each counted once."""
     bound: float
     """Upper bound on -log p(x): reconstruction + kl (eq 12)."""
     bound_standard_error: float
     reconstruction: float
-    """L^x (eq 9)."""
+    """Reconstruction loss L^x (eq 9)."""
     kl: float
-    """L^z (eqs 10-11)."""
+    """Latent loss L^z, the KL divergence of all steps (eqs 10-11)."""
     kl_per_glimpse: tuple[float, ...]
-    """The share of each step in kl."""
+    """KL divergence of each step; their sum is `kl`."""
     importance_samples: int
     """Samples K per image of the importance-weighted estimate; 0 if it was not asked for."""
     importance_weighted: float | None
-    """-log 1/K sum_k p(x, z_k) / q(z_k | x)."""
+    """Importance-weighted estimate -log 1/K sum_k p(x, z_k) / q(z_k | x)."""
     importance_weighted_standard_error: float | None
     bits_per_dimension: float | None
     """The bound in bits for each number of an image; None for Bernoulli pixels."""
@@ -46,7 +46,7 @@ class Evaluation:
     """The importance-weighted estimate in the same unit."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON; what was not measured or has no meaning is left out."""
+        """Convert the result to plain values, ready for JSON; what was not measured is left out."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
@@ -56,13 +56,13 @@ def evaluation_images(
     dynamic: bool,
     seed: int,
 ) -> Float[Tensor, "batch channels rows columns"]:
-    """Images by number as the model sees them in evaluation.
+    """Images by number as a model sees them in evaluation.
 
     Args:
-        images: a whole data set.
-        numbers: which of them.
-        dynamic: draw each pixel as 0 or 1 with its grey value as probability; in evaluation an
-            image comes out the same every time for the same seed.
+        images: images of a whole data set.
+        numbers: indices of the images that are asked for.
+        dynamic: whether to draw each pixel as 0 or 1 with its grey value as probability; in
+            evaluation an image comes out the same every time for the same seed.
         seed: any whole number of at least 0.
     """
     x = to_unit_interval(images[numbers])
@@ -88,23 +88,25 @@ def evaluate(
     accelerator: Accelerator | None = None,
     on_progress: Callable[[int, str], None] = lambda done, text: None,
 ) -> Evaluation:
-    """Evaluate a model on every image exactly once.
+    """Evaluate the bound of a model on every image of a data set exactly once.
 
     The noise of an image depends on its number and the seed alone, so that the result is the same
     for any batch size and number of processes, but for rounding.
 
     Args:
-        model: on the device that is to do the work.
-        images: of the model's shape; 8 bits, or floating-point numbers in [0, 1].
-        labels: class of each image, for a model that is told it: the bound is one on
-            -log p(x | class) then.
-        dynamic: binarize as `evaluation_images` does.
+        model: the model, on the device that is to do the work.
+        images: images of the model's shape; 8 bits, or floating-point numbers in [0, 1].
+        labels: class of each image, for a class-conditional model; the bound is then one on -log
+            p(x | class).
+        dynamic: whether to binarize as `evaluation_images` does.
         batch_size: images at a time; only speed and memory depend on it.
-        importance_samples: K of the importance-weighted estimate, 0 to leave it out. Time grows
-            in proportion.
-        seed: of the noise.
-        accelerator: splits the images among its processes; every process gets the result.
-        on_progress: called with the number of images done by this process and the bound so far.
+        importance_samples: number K of samples of the importance-weighted estimate, 0 to leave it
+            out; time grows in proportion.
+        seed: seed of the noise.
+        accelerator: Accelerate's; it splits the images among its processes, and every process gets
+            the result.
+        on_progress: function called with the number of images done by this process and the bound so
+            far.
 
     Raises:
         DrawError: if the images do not have the model's shape, are of other numbers, or there are
@@ -150,13 +152,14 @@ def for_each_image(
     accelerator: Accelerator | None,
     measure: Callable[[Int[np.ndarray, " m"]], Float[np.ndarray, "m values"]],
 ) -> Float[np.ndarray, "n values"]:
-    """Measure every image exactly once, each process of an accelerator its share.
+    """Measure every image of a data set exactly once, each process its part.
 
     Args:
-        expected: the model's shape of an image.
-        images: a whole data set.
-        accelerator: of a run with several processes; every process gets all rows.
-        measure: given the numbers of some images, one row for each that begins with its number.
+        expected: the model's shape of an image: channels, rows, columns.
+        images: images of a whole data set.
+        accelerator: Accelerate's, of a run with several processes; every process gets all rows.
+        measure: function from the numbers of some images to one row for each, which begins with its
+            number.
 
     Raises:
         DrawError: if the images do not have the expected shape, are of other numbers, or there are

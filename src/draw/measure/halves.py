@@ -33,70 +33,72 @@ from draw.model.draw import DRAW
 from draw.parts.state import Trajectory
 
 SHARE = 2 / 3
-"""Of the ink of a half that has to be on one digit: by eye, what looks like one after the other."""
+"""Fraction of a half's ink that has to be on one digit: by eye, what looks like one after the
+other."""
 REACH = 1
-"""Pixels by which pieces grow before they are told apart, so that gaps in a stroke of up to twice
-as many are none."""
+"""Pixels by which pieces grow before they are separated, so that gaps in a stroke of up to twice as
+many are none."""
 SPECK = 10
-"""Pieces of fewer pixels are no digits."""
+"""Least number of pixels of a piece; smaller ones are no digits."""
 SIDES = (14, 26)
-"""Longer side of a digit in pixels. MNIST's are 20; two that touch are longer, parts shorter."""
+"""Limits of the longer side of a digit in pixels. MNIST's are 20; two that touch are longer, parts
+shorter."""
 SHUFFLES = 50
 AT_A_TIME = 50
-"""Drawings; a matter of memory."""
+"""Drawings that are made at a time, as memory allows."""
 
 
 class DigitPairs(NamedTuple):
-    """The two digits of each image that shows two, and what the other images show."""
+    """The two digits of each image that shows two, and the number of pieces in every image."""
 
     digits: Bool[Tensor, "batch 2 rows columns"]
-    """Their pixels; only where `two`."""
+    """Pixels of the two digits; only of images where `two` holds."""
     two: Bool[Tensor, " batch"]
     pieces: Int64[Tensor, " batch"]
-    """How many there are, specks aside."""
+    """Number of pieces in each image, specks aside."""
 
 
 class Order(NamedTuple):
-    """In what order two digits got something, for each drawing."""
+    """The order in which two digits were drawn, for each drawing."""
 
     shares: Float[Tensor, "batch halves digits"]
-    """Of a half that falls on each digit; zeros for a half without anything."""
+    """Fraction of each half that falls on each digit; zeros for a half without anything."""
     different: Bool[Tensor, " batch"]
-    """The halves fall on different digits."""
+    """Whether the halves fall on different digits."""
     apart: Float[Tensor, " batch"]
 
 
 @dataclass(frozen=True)
 class Count:
-    """How often, over the drawings that show two digits apart; None where there are none."""
+    """How often the halves fall on different digits, over drawings of two; None without any."""
 
     different: float | None
-    """Share of drawings whose halves fall on different digits."""
+    """Fraction of drawings whose halves fall on different digits."""
     by_chance: float | None
-    """The same with the steps in random order."""
+    """Fraction of drawings whose halves do so with the steps in random order."""
     apart: float | None
-    """Mean over drawings."""
+    """Mean over drawings of how far the digits are apart in time, in [0, 1]."""
 
 
 @dataclass(frozen=True)
 class Halves:
-    """What came out."""
+    """Result of `measure_halves`: the drawings that count, those left out, and both counts."""
 
     drawings: int
     two_digits: int
-    """Drawings that count: they show two digits apart."""
+    """Drawings that count, as they show two digits apart."""
     one_piece: int
-    """Left out: digits that touch, one alone, or nothing."""
+    """Drawings left out with digits that touch, one alone, or nothing."""
     more_pieces: int
-    """Left out: three or more."""
+    """Drawings left out with three or more pieces."""
     other_sizes: int
-    """Left out: two pieces, not both as large as a digit."""
+    """Drawings left out with two pieces, not both as large as a digit."""
     ink: Count
     windows: Count | None
-    """None without attention."""
+    """Count by the write windows; None without attention."""
 
     def words(self) -> str:
-        """The figures in three lines, for people."""
+        """Format the figures in three lines, for people."""
         lines = [
             f"{self.two_digits} of {self.drawings} drawings show two digits apart; left out: "
             f"{self.one_piece} of one piece (digits that touch, or one alone), {self.more_pieces} "
@@ -112,19 +114,19 @@ class Halves:
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON, with the thresholds."""
+        """Convert the result to plain values for JSON, with the thresholds."""
         limits = {"share": SHARE, "sides": SIDES, "gap": 2 * REACH, "speck": SPECK}
         return {**asdict(self), "thresholds": limits}
 
 
 @torch.no_grad()
 def measure_halves(model: DRAW, n: int, *, seed: int = 0) -> Halves:
-    """Draw n images, as `model.generate(n, seed=seed)` does, and count.
+    """Draw n images of two digits, and count how often one was drawn after the other.
 
     Args:
-        model: white on black.
-        n: drawings, at least 1.
-        seed: the same seed gives the same drawings.
+        model: a model that draws two digits, white on black.
+        n: number of drawings, at least 1.
+        seed: seed of `DRAW.generate`; the same seed gives the same drawings.
     """
     ink, windows, two, pieces = [], [], [], []
     for some in torch.split(model.noise_for(n, seed), AT_A_TIME, dim=1):
@@ -148,10 +150,10 @@ def measure_halves(model: DRAW, n: int, *, seed: int = 0) -> Halves:
 
 
 def two_digits(images: Float[Tensor, "batch rows columns"]) -> DigitPairs:
-    """Look for two digits that lie apart.
+    """Find the images that show two digits apart.
 
     Args:
-        images: in [0, 1], white on black.
+        images: images in [0, 1], white on black.
     """
     white = images > 0.5
     numbers = _pieces(white)
@@ -188,12 +190,12 @@ def _longer_side(digit: Bool[Tensor, "rows columns"]) -> int:
 def ink_on(
     drawn: Trajectory, canvas_0: Float[Tensor, "channels rows columns"], found: DigitPairs
 ) -> Float[Tensor, "glimpses drawings digits"]:
-    """The lasting ink that each step puts on each digit, of the drawings with two.
+    """Measure the lasting ink that each step puts on each digit, of the drawings with two.
 
     Args:
-        drawn: step by step.
-        canvas_0: what it started from, in logits.
-        found: the digits of its final images.
+        drawn: drawings step by step.
+        canvas_0: initial canvas c_0, in logits.
+        found: digits of the final images.
     """
     canvases = drawn.canvases[:, found.two]
     start = canvas_0.detach().expand_as(canvases[:1])
@@ -205,7 +207,12 @@ def ink_on(
 def steps_on(
     drawn: Trajectory, found: DigitPairs
 ) -> Float[Tensor, "glimpses drawings digits"] | None:
-    """1 for the digit that is nearest to each step's write window; None without attention."""
+    """Mark for each step the digit nearest to its write window with 1; None without attention.
+
+    Args:
+        drawn: drawings step by step.
+        found: digits of the final images.
+    """
     if drawn.write_windows is None:
         return None
     digits = found.digits[found.two].float()
@@ -219,7 +226,11 @@ def steps_on(
 
 
 def order(given: Float[Tensor, "glimpses batch digits"]) -> Order:
-    """In what order two digits got what they got, ink or steps, none of it negative."""
+    """Determine in what order two digits got their ink, or their steps.
+
+    Args:
+        given: what each step gave to each digit, none of it negative, [glimpses, drawings, 2].
+    """
     half = len(given) // 2
     halves = torch.stack([given[:half].sum(0), given[half:].sum(0)], 1)
     shares = halves / halves.sum(-1, keepdim=True).clamp_min(torch.finfo(given.dtype).tiny)
@@ -233,7 +244,11 @@ def order(given: Float[Tensor, "glimpses batch digits"]) -> Order:
 
 
 def count(given: Float[Tensor, "glimpses drawings digits"]) -> Count:
-    """How often the halves fall on different digits, and how often they would by chance."""
+    """Count how often the halves fall on different digits, and how often they would by chance.
+
+    Args:
+        given: what each step gave to each digit, none of it negative, [glimpses, drawings, 2].
+    """
     steps, drawings, _ = given.shape
     if not drawings:
         return Count(None, None, None)

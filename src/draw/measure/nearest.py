@@ -1,4 +1,4 @@
-"""The training images nearest to samples."""
+"""Search for the training images nearest to samples."""
 
 import math
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from draw.data import ImageSet
 
 
 class Nearest(NamedTuple):
-    """The training image nearest to each sample in L2, of those that were looked at."""
+    """The training image nearest to each sample in L2, of those that were compared."""
 
     images: UInt8[Tensor, "samples channels rows columns"]
     numbers: Int64[Tensor, " samples"]
-    """Of the stored images: where a view makes the images, what each started from."""
+    """Numbers of the stored images: where a view makes the images, what each started from."""
     distances: Float[Tensor, " samples"]
-    """In units of the [0, 1] intensities."""
+    """L2 distances in units of the [0, 1] intensities."""
     pool: int
     """Number of training images that were compared."""
 
@@ -27,14 +27,14 @@ def nearest_images(
     samples: Float[Tensor, "samples channels rows columns"],
     training: UInt8[Tensor, "images ..."],
 ) -> tuple[Int64[Tensor, " samples"], Float[Tensor, " samples"]]:
-    """The training image nearest to each sample in L2, and how far it is.
+    """Find the training image nearest to each sample in L2, and its distance.
 
     Exact: the differences themselves are squared, in float64, a few training images at a time; of
     images that are equally near, the first.
 
     Args:
-        samples: in [0, 1].
-        training: 8-bit, 0 to 255.
+        samples: images in [0, 1].
+        training: 8-bit images, 0 to 255.
 
     Returns:
         Indices into the training images, and distances in units of the [0, 1] intensities.
@@ -64,9 +64,13 @@ def nearest_images(
 def nearest_so_far(
     samples: Float[Tensor, "samples channels rows columns"], training: ImageSet
 ) -> Iterator[Nearest]:
-    """The nearest training images among more and more of them, at last among all.
+    """Yield the nearest training images among more and more of them, at last among all.
 
     Images are compared as evaluation sees them, some at a time.
+
+    Args:
+        samples: images in [0, 1].
+        training: training images, which are compared as evaluation sees them, some at a time.
     """
     points = samples.double()
     found = torch.zeros(samples.shape, dtype=torch.uint8)
@@ -90,6 +94,6 @@ def nearest_in_training(
     Int64[Tensor, " samples"],
     Float[Tensor, " samples"],
 ]:
-    """The training image nearest to each sample in L2, its number, and its distance."""
+    """Find the training image nearest to each sample in L2, its number, and its distance."""
     *_, last = nearest_so_far(samples, training)
     return last.images, last.numbers, last.distances

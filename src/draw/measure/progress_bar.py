@@ -1,4 +1,4 @@
-"""Measuring with a progress bar."""
+"""A progress bar for measurements."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,7 +16,13 @@ def with_progress(
     accelerator: Accelerator,
     measure: Callable[[ImageSet, Update], Measurement],
 ) -> Measurement:
-    """Measure something on a whole data set as evaluation sees it, with a progress bar."""
+    """Measure something on a whole data set as evaluation sees it, with a progress bar.
+
+    Args:
+        images: the data set, which is measured as evaluation sees it.
+        accelerator: Accelerate's, whose first process shows the bar.
+        measure: function from the images and the bar's update to the result.
+    """
     processes = accelerator.num_processes
     bar = progress(
         f"evaluate {images.split}",

@@ -1,4 +1,4 @@
-"""Results as tables in a terminal."""
+"""Results of measurements as tables in a terminal."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from draw.terminal import VisibleConsole
 
 
 def print_evaluation(title: str, result: Evaluation) -> None:
-    """The bound, its parts, the importance-weighted estimate and the KL of each step."""
+    """Print the bound, its parts, the importance-weighted estimate and the KL of each step."""
     table = Table("nats per image", "", title=title)
     table.add_row("bound", f"{result.bound:.3f} +- {result.bound_standard_error:.3f}")
     table.add_row("  reconstruction", f"{result.reconstruction:.3f}")
@@ -34,7 +34,7 @@ def print_evaluation(title: str, result: Evaluation) -> None:
 
 
 def print_accuracy(title: str, result: Accuracy) -> None:
-    """The error with its interval, the cross-entropy, and the error after each glimpse."""
+    """Print the error with its interval, the cross-entropy, and the error after each glimpse."""
     table = Table("per image", "", title=title)
     interval = f"{result.error_low:.2f} to {result.error_high:.2f}"
     table.add_row("error", f"{result.error:.2f} % (95 % interval {interval})")
@@ -47,7 +47,7 @@ def print_accuracy(title: str, result: Accuracy) -> None:
 
 
 def print_models(listed: Sequence[dict[str, Any]]) -> None:
-    """The models that come with the package."""
+    """Print the models that come with the package."""
     table = Table("name", "what", "parameters", "test")
     for one in listed:
         table.add_row(one["name"], one["what"], f"{one['parameters']:,}", one["test"])
@@ -55,7 +55,7 @@ def print_models(listed: Sequence[dict[str, Any]]) -> None:
 
 
 def print_values(values: dict[str, Any]) -> None:
-    """Names and values; those in a dictionary come as a section of its own."""
+    """Print names and values; those in a dictionary come as a section of its own."""
     table = Table(show_header=False)
     for name, value in values.items():
         if isinstance(value, dict):
@@ -68,7 +68,7 @@ def print_values(values: dict[str, Any]) -> None:
 
 
 def print_data_sets(listed: Sequence[SetStatus]) -> None:
-    """The known data sets."""
+    """Print the known data sets."""
     table = Table("name", "what", "licence", "from", "ready")
     for one in listed:
         here = one.name == "digits"
@@ -79,7 +79,7 @@ def print_data_sets(listed: Sequence[SetStatus]) -> None:
 
 
 def print_data_report(report: Report) -> None:
-    """What a data set holds."""
+    """Print what a prepared data set holds."""
     table = Table("split", "images", "binary", "classes", "mean", title=report.source)
     for split in report.splits:
         table.add_row(

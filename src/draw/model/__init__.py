@@ -1,1 +1,1 @@
-"""The models: DRAW, the classifier, and the network that the paper compares with."""
+"""The models: DRAW, the recurrent attention classifier, and the convolutional baseline."""

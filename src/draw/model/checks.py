@@ -1,4 +1,4 @@
-"""What a model is given, and its own weights, compared with what is expected of them."""
+"""Comparison of a model's inputs and weights with what the model expects."""
 
 from collections.abc import Iterable
 
@@ -10,15 +10,15 @@ from draw.errors import DrawError
 
 
 def check_images(config: ModelConfig, dtype: torch.dtype, images: Tensor) -> None:
-    """Compare images with a model.
+    """Refuse images whose shape or dtype is not the model's.
 
     Args:
-        config: the model's.
-        dtype: of its weights.
-        images: float, [batch, channels, rows, columns].
+        config: the model's config.
+        dtype: floating-point type of the model's weights.
+        images: images, float, [batch, channels, rows, columns].
 
     Raises:
-        DrawError: if shape or type are others.
+        DrawError: if shape or dtype differ.
     """
     expected = config.image_shape
     if images.ndim != 4 or images.shape[1:] != expected:
@@ -34,13 +34,13 @@ def check_images(config: ModelConfig, dtype: torch.dtype, images: Tensor) -> Non
 
 
 def check_unit_interval(images: Tensor) -> None:
-    """See that all numbers of images are in [0, 1]. On a GPU it makes the host wait.
+    """Refuse images with numbers outside [0, 1] or NaN. On a GPU it makes the host wait.
 
     Args:
-        images: floating-point, of any shape.
+        images: floating-point images of any shape.
 
     Raises:
-        DrawError: if some are not, or are NaN.
+        DrawError: if a number is outside [0, 1], or NaN.
     """
     if images.numel() == 0 or images.is_meta or torch.compiler.is_compiling():
         return
@@ -53,17 +53,17 @@ def check_unit_interval(images: Tensor) -> None:
 
 
 class ImageCheck:
-    """Compares the images of every call of a model with what it expects.
+    """A check of the images of every call of a model against what the model expects.
 
-    What numbers they hold is looked at whenever nothing is learned, and on a CPU always. A step of
-    training on a GPU, which must not wait for the host, is looked at if it is the first.
+    The range of their numbers is checked whenever nothing is learned, and on a CPU always. A
+    training step on a GPU, which must not wait for the host, is checked if it is the first.
     """
 
     def __init__(self) -> None:
         self._looked = False
 
     def __call__(self, config: ModelConfig, dtype: torch.dtype, images: Tensor) -> None:
-        """See `check_images` and `check_unit_interval`."""
+        """Check images as `check_images` does, and their range as `check_unit_interval` does."""
         check_images(config, dtype, images)
         if images.device.type == "cpu" or not torch.is_grad_enabled() or not self._looked:
             check_unit_interval(images)
@@ -71,14 +71,14 @@ class ImageCheck:
 
 
 def check_weights(tensors: Iterable[tuple[str, Tensor]], of: str) -> None:
-    """See that all numbers of some tensors are finite. On a GPU it makes the host wait once.
+    """Refuse tensors with numbers that are not finite. On a GPU it makes the host wait once.
 
     Args:
-        tensors: by name.
-        of: what they belong to, for the error.
+        tensors: tensors by name.
+        of: what the tensors belong to, for the error.
 
     Raises:
-        DrawError: if some are NaN or infinite, with the names of their tensors.
+        DrawError: if a number is NaN or infinite, with the names of the tensors.
     """
     named = [(name, value.detach()) for name, value in tensors if value.is_floating_point()]
     named = [(name, value) for name, value in named if not value.is_meta]
@@ -99,16 +99,16 @@ def check_weights(tensors: Iterable[tuple[str, Tensor]], of: str) -> None:
 
 
 def check_labels(config: DRAWConfig, takes_labels: bool, labels: Tensor | None, batch: int) -> None:
-    """Compare labels with a model. A step of training on a GPU is not made to wait for the range.
+    """Refuse labels that a model cannot take; on a GPU a training step does not wait for the range.
 
     Args:
-        config: the model's.
-        takes_labels: whether it is told the class of a drawing.
-        labels: whole numbers, [batch]; None for none.
+        config: the model's config.
+        takes_labels: whether the model is conditioned on the class of a drawing.
+        labels: class of each drawing, whole numbers, [batch]; None for none.
         batch: number of drawings.
 
     Raises:
-        DrawError: if they are missing or too many, or of another shape, type or range.
+        DrawError: if labels are missing or not wanted, or have another shape, type or range.
     """
     if not takes_labels:
         if labels is not None:
@@ -140,16 +140,16 @@ def check_labels(config: DRAWConfig, takes_labels: bool, labels: Tensor | None, 
 
 
 def check_noise(config: DRAWConfig, dtype: torch.dtype, noise: Tensor, batch: int) -> None:
-    """Compare noise with a model.
+    """Refuse noise whose shape or dtype is not the model's.
 
     Args:
-        config: the model's.
-        dtype: of its weights.
-        noise: float, [glimpses, batch, latent].
+        config: the model's config.
+        dtype: floating-point type of the model's weights.
+        noise: standard normal noise, float, [glimpses, batch, latent].
         batch: number of images.
 
     Raises:
-        DrawError: if shape or type are others.
+        DrawError: if shape or dtype differ.
     """
     expected = config.glimpses, batch, config.latent_size
     if noise.dtype != dtype:

@@ -19,15 +19,16 @@ from draw.parts.layers import Affine, LSTMCell
 
 
 class ClassifierOutput(NamedTuple):
-    """What `Classifier.forward` returns."""
+    """Result of `Classifier.forward` and `Convnet.forward`."""
 
     logits: Float[Tensor, "batch classes"]
-    """Of the softmax after the last glimpse."""
+    """Logits of the classes after the last glimpse, [batch, classes]."""
     logits_by_glimpse: Float[Tensor, "glimpses batch classes"]
-    """The same affine map after every glimpse: what the network would have said by then."""
+    """Logits of the classes after every glimpse, by the same affine map as the last: what the
+    network would have answered by then."""
     windows: Window | None
-    """Where it looked; each field [glimpses, batch], in pixels counted from 1. None from a network
-    that sees the whole image."""
+    """Windows of all glimpses, each field [glimpses, batch], in pixels counted from 1; None from a
+    network that sees the whole image."""
 
 
 class Classifier(
@@ -37,7 +38,7 @@ class Classifier(
     tags=["draw", "attention", "image-classification"],
     license="mit",
 ):
-    """An LSTM that reads one patch of the image a step and names the class after the last one.
+    """An LSTM that reads one patch of the image per step and names the class after the last one.
 
     >>> import torch
     >>> from draw import Classifier, ClassifierConfig
@@ -64,10 +65,10 @@ class Classifier(
             self.lstm.bias_ih[hidden : 2 * hidden] += 1
 
     def forward(self, images: Float[Tensor, "batch channels rows columns"]) -> ClassifierOutput:
-        """Look T times, then answer.
+        """Look at images T times, then return the logits of their classes.
 
         Args:
-            images: float, [batch, channels, rows, columns], in [0, 1].
+            images: images, float, [batch, channels, rows, columns], in [0, 1].
 
         Raises:
             DrawError: if the images are not as the model expects them.
@@ -80,7 +81,11 @@ class Classifier(
     def look(
         self, images: Float[Tensor, "batch channels rows columns"]
     ) -> tuple[Float[Tensor, "glimpses batch hidden"], Window]:
-        """The LSTM's outputs and the windows of all glimpses, one after another."""
+        """Compute the LSTM's outputs and the windows of all glimpses, one after another.
+
+        Args:
+            images: images, [batch, channels, rows, columns], in [0, 1].
+        """
         batch = len(images)
         h, c = self.h_0.expand(batch, -1), self.c_0.expand(batch, -1)
         outputs, windows = [], []

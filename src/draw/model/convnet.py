@@ -45,10 +45,10 @@ class Convnet(
         )
 
     def forward(self, images: Float[Tensor, "batch channels rows columns"]) -> ClassifierOutput:
-        """Look once at the whole image, and answer.
+        """Look once at whole images, and return the logits of their classes.
 
         Args:
-            images: float, [batch, channels, rows, columns], in [0, 1].
+            images: images, float, [batch, channels, rows, columns], in [0, 1].
 
         Raises:
             DrawError: if the images are not as the model expects them.

@@ -97,7 +97,11 @@ class DRAW(
         return DRAW
 
     def initial_state(self, batch: int) -> State:
-        """The learned start of every drawing, for a batch of images."""
+        """The learned initial state of every drawing, expanded to a batch.
+
+        Args:
+            batch: number of drawings.
+        """
         start = State(self.canvas_0, self.h_enc_0, self.c_enc_0, self.h_dec_0, self.c_dec_0)
         return State(*(part.expand(batch, *part.shape) for part in start))
 
@@ -108,13 +112,13 @@ class DRAW(
         state: State,
         context: Context = NOTHING,
     ) -> tuple[State, Step]:
-        """One glimpse: look, think, draw (eqs 1-8).
+        """One glimpse: read, encode, sample, decode, write (eqs 1-8).
 
         Args:
-            x: images in [0, 1].
-            noise: standard normal, one number per latent variable.
-            state: what the step before left.
-            context: what the drawings are told beforehand, from `DRAW.condition`.
+            x: images, [batch, channels, rows, columns], in [0, 1].
+            noise: standard normal noise, one number per latent variable, [batch, latent].
+            state: state after the previous step.
+            context: conditioning of the drawings, from `DRAW.context`.
         """
         x_hat = x - state.canvas.sigmoid()  # (3)
         r, read_window = self.attention.read(x, x_hat, state.h_dec)  # (4)
@@ -137,13 +141,14 @@ class DRAW(
         noise: Float[Tensor, "glimpses batch latent"] | None = None,
         labels: Int[Tensor, " batch"] | None = None,
     ) -> DRAWOutput:
-        """The bound on -log p(x) and its parts, for one sample of z per image (eqs 9-12).
+        """Upper bound on -log p(x) and its parts, with one sample of z per image (eqs 9-12).
 
         Args:
-            images: float, [batch, channels, rows, columns], in [0, 1].
-            noise: standard normal, fresh for every step; drawn from torch's global generator if
-                left out.
-            labels: class of each image, for a model that is told it; -log p(x | class) then.
+            images: images, float, [batch, channels, rows, columns], in [0, 1].
+            noise: standard normal noise, fresh for every step, [glimpses, batch, latent]; drawn
+                from torch's global generator if left out.
+            labels: class of each image, for a class-conditional model; the bound is then one on
+                -log p(x | class).
 
         Raises:
             ValueError: if images, noise or labels are not as the model expects them.
@@ -167,7 +172,13 @@ class DRAW(
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
     ) -> UnrollOutput:
-        """All steps, one after another: what every backend must agree with (eqs 1-8, 10)."""
+        """Run all steps one after another: the reference for every faster kernel (eqs 1-8, 10).
+
+        Args:
+            images: images, [batch, channels, rows, columns], in [0, 1].
+            noise: standard normal noise, [glimpses, batch, latent].
+            context: conditioning of the drawings, from `DRAW.context`.
+        """
         steps = []
         for state, step in self._glimpses(images, noise, context):
             canvas = state.canvas
@@ -180,18 +191,19 @@ class DRAW(
     def _glimpses(
         self, images: Tensor, noise: Tensor, context: Context
     ) -> Iterator[tuple[State, Step]]:
-        """What each step leaves, and what it did."""
+        """State after each step, and what the step computed."""
         state = self.initial_state(len(images))
         for noise_t in noise:
             state, step = self.step(images, noise_t, state, context)
             yield state, step
 
     def labels_for(self, n: int, label: int | None = None) -> Int[Tensor, " n"] | None:
-        """Labels of n new drawings: the same for all, or each class in turn.
+        """Labels of n new drawings: one class for all, or each class in turn.
 
         Args:
             n: number of drawings.
-            label: their class; None for each in turn, which for a model that is told none is None.
+            label: class of all drawings; None for each class in turn, and for an unconditional
+                model.
         """
         device = self.canvas_0.device
         if label is not None:
@@ -201,14 +213,14 @@ class DRAW(
         return torch.arange(n, device=device) % self.config.classes
 
     def context(self, labels: Int[Tensor, " batch"] | None, n: int) -> Context:
-        """What n drawings are told: see `draw.parts.conditions`.
+        """Conditioning of n drawings: what `draw.parts.conditions` adds to the LSTMs' gates.
 
         Args:
-            labels: class of each drawing, None for a model that is told none.
+            labels: class of each drawing, [n]; None for an unconditional model.
             n: number of drawings.
 
         Raises:
-            ValueError: if the labels are not what the model is told.
+            ValueError: if the labels do not fit the model's condition.
         """
         check_labels(self.config, self.condition.takes_labels, labels, n)
         context: Context = self.condition(labels)
@@ -223,13 +235,13 @@ class DRAW(
         seed: int = 0,
         labels: Int[Tensor, " batch"] | None = None,
     ) -> Trajectory:
-        """How the model draws given images: canvases, read and write windows of every step.
+        """Draw given images anew: canvases, read and write windows of every step.
 
         Args:
-            images: float, [batch, channels, rows, columns], in [0, 1].
-            noise: as in `forward`; by default made from the seed.
-            seed: the same seed gives the same drawing.
-            labels: as in `forward`.
+            images: images, float, [batch, channels, rows, columns], in [0, 1].
+            noise: standard normal noise, [glimpses, batch, latent]; by default made from the seed.
+            seed: seed of the noise; the same seed gives the same drawing.
+            labels: class of each image, for a class-conditional model.
 
         Raises:
             ValueError: if images, noise or labels are not as the model expects them, or its
@@ -252,16 +264,19 @@ class DRAW(
         temperature: float = 1.0,
         labels: Int[Tensor, " n"] | None = None,
     ) -> Trajectory:
-        """Draw n new images, and show every step of it (eqs 13-16).
+        """Draw n new images, and return every step of the drawings (eqs 13-16).
 
         Args:
             n: number of images, at least 1.
-            seed: the same seed gives the same images; image i does not depend on n.
-            noise: standard normal; by default made from the seed. The prior makes z_1 .. z_T of it,
-                times the temperature; the paper's leaves it as it is.
-            temperature: standard deviation of the noise, the paper's 1; of less, the images are
+            seed: seed of the noise; the same seed gives the same images, and image i does not
+                depend on n.
+            noise: standard normal noise, [glimpses, n, latent]; by default made from the seed. The
+                prior makes z_1 .. z_T of the noise times the temperature; the paper's prior leaves
+                it as it is.
+            temperature: standard deviation of the noise, 1 in the paper; with less, images are
                 nearer to the likeliest ones and less various.
-            labels: what to draw, for a model that is told its class; by default each class in turn.
+            labels: class of each drawing, for a class-conditional model; by default each class in
+                turn.
 
         Raises:
             ValueError: if n is below 1, the noise has another shape, the temperature is negative
@@ -288,12 +303,13 @@ class DRAW(
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
     ) -> Trajectory:
-        """Every step of a drawing, one after another: what every backend must agree with.
+        """Run all steps of a drawing and keep each: the reference for every faster kernel.
 
         Args:
-            images: to draw anew (eqs 1-8), or None for new ones (eqs 13-15).
-            noise: standard normal, times the temperature for new images.
-            context: as in `step`.
+            images: images to draw anew (eqs 1-8), or None for new ones (eqs 13-15).
+            noise: standard normal noise, [glimpses, batch, latent], times the temperature for new
+                images.
+            context: conditioning of the drawings, from `DRAW.context`.
         """
         if images is not None:
             canvases, steps = [], []
@@ -318,12 +334,13 @@ class DRAW(
         state: State,
         context: Context = NOTHING,
     ) -> tuple[State, AbstractWindow | None]:
-        """One step of a new image, which nobody looks at: the encoder rests (eqs 13-15).
+        """One step of a new image: sample from the prior, decode and write, no encoder (eqs 13-15).
 
         Args:
-            noise: standard normal times the temperature, one number per latent variable.
-            state: what the step before left.
-            context: as in `step`.
+            noise: standard normal noise times the temperature, one number per latent variable,
+                [batch, latent].
+            state: state after the previous step.
+            context: conditioning of the drawings, from `DRAW.context`.
         """
         z = self.prior(state.h_dec).sample(noise)  # (13)
         h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec), context.dec)  # (14)
@@ -340,16 +357,17 @@ class DRAW(
         seed: int = 0,
         labels: Int[Tensor, " batch"] | None = None,
     ) -> Float[Tensor, "glimpses batch latent"]:
-        """The noise from which `generate` draws what `reconstruct` draws of given images (eqs 1-8).
+        """Noise from which `generate` draws what `reconstruct` draws of given images (eqs 1-8).
 
-        It is z_1 .. z_T as the prior sees them: (z_t - mu_p) / sigma_p, for the paper's prior z_t
-        itself.
+        The result is z_1 .. z_T in units of the prior, (z_t - mu_p) / sigma_p, which for the
+        paper's prior is z_t itself.
 
         Args:
-            images: float, [batch, channels, rows, columns], in [0, 1].
-            noise: as in `forward`; by default made from the seed.
-            seed: the same seed gives the same codes.
-            labels: as in `forward`.
+            images: images, float, [batch, channels, rows, columns], in [0, 1].
+            noise: standard normal noise of the posterior samples, [glimpses, batch, latent]; by
+                default made from the seed.
+            seed: seed of the noise; the same seed gives the same codes.
+            labels: class of each image, for a class-conditional model.
 
         Raises:
             ValueError: if images, noise or labels are not as the model expects them, or its
@@ -379,7 +397,12 @@ class DRAW(
         )
 
     def noise_for(self, n: int, seed: int) -> Float[Tensor, "glimpses batch latent"]:
-        """The noise that `generate` and `reconstruct` make from a seed, on the model's device."""
+        """Noise that `generate` and `reconstruct` make from a seed, on the model's device.
+
+        Args:
+            n: number of images.
+            seed: whole number of at least 0.
+        """
         shape = self.config.glimpses, self.config.latent_size
         return image_noise(seed, GENERATION, range(n), shape).to(self.canvas_0)
 

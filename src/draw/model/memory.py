@@ -1,4 +1,4 @@
-"""What cannot fit into memory is refused, with an estimate, before any of it is allocated."""
+"""Refusal of what cannot fit into memory, with an estimate, before any of it is allocated."""
 
 import os
 from collections.abc import Callable
@@ -11,17 +11,17 @@ from draw.config.model import DRAWConfig, ModelConfig
 from draw.errors import DrawError
 
 LIMITS = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""What a container may use, where there is one (version 2, and 1 of control groups)."""
+"""Files with the memory limit of a container (control groups, version 2 and 1)."""
 BYTES = 4
-"""Of one number in fp32."""
+"""Bytes of one number in fp32."""
 
 
 class TooLargeError(DrawError):
-    """What was asked for needs more memory than there is."""
+    """More memory is needed than there is."""
 
 
 def memory() -> int:
-    """Bytes of memory of this computer, or of the container that this runs in."""
+    """Bytes of memory of this computer, or of the container that the process runs in."""
     sizes = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for limit in LIMITS:
         try:
@@ -34,15 +34,15 @@ def memory() -> int:
 
 
 def check_memory(what: str, needed: int, advice: str) -> None:
-    """Compare what is needed with what there is.
+    """Refuse what needs more memory than there is.
 
     Args:
-        what: needs it.
-        needed: bytes, those that are needed in any case.
-        advice: what to do.
+        what: what needs the memory, in words.
+        needed: bytes that are needed in any case.
+        advice: what the user can do, for the message.
 
     Raises:
-        TooLargeError: if it cannot fit.
+        TooLargeError: if more is needed than there is.
     """
     there = memory()
     if needed > there:
@@ -53,14 +53,15 @@ def check_memory(what: str, needed: int, advice: str) -> None:
 
 
 def weightless(make: Callable[[], nn.Module], copies: int = 1) -> nn.Module:
-    """A model that knows the shapes of its weights and holds none, once they are known to fit.
+    """Build a model on the meta device, without memory for its weights, once they are known to fit.
 
     Args:
-        make: makes the model.
-        copies: how many numbers there are for each weight.
+        make: function that builds the model.
+        copies: how many numbers are needed for each weight, such as 4 with gradient and Adam's
+            moments.
 
     Raises:
-        TooLargeError: if the weights of the model itself cannot fit.
+        TooLargeError: if the weights cannot fit.
     """
     try:
         with torch.device("meta"):
@@ -75,14 +76,14 @@ def weightless(make: Callable[[], nn.Module], copies: int = 1) -> nn.Module:
 
 
 def check_batch(config: ModelConfig, images: int) -> None:
-    """See that some images fit, and what a model computes of each at every glimpse.
+    """Refuse a batch of images whose activations at every glimpse cannot fit into memory.
 
     Args:
-        config: the model's.
-        images: how many at once.
+        config: the model's config.
+        images: number of images in the batch.
 
     Raises:
-        TooLargeError: if they cannot fit.
+        TooLargeError: if the batch cannot fit.
     """
     channels, rows, columns = config.image_shape
     several = "s" if images > 1 else ""
@@ -96,14 +97,14 @@ def check_batch(config: ModelConfig, images: int) -> None:
 
 
 def check_drawings(config: DRAWConfig, images: int) -> None:
-    """See that the canvases of every step fit, and the codes that they are drawn from.
+    """Refuse drawings whose canvases of every step, and codes, cannot fit into memory.
 
     Args:
-        config: the model's.
-        images: how many at once.
+        config: the model's config.
+        images: number of drawings.
 
     Raises:
-        TooLargeError: if they cannot fit.
+        TooLargeError: if the drawings cannot fit.
     """
     channels, rows, columns = config.image_shape
     several = "s" if images > 1 else ""
@@ -116,7 +117,7 @@ def check_drawings(config: DRAWConfig, images: int) -> None:
 
 
 def ran_out(error: BaseException) -> bool:
-    """Whether an error says that there was no memory left, of the computer or of its GPU."""
+    """Whether an exception says that the memory of the computer or of its GPU is exhausted."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "allocate memory" in str(error)

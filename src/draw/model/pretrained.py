@@ -1,4 +1,4 @@
-"""Models as folders of config.json and model.safetensors, and those that come with the package."""
+"""Models as folders of config.json and model.safetensors, and the models of the package."""
 
 import dataclasses
 import inspect
@@ -21,25 +21,25 @@ from draw.model.memory import TooLargeError, weightless
 from draw.model.roundtrip import CLASS, check_class, check_roundtrip, class_field
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
-"""A folder for each model that comes with the package, with a model card as README.md."""
+"""The folder with one folder for each model of the package, each with a model card README.md."""
 
 
 def shipped_models() -> dict[str, Path]:
-    """The models that come with the package, by name."""
+    """Folders of the models that come with the package, by name."""
     return {path.parent.name: path.parent for path in sorted(WEIGHTS.glob("*/config.json"))}
 
 
 @contextmanager
 def model_in(folder: str | Path, kind: str = "model of draw") -> Iterator[None]:
-    """What goes wrong while a model is read, told as a mistake of its folder.
+    """Report whatever goes wrong while a model is read as a mistake of its folder.
 
     Args:
-        folder: of the model, or its name on the Hub.
-        kind: what it was expected to hold.
+        folder: folder of the model, or its name on the Hub.
+        kind: the kind of model that the folder is expected to hold.
 
     Raises:
         TooLargeError: if the model cannot fit into memory.
-        DrawError: if anything else is wrong with it.
+        DrawError: if anything else is wrong with the folder.
     """
     try:
         yield
@@ -50,7 +50,7 @@ def model_in(folder: str | Path, kind: str = "model of draw") -> Iterator[None]:
 
 
 class Model(nn.Module):
-    """What every kind of model is: a network that keeps the config that makes it."""
+    """The interface of every kind of model: a network that keeps the config it is made from."""
 
     config: ModelConfig
 
@@ -59,15 +59,16 @@ Kind = TypeVar("Kind", bound="Pretrained")
 
 
 class Pretrained(PyTorchModelHubMixin):
-    """`save_pretrained`, `from_pretrained` and `push_to_hub`, as the Hugging Face Hub has them.
+    """Mixin with the Hugging Face Hub's `save_pretrained`, `from_pretrained` and `push_to_hub`.
 
     `from_pretrained` takes the name of a model that comes with the package as well, a folder, or
     owner/name on the Hub; a folder of the working directory comes first. Weights are read from
-    safetensors alone, never from a pickle. What would come back as another model is not saved.
+    safetensors alone, never from a pickle. A model that would come back as another one is not
+    saved.
     """
 
     def __new__(cls: type[Kind], *given: Any, **options: Any) -> Kind:
-        """Take note of what a subclass is given besides a config, which is not saved."""
+        """Note the arguments besides a config that a subclass is made with, which are not saved."""
         made = super().__new__(cls, *given, **options)
         names = list(cls._hub_mixin_init_parameters)[1:]
         further = [name for name in (*names[: len(given)], *options) if name != "config"]
@@ -78,15 +79,15 @@ class Pretrained(PyTorchModelHubMixin):
     def save_pretrained(
         self, save_directory: str | Path, *, config: Any = None, **options: Any
     ) -> str | None:
-        """Write a model as `from_pretrained` of its class reads it, or push it to the Hub.
+        """Write a model so that `from_pretrained` of its class reads it, or push it to the Hub.
 
         Args:
-            save_directory: where config.json, model.safetensors and a model card go.
-            config: what to write to config.json; by default the model's.
-            options: those of the Hub's mixin.
+            save_directory: folder for config.json, model.safetensors and a model card.
+            config: values to write to config.json; by default those of the model's config.
+            options: options of the Hub's mixin.
 
         Raises:
-            DrawError: if it would come back as another model, with what to do.
+            DrawError: if the model would come back as another one, with what to do.
         """
         model: Any = self
         check_roundtrip(model)
@@ -106,7 +107,7 @@ class Pretrained(PyTorchModelHubMixin):
     def from_pretrained(
         cls: type[Kind], pretrained_model_name_or_path: str | Path, **options: Any
     ) -> Kind:
-        """Load a model; see the class.
+        """Load a model from the package, a folder or the Hub; see the class.
 
         Raises:
             DrawError: if config or weights are damaged, not finite, or those of another kind of
@@ -125,8 +126,8 @@ class Pretrained(PyTorchModelHubMixin):
         """Compare a config with what a model is made from, which the Hub's mixin does not.
 
         Args:
-            path: of the config.json.
-            name: of the model, for messages: its folder, or owner/name on the Hub.
+            path: the config.json.
+            name: name of the model for messages: its folder, or owner/name on the Hub.
         """
         values = read_json_object(path)
         check_class(values.get(CLASS), cls.__qualname__, name)
@@ -142,7 +143,7 @@ class Pretrained(PyTorchModelHubMixin):
 
     @classmethod
     def _config_class(cls) -> type[ModelConfig]:
-        """The config that a class is made from: its own, or that of the nearest class above."""
+        """The config class that a model class is made from: its own, or its nearest base's."""
         for one in cls.__mro__:
             made = vars(one).get("__init__")
             argument = made and inspect.signature(made).parameters.get("config")

@@ -1,4 +1,4 @@
-"""Whether a model that is saved comes back as itself; otherwise it is not saved.
+"""The check that a saved model comes back as itself; a model that would not is not saved.
 
 A folder holds a config and weights, and its class makes the model from the config. So whatever else
 makes a model what it is would be lost without a word.
@@ -19,28 +19,28 @@ _WRAPPED = ("forward",)
 
 
 def own_class(model: nn.Module) -> str | None:
-    """Name of a model's class, if it is none of draw's."""
+    """Name of a model's class where it is not one of draw's; None where it is."""
     package, _, _ = __name__.partition(".")
     kind = type(model)
     return None if kind.__module__.partition(".")[0] == package else kind.__qualname__
 
 
 def class_field(model: nn.Module) -> dict[str, str]:
-    """What a config.json says of a model's class."""
+    """Entry of config.json that names a model's class."""
     name = own_class(model)
     return {} if name is None else {CLASS: name}
 
 
 def check_class(named: object, expected: str, folder: object) -> None:
-    """Compare the class that a config names with the one that is to be made of it.
+    """Compare the class that a config names with the one that is to be made.
 
     Args:
-        named: what `CLASS` says; None for a class of draw's.
+        named: value of the entry `CLASS`; None for a class of draw's.
         expected: the class that is to be made.
-        folder: of the model, or its name on the Hub.
+        folder: folder of the model, or its name on the Hub.
 
     Raises:
-        DrawError: if they are different.
+        DrawError: if the two classes differ.
     """
     if named is not None and named != expected:
         raise DrawError(
@@ -50,9 +50,12 @@ def check_class(named: object, expected: str, folder: object) -> None:
 
 
 def check_roundtrip(model: nn.Module) -> None:
-    """Refuse a model that its own class would not make again from what is saved.
+    """Refuse a model that its class would not make again from config and weights.
 
     Hooks are not saved, as everywhere in torch.
+
+    Args:
+        model: the model that is about to be saved.
 
     Raises:
         DrawError: if it would come back as another one, with what to do.

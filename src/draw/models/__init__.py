@@ -1,1 +1,1 @@
-"""Kinds of models; loading, exporting and describing them."""
+"""The kinds of models: making, loading, exporting and describing them."""

@@ -1,4 +1,4 @@
-"""The card of a model that is given away, and what the cards of the package's own models say."""
+"""The card of an exported model, and what the cards of the package's own models say."""
 
 import re
 from pathlib import Path
@@ -32,17 +32,17 @@ def make_card(
     precision: Precision,
     step: int | None = None,
 ) -> ModelCard:
-    """What a model is, how it was made, what it does, and what it is not for.
+    """Write a model card: what a model is, how it was made, what it does, and what it is not for.
 
     Args:
         run: the run folder.
-        config: the run's.
-        model: with the weights that are given away.
-        splits: the images it was trained on.
-        figures: what was measured on validation and test images, by split.
-        name: what the model is to be called.
-        precision: of the weights in the file.
-        step: that the weights are of, if that is known.
+        config: config of the run.
+        model: the model with the exported weights.
+        splits: images that the model was trained on.
+        figures: results of the evaluation on validation and test images, by split.
+        name: name of the model.
+        precision: precision of the weights in the file.
+        step: training step of the weights, if it is known.
     """
     name = one_line(name)
     known = KNOWN_SETS[config.data.name]
@@ -145,7 +145,7 @@ def _command(command: str) -> str:
 
 
 def list_models() -> list[dict[str, Any]]:
-    """The models that come with the package, from their cards."""
+    """List the models that come with the package, from their cards."""
     found = []
     for name, folder in shipped_models().items():
         loaded = load_model(str(folder))

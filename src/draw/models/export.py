@@ -1,4 +1,4 @@
-"""A run's model as a folder to give away: weights, config, pictures, and a card with its figures.
+"""Export of a run's model: a folder of weights, config, pictures, and a card with its figures.
 
 The figures on the card are measured on the very weights that are written, which may be rounded.
 """
@@ -48,20 +48,22 @@ def export(
     importance_samples: int = 0,
     onnx: bool = False,
 ) -> dict[str, dict[str, Any]]:
-    """Write the best model of a run, with its card and pictures.
+    """Export the best model of a run into a folder, with its card and pictures.
 
     Args:
         run: the run folder.
-        splits: the images it was trained on; those of validation and test are measured.
-        to: a folder that is new or empty.
-        accelerator: does the measuring.
-        name: what the model is to be called.
-        precision: of the weights in the file.
-        importance_samples: K of the importance-weighted estimate on the test images, 0 for none.
-        onnx: also write the generator as ONNX (`draw.models.onnx`).
+        splits: images that the model was trained on; those of validation and test are measured.
+        to: folder that is new or empty.
+        accelerator: Accelerate's, which does the measuring.
+        name: name of the model.
+        precision: precision of the weights in the file.
+        importance_samples: number K of samples of the importance-weighted estimate on the test
+            images, 0 for none.
+        onnx: whether to write the generator as ONNX too (`draw.models.onnx`).
 
     Returns:
-        What was measured, by split, in plain values; with onnx also how far it is from PyTorch.
+        Results of the evaluation by split, in plain values; with onnx also how far ONNX Runtime
+        is from PyTorch.
 
     Raises:
         DrawError: if the folder holds something, the run folder is none, or there can be no ONNX,
@@ -100,16 +102,16 @@ def export(
 
 
 def copy_export(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[str, Any]]:
-    """Write a model that was exported before, with its card and pictures as they are.
+    """Copy an exported model into another folder, with its card and pictures as they are.
 
     Args:
         name: an exported folder, one of `draw.model.pretrained.shipped_models`, or owner/name on
             the Hub.
-        to: a folder that is new or empty.
-        onnx: add the generator as ONNX (`draw.models.onnx`).
+        to: folder that is new or empty.
+        onnx: whether to add the generator as ONNX (`draw.models.onnx`).
 
     Returns:
-        With onnx how far it is from PyTorch; else nothing.
+        With onnx how far ONNX Runtime is from PyTorch; else an empty dictionary.
 
     Raises:
         DrawError: if the folder holds something, there is no such model, or there can be no ONNX.
@@ -136,10 +138,10 @@ def copy_export(name: str, to: Path, *, onnx: bool = False) -> dict[str, dict[st
 
 
 def _files_of(name: str) -> list[Path]:
-    """The files that an exported model consists of.
+    """Files that an exported model consists of.
 
-    Those of a folder must lie in it, or a link would put anything into what is given away. In the
-    package and in the Hub's own cache links are the installer's and the Hub's.
+    Those of a folder must lie in it, or a link would put anything into the copy. In the package and
+    in the Hub's own cache links are the installer's and the Hub's.
 
     Raises:
         DrawError: if one is a link out of the folder, or no regular file.

@@ -1,4 +1,4 @@
-"""The kinds of models that there are. To add one, write its three classes and a line in `KINDS`."""
+"""The kinds of models. To add one, write its three classes and a line in `KINDS`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,23 +29,24 @@ from draw.tasks import Classifying, Drawing, Looking, Task, TaskClass
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of models: what they are made from, what they are, and what they learn."""
+    """A kind of model: its config, its network and its task."""
 
     config: type[ModelConfig]
-    """Says in its `kind` the name that it has in `KINDS`."""
+    """Config class; its `kind` is the name of the kind in `KINDS`."""
     model: type[Model]
-    """Is made from a config; where the task draws a `DRAW`, where it looks a `Classifier`."""
+    """Model class, made from a config; where the task draws a `DRAW`, where it looks a
+    `Classifier`."""
     task: TaskClass
-    """Trains, measures and shows it, and has the words for it."""
+    """Task class, which trains, measures and shows the model, and has the words for it."""
 
     @property
     def draws(self) -> bool:
-        """Whether its models draw; otherwise they answer with a class."""
+        """Whether the models of this kind draw; otherwise they answer with a class."""
         return self.task.draws
 
     @property
     def looks(self) -> bool:
-        """Whether its models answer after looking through a window, glimpse by glimpse."""
+        """Whether the models answer after looking through a window, glimpse by glimpse."""
         return self.task.looks
 
 
@@ -54,12 +55,15 @@ KINDS: dict[str, Kind] = {
     "classifier": Kind(ClassifierConfig, Classifier, Looking),
     "convnet": Kind(ConvnetConfig, Convnet, Classifying),
 }
-"""By the name that config.json and run.json have. A config of a class that is not here, though it
-be a subclass of one, makes no model."""
+"""The kinds of models by their names in config.json and run.json. A config of a class that is not
+here, though it be a subclass of one, makes no model."""
 
 
 def kind_of(config: ModelConfig) -> Kind:
-    """The kind of model that a config makes.
+    """Look up the kind of model that a config makes.
+
+    Args:
+        config: config of a model.
 
     Raises:
         DrawError: if `KINDS` does not have the config's class.
@@ -75,22 +79,25 @@ def kind_of(config: ModelConfig) -> Kind:
 
 
 def configs() -> dict[str, type[ModelConfig]]:
-    """The config class of each kind."""
+    """Config classes of all kinds, by name."""
     return {name: kind.config for name, kind in KINDS.items()}
 
 
 def model_config(values: object) -> ModelConfig:
-    """A model's config from plain values; see `draw.config.model.read_model_config`."""
+    """Restore a model's config from plain values; see `draw.config.model.read_model_config`."""
     return read_model_config(values, configs())
 
 
 def run_config(run: Path) -> Config:
-    """The config of a run folder; see `draw.runs.paths.read_run_file`."""
+    """Read the config of a run folder; see `draw.runs.paths.read_run_file`."""
     return read_run_file(run, configs())
 
 
 def task_for(config: Config) -> Task:
-    """The task of a run, which is that of its model's kind.
+    """Make the task of a run, which is that of its model's kind.
+
+    Args:
+        config: config of the run.
 
     Raises:
         DrawError: if `KINDS` does not have the class of the model's config.
@@ -100,32 +107,39 @@ def task_for(config: Config) -> Task:
 
 
 def task_of(model: ModelConfig, data: DataConfig | None) -> Task:
-    """The task of a model on images, whether it is one of a run or not.
+    """Make the task of a model on images, whether it is one of a run or not.
 
     Args:
-        model: the model's config.
-        data: how the images are treated; None leaves them as they are.
+        model: config of the model.
+        data: config of the images, which says how they are treated; None leaves them as they are.
     """
     return task_for(Config("no preset", model, data or DataConfig()))
 
 
 def make_model(config: ModelConfig) -> Model:
-    """A model of the config's own kind, with its starting weights.
+    """Make a model of a config's kind, with its starting weights.
+
+    Args:
+        config: config of the model.
 
     Raises:
         DrawError: if `KINDS` does not have the config's class.
-        TooLargeError: if it, or one image that it looks at or draws, cannot fit into memory.
+        TooLargeError: if the model, or one image that it looks at or draws, cannot fit into memory.
     """
     _weightless(config)
     return _make(config)
 
 
 def model_with(config: ModelConfig, weights: Mapping[str, Tensor]) -> Model:
-    """A model with given weights, whose names and shapes are compared before one is made.
+    """Make a model with given weights, whose names and shapes are compared before it is made.
+
+    Args:
+        config: config of the model.
+        weights: tensors by name.
 
     Raises:
-        TooLargeError: as in `make_model`.
-        DrawError: if they are not the weights of such a model.
+        TooLargeError: if the model, or one image that it looks at or draws, cannot fit into memory.
+        DrawError: if the weights are not those of such a model.
     """
     expected = {name: list(one.shape) for name, one in _weightless(config).state_dict().items()}
     got = {name: list(one.shape) for name, one in weights.items()}
@@ -145,8 +159,11 @@ def model_with(config: ModelConfig, weights: Mapping[str, Tensor]) -> Model:
 def check_loadable(model: nn.Module) -> None:
     """Refuse a model that its config would not make again.
 
+    Args:
+        model: a model that is about to be saved.
+
     Raises:
-        DrawError: if it would come back as another one, with what to do.
+        DrawError: if the model would come back as another one, with what to do.
     """
     config = getattr(model, "config", None)
     kind = KINDS.get(config.kind) if isinstance(config, ModelConfig) else None

@@ -1,4 +1,4 @@
-"""Models from run folders, exported folders, the package or the Hub; never a pickle."""
+"""Loading models from run folders, exported folders, the package or the Hub, without pickle."""
 
 import dataclasses
 import re
@@ -46,19 +46,19 @@ from draw.runs.paths import RUN_FILE
 
 
 def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[str, Any]) -> None:
-    """Write a model as `from_pretrained` of its class reads it, with the data it learned from.
+    """Write a model so that `from_pretrained` of its class reads it, with the config of its data.
 
     Where that data is on this computer is left out.
 
     Args:
-        folder: where config.json and model.safetensors go.
-        model: of a kind in `draw.models.kinds.KINDS`.
-        data: what it was trained on.
-        state: counters and figures to keep with it.
+        folder: folder for config.json and model.safetensors.
+        model: a model of a kind in `draw.models.kinds.KINDS`.
+        data: config of the images that the model was trained on.
+        state: counters and figures to store with the weights.
 
     Raises:
-        DrawError: if the weights are not finite, it would come back as another model, or a file
-            cannot be written.
+        DrawError: if the weights are not finite, the model would come back as another one, or a
+            file cannot be written.
     """
     check_loadable(model)
     config = cast(Model, model).config
@@ -69,21 +69,21 @@ def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[s
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model and what is known about where it came from."""
+    """A model, and what is known about where it came from."""
 
     model: Model
     source: str
     """The file or repository of the weights."""
     data: DataConfig | None
-    """What it was trained on, if that was written down."""
+    """Config of the images that the model was trained on, if it was written down."""
     config: Config | None
-    """The whole config, for a run folder."""
+    """Config of the whole run, for a run folder."""
     state: dict[str, Any]
-    """Counters and figures kept with the weights, such as step and validation bound."""
+    """Counters and figures stored with the weights, such as step and validation bound."""
 
     @property
     def kind(self) -> Kind:
-        """What kind of model it is."""
+        """The kind of the model."""
         return kind_of(self.model.config)
 
     @property
@@ -109,12 +109,12 @@ class LoadedModel:
 
 
 def load_model(name: str, weights: str = "best") -> LoadedModel:
-    """A model from a run folder, an exported folder or a Hub name.
+    """Load a model from a run folder, an exported folder, the package or the Hub.
 
     Args:
-        name: the folder, one of `draw.model.pretrained.shipped_models`, or `owner/name` on the Hub.
-        weights: for a run folder, "best" (lowest validation bound or error; the latest as
-            long as there was no evaluation) or "last"; both are averaged weights.
+        name: folder, one of `draw.model.pretrained.shipped_models`, or `owner/name` on the Hub.
+        weights: which weights of a run folder, "best" (lowest validation bound or error; the latest
+            as long as there was no evaluation) or "last"; both are averaged weights.
 
     Raises:
         DrawError: if there is no such model, it is damaged, or its weights are not finite.
@@ -137,10 +137,13 @@ def load_model(name: str, weights: str = "best") -> LoadedModel:
 
 
 def exported_folder(name: str) -> Path:
-    """The folder of a model that is no run: itself, in the package, or as the Hub keeps it here.
+    """Find the folder of a model that is no run: itself, the package's, or the Hub's copy.
+
+    Args:
+        name: folder, one of `draw.model.pretrained.shipped_models`, or `owner/name` on the Hub.
 
     Raises:
-        DrawError: if there is none.
+        DrawError: if there is no such folder.
     """
     if Path(name).is_dir():
         return Path(name)
@@ -156,10 +159,13 @@ def exported_folder(name: str) -> Path:
 
 
 def exported_config(folder: Path) -> tuple[ModelConfig, DataConfig | None]:
-    """What the config.json of a folder says of its model, and of the data that it learned from.
+    """Read from the config.json of a folder the configs of its model and of its training images.
+
+    Args:
+        folder: folder of the model.
 
     Raises:
-        DrawError: if there is none, or it says what cannot be.
+        DrawError: if there is no config.json, or it holds what cannot be.
     """
     path = folder / "config.json"
     values = read_json_object(path)

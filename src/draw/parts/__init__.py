@@ -1,1 +1,1 @@
-"""What a step is made of."""
+"""The parts of a step: layers, state, priors, conditions, likelihoods and losses."""

@@ -1,4 +1,4 @@
-"""Independent normal variables, of which posterior and prior of a step are made: eqs 1-2 and 6."""
+"""Diagonal Gaussians, of which posterior and prior of a step are made (eqs 1-2 and 6)."""
 
 from typing import NamedTuple
 
@@ -8,24 +8,24 @@ from torch import Tensor
 
 
 class Gaussian(NamedTuple):
-    """N(mu, sigma^2), one for each latent variable."""
+    """A diagonal Gaussian N(mu, sigma^2) over the latent variables."""
 
     mu: Float[Tensor, "*batch latent"]
     log_sigma: Float[Tensor, "*batch latent"]
 
     def sample(self, noise: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch latent"]:
-        """Z = mu + sigma noise (eq 6), a sample where the noise is standard normal."""
+        """Reparameterised sample z = mu + sigma noise (eq 6); the noise is standard normal."""
         return self.mu + self.log_sigma.exp() * noise
 
     def noise_of(self, z: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch latent"]:
-        """The noise that `sample` makes z of: (z - mu) / sigma."""
+        """Recover the noise of which `sample` makes z: (z - mu) / sigma."""
         return (z - self.mu) * (-self.log_sigma).exp()
 
     @staticmethod
     def stack(all_steps: "list[Gaussian]") -> "Gaussian":
-        """Those of all steps in one, [glimpses, batch, latent]."""
+        """Stack the Gaussians of all steps into one, each field [glimpses, batch, latent]."""
         return Gaussian(*map(torch.stack, zip(*all_steps, strict=True)))
 
 
 STANDARD_NORMAL = Gaussian(torch.zeros(()), torch.zeros(()))
-"""N(0, 1), the paper's prior (eq 10), as one number that serves every shape."""
+"""The paper's prior N(0, 1) (eq 10), as one number that broadcasts to every shape."""

@@ -10,15 +10,15 @@ from torch.nn.functional import linear
 
 
 class Affine(nn.Linear):
-    """L(.) of the paper; the result has the precision of the argument, also under autocast."""
+    """The affine map L(.) of the paper; its result keeps the argument's dtype under autocast."""
 
     def forward(self, input: Float[Tensor, "*batch {self.in_features}"]) -> Tensor:  # noqa: A002
-        """Wx + b, [*batch, out_features]."""
+        """Apply the affine map: W x + b, [*batch, out_features]."""
         return super().forward(input).to(input.dtype)
 
 
 class LSTMCell(nn.LSTMCell):
-    """torch's LSTM cell; the state has the precision of the state before, also under autocast."""
+    """The LSTM cell of torch, whose state keeps its dtype also under autocast."""
 
     def forward(  # type: ignore[override]
         self,
@@ -30,7 +30,14 @@ class LSTMCell(nn.LSTMCell):
     ) -> tuple[
         Float[Tensor, "batch {self.hidden_size}"], Float[Tensor, "batch {self.hidden_size}"]
     ]:
-        """(h_t, c_t) from the input and (h_{t-1}, c_{t-1}); `addend` is added to the four gates."""
+        """One step of the LSTM: (h_t, c_t) from its input and (h_{t-1}, c_{t-1}).
+
+        Args:
+            input: x_t, [batch, input_size].
+            state: (h_{t-1}, c_{t-1}), each [batch, hidden_size].
+            addend: an optional addend to the four gates before their nonlinearities, [batch, 4
+                hidden_size].
+        """
         h, c = state
         gates = linear(input, self.weight_ih, self.bias_ih) + linear(
             h, self.weight_hh, self.bias_hh

@@ -22,27 +22,32 @@ a model is soon nearer to them than that."""
 
 @runtime_checkable
 class Likelihood(Protocol):
-    """A module, made from a `DRAWConfig`, that says what an image costs, given the canvas."""
+    """A module made from a `DRAWConfig` that computes the reconstruction loss of images."""
 
     title: ClassVar[str]
-    """Its name in the field."""
+    """Name of the distribution in the literature."""
     values: ClassVar[Literal[2, 256]]
-    """How many values a pixel can have: nats are a likelihood only of images with no others. Those
-    of 256, 8 bits, are told in bits per dimension too."""
+    """Number of values that a pixel can take. Nats are a likelihood only of images with no other
+    values; those of 256 values, 8 bits, are given in bits per dimension too."""
 
     def __call__(
         self,
         canvas: Float[Tensor, "batch channels rows columns"],
         images: Float[Tensor, "batch channels rows columns"],
     ) -> Float[Tensor, " batch"]:
-        """L^x = -log P(x | c_T) in nats, for images in [0, 1]."""
+        """Reconstruction loss L^x = -log P(x | c_T) in nats, for images in [0, 1].
+
+        Args:
+            canvas: c_T in logits, [batch, channels, rows, columns].
+            images: x in [0, 1], of the canvas's shape.
+        """
 
 
 class Bernoulli(nn.Module):
     """Each pixel is 0 or 1 with mean sigmoid(c_T), as in the paper (eq 9).
 
     Args:
-        config: of the model; nothing of it is used.
+        config: the model's config, of which nothing is used.
     """
 
     title: ClassVar = "Bernoulli"
@@ -56,7 +61,7 @@ class Bernoulli(nn.Module):
         canvas: Float[Tensor, "batch channels rows columns"],
         images: Float[Tensor, "batch channels rows columns"],
     ) -> Float[Tensor, " batch"]:
-        """L^x in nats; of grey values a cross-entropy."""
+        """Reconstruction loss L^x in nats (eq 9); for grey values a cross-entropy."""
         return reconstruction_loss(canvas, images)
 
 
@@ -65,10 +70,10 @@ class DiscretizedLogistic(nn.Module):
 
     # Differs from the paper: its pixels are Bernoulli. See `discretized_logistic_loss`.
 
-    # ours: one scale a channel. docs/decisions.md has what one a pixel is worth.
+    # ours: one scale for each channel. docs/decisions.md has what one for each pixel is worth.
 
     Args:
-        config: of the model; its `channels` are used.
+        config: the model's config, of which `channels` is used.
     """
 
     title: ClassVar = "discretized logistic"
@@ -83,7 +88,7 @@ class DiscretizedLogistic(nn.Module):
         canvas: Float[Tensor, "batch channels rows columns"],
         images: Float[Tensor, "batch channels rows columns"],
     ) -> Float[Tensor, " batch"]:
-        """L^x in nats, of 8-bit pixels."""
+        """Reconstruction loss L^x in nats, for 8-bit pixels."""
         return discretized_logistic_loss(canvas, images, self.log_scale)
 
 
@@ -91,28 +96,29 @@ LIKELIHOODS: dict[str, type[nn.Module]] = {
     "bernoulli": Bernoulli,
     "logistic": DiscretizedLogistic,
 }
-"""The distributions by their names in `DRAWConfig.likelihood`."""
+"""The likelihoods by their names in `DRAWConfig.likelihood`."""
 
 
 def likelihood_of(config: DRAWConfig) -> Any:
-    """The class of the distribution that a config names."""
+    """Look up the class of the likelihood that a config names."""
     return part_of(LIKELIHOODS, "likelihood", config.likelihood)
 
 
 def make_likelihood(config: DRAWConfig) -> nn.Module:
-    """The distribution that a config names."""
+    """Build the likelihood that a config names."""
     return cast(nn.Module, likelihood_of(config)(config))
 
 
 def has_bits(config: DRAWConfig) -> bool:
-    """Whether a model's nats are of 8-bit pixels, and so compare in bits per dimension."""
+    """Whether a model's likelihood is one of 8-bit pixels, which have bits per dimension."""
     return bool(likelihood_of(config).values == 256)
 
 
 def in_bits(config: DRAWConfig, nats: float | None) -> float | None:
-    """A bound in bits per dimension; None where there is no bound, and for pixels of two values.
+    """Convert a bound from nats per image to bits per dimension, where that has a meaning.
 
-    Theirs are of 0s and 1s or a cross-entropy: neither compares with those of 8 bits.
+    The result is None where there is no bound, and for pixels of two values: their nats are of 0s
+    and 1s or a cross-entropy, and neither compares with those of 8-bit pixels.
     """
     if nats is None or not has_bits(config):
         return None
@@ -124,19 +130,19 @@ def bounds_likelihood(config: DRAWConfig, *, binary: bool) -> bool:
     """Whether a model's nats bound -log p(x); otherwise they are a cross-entropy.
 
     Args:
-        config: the model's.
-        binary: all pixels that the model sees are 0 or 1.
+        config: the model's config.
+        binary: whether all pixels that the model sees are 0 or 1.
     """
     return has_bits(config) or binary
 
 
 def meaning(config: DRAWConfig, *, binary: bool, dynamic: bool) -> str:
-    """What the nats of a model are, in words for people.
+    """Describe in words for people what the nats of a model measure.
 
     Args:
-        config: the model's.
-        binary: all pixels of the images are 0 or 1.
-        dynamic: they are drawn as 0 or 1.
+        config: the model's config.
+        binary: whether all pixels of the images are 0 or 1.
+        dynamic: whether pixels are drawn as 0 or 1 anew at each use.
     """
     title = likelihood_of(config).title
     if has_bits(config):
@@ -149,7 +155,13 @@ def meaning(config: DRAWConfig, *, binary: bool, dynamic: bool) -> str:
 
 
 def check_pixels(config: DRAWConfig, *, binary: bool, dynamic: bool, source: str) -> None:
-    """Refuse images of two values for a likelihood of 256.
+    """Refuse images of two pixel values for a likelihood of 256 values.
+
+    Args:
+        config: the model's config.
+        binary: whether all pixels of the images are 0 or 1.
+        dynamic: whether pixels are drawn as 0 or 1 anew at each use.
+        source: what the images are, for the message.
 
     Raises:
         DrawError: if the figures would mean nothing, with what to do.

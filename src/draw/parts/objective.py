@@ -10,17 +10,17 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 from draw.parts.distribution import STANDARD_NORMAL, Gaussian
 
 LOG_SCALE_BOUND = 20.0
-"""Largest |log s| of the discretized logistic that is told from larger ones."""
+"""Largest |log s| of the discretized logistic; larger ones have no further effect."""
 
 
 def reconstruction_loss(
     canvas: Float[Tensor, "batch channels rows columns"],
     images: Float[Tensor, "batch channels rows columns"],
 ) -> Float[Tensor, " batch"]:
-    """L^x = -log D(x | c_T), D independent Bernoullis with means sigmoid(c_T) (eq 9), in nats.
+    """Reconstruction loss L^x = -log D(x | c_T), D Bernoulli of means sigmoid(c_T) (eq 9), in nats.
 
-    For pixels that are not 0 or 1 this is a cross-entropy, not a likelihood: never call it bits
-    per dimension.
+    For pixels that are not 0 or 1 this is a cross-entropy, not a likelihood: never call it bits per
+    dimension.
     """
     return binary_cross_entropy_with_logits(canvas, images, reduction="none").flatten(1).sum(1)
 
@@ -45,9 +45,9 @@ def discretized_logistic_loss(
     + log (1 - exp(-1 / (255 s))), which is the logarithm of the difference with nothing cancelled.
 
     Args:
-        canvas: c_T, in logits.
-        images: in [0, 1]; each pixel counts as the nearest of the 256 values v / 255.
-        log_scale: log s in units of the whole range of a pixel, one a channel, or what else
+        canvas: c_T in logits, [batch, channels, rows, columns].
+        images: x in [0, 1]; each pixel counts as the nearest of the 256 values v / 255.
+        log_scale: log s in units of the whole range of a pixel, one for each channel, or what else
             broadcasts to an image. # ours: held within +-20, so that nothing overflows.
     """
     dtype = torch.promote_types(canvas.dtype, torch.float32)
@@ -66,9 +66,9 @@ def discretized_logistic_loss(
 
 
 def bits_per_dimension(nats: float, dimensions: int) -> float:
-    """A bound in nats per image as bits for each of its numbers (rows x columns x channels).
+    """Convert a bound in nats per image to bits for each of its rows x columns x channels numbers.
 
-    It says something only where the bound is one on the likelihood of 8-bit pixels.
+    The result has a meaning only where the bound is one on the likelihood of 8-bit pixels.
     """
     return nats / (math.log(2) * dimensions)
 
@@ -76,7 +76,7 @@ def bits_per_dimension(nats: float, dimensions: int) -> float:
 def kl_divergence(
     posterior: Gaussian, prior: Gaussian = STANDARD_NORMAL
 ) -> Float[Tensor, "*batch"]:
-    """KL(posterior || prior) summed over the latent variables, in nats (eqs 10-11).
+    """KL divergence KL(posterior || prior) summed over the latent variables, in nats (eqs 10-11).
 
     With mu, sigma of the posterior and mu_p, sigma_p of the prior it is the sum of
 
@@ -100,9 +100,9 @@ def log_prior_over_posterior(
     expectation over the noise is minus the bound of eq 12.
 
     Args:
-        posterior: q of all steps, each field [glimpses, batch, latent].
-        noise: standard normal.
-        prior: p of all steps.
+        posterior: q(z | x) of all steps, each field [glimpses, batch, latent].
+        noise: standard normal noise of the sample, [glimpses, batch, latent].
+        prior: p(z) of all steps, each field [glimpses, batch, latent].
     """
     z = prior.noise_of(posterior.sample(noise))
     log_ratio = (noise.square() - z.square()) / 2 + (posterior.log_sigma - prior.log_sigma)
@@ -112,9 +112,13 @@ def log_prior_over_posterior(
 def importance_weighted_estimate(
     log_weights: Float[Tensor, "samples batch"],
 ) -> Float[Tensor, " batch"]:
-    """-log (1/K sum_k p(x, z_k) / q(z_k | x)) in nats (Burda et al. 2015).
+    """Importance-weighted estimate -log (1/K sum_k p(x, z_k) / q(z_k | x)) in nats.
 
-    In expectation an upper bound on -log p(x) that falls towards it as the samples K grow; with
-    K = 1 its expectation is the bound of eq 12.
+    Source: Burda et al. 2015 (arXiv 1509.00519). In expectation it is an upper bound on -log p(x)
+    that falls towards it as the number K of samples grows; with K = 1 its expectation is the bound
+    of eq 12.
+
+    Args:
+        log_weights: log p(x, z_k) / q(z_k | x) of each sample, in nats, [samples, batch].
     """
     return math.log(len(log_weights)) - torch.logsumexp(log_weights, 0)

@@ -1,4 +1,4 @@
-"""What a DRAW model returns."""
+"""What a DRAW model computes: its states, its losses and its drawings."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -11,7 +11,7 @@ from draw.parts.distribution import Gaussian
 
 
 class State(NamedTuple):
-    """What one step hands to the next; `canvas` is c_t of the paper, in logits."""
+    """The recurrent state between two steps; `canvas` is c_t of the paper, in logits."""
 
     canvas: Float[Tensor, "batch channels rows columns"]
     h_enc: Float[Tensor, "batch hidden"]
@@ -21,20 +21,20 @@ class State(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What a drawing is told beforehand: addends to the gates of the LSTMs, None for nothing."""
+    """Conditioning of a drawing: addends to the gates of both LSTMs; None adds nothing."""
 
     enc: Float[Tensor, "batch 4*hidden"] | None
     dec: Float[Tensor, "batch 4*hidden"] | None
 
 
 NOTHING = Context(None, None)
-"""What the paper's model is told."""
+"""The context of the paper's model, which is unconditional."""
 
 
 class Step(NamedTuple):
-    """One glimpse: posterior and prior, the code drawn, and the windows (None without attention).
+    """What one glimpse computed: posterior, prior, code, and windows (None without attention).
 
-    The posterior is that of equations 1 and 2, z that of equation 6.
+    The posterior is that of eqs 1-2, z that of eq 6.
     """
 
     posterior: Gaussian
@@ -45,25 +45,25 @@ class Step(NamedTuple):
 
 
 class UnrollOutput(NamedTuple):
-    """What all steps together come to; either implementation of the unroll returns it."""
+    """Result of the unroll over all steps, by whichever implementation computed it."""
 
     canvas: Float[Tensor, "batch channels rows columns"]
-    """c_T, in logits."""
+    """The final canvas c_T, in logits."""
     kl: Float[Tensor, "batch glimpses"]
-    """KL of each step in nats (eq 10)."""
+    """KL divergence of each step in nats (eq 10)."""
     log_ratio: Float[Tensor, " batch"]
-    """log p(z) / q(z | x) of the codes that were drawn, in nats."""
+    """log p(z) / q(z | x) of the sampled codes, in nats."""
 
 
 class DRAWOutput(NamedTuple):
-    """What `DRAW.forward` returns; losses in nats per image."""
+    """Result of `DRAW.forward`; losses are in nats per image."""
 
     canvas: Float[Tensor, "batch channels rows columns"]
-    """c_T, in logits."""
+    """The final canvas c_T, in logits."""
     reconstruction: Float[Tensor, " batch"]
-    """L^x (eq 9)."""
+    """Reconstruction loss L^x (eq 9)."""
     kl: Float[Tensor, "batch glimpses"]
-    """KL of each step; its sum is L^z (eqs 10-11)."""
+    """KL divergence of each step; their sum is the latent loss L^z (eqs 10-11)."""
     bound: Float[Tensor, " batch"]
     """L^x + L^z, an upper bound on -log p(x) (eq 12)."""
     log_weight: Float[Tensor, " batch"]
@@ -77,26 +77,26 @@ class Trajectory(NamedTuple):
     """
 
     canvases: Float[Tensor, "glimpses batch channels rows columns"]
-    """c_1 .. c_T, in logits."""
+    """The canvases c_1 .. c_T, in logits."""
     write_windows: AbstractWindow | None
-    """Of all steps, [glimpses, batch]."""
+    """Write windows of all steps, [glimpses, batch]."""
     read_windows: AbstractWindow | None
-    """Of all steps, [glimpses, batch]."""
+    """Read windows of all steps, [glimpses, batch]."""
 
     @property
     def images(self) -> Float[Tensor, "glimpses batch channels rows columns"]:
-        """sigmoid(c_t): the means of D, which the paper shows."""
+        """Images sigmoid(c_t) of every step: the means of D, which the paper shows."""
         return self.canvases.sigmoid()
 
     @property
     def windows(self) -> dict[str, AbstractWindow]:
-        """The windows that there are, by what they are for: read, write."""
+        """The windows that the drawing has, by their purpose: read, write."""
         both = {"read": self.read_windows, "write": self.write_windows}
         return {name: windows for name, windows in both.items() if windows is not None}
 
 
 def stack_windows(windows: Sequence[AbstractWindow | None]) -> AbstractWindow | None:
-    """The windows of all steps as one, [glimpses, batch]; None without attention.
+    """Stack the windows of all steps into one, [glimpses, batch]; None without attention.
 
     Raises:
         ValueError: if the steps' windows are not of one kind and size.

@@ -1,4 +1,4 @@
-"""What a run can learn: to draw images, or to name their classes."""
+"""The tasks that a run can learn: drawing images, and naming their classes."""
 
 from draw.tasks.classification import Classifying, Looking
 from draw.tasks.drawing import Drawing

@@ -1,4 +1,4 @@
-"""Learning to name what is in an image (section 4.1): the cross-entropy of the classes."""
+"""The task of naming what is in an image (section 4.1): the cross-entropy of the classes."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -43,12 +43,12 @@ GLIMPSES_FILE, CURVES_FILE = "glimpses.png", "curves.png"
 
 
 class Classifying:
-    """A `draw.tasks.Task`: a classifier that learns the labels of images.
+    """A `draw.tasks.Task` for a network that learns the labels of images.
 
     Args:
-        config: of the run.
-        model_config: its model's, which says how many classes there are.
-        make: makes its model, which answers with a `ClassifierOutput`.
+        config: config of the run.
+        model_config: config of the model, which says how many classes there are.
+        make: function that makes the model, which answers with a `ClassifierOutput`.
     """
 
     draws: ClassVar[bool] = False
@@ -71,39 +71,39 @@ class Classifying:
         self.config, self.model_config, self._make = config, model_config, make
 
     def make_model(self) -> Model:
-        """A model with its starting weights."""
+        """Make a classifier with its starting weights."""
         return self._make()
 
     @property
     def what(self) -> str:
-        """That it classifies, and which images."""
+        """Describe which images are classified, in a few words."""
         return f"classifies {shape_of(self.config)}"
 
     @property
     def steps(self) -> str:
-        """Nothing: it looks once."""
+        """Return no words: the network looks once."""
         return ""
 
     @property
     def condition(self) -> str:
-        """Nothing."""
+        """Return no words: a classifier is not conditioned on anything."""
         return ""
 
     @property
     def units(self) -> str:
-        """Per cent and nats."""
+        """Units of error and cross-entropy: per cent and nats."""
         return "error in %, cross-entropy in nats per image"
 
     def format_score(self, value: float) -> str:
-        """An error with its unit."""
+        """Format an error with its unit."""
         return f"{value:.2f} % wrong"
 
     def binarizes(self, images: ImageSet) -> bool:
-        """Never: a classifier sees images as they are."""
+        """Return False: a classifier sees images as they are."""
         return False
 
     def check(self, images: ImageSet) -> None:
-        """See that the images have labels that the model can answer with."""
+        """Refuse images without labels that the model can answer with."""
         check_labels(images, self.model_config.classes)
         if self.config.data.binarize != "none":
             raise DrawError(
@@ -112,16 +112,16 @@ class Classifying:
             )
 
     def start_from_data(self, model: nn.Module, training: ImageSet) -> None:
-        """Nothing: no starting weight depends on the images."""
+        """Leave the starting weights alone: none depends on the images."""
 
     def batch(self, training: ImageSet, step: int, own: slice) -> Batch:
-        """Images and labels."""
+        """Images and labels of one training step."""
         images, labels = training_images(self.config, training, step)
         assert labels is not None  # `check` has seen them
         return Batch(to_unit_interval(images[own]), None, torch.from_numpy(labels[own]))
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """The cross-entropy of the last answer in nats, and its errors in %."""
+        """Cross-entropy of the last answer in nats, and the error in %."""
         assert batch.labels is not None  # `batch` has put them there
         answered = model(batch.images)
         logits = answered.logits.float()
@@ -137,15 +137,15 @@ class Classifying:
         return losses
 
     def derive(self, means: Mapping[str, float]) -> dict[str, float]:
-        """None."""
+        """Return no further numbers."""
         return {}
 
     def describe(self, values: Mapping[str, Any]) -> str:
-        """The errors in % and the cross-entropy."""
+        """Format the errors in % and the cross-entropy in nats."""
         return f"error {values['error']:.2f} %, cross-entropy {values['cross_entropy']:.4f} nats"
 
     def describe_start(self, model: nn.Module, training: ImageSet) -> str:
-        """How many classes there are."""
+        """Describe how many classes there are."""
         return self.meaning(training)
 
     def evaluate(
@@ -156,7 +156,7 @@ class Classifying:
         on_progress: Callable[[int, str], None],
         how: Measuring = MEASURING,
     ) -> Accuracy:
-        """The share of wrong answers; see `draw.measure.accuracy.measure_accuracy`."""
+        """Measure the error; see `draw.measure.accuracy.measure_accuracy`."""
         if how.importance_samples:
             raise DrawError(
                 "expected no --importance-samples for a classifier, which has no latent variables; "
@@ -173,31 +173,31 @@ class Classifying:
     def model_input(
         self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0
     ) -> ModelInput:
-        """Some images, as they are."""
+        """Images by number, as they are."""
         return ModelInput(to_unit_interval(images.images[numbers]), None)
 
     def meaning(self, images: ImageSet) -> str:
-        """How many classes there are."""
+        """Describe how many classes the error is about."""
         return f"{self.model_config.classes} classes; error in %, cross-entropy in nats"
 
     def facts(self, images: ImageSet, how: Measuring) -> dict[str, Any]:
-        """None: no chance is in it."""
+        """Return no facts: no chance is in the result."""
         return {}
 
     def figures(self, images: ImageSet) -> dict[str, str]:
-        """The error with its interval."""
+        """Words for the error with its interval."""
         return FIGURES
 
     def remarks(self, model: nn.Module, images: ImageSet) -> dict[str, str]:
-        """Nothing besides."""
+        """Return no further words for the card."""
         return {}
 
     def print_result(self, title: str, result: Result) -> None:
-        """The error with its interval, the cross-entropy, and the error after each glimpse."""
+        """Print the error and its interval, the cross-entropy, and the error after each glimpse."""
         print_accuracy(title, cast(Accuracy, result))
 
     def conclude(self, result: Result) -> str:
-        """The test error with its interval."""
+        """Summarise the test error with its interval."""
         measured = cast(Accuracy, result)
         return (
             f"test error {measured.error:.2f} % (95 % interval {measured.error_low:.2f} to "
@@ -206,7 +206,7 @@ class Classifying:
         )
 
     def glance(self, model: nn.Module, validation: ImageSet, run: Path, step: int) -> None:
-        """Nothing: without a window there is nothing to see of where it looks."""
+        """Draw nothing: without a window there is nothing to see of where the network looks."""
 
     picture_names: tuple[str, ...] = (CURVES_FILE,)
 
@@ -218,24 +218,24 @@ class Classifying:
         training: ImageSet,
         test: ImageSet,
     ) -> list[Path]:
-        """The curves."""
+        """Plot the curves of a finished run."""
         return [classification_curves(metrics, run / CURVES_FILE)]
 
     def plot(self, metrics: Sequence[Mapping[str, Any]], out: Path, *, title: str) -> Path:
-        """The error, the cross-entropy and the error after each glimpse."""
+        """Plot the error, the cross-entropy and the error after each glimpse."""
         return classification_curves(metrics, out, title=title)
 
     def export_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
-        """None."""
+        """Draw no pictures of an exported model."""
 
 
 class Looking(Classifying):
-    """A `draw.tasks.Task`: a classifier that looks through a window, which is shown.
+    """A `draw.tasks.Task` for a classifier that looks through a window, which is shown.
 
     Args:
-        config: of the run.
-        model_config: its model's, which says how many classes and glimpses there are.
-        make: makes its model, a `Classifier`.
+        config: config of the run.
+        model_config: config of the model, which says how many classes and glimpses there are.
+        make: function that makes the model, a `Classifier`.
     """
 
     looks: ClassVar[bool] = True
@@ -259,16 +259,16 @@ class Looking(Classifying):
 
     @property
     def steps(self) -> str:
-        """How often it looks."""
+        """Number of glimpses, in words."""
         return f"{self.model_config.glimpses} glimpses"
 
     def describe_start(self, model: nn.Module, training: ImageSet) -> str:
-        """How many classes there are, and which backend runs."""
+        """Describe how many classes there are, and which kernel runs."""
         choice = cast(Classifier, model).choice
         return f"{super().describe_start(model, training)}\n{self.steps}; backend: {choice}"
 
     def glance(self, model: nn.Module, validation: ImageSet, run: Path, step: int) -> None:
-        """Where it looks."""
+        """Draw where the classifier looks so far."""
         path = run / "glimpses" / f"step-{step:08d}.png"
         glimpses_of(cast(Classifier, model), validation, path)
 
@@ -282,11 +282,11 @@ class Looking(Classifying):
         training: ImageSet,
         test: ImageSet,
     ) -> list[Path]:
-        """Where it looks, and the curves."""
+        """Draw where the classifier looks, and the curves, of a finished run."""
         curves = super().pictures(model, run, metrics, training, test)
         glimpses_of(cast(Classifier, model), test, run / GLIMPSES_FILE)
         return [run / GLIMPSES_FILE, *curves]
 
     def export_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
-        """Where it looks."""
+        """Draw where an exported classifier looks."""
         glimpses_of(cast(Classifier, model), test, to / GLIMPSES_FILE)

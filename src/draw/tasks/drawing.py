@@ -1,4 +1,4 @@
-"""Learning to draw: the bound of eq 12."""
+"""The task of drawing images: the bound of eq 12."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -38,7 +38,7 @@ from draw.visualize import animate, sample_grid, training_curves
 from draw.visualize.run_pictures import DRAWING_PICTURES, drawing_pictures
 
 CROSS_ENTROPY = "cross-entropy, no likelihood"
-"""What nats are called where they bound no likelihood."""
+"""Name of the loss where its nats bound no likelihood."""
 FIGURES = {
     "bound": "upper bound on -log p(x), nats per image",
     "bound_standard_error": "standard error of the bound, nats",
@@ -53,12 +53,12 @@ _OF_GREY = {
 
 
 class Drawing:
-    """A `draw.tasks.Task`: a DRAW model that learns to draw images like those it sees.
+    """A `draw.tasks.Task` for a DRAW model that learns to draw images like those it sees.
 
     Args:
-        config: of the run.
-        model_config: its model's.
-        make: makes its model.
+        config: config of the run.
+        model_config: config of the model.
+        make: function that makes the model.
     """
 
     draws: ClassVar[bool] = True
@@ -82,27 +82,27 @@ class Drawing:
 
     @property
     def what(self) -> str:
-        """That it draws, which images, and in how many steps."""
+        """Describe which images are drawn, and in how many steps, in a few words."""
         return f"draws {shape_of(self.config)} {self.steps}"
 
     @property
     def steps(self) -> str:
-        """In how many steps it draws."""
+        """Number of steps of a drawing, in words."""
         return f"in {self.model_config.glimpses} steps"
 
     @property
     def condition(self) -> str:
-        """The class of an image, for a model with a condition."""
+        """Describe what a drawing is conditioned on; empty for an unconditional model."""
         return str(condition_of(self.model_config).description) if self.takes_labels else ""
 
     @property
     def units(self) -> str:
-        """Nats, and bits per dimension where the likelihood is one of 8-bit pixels."""
+        """Units of the bound: nats, and bits per dimension where pixels are of 8 bits."""
         bits = ", and bits per dimension" if has_bits(self.model_config) else ""
         return f"nats per image{bits}"
 
     def format_score(self, value: float) -> str:
-        """A bound with its unit."""
+        """Format a bound with its unit."""
         return f"{value:.2f} nats"
 
     def binarizes(self, images: ImageSet) -> bool:
@@ -111,19 +111,19 @@ class Drawing:
 
     @property
     def takes_labels(self) -> bool:
-        """Whether the model is told the class of an image."""
+        """Whether the model is conditioned on the class of an image."""
         return bool(condition_of(self.model_config).takes_labels)
 
     def labels(self, images: ImageSet) -> Int[np.ndarray, " n"] | None:
-        """The classes of images for the model, None if it is not told them."""
+        """Classes of images for the model; None for an unconditional model."""
         return images.labels if self.takes_labels else None
 
     def make_model(self) -> Model:
-        """A model of the config's own class, with its starting weights."""
+        """Make a model of the config's kind with its starting weights."""
         return self._make()
 
     def check(self, images: ImageSet) -> None:
-        """See that the likelihood is one of such pixels; see `check_pixels`."""
+        """Refuse images that the likelihood is not one of; see `check_pixels`."""
         dynamic = self.config.data.binarize == "dynamic"
         check_pixels(self.model_config, binary=images.binary, dynamic=dynamic, source=images.source)
         if self.takes_labels:
@@ -139,7 +139,7 @@ class Drawing:
             cast(DRAW, model).canvas_0.copy_(canvas_0)
 
     def batch(self, training: ImageSet, step: int, own: slice) -> Batch:
-        """Images, the noise of eq 6, and their classes where the model is told them."""
+        """Images, the noise of eq 6, and labels if the model is class-conditional, of one step."""
         size, seed = self.config.train.batch_size, self.config.train.seed
         seen, labels = training_images(self.config, training, step)
         images = to_unit_interval(seen[own])
@@ -165,12 +165,12 @@ class Drawing:
         }
 
     def derive(self, means: Mapping[str, float]) -> dict[str, float]:
-        """The bound in bits per dimension, where it is one of 8-bit pixels."""
+        """The bound in bits per dimension, where the likelihood is one of 8-bit pixels."""
         bits = in_bits(self.model_config, means["bound"])
         return {} if bits is None else {"bits_per_dimension": bits}
 
     def describe(self, values: Mapping[str, Any]) -> str:
-        """The bound and its parts."""
+        """Format the bound and its parts."""
         bits = values.get("bits_per_dimension")
         return (
             f"bound {values['bound']:.2f} = reconstruction {values['reconstruction']:.2f} + KL "
@@ -179,7 +179,7 @@ class Drawing:
         )
 
     def describe_start(self, model: nn.Module, training: ImageSet) -> str:
-        """What the nats mean, and which backend runs."""
+        """Describe what the nats mean, and which kernel runs."""
         nats = self.meaning(training)
         choice = cast(DRAW, model).choice
         return f"{nats}\n{self.model_config.glimpses} glimpses; backend: {choice}"
@@ -192,7 +192,7 @@ class Drawing:
         on_progress: Callable[[int, str], None],
         how: Measuring = MEASURING,
     ) -> Evaluation:
-        """The bound; see `draw.measure.bound.evaluate`."""
+        """Measure the bound; see `draw.measure.bound.evaluate`."""
         self.check(images)
         return evaluate(
             cast(DRAW, model),
@@ -209,17 +209,17 @@ class Drawing:
     def model_input(
         self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0
     ) -> ModelInput:
-        """Some images, drawn as 0 or 1 where the model learns from such."""
+        """Images by number, drawn as 0 or 1 where the model learns from such."""
         x = evaluation_images(images.images, numbers, self.binarizes(images), seed)
         labels = self.labels(images)
         return ModelInput(x, None if labels is None else torch.from_numpy(labels[numbers]))
 
     def meaning(self, images: ImageSet) -> str:
-        """What the nats are; see `draw.parts.likelihood.meaning`."""
+        """Describe what the nats are; see `draw.parts.likelihood.meaning`."""
         return meaning(self.model_config, binary=images.binary, dynamic=self.binarizes(images))
 
     def facts(self, images: ImageSet, how: Measuring) -> dict[str, Any]:
-        """Likelihood, binarization and the seed of the noise."""
+        """List likelihood, binarization and the seed of the noise."""
         binarization = (
             "static" if images.binary else "dynamic" if self.binarizes(images) else "none"
         )
@@ -230,13 +230,13 @@ class Drawing:
         }
 
     def figures(self, images: ImageSet) -> dict[str, str]:
-        """The bound and the estimate; where they bound no likelihood, the words say so."""
+        """Words for the bound and the estimate, which say so where no likelihood is bounded."""
         binary = images.binary or self.config.data.binarize == "dynamic"
         bounds = bounds_likelihood(self.model_config, binary=binary)
         return FIGURES if bounds else FIGURES | _OF_GREY
 
     def remarks(self, model: nn.Module, images: ImageSet) -> dict[str, str]:
-        """What the nats mean, and what the model is made of: attention, prior, condition."""
+        """Describe what the nats mean, and the model's attention, prior and condition."""
         draw = cast(DRAW, model)
         told = draw.condition.description
         if self.takes_labels:
@@ -252,11 +252,11 @@ class Drawing:
         }
 
     def print_result(self, title: str, result: Result) -> None:
-        """The bound, its parts, the estimate and the KL of each step."""
+        """Print the bound, its parts, the estimate and the KL divergence of each step."""
         print_evaluation(title, cast(Evaluation, result))
 
     def conclude(self, result: Result) -> str:
-        """The test bound, its parts and its standard error."""
+        """Summarise the test bound, its parts and its standard error."""
         measured = cast(Evaluation, result)
         bits = measured.bits_per_dimension
         return (
@@ -267,7 +267,7 @@ class Drawing:
         )
 
     def glance(self, model: nn.Module, validation: ImageSet, run: Path, step: int) -> None:
-        """Samples."""
+        """Draw samples of the model so far."""
         drawing = cast(DRAW, model).generate(64, seed=self.config.train.seed)
         sample_grid(drawing.images[-1], run / "samples" / f"step-{step:08d}.png")
 
@@ -281,18 +281,18 @@ class Drawing:
         training: ImageSet,
         test: ImageSet,
     ) -> list[Path]:
-        """Samples, drawings step by step, reconstructions, curves."""
+        """Draw samples, drawings step by step, reconstructions and curves of a finished run."""
         some = test.evaluation_set()
         shown = self.model_input(some, spread(some.count, 6))
         meaning = self.meaning(test)
         return drawing_pictures(cast(DRAW, model), run, metrics, training, *shown, meaning)
 
     def plot(self, metrics: Sequence[Mapping[str, Any]], out: Path, *, title: str) -> Path:
-        """The bound, its parts and the KL of each step."""
+        """Plot the bound, its parts and the KL divergence of each step."""
         return training_curves(metrics, out, title=title)
 
     def export_pictures(self, model: nn.Module, test: ImageSet, to: Path) -> None:
-        """Samples, and some of them step by step."""
+        """Draw samples of an exported model, and some of them step by step."""
         draw = cast(DRAW, model)
         sample_grid(draw.generate(64, seed=0).images[-1], to / "samples.png")
         animate(draw.generate(16, seed=0), to / "generation.gif")

@@ -1,4 +1,4 @@
-"""Drawings growing step by step, as GIF, WebP or MP4."""
+"""Animations of drawings that grow step by step, as GIF, WebP or MP4."""
 
 import math
 import os
@@ -48,17 +48,18 @@ def animate(
     hold_seconds: float = 2.0,
     columns: int | None = None,
 ) -> Path:
-    """Drawings that grow at once, a frame a step, with the outlines of their windows.
+    """Animate drawings that grow side by side, a frame a step, with the outlines of their windows.
 
     The last frame is the finished drawings without outlines. GIF and WebP loop for ever.
 
     Args:
-        trajectory: at most `MAX_DRAWINGS` of its drawings are shown.
-        path: a .gif, .webp (lossless) or .mp4 (H.264, yuv420p) file.
-        images: what was to be drawn; each is then shown left of its drawing, the read window
-            on it. Without them the read window is on the drawing.
-        frames_per_second: by default what lets a drawing take 5 seconds, within 4 and 12.
-        hold_seconds: how long the finished drawings stay.
+        trajectory: drawings step by step, of which at most `MAX_DRAWINGS` are shown.
+        path: file to write: .gif, .webp (lossless) or .mp4 (H.264, yuv420p).
+        images: images that were to be drawn, shown left of their drawings with the read window on
+            them; without them the read window is on the drawing.
+        frames_per_second: frame rate; by default such that a drawing takes 5 seconds, within 4 and
+            12.
+        hold_seconds: seconds for which the finished drawings stay.
         columns: drawings in a row; by default as square as can be.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Training curves: of a bound, its parts and glimpses; of a classifier's error and its own."""
+"""Training curves of a bound and its parts, or of a classifier's error, also by glimpse."""
 
 import math
 import os
@@ -19,9 +19,9 @@ SUFFIXES = (".png", ".svg", ".pdf")
 TITLE_PAD = 36
 """Points between axes and titles: two lines of legend lie there, where no curve can run."""
 LARGEST = 1e100
-"""Numbers beyond it are none of a run, and no axis could show them."""
+"""Largest number that is plotted: none of a run lies beyond, and no axis could show it."""
 PROFILES = 4
-"""Most measurements of the KL per glimpse that are shown."""
+"""Most measurements of the KL divergence per glimpse that are shown."""
 
 
 def training_curves(
@@ -30,17 +30,17 @@ def training_curves(
     *,
     title: str | None = None,
 ) -> Path:
-    """The bound, its parts against images seen, and the KL per glimpse, all in nats per image.
+    """Plot the bound, its parts and the KL divergence per glimpse, in nats per image.
 
-    Where the lines have bits per dimension, the bound has a second axis in that unit.
-    Training is shown as it came (pale) and as a running mean; validation as points. The axes
-    leave out the first moments of a longer run, where the bound falls from hundreds of nats.
+    Where the lines have bits per dimension, the bound has a second axis in that unit. Training is
+    shown as it came (pale) and as a running mean; validation as points. The axes leave out the
+    first moments of a longer run, where the bound falls from hundreds of nats.
 
     Args:
         metrics: the lines of metrics.jsonl in their order; values that are missing, null, of
             another type or not finite leave a gap.
-        path: a .png, .svg or .pdf file.
-        title: a line of text on top.
+        path: file to write: .png, .svg or .pdf.
+        title: line of text on top.
 
     Raises:
         DrawError: if the suffix is not one of the three.
@@ -69,9 +69,15 @@ def classification_curves(
     *,
     title: str | None = None,
 ) -> Path:
-    """A classifier's error and cross-entropy against images seen, and its error by glimpse.
+    """Plot a classifier's error and cross-entropy against images seen, and its error by glimpse.
 
-    Lines, points and arguments are those of `training_curves`.
+    Training is shown as it came (pale) and as a running mean; validation as points.
+
+    Args:
+        metrics: the lines of metrics.jsonl in their order; values that are missing, null, of
+            another type or not finite leave a gap.
+        path: file to write: .png, .svg or .pdf.
+        title: line of text on top.
 
     Raises:
         DrawError: if the suffix is not one of the three.
@@ -224,7 +230,7 @@ def _tidy(axes: Any) -> None:
 
 
 def running_mean(values: Numbers) -> Numbers:
-    """The mean over a window of about a fortieth of the values round each, leaving out NaN."""
+    """Running mean over a window of about a fortieth of the values, leaving out NaN."""
     half = max(1, len(values) // 80)
     known = np.isfinite(values)
     sums, counts = (
@@ -238,7 +244,13 @@ def running_mean(values: Numbers) -> Numbers:
 
 
 def series(metrics: Sequence[Mapping[str, Any]], kind: str, name: str) -> tuple[Numbers, Numbers]:
-    """Images seen by the weights and a number, of all lines of one kind; NaN as in `numbers`."""
+    """Images seen by the weights and a number, of all lines of one kind; NaN where it is missing.
+
+    Args:
+        metrics: the lines of metrics.jsonl.
+        kind: kind of the lines: train, validation or test.
+        name: field of the number.
+    """
     lines = [line for line in metrics if line.get("kind") == kind]
     return (
         numbers([images_seen_by_weights(dict(line)) for line in lines]),
@@ -247,13 +259,13 @@ def series(metrics: Sequence[Mapping[str, Any]], kind: str, name: str) -> tuple[
 
 
 def profile(line: Mapping[str, Any], field: str) -> Numbers:
-    """A list of numbers of a line, one for each glimpse; empty if it has none."""
+    """List of numbers of a line, one for each glimpse; empty if the line has none."""
     values = line.get(field)
     return numbers(values if isinstance(values, list | tuple) else ())
 
 
 def numbers(values: Sequence[Any]) -> Numbers:
-    """Numbers of JSON; what is missing, of another type or beyond `LARGEST` is NaN."""
+    """Convert values of JSON to floats; what is missing, no number or beyond `LARGEST` is NaN."""
     return np.array([_number(value) for value in values], dtype=np.float64)
 
 

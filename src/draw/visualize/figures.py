@@ -1,4 +1,4 @@
-"""The paper's figures, each a picture and what there is to say of it in numbers."""
+"""The paper's figures, each as a picture and as numbers."""
 
 import itertools
 import math
@@ -28,7 +28,7 @@ from draw.visualize.sheet import PICTURE_WIDTH, check_suffix, save_picture, stac
 from draw.visualize.strips import generation_sheet
 
 WIDTH = 1200
-"""Pixels to aim at: a page's, wider than a README's."""
+"""Width in pixels to aim at: a page's, more than a README's."""
 _MNIST = "mnist", "binarized_mnist"
 DATA_OF = {
     5: ("cluttered-mnist",), 6: _MNIST, 7: _MNIST, 8: ("two-digits",), 9: ("svhn",), 10: ("svhn",),
@@ -36,21 +36,21 @@ DATA_OF = {
 }  # fmt: skip
 """The data set of each figure in the paper, by the names it has here."""
 EXAMPLE = 2
-"""Of scikit-learn's digits, for the window's geometry."""
+"""Number of the digit of scikit-learn's that shows the window's geometry."""
 ROWS, GRID_COLUMNS, GRID_ROWS = 6, 9, 2
 
 
 def window_figure(
     picture: Path | None, windows: Sequence[tuple[float, ...]], size: int, out: Path
 ) -> dict[str, Any]:
-    """Figure 3: filters on an image, and what windows read and write there.
+    """Draw figure 3: filters on an image, and what windows read and write there.
 
     Args:
-        picture: any file that can be decoded; without one, a digit.
-        windows: centre x, centre y, stride, sigma of each, in pixels counted from 1; without any,
-            the paper's kinds.
+        picture: any file that can be decoded; None for a digit.
+        windows: centre x, centre y, stride and sigma of each window, in pixels counted from 1; None
+            for the paper's kinds.
         size: filters along one side of a window, N.
-        out: a .png, .svg or .pdf file.
+        out: file to write: .png, .svg or .pdf.
     """
     if size < 1:
         raise DrawError(f"expected --filters of at least 1, got {size}")
@@ -92,16 +92,16 @@ def samples_figure(
     width: int = PICTURE_WIDTH,
     label: int | None = None,
 ) -> dict[str, Any]:
-    """Figures 6, 9 and 12: new images, the last column's nearest training images beside it.
+    """Draw figures 6, 9 and 12: new images, beside the last column the nearest training images.
 
     Args:
-        model: what draws.
-        n: images.
-        seed: of the noise.
-        training: where to look for the nearest images; None leaves them out.
-        out: a .png or .webp file.
-        width: pixels to aim at.
-        label: class to draw, for a model that is told it; by default each in turn.
+        model: the model that draws.
+        n: number of images.
+        seed: seed of the noise.
+        training: images among which the nearest are searched for; None leaves them out.
+        out: file to write: .png or .webp.
+        width: width in pixels to aim at.
+        label: class to draw, for a class-conditional model; by default each in turn.
     """
     check_suffix(out, (".png", ".webp"))  # before the search for the nearest, which takes a while
     images = model.generate(n, seed=seed, labels=model.labels_for(n, label)).images[-1].cpu()
@@ -115,13 +115,13 @@ def samples_figure(
 
 
 def sequence_figure(models: Sequence[DRAW], n: int, seed: int, out: Path) -> dict[str, Any]:
-    """Figures 7 and 10: drawings step by step, those of each model under the one before.
+    """Draw figures 7 and 10: drawings step by step, those of each model under the one before.
 
     Args:
-        models: what draws.
-        n: drawings of each.
-        seed: of the noise.
-        out: a .png or .webp file.
+        models: the models that draw.
+        n: number of drawings of each model.
+        seed: seed of the noise.
+        out: file to write: .png or .webp.
     """
     drawn = [model.generate(n, seed=seed) for model in models]
     pairs = list(zip(models, drawn, strict=True))
@@ -142,13 +142,13 @@ def _attention(model: DRAW, drawn: Trajectory) -> str:
 
 
 def glimpses_figure(model: Classifier, images: ImageSet, n: int, out: Path) -> dict[str, Any]:
-    """Figure 5: where a classifier looks, and what it makes of it.
+    """Draw figure 5: where a classifier looks, and what it makes of it.
 
     Args:
-        model: what classifies.
-        images: some of these are shown, evenly from all.
-        n: how many.
-        out: a .png or .webp file.
+        model: the model that classifies.
+        images: images, of which some are shown, evenly from all.
+        n: number of images to show.
+        out: file to write: .png or .webp.
     """
     shown = glimpses_of(model, images, out, n)
     windows = shown.answers.windows
@@ -163,20 +163,20 @@ def glimpses_figure(model: Classifier, images: ImageSet, n: int, out: Path) -> d
 
 
 def write_windows(drawn: Trajectory) -> dict[str, Any]:
-    """The write windows as lists [image][step], for JSON; nothing without attention."""
+    """Write windows of drawings as lists [image][step], for JSON; empty without attention."""
     if drawn.write_windows is None:
         return {}
     return {"write_windows": numbers_by_image(drawn.write_windows)}
 
 
 def two_digits_figure(model: DRAW, n: int, seed: int, out: Path) -> Halves:
-    """Figure 8: drawings and how they came about, and how often a digit was drawn at a time.
+    """Draw figure 8: drawings of two digits step by step, and count the order of the digits.
 
     Args:
-        model: what draws, white on black.
-        n: drawings to count in; the first ones are shown.
-        seed: of the noise.
-        out: a .png or .webp file.
+        model: the model that draws, white on black.
+        n: number of drawings to count in; the first ones are shown.
+        seed: seed of the noise.
+        out: file to write: .png or .webp.
     """
     check_suffix(out, (".png", ".webp"))
     halves = measure_halves(model, n, seed=seed)

@@ -1,4 +1,4 @@
-"""How a window sits on an image, and what it reads and writes there (figure 3)."""
+"""Figure 3: how a window sits on an image, and what it reads and writes there."""
 
 import os
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ GRID = 3
 """Filters along one side of the grid on the left, as in the paper."""
 MAX_WINDOWS = 6
 ROW, DPI = 1.75, 200
-"""Inches of a row on the right, dots per inch."""
+"""Inches of a row on the right, and dots per inch."""
 PIXELS, THINNEST = 96, 1.0
-"""Per inch, as `window_outlines` counts them; points of a line at least."""
+"""Dots per inch by which `window_outlines` counts, and the least width of a line in points."""
 SUFFIXES = (".png", ".svg", ".pdf")
 FILTERS, CENTRE = (tuple(part / 255 for part in colour) for colour in (READ_COLOUR, WRITE_COLOUR))
 
@@ -31,16 +31,16 @@ def window_geometry(
     windows: Sequence[Window],
     path: str | os.PathLike[str],
 ) -> Path:
-    """A grid of filters on an image; beside it what some windows read and write (figure 3).
+    """Draw a grid of filters on an image; beside it what some windows read and write (figure 3).
 
     Left, 3 x 3 filters with centre, stride and sigma marked. Right, a row for each window: its
     outline, line width showing sigma (see `window_outlines`), the patch that it reads, and that
     patch written back through the same window, scaled so that its brightest value is white.
 
     Args:
-        image: in [0, 1].
-        windows: one to `MAX_WINDOWS`, not batches of them.
-        path: a .png, .svg or .pdf file.
+        image: image in [0, 1], [channels, rows, columns].
+        windows: single windows, one to `MAX_WINDOWS` of them, not batches.
+        path: file to write: .png, .svg or .pdf.
 
     Raises:
         DrawError: if the suffix is not one of the three, there are no or too many windows, or one
@@ -68,7 +68,7 @@ def window_geometry(
 
 
 def default_windows(rows: int, columns: int, size: int = 12) -> tuple[Window, ...]:
-    """The paper's kinds: near and blurred, whole and sharp, whole and blurred.
+    """The paper's kinds of windows: near and blurred, whole and sharp, whole and blurred.
 
     The whole is the largest square in the middle, each filter in one of N x N fields.
 
@@ -86,7 +86,7 @@ def default_windows(rows: int, columns: int, size: int = 12) -> tuple[Window, ..
 
 
 def make_window(size: int, g_x: float, g_y: float, delta: float, sigma: float) -> Window:
-    """A window of intensity 1 from its filters along a side and its numbers in pixels."""
+    """Make a window of intensity 1 from its number of filters and its numbers in pixels."""
     one = torch.tensor([g_x, g_y, delta, sigma, 1.0])
     return Window(one[0], one[1], one[2], one[3], one[4], size)
 

@@ -1,4 +1,4 @@
-"""Where a classifier looks, glimpse by glimpse, and what it makes of it (figure 5)."""
+"""Figure 5: where a classifier looks, glimpse by glimpse, and what it makes of it."""
 
 import os
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from draw.visualize.sheet import (
 from draw.visualize.strips import MAX_ROWS, SIGMA_KEY
 
 BARS, TEXT = 34, 13
-"""Picture pixels below an image: of the bars, and of the line of text under them."""
+"""Height in pixels of the bars below an image, and of the line of text under them."""
 RIGHT_COLOUR, WRONG_COLOUR, OTHER_COLOUR = (0, 120, 200), (220, 60, 40), (190, 190, 190)
 
 
@@ -44,21 +44,21 @@ def glimpse_strip(
     steps: int = 8,
     title: str | None = None,
 ) -> Path:
-    """Images in rows, with the window of each glimpse, and the classes' probabilities below.
+    """Draw images in rows with the window of each glimpse, and the classes' probabilities below.
 
     The bar of the likeliest class is blue where it is the label, red where it is not.
 
     Args:
-        images: what was classified; at most `MAX_ROWS` are shown.
-        classified: what the classifier said of them.
-        path: a .png or .webp file.
-        labels: the right answers.
-        names: what the classes are called; by default their numbers.
-        steps: glimpses to show at most, evenly apart, the first and the last among them.
-        title: a line of text on top.
+        images: images that were classified; at most `MAX_ROWS` are shown.
+        classified: output of the classifier for these images.
+        path: file to write: .png or .webp.
+        labels: label of each image.
+        names: names of the classes; by default their numbers.
+        steps: most glimpses to show, evenly apart, the first and the last among them.
+        title: line of text on top.
 
     Raises:
-        ValueError: if there are no images, not as many as answers, or no windows.
+        ValueError: if there are no images, another number of answers, or no windows.
     """
     if classified.windows is None:
         raise ValueError("expected answers of a classifier with a window, got no windows")

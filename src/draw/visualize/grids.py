@@ -43,14 +43,14 @@ def sample_grid(
     columns: int | None = None,
     title: str | None = None,
 ) -> Path:
-    """Final images in a grid, the last column's nearest training images beside it (figure 6).
+    """Draw final images in a grid, the last column's nearest training images beside it (figure 6).
 
     Args:
-        images: at most `MAX_IMAGES` are shown; float in [0, 1] or 8-bit.
-        path: a .png or .webp file.
-        neighbours: one for each of `last_column(images, columns)`, in its order.
+        images: images, float in [0, 1] or 8-bit; at most `MAX_IMAGES` are shown.
+        path: file to write: .png or .webp.
+        neighbours: a training image for each of `last_column(images, columns)`, in its order.
         columns: images in a row; by default as square as can be, and at most 10.
-        title: a line of text on top.
+        title: line of text on top.
 
     Raises:
         ValueError: if there are no images, or not one neighbour for each in the last column.
@@ -65,7 +65,7 @@ def sample_sheet(
     title: str | None = None,
     width: int = PICTURE_WIDTH,
 ) -> Image.Image:
-    """The picture that `sample_grid` saves, of about another width in pixels if asked for."""
+    """Draw the picture that `sample_grid` saves, of about another width in pixels if asked for."""
     columns = grid_columns(len(images), columns)
     shown = images[:MAX_IMAGES]
     expected = len(last_column(images, columns))
@@ -88,7 +88,7 @@ def sample_sheet(
 
 
 def last_column(images: Images, columns: int | None = None) -> Neighbours:
-    """The images that `sample_grid` puts into its last column, which full rows alone reach."""
+    """Images that `sample_grid` puts into its last column, which full rows alone reach."""
     columns = grid_columns(len(images), columns)
     return images[:MAX_IMAGES][columns - 1 :: columns]
 
@@ -101,17 +101,17 @@ def reconstruction_grid(
     columns: int = 5,
     title: str | None = None,
 ) -> Path:
-    """Many images, each with its reconstruction on its right.
+    """Draw many images in a grid, each with its reconstruction on its right.
 
     Args:
-        images: what was to be drawn; at most `MAX_IMAGES` are shown.
-        reconstructions: what was drawn.
-        path: a .png or .webp file.
-        columns: pairs in a row at most.
-        title: a line of text on top.
+        images: images that were to be drawn; at most `MAX_IMAGES` are shown.
+        reconstructions: drawings of these images.
+        path: file to write: .png or .webp.
+        columns: most pairs in a row.
+        title: line of text on top.
 
     Raises:
-        ValueError: if images and reconstructions are not as many or not of one shape.
+        ValueError: if images and reconstructions differ in number or shape.
     """
     check_pairs(images, reconstructions)
     columns = min(grid_columns(len(images), columns), len(images))

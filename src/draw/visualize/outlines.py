@@ -1,4 +1,4 @@
-"""The outline of an attention window, in pixels of the picture (figures 7 and 10)."""
+"""Outlines of attention windows, in pixels of the picture (figures 7 and 10)."""
 
 import math
 from typing import Any, NamedTuple
@@ -12,38 +12,40 @@ READ_COLOUR = (0, 200, 150)
 WRITE_COLOUR = (255, 70, 40)
 """A blue-green and an orange-red, which red-green colour blindness leaves apart."""
 COLOURS = {"read": READ_COLOUR, "write": WRITE_COLOUR}
-"""Of the windows in `Trajectory.windows`."""
+"""Colours of the windows in `Trajectory.windows`."""
 
 THINNEST_LINE = 1.5
-"""In picture pixels: thinner ones fade where they fall between two."""
+"""Least width of a line in picture pixels: thinner ones fade where they fall between two."""
 THICKEST_LINE = 1 / 16
-"""Of the image's shorter side: however large sigma is, the image stays visible."""
+"""Greatest width of a line as a fraction of the image's shorter side: however large sigma is, the
+image stays visible."""
 
 
 class Outline(NamedTuple):
-    """Closed polygons in picture pixels from the image's upper left corner, and their line."""
+    """Outline of a window: closed polygons in pixels from the picture's corner, and their line."""
 
     frames: tuple[NDArray[np.float64], ...]
-    """x and y of each one's corners, [corners, 2]."""
+    """Corners of each polygon, x and y, [corners, 2]."""
     line_width: float
 
 
 def window_outlines(
     windows: AbstractWindow, rows: int, columns: int, scale: int = 1
 ) -> list[Outline | None]:
-    """Where the outlines of windows go on an image that is enlarged `scale` times.
+    """Place the outlines of windows on an image that is enlarged `scale` times.
 
     The line is as wide as the window says, at least `THINNEST_LINE`, at most `THICKEST_LINE`. What
     lies outside the image is drawn on its border, which is where filters outside the image fall.
 
     Args:
-        windows: a batch with one dimension.
+        windows: windows, a batch with one dimension.
         rows: height of the image in pixels, B.
         columns: width of the image in pixels, A.
         scale: picture pixels per image pixel.
 
     Returns:
-        For each window its outline through the middle of its line, or None where it is not finite.
+        For each window its outline through the middle of its line, or None where it is not
+        finite.
     """
     exact = windows.map(lambda value: value.detach().cpu().double())
     corners: NDArray[np.float64] = exact.outline.numpy()
@@ -80,7 +82,7 @@ def _held(
 def draw_outline(
     tile: NDArray[np.uint8], outline: Outline | None, colour: tuple[int, int, int]
 ) -> NDArray[np.uint8]:
-    """The tile, [height, width, 3], with an outline on it, its edges antialiased."""
+    """Draw an outline on a tile, [height, width, 3], its edges antialiased."""
     if outline is None:
         return tile
     height, width = tile.shape[:2]
@@ -129,5 +131,5 @@ def _covered(start: float, end: float, length: int) -> NDArray[np.float64]:
 
 
 def numbers_by_image(windows: AbstractWindow) -> dict[str, Any]:
-    """The numbers of windows [glimpses, batch] by name, as lists [image][step], for JSON."""
+    """Convert the numbers of windows [glimpses, batch] to lists [image][step] by name, for JSON."""
     return {name: value.transpose(0, 1).tolist() for name, value in windows.numbers.items()}

@@ -1,4 +1,4 @@
-"""matplotlib's figures, drawn by Agg whatever a notebook left in the environment."""
+"""Figures of matplotlib, drawn by Agg whatever a notebook left in the environment."""
 
 import io
 import os
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def make_figure(**options: Any) -> "Figure":
-    """An empty figure that needs no screen.
+    """Make an empty figure that needs no screen.
 
     Args:
-        **options: of `matplotlib.figure.Figure`, such as figsize and dpi.
+        **options: options of `matplotlib.figure.Figure`, such as figsize and dpi.
     """
     backend = os.environ.pop("MPLBACKEND", None)  # read at the first import, and refused there
     try:
@@ -30,12 +30,12 @@ def make_figure(**options: Any) -> "Figure":
 
 
 def save_figure(figure: "Figure", target: Path) -> Path:
-    """Write a figure, in the format of its suffix.
+    """Write a figure to a file, in the format of its suffix.
 
-    It is made in memory first: matplotlib's writers hide why a file could not be written.
+    The picture is made in memory first: matplotlib's writers hide why a file could not be written.
 
     Raises:
-        DrawError: if it cannot be written.
+        DrawError: if the file cannot be written.
     """
     content = io.BytesIO()
     figure.savefig(content, format=target.suffix.lower().removeprefix("."))

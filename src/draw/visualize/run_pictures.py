@@ -1,4 +1,4 @@
-"""What a finished run shows: pictures, in the run folder."""
+"""The pictures of a finished run, in its folder."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -38,16 +38,16 @@ def drawing_pictures(
     labels: Int[Tensor, " n"] | None,
     meaning: str,
 ) -> list[Path]:
-    """Make the pictures of a run that learned to draw.
+    """Draw the pictures of a run that learned to draw.
 
     Args:
-        model: with its best weights.
+        model: the model with its best weights.
         run: the run folder.
-        metrics: the lines for the curves.
-        training: where to look for the image nearest to each sample.
+        metrics: lines of metrics.jsonl for the curves.
+        training: images among which the nearest to each sample is searched for.
         originals: images to reconstruct, as the model sees them in evaluation.
-        labels: their classes, for a model that is told them.
-        meaning: of the nats, for the curves' title.
+        labels: class of each original, for a class-conditional model.
+        meaning: meaning of the nats, for the curves' title.
 
     Returns:
         The files, DRAWING_PICTURES: samples, the drawing of some step by step and as an animation,
@@ -74,10 +74,10 @@ def drawing_pictures(
 
 
 class GlimpsesPicture(NamedTuple):
-    """Images in which a classifier looked."""
+    """A picture of where a classifier looked, and the images that are shown in it."""
 
     numbers: Int[np.ndarray, " n"]
-    """Theirs in the split."""
+    """Numbers of the images in their split."""
     labels: Int64[Tensor, " n"] | None
     answers: ClassifierOutput
 
@@ -85,6 +85,12 @@ class GlimpsesPicture(NamedTuple):
 @torch.no_grad()
 def glimpses_of(model: Classifier, images: ImageSet, path: Path, n: int = 6) -> GlimpsesPicture:
     """Draw where a classifier looks in some images, evenly from all (figure 5).
+
+    Args:
+        model: the classifier.
+        images: images of a data set.
+        path: file to write: .png or .webp.
+        n: number of images to show.
 
     Raises:
         DrawError: if the images do not have the model's shape.

@@ -1,4 +1,4 @@
-"""Enlarged images side by side on a white sheet, with labels, and files written whole."""
+"""Sheets of enlarged images side by side on white, with labels, and files written whole."""
 
 import math
 import os
@@ -19,7 +19,7 @@ from draw.files import write_atomically
 Pixels = NDArray[np.uint8]
 """An RGB picture, [height, width, 3]."""
 Images = Float[Tensor, "batch channels rows columns"] | UInt8[Tensor, "batch channels rows columns"]
-"""Grey or colour, float in [0, 1] or 8-bit."""
+"""Grey or colour images, float in [0, 1] or 8-bit."""
 Colour = tuple[int, int, int]
 
 MARGIN, GAP, WIDE_GAP = 10, 4, 16
@@ -30,7 +30,7 @@ TILE, PICTURE_WIDTH = 96, 800
 
 
 class Label(NamedTuple):
-    """A text above columns `first` to `last` of a sheet."""
+    """A text above the columns `first` to `last` of a sheet."""
 
     first: int
     last: int
@@ -38,7 +38,7 @@ class Label(NamedTuple):
 
 
 class Key(NamedTuple):
-    """An entry of the legend: a rectangle's colour (None for words alone) and what it means."""
+    """An entry of the legend: a rectangle's colour (None for words alone) and its meaning."""
 
     colour: Colour | None
     text: str
@@ -47,10 +47,10 @@ class Key(NamedTuple):
 def to_pixels(
     images: Shaped[Tensor, "*batch channels rows columns"],
 ) -> NDArray[np.uint8]:
-    """Grey or colour images as RGB, [*batch, rows, columns, 3], of 0 to 255.
+    """Convert grey or colour images to RGB, [*batch, rows, columns, 3], from 0 to 255.
 
     Args:
-        images: float in [0, 1] (what lies outside is clipped, NaN is black), or 8-bit.
+        images: images, float in [0, 1] (what lies outside is clipped, NaN is black), or 8-bit.
 
     Raises:
         ValueError: if there are not 1 or 3 channels, or the images are neither float nor 8-bit.
@@ -70,11 +70,11 @@ def to_pixels(
 
 
 def scale_for(shape: Sequence[int], across: int, width: int = PICTURE_WIDTH) -> int:
-    """Picture pixels per image pixel, for `across` images in a row of about `width`; at least 1.
+    """Picture pixels per image pixel for a row of `across` images of about `width`; at least 1.
 
     Args:
-        shape: of the images; rows and columns come last.
-        across: images in a row.
+        shape: shape of the images; rows and columns come last.
+        across: number of images in a row.
         width: picture pixels to aim at.
     """
     rows, columns = shape[-2:]
@@ -82,12 +82,12 @@ def scale_for(shape: Sequence[int], across: int, width: int = PICTURE_WIDTH) -> 
 
 
 def enlarge(pixels: Pixels, scale: int) -> Pixels:
-    """Each pixel of [*batch, rows, columns, 3] as a square of scale x scale."""
+    """Enlarge [*batch, rows, columns, 3], each pixel to a square of scale x scale."""
     return pixels.repeat(scale, axis=-3).repeat(scale, axis=-2)
 
 
 def grid_columns(n: int, columns: int | None) -> int:
-    """The columns of a grid of n images: as square as can be and at most 10, unless given."""
+    """Number of columns of a grid of n images: as square as can be and at most 10, unless given."""
     if not n:
         raise ValueError("expected at least one image, got none")
     if columns is not None and columns < 1:
@@ -96,7 +96,9 @@ def grid_columns(n: int, columns: int | None) -> int:
 
 
 def evenly(total: int, count: int) -> list[int]:
-    """At most `count` of 0 .. total - 1, evenly apart, the last and (from two on) the first too.
+    """Choose at most `count` of 0 .. total - 1, evenly apart, the last and the first among them.
+
+    A single one is the last.
 
     Raises:
         ValueError: if the count is below 1.
@@ -116,14 +118,14 @@ def sheet(
     title: str | None = None,
     legend: Sequence[Key] = (),
 ) -> Image.Image:
-    """Rows of equal tiles on white: title on top, labels above columns, legend below.
+    """Lay out rows of equal tiles on white: title on top, labels above columns, legend below.
 
     Args:
-        tiles: rows of pictures, of one size; None, or a row that is short, leaves white.
-        labels: texts above columns; they may have several lines.
+        tiles: rows of pictures of one size; None, or a row that is short, leaves white.
+        labels: texts above columns, of one or several lines.
         gaps: picture pixels before each column; the first one's is ignored.
-        title: one line of text.
-        legend: what the rectangles mean.
+        title: line of text on top.
+        legend: meanings of the rectangles' colours.
     """
     height, width = next(tile.shape[:2] for row in tiles for tile in row if tile is not None)
     across = max(map(len, tiles))
@@ -187,7 +189,7 @@ def sheet(
 
 
 def stack_sheets(sheets: Sequence[Image.Image]) -> Image.Image:
-    """Sheets one above the other, on white as wide as the widest."""
+    """Stack sheets one above the other, on white as wide as the widest."""
     size = max(each.width for each in sheets), sum(each.height for each in sheets)
     page, top = Image.new("RGB", size, "white"), 0
     for each in sheets:
@@ -206,15 +208,20 @@ def check_pairs(images: Tensor, drawn: Tensor) -> None:
 
 
 def omission(total: int, shown: int) -> list[Key]:
-    """What the legend says of the images that are not shown."""
+    """Legend entry for the images that are not shown.
+
+    Args:
+        total: number of images.
+        shown: number of images in the picture.
+    """
     return [Key(None, f"the first {shown} of {total}")] if shown < total else []
 
 
 def check_suffix(path: str | os.PathLike[str], known: Sequence[str]) -> Path:
-    """The path, if its suffix is a known one.
+    """Return a path whose suffix is one of the known, or refuse it.
 
     Raises:
-        DrawError: if it is not.
+        DrawError: if the suffix is none of the known.
     """
     if Path(path).suffix.lower() not in known:
         raise DrawError(

@@ -1,4 +1,4 @@
-"""Drawings step by step with their windows (figures 7 and 10), new or of given images."""
+"""Strips of drawings step by step with their windows (figures 7 and 10), new or of given images."""
 
 import os
 from collections.abc import Sequence
@@ -39,13 +39,13 @@ def generation_strip(
     steps: int = 8,
     title: str | None = None,
 ) -> Path:
-    """Drawings step by step, a row each, with the write window of each step (figures 7 and 10).
+    """Draw drawings step by step, a row each, with the write window of each step (figures 7, 10).
 
     Args:
-        trajectory: at most `MAX_ROWS` of its drawings are shown.
-        path: a .png or .webp file.
-        steps: steps to show at most, evenly apart, the first and the last among them.
-        title: a line of text on top.
+        trajectory: drawings step by step, of which at most `MAX_ROWS` are shown.
+        path: file to write: .png or .webp.
+        steps: most steps to show, evenly apart, the first and the last among them.
+        title: line of text on top.
 
     Raises:
         ValueError: if there are no drawings or no steps to show.
@@ -59,7 +59,7 @@ def generation_sheet(
     title: str | None = None,
     width: int = PICTURE_WIDTH,
 ) -> Image.Image:
-    """The picture that `generation_strip` saves, of about another width in pixels if asked for."""
+    """Draw the picture that `generation_strip` saves, of another width in pixels if asked for."""
     shown, total = min(_batch(trajectory), MAX_ROWS), _batch(trajectory)
     chosen = evenly(len(trajectory.canvases), steps)
     ending = trajectory.write_windows is not None
@@ -84,19 +84,19 @@ def reconstruction_strip(
     steps: int = 6,
     title: str | None = None,
 ) -> Path:
-    """Given images, how they are drawn with read and write windows, the result and its error.
+    """Draw given images, their drawings with read and write windows, the result and its error.
 
     The error is |image - drawn|: black where they agree.
 
     Args:
-        images: what was to be drawn; at most `MAX_ROWS` are shown.
-        trajectory: how it was drawn.
-        path: a .png or .webp file.
-        steps: steps to show at most, evenly apart, the first and the last among them.
-        title: a line of text on top.
+        images: images that were to be drawn; at most `MAX_ROWS` are shown.
+        trajectory: drawings of these images step by step.
+        path: file to write: .png or .webp.
+        steps: most steps to show, evenly apart, the first and the last among them.
+        title: line of text on top.
 
     Raises:
-        ValueError: if images and drawings are not as many or not of one shape.
+        ValueError: if images and drawings differ in number or shape.
     """
     check_pairs(images, trajectory.canvases[-1])
     shown = min(len(images), MAX_ROWS)
@@ -125,7 +125,15 @@ def step_tiles(
     scale: int,
     names: Sequence[str] = tuple(COLOURS),
 ) -> list[Pixels]:
-    """Drawing i at some steps (counted from 0), enlarged, with those of its windows on it."""
+    """Tiles of one drawing at some of its steps, enlarged, with some of its windows on them.
+
+    Args:
+        trajectory: drawings step by step.
+        steps: numbers of the steps, from 0.
+        i: number of the drawing.
+        scale: picture pixels per image pixel.
+        names: windows to show: read, write.
+    """
     *_, rows, columns = trajectory.canvases.shape
     tiles = [enlarge(to_pixels(trajectory.canvases[t, i].sigmoid()), scale) for t in steps]
     for name, windows in trajectory.windows.items():
@@ -139,7 +147,7 @@ def step_tiles(
 
 
 def window_keys(trajectory: Trajectory, names: Sequence[str] = tuple(COLOURS)) -> list[Key]:
-    """The legend of the windows that are drawn."""
+    """Legend of the windows that are drawn."""
     return [Key(COLOURS[name], f"{name} window") for name in trajectory.windows if name in names]
 
 

@@ -1,1 +1,1 @@
-"""The data sets that are known by name."""
+"""The data sets that are known by name, and the sources of two of them."""

@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits, 8x8 with 17 shades, made into 28x28 white on black."""
+"""The handwritten digits of scikit-learn, 8x8 with 17 shades, made into 28x28 white on black."""
 
 import hashlib
 from collections.abc import Iterator
@@ -13,7 +13,8 @@ from draw.data.store.decode import Picture
 
 INNER, BORDER = 24, 2
 BLACK, WHITE = 0.3, 0.8
-"""What is darker is black, what is lighter white: it makes the enlarged strokes crisp again."""
+"""Intensities below which a pixel is black and above which it is white: they make the enlarged
+strokes crisp again."""
 
 
 @dataclass(frozen=True)
@@ -21,19 +22,19 @@ class Digits:
     """A source (see `draw.data.sources.source.Source`) of 1,797 digits that needs no network."""
 
     def location(self) -> str:
-        """The same everywhere."""
+        """The place of the digits, the same on every computer."""
         return "digits"
 
     def description(self) -> str:
-        """Whose digits they are."""
+        """Describe whose digits they are."""
         return "scikit-learn's digits, enlarged to 28x28"
 
     def classes(self) -> tuple[str, ...]:
-        """What the labels 0 to 9 mean."""
+        """Names of the classes: the digits 0 to 9."""
         return tuple("0123456789")
 
     def stamp(self) -> str:
-        """Changes with scikit-learn and with how digits are enlarged."""
+        """Stamp that changes with scikit-learn and with how digits are enlarged."""
         return f"scikit-learn {version('scikit-learn')}, {INNER}+{BORDER}, {BLACK}-{WHITE}"
 
     def fingerprint(self) -> str:
@@ -44,11 +45,11 @@ class Digits:
         return digest.hexdigest()
 
     def splits(self) -> dict[str, Iterator[Picture]]:
-        """One split with all of them."""
+        """Yield one split with all digits."""
         return {"all": self._pictures()}
 
     def remarks(self) -> tuple[str, ...]:
-        """None."""
+        """Return no remarks: there is nothing to report."""
         return ()
 
     def _pictures(self) -> Iterator[Picture]:
@@ -60,7 +61,7 @@ class Digits:
 
 
 def enlarge(digit: Float[np.ndarray, "8 8"]) -> UInt8[np.ndarray, "28 28"]:
-    """Interpolates a digit of intensities in 0..1, steepens its edges and puts a border round."""
+    """Interpolate a digit of intensities in 0..1, steepen its edges and put a border round it."""
     image = Image.fromarray(digit.astype(np.float32))
     smooth = np.asarray(image.resize((INNER, INNER), Image.Resampling.LANCZOS))
     crisp = np.clip((smooth - BLACK) / (WHITE - BLACK), 0, 1)

@@ -21,51 +21,51 @@ from draw.errors import DataError, listing
 logger = logging.getLogger("draw")
 
 GROWTH = 30
-"""By how many percent the box round all digits is made higher and wider (section 4.4)."""
+"""Percent by which the box round all digits is made higher and wider (section 4.4)."""
 
 Edges = tuple[float, float, float, float]
-"""Left, top, right and bottom in pixels."""
+"""Left, top, right and bottom edge in pixels."""
 
 
 @dataclass
 class Findings:
-    """What came to light about the boxes of a split."""
+    """What was found about the boxes of a split."""
 
     pictures: int = 0
     whole: int = 0
-    """Pictures of a set that has no boxes at all."""
+    """Number of pictures of a set that has no boxes at all."""
     beyond: list[str] = field(default_factory=list)
-    """Pictures with a box that reaches beyond their edge, which is cut off there."""
+    """Names of pictures with a box that reaches beyond their edge, where it is cut off."""
     bad: list[str] = field(default_factory=list)
     """Pictures without a box that can be used, and why."""
 
 
 @dataclass(frozen=True)
 class HouseNumbers:
-    """A source (see `Source`): the pictures of another, cut out round digits.
+    """A source (see `Source`) of the pictures of another, cut out round digits.
 
     Splits train and extra are one. Pictures of a source without boxes come whole.
     """
 
     pictures: Source
     bad_boxes: Literal["refuse", "skip"]
-    """What to do with pictures that have no box that can be used."""
+    """What to do with pictures that have no usable box."""
     _findings: dict[str, Findings] = field(default_factory=dict, compare=False, repr=False)
 
     def location(self) -> str:
-        """Where the pictures are, and that they are cut out."""
+        """The place of the pictures, and that they are cut out."""
         return f"{self.pictures.location()} cut out, bad boxes {self.bad_boxes}"
 
     def description(self) -> str:
-        """As of the pictures."""
+        """Describe the source of the pictures."""
         return self.pictures.description()
 
     def classes(self) -> tuple[str, ...] | None:
-        """As of the pictures."""
+        """Names of the classes of the source, if it has any."""
         return self.pictures.classes()
 
     def stamp(self) -> str:
-        """As of the pictures."""
+        """Stamp that changes whenever the source may have changed."""
         return self.pictures.stamp()
 
     def fingerprint(self) -> str:
@@ -74,7 +74,7 @@ class HouseNumbers:
         return hashlib.sha256(parts.encode()).hexdigest()
 
     def splits(self) -> Mapping[str, Iterable[Picture]]:
-        """The cut-outs of each stored split, those of extra after those of train.
+        """Yield the cut-outs of each stored split, those of extra after those of train.
 
         Raises:
             DataError: at the end of a split some of whose pictures have no box that can be used,
@@ -86,7 +86,7 @@ class HouseNumbers:
         return {split: self._cut_out(split, pictures) for split, pictures in stored.items()}
 
     def remarks(self) -> tuple[str, ...]:
-        """How many pictures are whole, were skipped, or have boxes beyond their edge."""
+        """Report how many pictures are whole, were skipped, or have boxes beyond their edge."""
         found = self._findings.values()
         total, whole = sum(one.pictures for one in found), sum(one.whole for one in found)
         bad, beyond = sum(len(one.bad) for one in found), sum(len(one.beyond) for one in found)
@@ -142,10 +142,10 @@ class HouseNumbers:
 
 
 def box_round(digits: Any) -> Edges:
-    """The box round all digits of a picture.
+    """Compute the box round all digits of a picture.
 
     Args:
-        digits: as stored, a dictionary of lists or a list of dictionaries.
+        digits: digits as stored, a dictionary of lists or a list of dictionaries.
 
     Raises:
         DataError: there is no box, or one that is not four numbers or has no area.
@@ -178,15 +178,15 @@ def _is_four_numbers(box: Any) -> bool:
 
 
 def grow(edges: Edges, rows: int, columns: int) -> Box:
-    """A box made larger about its centre, in whole pixels, as far as it is inside of a picture.
+    """Enlarge a box about its centre, in whole pixels, as far as it is inside the picture.
 
     Args:
-        edges: of the box.
+        edges: edges of the box in pixels.
         rows: height of the picture in pixels.
         columns: width of the picture in pixels.
 
     Raises:
-        DataError: the box itself is outside of the picture.
+        DataError: the box itself is outside the picture.
     """
     left, top, right, bottom = edges
     if right <= 0 or bottom <= 0 or left >= columns or top >= rows:

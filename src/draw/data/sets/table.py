@@ -13,37 +13,37 @@ from draw.errors import DataError
 
 @dataclass(frozen=True)
 class KnownSet:
-    """A data set, and where it comes from when `--data.path` is not given."""
+    """A data set, and the source of its images when `--data.path` is not given."""
 
     description: str
     licence: str
     hub: str | None = None
-    """Its name on the Hugging Face Hub, if there is one that can be relied on."""
+    """Name of the set on the Hugging Face Hub, if there is one that can be relied on."""
     sizes: tuple[int, int, int] | None = None
-    """Images in train, validation and test as this package splits them."""
+    """Number of images in train, validation and test as this package splits them."""
     image_shape: tuple[int, int, int] | None = None
-    """Channels, rows and columns of an image as a model sees it by default."""
+    """Shape of an image as a model sees it by default: channels, rows, columns."""
     size: tuple[int, int] | None = None
-    """Rows and columns to bring its source's pictures to, where --data.size is not given."""
+    """Rows and columns to bring the source's pictures to, where --data.size is not given."""
     mode: Literal["grey", "colour"] | None = None
-    """What to turn its source's pictures into, where --data.mode is not given."""
+    """Mode to turn the source's pictures into, where --data.mode is not given."""
     fit: Literal["crop", "pad", "stretch"] | None = None
-    """How its source's pictures get their size, where --data.fit is not given."""
+    """Way to bring the source's pictures to their size, where --data.fit is not given."""
     boxes: bool = False
-    """Its pictures are cut out round their digits where these have boxes (`svhn`), and
-    the defaults above hold for a path too."""
+    """Whether pictures are cut out round their digits where these have boxes (`svhn`); the defaults
+    above then hold for a path too."""
     view: View | None = None
-    """What makes the images that a model sees."""
+    """View that makes the images a model sees; None for the stored images."""
     folder: str | None = None
-    """Which folder of its source holds it, where there are others beside."""
+    """Folder of the source that holds the set, where there are others beside."""
     splits: tuple[str, ...] = ()
-    """What the splits of its source are called, where that is not train, validation and test."""
+    """Names of the source's splits, where these are not train, validation and test."""
     held_out: int = MOST_HELD_OUT
-    """The most images that are held out of train for validation."""
+    """Most images that are held out of train for validation."""
     invert: bool = False
-    """Its source's pictures are dark strokes on white: turn them into white on black."""
+    """Whether the source's pictures are dark strokes on white, to be turned into white on black."""
     remedy: str = ""
-    """What to do where it is asked for without a path and has no source of its own."""
+    """Advice for whoever asks for the set without a path, where it has no source of its own."""
 
 
 KNOWN_SETS: dict[str, KnownSet] = {
@@ -142,7 +142,7 @@ KNOWN_SETS: dict[str, KnownSet] = {
 
 
 def known_set(name: str) -> KnownSet:
-    """The entry of `KNOWN_SETS`, or a `DataError` that lists them."""
+    """Look up the entry of `KNOWN_SETS`, or raise a `DataError` that lists them."""
     if name not in KNOWN_SETS:
         raise DataError(
             f"expected data.name to be one of {', '.join(KNOWN_SETS)}, got {name!r}; "

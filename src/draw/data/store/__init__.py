@@ -1,1 +1,1 @@
-"""Images decoded once, and kept."""
+"""The store of images: pictures are decoded once, split, and kept in a cache."""

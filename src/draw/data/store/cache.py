@@ -37,39 +37,40 @@ from draw.files import parse_json, read_json_object, read_text, write_json
 logger = logging.getLogger("draw")
 
 FORMAT = 2
-"""Goes into every key: raise it when decoding, the rules of splits and labels, or the layout of an
-entry change."""
+"""Version that goes into every key: raise it when decoding, the rules of splits and labels, or the
+layout of an entry change."""
 
 SECONDS_UNTIL_ABANDONED = 24 * 3600.0
 
 TAG_FILE = "CACHEDIR.TAG"
-"""In every folder that is made here; backup programs know it, and pass such a folder over."""
+"""Name of a file in every folder that is made here; backup programs know it, and pass such a folder
+over."""
 TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# Images decoded by draw; it may remove them.\n"
 KEY = re.compile(r"[0-9a-f]{32}")
 PARTIAL_ENTRY = re.compile(rf"\.({KEY.pattern})-[0-9]+-[0-9a-f]{{8}}")
-"""An entry's name while it is written, and while it is removed."""
+"""Name of an entry while it is written, and while it is removed."""
 
 
 class DamagedEntryError(Exception):
-    """An entry is not what was written."""
+    """The files of a cache entry are not what was written."""
 
 
 @dataclass(frozen=True)
 class SplitRecord:
-    """One split of an entry."""
+    """Record of one split of an entry."""
 
     count: int
     binary: bool
-    """Every pixel is 0 or 255."""
+    """Whether every pixel is 0 or 255."""
     images: str
-    """SHA-256 of its file of images."""
+    """SHA-256 of the file of images."""
     labels: str | None
-    """SHA-256 of its file of labels."""
+    """SHA-256 of the file of labels; None without labels."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """What an entry's meta.json says."""
+    """Contents of an entry's meta.json."""
 
     splitting: str
     """Which images were held out of train, and what else reports should say of the images."""
@@ -77,19 +78,19 @@ class Record:
     splits: dict[str, SplitRecord]
     classes: tuple[str, ...] | None
     modes: dict[str, int]
-    """How many of the original pictures had which mode, as Pillow calls it."""
+    """Number of original pictures of each mode, as Pillow calls it."""
     sizes: tuple[tuple[int, int, int], ...]
     """The most common rows and columns of the originals, and how many had them."""
 
 
 def entry_key(fingerprint: str, conversion: Conversion) -> str:
-    """The name of an entry: a hash of the originals' content and what is done to them."""
+    """Name of an entry: a hash of the originals' content and of the conversion."""
     parts = json.dumps([FORMAT, fingerprint, dataclasses.asdict(conversion)])
     return hashlib.sha256(parts.encode()).hexdigest()[:32]
 
 
 def read_record(entry: Path) -> Record | None:
-    """What an entry holds; None if there is no entry. Raises `DamagedEntryError`."""
+    """Read the record of an entry; None if there is no entry. Raises `DamagedEntryError`."""
     path = entry / "meta.json"
     if not entry.exists():
         return None
@@ -111,7 +112,7 @@ def read_record(entry: Path) -> Record | None:
 
 
 def verify(entry: Path, record: Record, split: str) -> None:
-    """Compares the files of a split with their checksums. Raises `DamagedEntryError`."""
+    """Compare the files of a split with their checksums. Raises `DamagedEntryError`."""
     files = {f"{split}.npy": record.splits[split].images}
     if record.splits[split].labels is not None:
         files[f"{split}-labels.npy"] = record.splits[split].labels or ""
@@ -123,24 +124,27 @@ def verify(entry: Path, record: Record, split: str) -> None:
 
 
 def write_record(folder: Path, record: Record) -> None:
-    """Completes an entry that is being built."""
+    """Complete an entry that is being built by its meta.json."""
     body = dataclasses.asdict(record)
     text = json.dumps({"sha256": _digest(body), "record": body}, indent=1)
     (folder / "meta.json").write_text(text, encoding="utf-8")
 
 
 def digest_file(path: Path) -> str:
-    """SHA-256 of a file."""
+    """Compute the SHA-256 of a file."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager
 def new_entry(entry: Path) -> Iterator[Path]:
-    """Gives a folder to write an entry into, which takes its name when all went well.
+    """Give a folder to write an entry into, which takes its name when all went well.
 
     Nothing is left behind if something went wrong, and an entry that meanwhile came from another
     process is kept.
+
+    Args:
+        entry: folder that the entry is to become.
 
     Raises:
         DataError: the cache cannot be written, as on a full disk.
@@ -167,10 +171,14 @@ def new_entry(entry: Path) -> Iterator[Path]:
 
 
 def discard(entry: Path, reason: object) -> None:
-    """Removes a damaged entry and says so in the log.
+    """Remove a damaged entry and say so in the log.
+
+    Args:
+        entry: folder of the entry.
+        reason: what is wrong with it, for the log.
 
     Raises:
-        DataError: it is not known to be one, or cannot be removed.
+        DataError: the folder is not known to be an entry, or cannot be removed.
     """
     if not (KEY.fullmatch(entry.name) and _is_ours(entry)):
         raise DataError(
@@ -200,12 +208,12 @@ def is_cache(root: Path) -> bool:
 
 
 def entry_by_name(root: Path, name: object) -> Path | None:
-    """The entry of a name that was noted down; None for what is no name of an entry."""
+    """Find the entry of a name that was noted; None for what is no name of an entry."""
     return root / name if isinstance(name, str) and KEY.fullmatch(name) else None
 
 
 def recall(root: Path, request: str) -> dict[str, Any] | None:
-    """What `remember` noted down for a request, if it did."""
+    """Recall what `remember` noted for a request, if it did."""
     try:
         return read_json_object(_note(root, request))
     except DrawError:
@@ -213,7 +221,7 @@ def recall(root: Path, request: str) -> dict[str, Any] | None:
 
 
 def remember(root: Path, request: str, note: dict[str, Any]) -> None:
-    """Notes down what a request led to."""
+    """Note what a request led to."""
     path = _note(root, request)
     try:
         write_json(path, note)
@@ -253,5 +261,5 @@ def _remove_abandoned(root: Path) -> None:
 
 
 def load_array(path: Path) -> Shaped[np.ndarray, "..."]:
-    """A read-only memory map of an array."""
+    """Open an array as a read-only memory map."""
     return np.load(path, mmap_mode="r", allow_pickle=False)  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""One picture of any kind to one uint8 array of the asked size and mode.
+"""Decoding of one picture of any kind to one uint8 array of the asked size and mode.
 
 Colour goes to grey by luma (ITU-R 601). What is transparent is laid over white, as a picture viewer
 shows it; the bars that `pad` adds are black. Pictures are turned the way their EXIF tag says. Of an
@@ -22,16 +22,18 @@ from draw.errors import DataError, DrawError
 from draw.files import check_regular_file
 
 MAX_PIXELS = 64_000_000
-"""A picture larger than this is refused unread: a small file can unpack to fill the memory."""
+"""Most pixels of a picture; a larger one is refused unread, since a small file can unpack to fill
+the memory."""
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF", "JPEG2000")
-"""What may be decoded, as Pillow calls it: pictures only, none that runs another program."""
+"""Formats that may be decoded, as Pillow calls them: pictures only, none that runs another
+program."""
 
 SUFFIXES = frozenset(
     {".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".bmp", ".tif", ".tiff", ".webp"}
     | {".pbm", ".pgm", ".ppm", ".pnm", ".avif", ".jp2", ".heic", ".heif"}
 )
-"""What the name of a picture ends in, in either case."""
+"""Suffixes of pictures, in either case."""
 
 SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 GREY = SIXTEEN_BIT | {"1", "L", "LA", "La", "I", "F"}
@@ -40,7 +42,7 @@ SIDEWAYS = frozenset({5, 6, 7, 8})
 
 
 class Box(NamedTuple):
-    """A part of a picture, in whole pixels from its upper left corner, the right way up."""
+    """A rectangle of a picture, in whole pixels from its upper left corner, the right way up."""
 
     left: int
     top: int
@@ -54,38 +56,38 @@ class Picture(NamedTuple):
     """One picture as it is stored."""
 
     name: str
-    """How an error names it: a path, or a shard and its row."""
+    """Name of the picture in errors: a path, or a shard and its row."""
     data: Path | bytes | UInt8[np.ndarray, "rows columns"]
     label: int | None
     digits: Any = None
-    """What is stored of the digits in it (see `svhn`); None if the set has no such."""
+    """Digits in the picture as stored (see `svhn`); None if the set has no such."""
     box: Box | None = None
-    """The part of it to use; by default the whole."""
+    """Box of the picture to use; by default the whole."""
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """What every picture is turned into; None leaves it as it is. See `DataConfig`."""
+    """Size and mode that every picture is turned into; None keeps the picture's own."""
 
     size: tuple[int, int] | None = None
-    """Rows and columns."""
+    """Rows and columns in pixels."""
     mode: Literal["grey", "colour"] | None = None
     fit: Literal["crop", "pad", "stretch"] | None = None
     invert: bool = False
 
 
 class Header(NamedTuple):
-    """What can be told of a picture without decoding it."""
+    """Size and mode of a picture, read without decoding it."""
 
     size: tuple[int, int]
-    """Rows and columns, the right way up."""
+    """Rows and columns in pixels, the right way up."""
     mode: str
-    """Pillow's name, such as L or RGBA."""
+    """Mode as Pillow names it, such as L or RGBA."""
     grey: bool
 
 
 def read_header(picture: Picture) -> Header:
-    """Size and mode of a picture. Raises `DataError` if it is none or is too large."""
+    """Read size and mode of a picture. Raises `DataError` if it is none or is too large."""
     with _opened(picture) as image:
         columns, rows = image.size
         turned = image.format == "TIFF"  # Pillow turns these, and no others, by itself
@@ -102,14 +104,16 @@ def read_header(picture: Picture) -> Header:
 
 
 def decode(picture: Picture, conversion: Conversion) -> UInt8[np.ndarray, "channels rows columns"]:
-    """The pixels of a picture.
+    """Decode the pixels of a picture.
 
     Args:
-        picture: where it is.
-        conversion: with size and mode given; fit is needed only if the picture has another size.
+        picture: picture as it is stored.
+        conversion: size and mode to turn it into; fit is needed only if the picture has another
+            size.
 
     Raises:
-        DataError: it cannot be read, is empty, too large, or has another size and there is no fit.
+        DataError: the picture cannot be read, is empty, too large, or has another size and there is
+            no fit.
     """
     if conversion.size is None or conversion.mode is None:
         raise ValueError("expected a conversion with size and mode, got " + repr(conversion))

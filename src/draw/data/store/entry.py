@@ -1,4 +1,4 @@
-"""From pictures as stored to an entry of the cache."""
+"""Building an entry of the cache from pictures as stored."""
 
 import logging
 from collections.abc import Iterator
@@ -28,13 +28,13 @@ def build(
     held_out: int = MOST_HELD_OUT,
     progress: bool = True,
 ) -> None:
-    """Decodes every picture of a source into a new entry of the cache.
+    """Decode every picture of a source into a new entry of the cache.
 
     Args:
         entry: the folder to make.
-        source: where the pictures are.
-        conversion: what each is turned into.
-        held_out: the most pictures held out of train for a split that is missing.
+        source: source of the pictures.
+        conversion: size and mode that each picture is turned into.
+        held_out: most pictures held out of train for a split that is missing.
         progress: whether to show a bar.
 
     Raises:

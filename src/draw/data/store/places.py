@@ -1,8 +1,8 @@
-"""What a file that may come from somebody else can say of where images are.
+"""Checks on where a file that may come from somebody else says that images are.
 
-A model that is given away says what its images are, never where: that is for whoever uses it. A run
+An exported model says what its images are, never where: that is for whoever uses it. A run
 remembers where it was made, so that it can go on; but it writes decoded images only where `draw`
-has been told to before, by somebody at this computer.
+has been asked to before, by somebody at this computer.
 """
 
 import dataclasses
@@ -18,11 +18,11 @@ logger = logging.getLogger("draw")
 
 
 def places_of_model(data: DataConfig, file: Path) -> DataConfig:
-    """The images of an exported model, without the places that its file names; these are logged.
+    """Config of an exported model's images without the places in its file, which are logged.
 
     Args:
-        data: as in the file.
-        file: the model's config.json.
+        data: config of the data as in the file.
+        file: config.json of the model.
     """
     for name, value in (("path", data.path), ("cache_dir", data.cache_dir)):
         if value is not None:
@@ -35,11 +35,11 @@ def places_of_model(data: DataConfig, file: Path) -> DataConfig:
 
 
 def places_of_run(data: DataConfig, file: Path) -> DataConfig:
-    """The images of a run, in the folder of decoded images that it names if it is known as one.
+    """Config of a run's images, with its folder of decoded images if that is known as one.
 
     Args:
-        data: as in the file.
-        file: the run's run.json.
+        data: config of the data as in the file.
+        file: run.json of the run.
     """
     if data.cache_dir is None or is_cache(Path(data.cache_dir).expanduser()):
         return data

@@ -1,4 +1,4 @@
-"""Which picture goes into which split."""
+"""Assignment of pictures to splits."""
 
 import hashlib
 import re
@@ -16,7 +16,7 @@ ALIASES = {
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",
     "test": "test", "testing": "test", "eval": "test", "evaluation": "test",
 }  # fmt: skip
-"""What splits and their folders are called, in either case: the words that `datasets` goes by."""
+"""Names of splits and their folders, in either case: the words that `datasets` goes by."""
 
 _WORDS = re.compile(r"[^\W\d_]+"), re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 """Words of a name: between other characters, and where capitals begin them (trainA, TestImages)."""
@@ -28,7 +28,7 @@ MOST_HELD_OUT = 10_000
 
 @lru_cache(maxsize=4096)
 def split_by_name(name: str) -> str | None:
-    """The split that a name of a folder, file or stored split tells of, if it is one alone.
+    """The split that a name of a folder, file or stored split stands for, if it is one alone.
 
     One of the words of `ALIASES` in it will do, as for `datasets`: train2017, training_set, val-00,
     images_evaluation; so will trainA and testimages, of which that knows nothing.
@@ -39,14 +39,14 @@ def split_by_name(name: str) -> str | None:
 
 
 def split_of(names: Iterable[str], where: str) -> str | None:
-    """The split that the names on the way to a picture tell of, if any does.
+    """The split that the names on the way to a picture stand for, if any does.
 
     Args:
-        names: of the folders it is in.
-        where: the picture, for the error.
+        names: names of the folders that the picture is in.
+        where: name of the picture, for the error.
 
     Raises:
-        DataError: they tell of several.
+        DataError: the names stand for several splits.
     """
     found = {split: name for name in names if (split := split_by_name(name))}
     if len(found) > 1:
@@ -61,7 +61,7 @@ def split_of(names: Iterable[str], where: str) -> str | None:
 def assign_splits(
     counts: Mapping[str, int], most: int = MOST_HELD_OUT
 ) -> tuple[dict[str, Int[np.ndarray, " n"]], str]:
-    """Say for every stored picture which split it goes into.
+    """Assign every stored picture to a split.
 
     Splits that are stored are used as they are. One that is missing is held out of train: a tenth
     of it, at least one picture and at most 10,000 (or `most`), drawn by a fixed shuffle that
@@ -72,8 +72,8 @@ def assign_splits(
     pictures to be held out; others whose names `split_by_name` does not know are left aside.
 
     Args:
-        counts: how many pictures each stored split has.
-        most: the most pictures to hold out for one split.
+        counts: number of pictures in each stored split.
+        most: most pictures to hold out for one split.
 
     Returns:
         For each stored split an index into `SPLITS` per picture, -1 for none; and a sentence that

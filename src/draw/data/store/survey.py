@@ -17,31 +17,35 @@ logger = logging.getLogger("draw")
 
 @dataclass(frozen=True)
 class Survey:
-    """What the headers of a source's pictures say."""
+    """Summary of the headers of a source's pictures."""
 
     counts: dict[str, int]
     """Pictures in each stored split."""
     labels: dict[str, Int64[np.ndarray, " n"] | None]
-    """For each stored split, if every picture of it has one."""
+    """Labels of each stored split, if every picture of it has one."""
     sizes: Counter[tuple[int, int]]
-    """How many pictures have which rows and columns."""
+    """Number of pictures of each size, rows and columns."""
     modes: Counter[str]
-    """How many pictures have which mode, as Pillow calls it."""
+    """Number of pictures of each mode, as Pillow calls it."""
     grey: bool
-    """Whether all are grey."""
+    """Whether all pictures are grey."""
     examples: dict[tuple[int, int], str]
-    """The name of the first picture of each size."""
+    """Name of the first picture of each size."""
     remarks: tuple[str, ...] = ()
-    """What became of labels that some pictures of a split have and others have not."""
+    """Remarks on labels that some pictures of a split have and others have not."""
 
     @property
     def count(self) -> int:
-        """Pictures in all."""
+        """Number of pictures in all."""
         return sum(self.counts.values())
 
 
 def survey(source: Source, *, progress: bool = True) -> Survey:
-    """Reads the header of every picture of a source.
+    """Read the header of every picture of a source.
+
+    Args:
+        source: source of the pictures.
+        progress: whether to show a bar.
 
     Raises:
         DataError: there are no pictures, or some that cannot be read, of which it names ten.
@@ -81,14 +85,18 @@ def survey(source: Source, *, progress: bool = True) -> Survey:
 
 
 def refuse_bad(bad: list[str], source: Source) -> None:
-    """Raises a `DataError` that names the bad pictures, if there are any."""
+    """Raise a `DataError` that names the bad pictures, if there are any."""
     if bad:
         count = f"{len(bad):,} picture{'s' * (len(bad) > 1)}"
         raise DataError(f"{count} of {source.description()} cannot be used:{listing(bad)}")
 
 
 def settle(survey: Survey, conversion: Conversion) -> Conversion:
-    """Fills in the size and the mode that the pictures have by themselves.
+    """Fill in the size and the mode that the pictures have by themselves.
+
+    Args:
+        survey: summary of the headers.
+        conversion: conversion that was asked for.
 
     Raises:
         DataError: sizes differ from one another, or from the one asked for, and there is no fit.

@@ -1,1 +1,1 @@
-"""What is made of images before a model sees them."""
+"""Views: how images are made for a model out of the stored ones."""

@@ -33,7 +33,7 @@ class Cluttered:
     size: int = 100
     """Rows and columns of the canvas in pixels."""
     distractors: int = 8
-    """How many pieces of other images."""
+    """Number of pieces of other images."""
     distractor_size: int = 8
     """Rows and columns of such a piece in pixels."""
 
@@ -46,7 +46,7 @@ class Cluttered:
                 )
 
     def image_shape(self, stored_shape: Shape) -> Shape:
-        """The canvas, with the channels of the images."""
+        """Shape of the canvas, with the channels of the images."""
         if self.distractors and min(stored_shape[1:]) < self.distractor_size:
             raise DataError(
                 f"expected images of at least {self.distractor_size}x{self.distractor_size} to "
@@ -56,7 +56,7 @@ class Cluttered:
         return canvas_shape(stored_shape, self.size, "cluttered digits")
 
     def description(self, stored_shape: Shape) -> str:
-        """What is drawn at random."""
+        """Describe what is drawn at random."""
         _, rows, columns = stored_shape
         side = self.distractor_size
         return (
@@ -65,7 +65,7 @@ class Cluttered:
         )
 
     def evaluation_view(self) -> "Cluttered":
-        """The same."""
+        """The view of validation and test: this one."""
         return self
 
     def make(
@@ -76,7 +76,7 @@ class Cluttered:
         random: np.random.Generator,
         augment: Augmentation = unchanged,
     ) -> ViewOutput:
-        """A canvas for each index; see `View.make`.
+        """Make a canvas for each index; see `View.make`.
 
         Raises:
             DataError: there is a single image, and so no other.

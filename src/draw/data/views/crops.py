@@ -1,4 +1,4 @@
-"""Pieces of larger images: how the paper shows house numbers to the model (section 4.4)."""
+"""Random crops of larger images: how the paper shows house numbers to the model (section 4.4)."""
 
 from dataclasses import dataclass, replace
 
@@ -23,14 +23,14 @@ class RandomCrop:
     of: int = 64
     """Rows and columns in pixels of the images that `size` is meant for."""
     central: bool = False
-    """The window is in the middle instead."""
+    """Whether the window is in the middle instead of at a random place."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.size <= self.of:
             raise ValueError(f"expected size of 1 to {self.of} (of), got {self.size}")
 
     def image_shape(self, stored_shape: Shape) -> Shape:
-        """The window, with the channels of the images."""
+        """Shape of the window, with the channels of the images."""
         channels, rows, columns = stored_shape
         window = rows * self.size // self.of, columns * self.size // self.of
         if min(window) < 1:
@@ -41,14 +41,14 @@ class RandomCrop:
         return channels, *window
 
     def description(self, stored_shape: Shape) -> str:
-        """Which part is seen."""
+        """Describe which part of an image the model sees."""
         _, rows, columns = stored_shape
         _, height, width = self.image_shape(stored_shape)
         where = "the middle" if self.central else "random places"
         return f"{height}x{width} of {rows}x{columns} at {where}"
 
     def evaluation_view(self) -> "RandomCrop":
-        """The window in the middle."""
+        """The view of validation and test: the window in the middle."""
         return replace(self, central=True)
 
     def make(
@@ -59,7 +59,7 @@ class RandomCrop:
         random: np.random.Generator,
         augment: Augmentation = unchanged,
     ) -> ViewOutput:
-        """A piece of each image; see `View.make`."""
+        """Cut a piece out of each image; see `View.make`."""
         stored = images.shape[1:]
         window = self.image_shape(stored)[1:]
         if self.central:

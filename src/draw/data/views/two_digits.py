@@ -26,11 +26,11 @@ class TwoDigits:
             raise ValueError(f"expected size of at least 1, got {self.size}")
 
     def image_shape(self, stored_shape: Shape) -> Shape:
-        """The canvas, with the channels of the images."""
+        """Shape of the canvas, with the channels of the images."""
         return canvas_shape(stored_shape, self.size, "two digits")
 
     def description(self, stored_shape: Shape) -> str:
-        """What is drawn at random."""
+        """Describe what is drawn at random."""
         _, rows, columns = stored_shape
         return (
             f"two images of {rows}x{columns} at random places of a black {self.size}x{self.size}, "
@@ -38,7 +38,7 @@ class TwoDigits:
         )
 
     def evaluation_view(self) -> "TwoDigits":
-        """The same."""
+        """The view of validation and test: this one."""
         return self
 
     def make(
@@ -49,7 +49,7 @@ class TwoDigits:
         random: np.random.Generator,
         augment: Augmentation = unchanged,
     ) -> ViewOutput:
-        """A canvas for each index; see `View.make`."""
+        """Make a canvas for each index; see `View.make`."""
         stored, count = images.shape[1:], len(indices)
         canvases = np.zeros((count, *self.image_shape(stored)), dtype=np.uint8)
         seconds = random.integers(len(images), size=count)

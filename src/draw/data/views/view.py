@@ -1,4 +1,4 @@
-"""What a model sees of the stored images, where that is more than the images themselves.
+"""The interface of a view: how images are made for a model out of the stored ones.
 
 A view makes images out of those of one split: two digits on one canvas, a piece at a random place.
 In training they are made anew for every batch, from the random numbers of its step; the images of
@@ -18,7 +18,7 @@ from draw.errors import DataError
 Shape = tuple[int, int, int]
 """Channels, rows and columns of one image."""
 Labels = Shaped[np.ndarray, " n"] | None
-"""Of the stored images; None where they have none."""
+"""Labels of the stored images; None where they have none."""
 MadeLabels = Shaped[np.ndarray, " batch"] | None
 ViewOutput = tuple[UInt8[np.ndarray, "batch channels height width"], MadeLabels]
 """Images and their labels."""
@@ -26,17 +26,17 @@ ViewOutput = tuple[UInt8[np.ndarray, "batch channels height width"], MadeLabels]
 
 @runtime_checkable
 class View(Protocol):
-    """Makes images out of stored ones; a frozen dataclass whose fields are its options."""
+    """Interface of what makes images out of stored ones: a frozen dataclass with its options."""
 
     def image_shape(self, stored_shape: Shape) -> Shape:
-        """Shape of an image that is made.
+        """Shape of an image that the view makes of stored ones of some shape.
 
         Raises:
             DataError: nothing can be made of images of the stored shape.
         """
 
     def description(self, stored_shape: Shape) -> str:
-        """What is made of images of the stored shape, in a line."""
+        """Describe in a line what is made of images of the stored shape."""
 
     def evaluation_view(self) -> "View":
         """The view that makes the images of validation and test."""
@@ -49,13 +49,13 @@ class View(Protocol):
         random: np.random.Generator,
         augment: Augmentation = unchanged,
     ) -> ViewOutput:
-        """One image for each index, a function of the arguments alone.
+        """Make one image for each index, a function of the arguments alone.
 
         Args:
             images: all stored images of one split, 8 bits.
-            labels: theirs.
-            indices: numbers of the stored images that the made ones start from.
-            random: where all chance comes from.
+            labels: labels of the stored images; None where they have none.
+            indices: numbers of the stored images that the new ones start from.
+            random: random generator that decides all chance.
             augment: what is done to the images before they are laid out.
 
         Returns:
@@ -70,14 +70,14 @@ def cut(
     columns: Int[np.ndarray, " batch"],
     size: tuple[int, int],
 ) -> UInt8[np.ndarray, "batch channels height width"]:
-    """A piece of each of some images.
+    """Cut a piece out of each of some images.
 
     Args:
-        images: 8 bits.
-        indices: which images.
+        images: images of 8 bits.
+        indices: numbers of the images.
         rows: the first row of each piece, in pixels from 0.
         columns: the first column of each piece, in pixels from 0.
-        size: rows and columns of a piece.
+        size: rows and columns of a piece in pixels.
     """
     windows = sliding_window_view(images, size, axis=(2, 3))
     return np.asarray(windows[indices, :, rows, columns])
@@ -92,10 +92,10 @@ def add(
     """Add a piece to each canvas, in place; sums are clipped at 255.
 
     Args:
-        canvases: 8 bits.
-        pieces: 8 bits, no larger.
-        rows: where the first row of each piece goes, in pixels from 0.
-        columns: where its first column goes.
+        canvases: images of 8 bits.
+        pieces: images of 8 bits, no larger than the canvases.
+        rows: the first row of each piece on its canvas, in pixels from 0.
+        columns: the first column of each piece on its canvas, in pixels from 0.
     """
     windows = sliding_window_view(canvases, pieces.shape[2:], axis=(2, 3), writeable=True)
     numbers = np.arange(len(canvases))
@@ -107,13 +107,13 @@ def add(
 def places(
     random: np.random.Generator, inner: tuple[int, int], outer: tuple[int, int], count: int
 ) -> tuple[Int[np.ndarray, " count"], Int[np.ndarray, " count"]]:
-    """First rows and columns of pieces at random places, all those inside equally likely.
+    """Draw random places, first rows and columns of pieces; all those inside are equally likely.
 
     Args:
-        random: where chance comes from.
-        inner: rows and columns of a piece.
-        outer: rows and columns of what it is to be inside of.
-        count: how many places.
+        random: random generator.
+        inner: rows and columns of a piece in pixels.
+        outer: rows and columns in pixels of the canvas or image that the piece lies in.
+        count: number of places.
     """
     rows = random.integers(outer[0] - inner[0] + 1, size=count)
     columns = random.integers(outer[1] - inner[1] + 1, size=count)
@@ -121,10 +121,10 @@ def places(
 
 
 def canvas_shape(stored_shape: Shape, size: int, what: str) -> Shape:
-    """The shape of square canvases that stored images are laid on.
+    """Shape of the square canvases that stored images are laid on.
 
     Raises:
-        DataError: the images are larger.
+        DataError: the images are larger than the canvas.
     """
     channels, rows, columns = stored_shape
     if max(rows, columns) > size:
@@ -136,5 +136,5 @@ def canvas_shape(stored_shape: Shape, size: int, what: str) -> Shape:
 
 
 def labels_at(labels: Labels, indices: Int[np.ndarray, " batch"]) -> MadeLabels:
-    """The labels of some images, if there are any."""
+    """Labels of some images by number, if there are any."""
     return None if labels is None else labels[indices]

@@ -1,7 +1,7 @@
-"""What a drawing is told beforehand: nothing, or the class of what it is to show.
+"""What a drawing is conditioned on: nothing, or the class of what it is to show.
 
-To add one, write a class with the methods of `Condition` in a file of its own and name it in
-`CONDITIONS`.
+To add a condition, write a class with the methods of `Condition` in a file of its own and name it
+in `CONDITIONS`.
 """
 
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -18,19 +18,19 @@ from draw.parts.state import Context
 
 @runtime_checkable
 class Condition(Protocol):
-    """A module, made from a `DRAWConfig`, that turns labels into what the LSTMs are told."""
+    """A module made from a `DRAWConfig` that turns labels into addends to the LSTMs' gates."""
 
     takes_labels: ClassVar[bool]
-    """Whether images have to come with labels; a model without is never given any."""
+    """Whether images have to come with labels; a condition without is never given any."""
     description: ClassVar[str]
-    """What a drawing is told, for model cards."""
+    """What a drawing is conditioned on, in words for model cards."""
 
     def __call__(self, labels: Int[Tensor, " batch"] | None) -> Context:
-        """What drawings are told.
+        """Compute the context of drawings from their labels.
 
         Args:
-            labels: whole numbers from 0 to one below the config's `classes`, one a drawing, which
-                `DRAW.context` has seen to; None for a condition that takes none.
+            labels: class of each drawing, [batch], from 0 to one below the config's `classes`,
+                checked by `DRAW.context`; None for a condition that takes none.
         """
 
 
@@ -42,5 +42,5 @@ CONDITIONS: dict[str, type[nn.Module]] = {
 
 
 def condition_of(config: DRAWConfig) -> Any:
-    """The class of the condition that a config names."""
+    """Look up the class of the condition that a config names."""
     return part_of(CONDITIONS, "condition", config.condition)

@@ -1,4 +1,4 @@
-"""A drawing is told the class of what it is to show."""
+"""Class-conditional drawing: P(x | class)."""
 
 from typing import ClassVar
 
@@ -17,7 +17,7 @@ class ClassCondition(nn.Module):
     # exactly at the paper's model.
 
     Args:
-        config: of the model; its `classes` and `hidden_size` are used.
+        config: the model's config, of which `classes` and `hidden_size` are used.
     """
 
     takes_labels: ClassVar = True
@@ -31,5 +31,5 @@ class ClassCondition(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, labels: Int[Tensor, " batch"]) -> Context:
-        """What drawings of these classes are told, which are whole numbers from 0."""
+        """Look up the gate addends of drawings with these classes, whole numbers from 0."""
         return Context(enc=self.enc(labels), dec=self.dec(labels))

@@ -1,4 +1,4 @@
-"""The paper's case: a drawing is told nothing."""
+"""The paper's case: an unconditional drawing."""
 
 from typing import ClassVar
 
@@ -10,10 +10,10 @@ from draw.parts.state import NOTHING, Context
 
 
 class Unconditional(nn.Module):
-    """Nothing is known of a drawing beforehand, as in the paper.
+    """No conditioning, as in the paper: nothing is added to the gates of the LSTMs.
 
     Args:
-        config: of the model; nothing of it is used.
+        config: the model's config, of which nothing is used.
     """
 
     takes_labels: ClassVar = False
@@ -23,5 +23,5 @@ class Unconditional(nn.Module):
         super().__init__()
 
     def forward(self, labels: Int[Tensor, " batch"] | None = None) -> Context:
-        """Nothing; there are no labels."""
+        """Return the empty context; there are no labels."""
         return NOTHING

@@ -1,6 +1,7 @@
-"""What is expected of z_t before the image is seen: P(z_t), or P(z_t | what is drawn so far).
+"""The priors over z_t: P(z_t), or P(z_t | what is drawn so far).
 
-To add one, write a class with the methods of `Prior` in a file of its own and name it in `PRIORS`.
+To add a prior, write a class with the methods of `Prior` in a file of its own and name it in
+`PRIORS`.
 """
 
 from typing import ClassVar, Protocol, runtime_checkable
@@ -17,16 +18,17 @@ from draw.parts.priors.standard import StandardPrior
 
 @runtime_checkable
 class Prior(Protocol):
-    """A module, made from a `DRAWConfig`, that says what is expected of z_t."""
+    """A module made from a `DRAWConfig` that computes the prior over z_t."""
 
     description: ClassVar[str]
-    """What is expected of z_t, for model cards."""
+    """The distribution of z_t, in words for model cards."""
 
     def __call__(self, h_dec: Float[Tensor, "batch hidden"]) -> Gaussian:
-        """P(z_t | h_dec_{t-1}), each field [batch, latent].
+        """Compute the prior P(z_t | h_dec_{t-1}), each field [batch, latent].
 
         Args:
-            h_dec: h_dec_{t-1}, which knows all that is drawn so far.
+            h_dec: decoder output h_dec_{t-1}, [batch, hidden], which depends on all that is drawn
+                so far.
         """
 
 
@@ -38,5 +40,5 @@ PRIORS: dict[str, type[nn.Module]] = {
 
 
 def make_prior(config: DRAWConfig) -> nn.Module:
-    """The prior that a config names."""
+    """Build the prior that a config names."""
     return part_of(PRIORS, "prior", config.prior)(config)

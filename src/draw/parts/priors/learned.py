@@ -1,4 +1,4 @@
-"""A prior that knows what is drawn so far, and is learned."""
+"""A learned prior, which depends on what is drawn so far."""
 
 from typing import ClassVar
 
@@ -18,7 +18,7 @@ class LearnedPrior(nn.Module):
     # that training begins exactly at the paper's model.
 
     Args:
-        config: of the model; its `hidden_size` and `latent_size` are used.
+        config: the model's config, of which `hidden_size` and `latent_size` are used.
     """
 
     description: ClassVar = "normal, learned from what is drawn so far, P(z_t | h_dec_{t-1})"
@@ -31,5 +31,5 @@ class LearnedPrior(nn.Module):
             nn.init.zeros_(parameter)
 
     def forward(self, h_dec: Float[Tensor, "batch hidden"]) -> Gaussian:
-        """What is expected of z_t after h_dec_{t-1}; each field [batch, latent]."""
+        """Compute the prior over z_t from h_dec_{t-1}, each field [batch, latent]."""
         return Gaussian(mu=self.mu(h_dec), log_sigma=self.log_sigma(h_dec))

@@ -13,7 +13,7 @@ class StandardPrior(nn.Module):
     """P(z_t) = N(0, 1) for every latent variable of every step (eq 10).
 
     Args:
-        config: of the model; its `latent_size` is used.
+        config: the model's config, of which `latent_size` is used.
     """
 
     description: ClassVar = "N(0, 1) at every step, as in the paper"
@@ -23,6 +23,6 @@ class StandardPrior(nn.Module):
         self.latent_size = config.latent_size
 
     def forward(self, h_dec: Float[Tensor, "batch hidden"]) -> Gaussian:
-        """N(0, 1), whatever h_dec is; each field [batch, latent]."""
+        """Return N(0, 1), whatever h_dec is; each field [batch, latent]."""
         zero = h_dec.new_zeros(()).expand(h_dec.shape[0], self.latent_size)
         return Gaussian(mu=zero, log_sigma=zero)
