@@ -31,6 +31,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("figure", "6"): ("run", "--n", "1"),
     ("figure", "11"): ("run",),
     ("evaluate",): ("run", "--split", "validation"),
+    ("compare",): ("run", "run"),
     ("info",): ("run",),
     ("export",): ("run", "--to", "given"),
     ("models",): (),

@@ -11,6 +11,7 @@ from typing import NoReturn
 
 import tyro
 
+from draw.cli.compare import compare
 from draw.cli.datasets import data_check, data_list, data_prepare
 from draw.cli.measurement import evaluate, info
 from draw.cli.options import with_checks
@@ -47,6 +48,7 @@ VERBS: dict[str, Callable[..., None]] = {
             glimpses,
             figure,
             evaluate,
+            compare,
             info,
             export,
             models,

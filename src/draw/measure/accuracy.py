@@ -1,7 +1,7 @@
 """The error of a classifier over a whole data set."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,11 +34,15 @@ class Accuracy:
     cross_entropy: float
     """Mean of -log p(label), in nats."""
     error_by_glimpse: tuple[float, ...]
-    """Error if the answer were asked for after each glimpse, in %; only the last is trained for."""
+    """Error if the answer were asked for after each glimpse, in %."""
+    scores: Float[np.ndarray, " images"] = field(repr=False, compare=False)
+    """0 or 100 for each image, by its number: whether it was wrong, in %."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert the result to plain values, ready for JSON."""
-        return asdict(self)
+        """Convert the result to plain values, ready for JSON, without the score of each image."""
+        values = asdict(self)
+        del values["scores"]
+        return values
 
 
 def check_labels(images: ImageSet, classes: int) -> None:
@@ -122,6 +126,7 @@ def measure_accuracy(
         error_high=100 * high,
         cross_entropy=float(rows[:, 1].mean()),
         error_by_glimpse=tuple(float(error) for error in errors),
+        scores=100 * rows[np.argsort(rows[:, 0]), -1],
     )
 
 

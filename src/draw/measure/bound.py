@@ -1,7 +1,7 @@
 """The bound of eq 12 and the importance-weighted estimate over a whole data set, in nats."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from draw.data.batches import Images, binarize, check_pixel_values, to_unit_interval
 from draw.errors import DrawError
+from draw.measure.paired_difference import standard_error
 from draw.model.checks import check_weights
 from draw.model.draw import DRAW
 from draw.parts.likelihood import in_bits
@@ -44,10 +45,17 @@ class Evaluation:
     """The bound in bits for each number of an image; None for Bernoulli pixels."""
     importance_weighted_bits_per_dimension: float | None
     """The importance-weighted estimate in the same unit."""
+    scores: Float[np.ndarray, " images"] = field(repr=False, compare=False)
+    """The bound of each image, by its number."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Convert the result to plain values, ready for JSON; what was not measured is left out."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        """Convert the result to plain values, ready for JSON, without the score of each image.
+
+        What was not measured is left out.
+        """
+        values = asdict(self)
+        del values["scores"]
+        return {name: value for name, value in values.items() if value is not None}
 
 
 def evaluation_images(
@@ -132,17 +140,16 @@ def evaluate(
     return Evaluation(
         images=len(images),
         bound=float(bound.mean()),
-        bound_standard_error=_standard_error(bound),
+        bound_standard_error=standard_error(bound),
         reconstruction=float(reconstruction.mean()),
         kl=float(kl.sum(1).mean()),
         kl_per_glimpse=tuple(float(k) for k in kl.mean(0)),
         importance_samples=importance_samples,
         importance_weighted=weighted,
-        importance_weighted_standard_error=(
-            None if weighted is None else _standard_error(estimate)
-        ),
+        importance_weighted_standard_error=(None if weighted is None else standard_error(estimate)),
         bits_per_dimension=in_bits(model.config, float(bound.mean())),
         importance_weighted_bits_per_dimension=in_bits(model.config, weighted),
+        scores=bound[np.argsort(columns[:, 0])],
     )
 
 
@@ -213,8 +220,3 @@ def _evaluate_own(
         done = start + len(numbers)
         on_progress(done, f"bound {total / done:.2f} nats")
     return np.concatenate(rows)
-
-
-def _standard_error(values: Float[np.ndarray, " n"]) -> float:
-    """Standard error of the mean; 0 for a single value, which has no spread to show."""
-    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0

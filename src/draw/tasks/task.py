@@ -28,6 +28,10 @@ Maker = Callable[[], Model]
 class Result(Protocol):
     """The interface of what an evaluation measured: a frozen dataclass."""
 
+    @property
+    def scores(self) -> Float[np.ndarray, " images"]:
+        """The task's score of each image, by its number; their mean is the score."""
+
     def to_dict(self) -> dict[str, Any]:
         """Convert the result to plain values, ready for JSON."""
 

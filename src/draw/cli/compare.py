@@ -1,0 +1,163 @@
+"""draw compare: models side by side."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from draw.cli.options import (
+    DataOptions,
+    Json,
+    ModelOptions,
+    Output,
+    images_for,
+    load,
+    words_apart_from,
+    write_result,
+)
+from draw.errors import DrawError
+from draw.fields import Count, Natural, Seed
+from draw.terminal import VisibleConsole, say
+
+if TYPE_CHECKING:
+    from draw.models.comparison import Candidate, Comparison
+
+
+def compare(
+    models: Annotated[Positional[tuple[str, ...]], arg(metavar="MODEL")],
+    data: Annotated[DataOptions, arg(name="")],
+    importance_samples: Natural = 0,
+    batch_size: Count = 250,
+    weights: Literal["best", "last"] = "best",
+    seed: Seed = 0,
+    json: Json = None,
+    out: Annotated[Path | None, Output((".png", ".svg", ".pdf"))] = None,
+) -> None:
+    """Measure two or more models on the same images with the same noise, in one table.
+
+    The first is what the others are compared with: the difference is paired over images, and so
+    known far better than either figure. Runs that differ in --train.seed alone are pooled. Of run
+    folders it also shows the validation score after as many training images, and after as long a
+    training, as all of them had.
+
+    For example:
+
+    draw compare runs/mnist runs/mnist-learned-prior --out comparison.png
+
+    Args:
+        models: run folders, exported folders, names from draw models, or owner/name on the Hub.
+        data: which images; by default those that the first model was trained on.
+        importance_samples: K of the importance-weighted estimate; takes K times as long.
+        batch_size: images at a time; changes speed and memory, not the result.
+        weights: of runs: those with the lowest validation score, or the last ones.
+        seed: of the noise.
+        json: also write all figures as JSON to this file (- for standard output).
+        out: also draw validation curves over images and over time (.png, .svg or .pdf).
+    """
+    from draw.measure.progress_bar import with_progress
+    from draw.models.comparison import compare as compared
+    from draw.models.storage import LoadedModel
+    from draw.tasks import Measuring, Result, Task
+    from draw.training.trainer import make_accelerator
+    from draw.visualize.comparison_curves import comparison_curves
+
+    if len(models) < 2:
+        raise DrawError(f"expected two or more models to compare, got {len(models)}; name another")
+    accelerator = make_accelerator("fp32")
+    loaded = [(name, load(ModelOptions(name, weights))) for name in models]
+    images, _ = images_for(loaded[0][1], data)
+    fixed = images.evaluation_set()
+
+    def evaluate(task: Task, one: LoadedModel, how: Measuring) -> Result:
+        model = one.model.to(accelerator.device)
+        return with_progress(
+            fixed,
+            accelerator,
+            lambda seen, update: task.evaluate(model, seen, accelerator, update, how),
+        )
+
+    how = Measuring(batch_size, importance_samples, seed)
+    found = compared(loaded, fixed, how, evaluate)
+    accelerator.end_training()
+    with words_apart_from(json):
+        print_comparison(f"{data.split} images of {images.source}", found)
+        if out is not None:
+            curves = {one.name: one.progress for one in found.candidates if one.progress}
+            title = f"validation {found.task.score}"
+            say(comparison_curves(curves, out, title=title, unit=found.task.units))
+    write_result(json, found.to_dict())
+
+
+def print_comparison(title: str, found: "Comparison") -> None:
+    """A column for each candidate, a line for each figure.
+
+    Args:
+        title: which images.
+        found: what was measured.
+    """
+    from rich.table import Table
+
+    table = Table("", *(one.name for one in found.candidates), title=title)
+
+    def line(words: str, cells: "list[str | None]") -> None:
+        if any(cells):
+            table.add_row(words, *(cell or "-" for cell in cells))
+
+    line("parameters", [f"{one.parameters:,}" for one in found.candidates])
+    line(
+        f"{found.task.score} +- standard error",
+        [f"{one.score:.3f} +- {one.standard_error:.3f}" for one in found.candidates],
+    )
+    for name, words in PARTS.items():
+        line(f"  {words}", [_mean(one, name) for one in found.candidates])
+    line(
+        "difference from the first, paired",
+        [
+            one.difference and f"{one.difference.mean:+.3f} +- {one.difference.standard_error:.3f}"
+            for one in found.candidates
+        ],
+    )
+    table.add_section()
+    line(
+        "training images a second",
+        [
+            None if one.images_per_second is None else f"{one.images_per_second:,.0f}"
+            for one in found.candidates
+        ],
+    )
+    if found.equal_images is not None:
+        line(
+            f"validation after {found.equal_images:,.0f} images",
+            [_figure(one.after_images) for one in found.candidates],
+        )
+    if found.equal_seconds is not None:
+        line(
+            f"validation after {found.equal_seconds / 60:,.1f} minutes",
+            [_figure(one.after_seconds) for one in found.candidates],
+        )
+    table.add_section()
+    line("runs, which differ in their seed", [f"{len(one.names)}" for one in found.candidates])
+    VisibleConsole().print(table)
+    VisibleConsole().print(
+        f"{found.images:,} images; {found.task.units}; less is better", soft_wrap=True
+    )
+
+
+PARTS = {
+    "reconstruction": "reconstruction",
+    "kl": "KL",
+    "importance_weighted": "importance-weighted",
+    "bits_per_dimension": "bits per dimension",
+    "cross_entropy": "cross-entropy",
+}
+"""Numbers of a result that are shown besides its score, where it has them, with their words."""
+
+
+def _mean(one: "Candidate", name: str) -> str | None:
+    values = [result.to_dict().get(name) for result in one.results]
+    known = [value for value in values if isinstance(value, float)]
+    return _figure(sum(known) / len(known)) if known else None
+
+
+def _figure(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}"

@@ -1,0 +1,251 @@
+"""Models side by side: on the same test images, after equal images and after equal seconds."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from draw.config.run import Config
+from draw.data import ImageSet
+from draw.errors import DrawError
+from draw.measure.paired_difference import Difference, paired_difference, standard_error
+from draw.models.kinds import task_of
+from draw.models.storage import LoadedModel
+from draw.runs.checkpoint import METRICS_FILE
+from draw.runs.metrics import Line, read_metrics
+from draw.tasks import Measuring, Result, Task
+
+Numbers = Float[np.ndarray, " n"]
+
+
+class Progress(NamedTuple):
+    """The validation scores of a run on its way."""
+
+    images: Numbers
+    """Training images seen."""
+    seconds: Numbers
+    """In training."""
+    scores: Numbers
+    """Of the averaged weights on validation images."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate:
+    """A model to compare, or several runs of it that differ in their seed alone."""
+
+    names: tuple[str, ...]
+    """As they were given."""
+    parameters: int
+    results: tuple[Result, ...]
+    """Of each run, on the same images."""
+    score: float
+    """Mean over images and runs of the number that the task makes small."""
+    standard_error: float
+    """Over the images of a single run; over the runs where there are several."""
+    difference: Difference | None
+    """From the first candidate; None for that itself."""
+    progress: tuple[Progress, ...]
+    """Of each that is a run folder."""
+    images_per_second: float | None
+    """In training, the mean of the runs."""
+    after_images: float | None = None
+    """Validation score when every candidate had seen as many training images."""
+    after_seconds: float | None = None
+    """Validation score when every candidate had been in training for as long."""
+
+    @property
+    def name(self) -> str:
+        """Its name, or that of the first run and how many more there are."""
+        more = f" and {len(self.names) - 1} more" if len(self.names) > 1 else ""
+        return self.names[0] + more
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """Candidates on the same images; the first is what the others are compared with."""
+
+    task: Task
+    images: int
+    """How many images each was measured on."""
+    candidates: tuple[Candidate, ...]
+    equal_images: float | None
+    """Training images of `Candidate.after_images`; None where not all are runs."""
+    equal_seconds: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return {
+            "score": self.task.score,
+            "images": self.images,
+            "equal_images": self.equal_images,
+            "equal_seconds": self.equal_seconds,
+            "candidates": [
+                {
+                    "models": list(one.names),
+                    "parameters": one.parameters,
+                    "score": one.score,
+                    "standard_error": one.standard_error,
+                    "difference": None if one.difference is None else one.difference._asdict(),
+                    "images_per_second": one.images_per_second,
+                    "after_equal_images": one.after_images,
+                    "after_equal_seconds": one.after_seconds,
+                    "results": [result.to_dict() for result in one.results],
+                }
+                for one in self.candidates
+            ],
+        }
+
+
+def compare(
+    models: Sequence[tuple[str, LoadedModel]],
+    images: ImageSet,
+    how: Measuring,
+    evaluate: Callable[[Task, LoadedModel, Measuring], Result],
+) -> Comparison:
+    """Measure models on the same images with the same noise.
+
+    Runs whose configs are equal but for the seed are one candidate.
+
+    Args:
+        models: names and models; the first is what the others are compared with.
+        images: as the models see them in evaluation.
+        how: samples, batch size and seed of the noise.
+        evaluate: measures one of them.
+
+    Raises:
+        DrawError: if there are fewer than two, or their scores do not compare: other images,
+            likelihood or binarization, or one draws and another classifies.
+    """
+    if len(models) < 2:
+        raise DrawError(f"expected two or more models to compare, got {len(models)}")
+    tasks = [task_of(loaded.model.config, loaded.data) for _, loaded in models]
+    _check_comparable(models, tasks, images)
+    groups: list[list[int]] = []
+    for number, (_, loaded) in enumerate(models):
+        same = [g for g in groups if _apart_from_seed(models[g[0]][1]) == _apart_from_seed(loaded)]
+        if loaded.config is not None and same:
+            same[0].append(number)
+        else:
+            groups.append([number])
+    results = [evaluate(task, loaded, how) for task, (_, loaded) in zip(tasks, models, strict=True)]
+    first = [results[k].scores for k in groups[0]]
+    candidates = [
+        _candidate(
+            [models[k] for k in group],
+            [results[k] for k in group],
+            tasks[0].score,
+            None if number == 0 else first,
+        )
+        for number, group in enumerate(groups)
+    ]
+    equal_images, equal_seconds = (_equal(candidates, axis) for axis in ("images", "seconds"))
+    return Comparison(
+        tasks[0],
+        images.count,
+        tuple(
+            dataclasses.replace(
+                one,
+                after_images=_score_at(one, "images", equal_images),
+                after_seconds=_score_at(one, "seconds", equal_seconds),
+            )
+            for one in candidates
+        ),
+        equal_images,
+        equal_seconds,
+    )
+
+
+def _candidate(
+    models: Sequence[tuple[str, LoadedModel]],
+    results: Sequence[Result],
+    score: str,
+    first: Sequence[Numbers] | None,
+) -> Candidate:
+    scores = [result.scores for result in results]
+    means = np.array([one.mean() for one in scores])
+    runs = [
+        (loaded.config, read_metrics(Path(name) / METRICS_FILE))
+        for name, loaded in models
+        if loaded.config is not None
+    ]
+    progress = tuple(_progress(lines, score) for _, lines in runs)
+    rates = [_rate(config, lines) for config, lines in runs]
+    known = [rate for rate in rates if rate is not None]
+    return Candidate(
+        names=tuple(name for name, _ in models),
+        parameters=sum(p.numel() for p in models[0][1].model.parameters()),
+        results=tuple(results),
+        score=float(means.mean()),
+        standard_error=standard_error(means if len(means) > 1 else scores[0]),
+        difference=None if first is None else paired_difference(scores, first),
+        progress=progress,
+        images_per_second=float(np.mean(known)) if known else None,
+    )
+
+
+def _check_comparable(
+    models: Sequence[tuple[str, LoadedModel]], tasks: Sequence[Task], images: ImageSet
+) -> None:
+    (first, base), *others = models
+    wanted = (tasks[0].score, tasks[0].meaning(images), base.model.config.image_shape)
+    words = "the score", "what it means", "the shape of the images"
+    for (name, loaded), task in zip(others, tasks[1:], strict=True):
+        got = (task.score, task.meaning(images), loaded.model.config.image_shape)
+        for what, one, other in zip(words, wanted, got, strict=True):
+            if one != other:
+                raise DrawError(
+                    f"expected models whose figures compare, but {what} of {first} is {one!r} and "
+                    f"of {name} {other!r}; compare models of the same kind, likelihood and images"
+                )
+
+
+def _apart_from_seed(loaded: LoadedModel) -> Config | None:
+    config = loaded.config
+    if config is None:
+        return None
+    return dataclasses.replace(config, train=dataclasses.replace(config.train, seed=0))
+
+
+def _progress(lines: Sequence[Line], score: str) -> Progress:
+    """Validation scores in their order; seconds are those of the line of training before."""
+    found, seconds = [], 0.0
+    for line in lines:
+        seconds = _number(line.get("seconds"), seconds)
+        value = _number(line.get(score), math.nan)
+        if line.get("kind") == "validation" and math.isfinite(value):
+            found.append((_number(line.get("images_seen"), 0.0), seconds, value))
+    return Progress(*np.array(found, dtype=np.float64).reshape(-1, 3).T)
+
+
+def _rate(config: Config | None, lines: Sequence[Line]) -> float | None:
+    last = [line for line in lines if _number(line.get("seconds"), 0.0) > 0]
+    if not last:
+        return None
+    return _number(last[-1].get("images_seen"), 0.0) / _number(last[-1].get("seconds"), math.inf)
+
+
+def _number(value: Any, otherwise: float) -> float:
+    return float(value) if isinstance(value, int | float) else otherwise
+
+
+def _equal(candidates: Sequence[Candidate], axis: str) -> float | None:
+    """The most images or seconds that every run of every candidate had; None if not all are."""
+    ends = []
+    for one in candidates:
+        if len(one.progress) < len(one.names) or not all(len(p.scores) for p in one.progress):
+            return None
+        ends += [getattr(p, axis)[-1] for p in one.progress]
+    return float(min(ends))
+
+
+def _score_at(one: Candidate, axis: str, place: float | None) -> float | None:
+    """The validation score at a number of images or seconds, between evaluations on a line."""
+    if place is None:
+        return None
+    found = [np.interp(place, getattr(p, axis), p.scores, left=np.nan) for p in one.progress]
+    mean = float(np.mean(found))
+    return mean if math.isfinite(mean) else None

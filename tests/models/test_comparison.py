@@ -1,0 +1,145 @@
+"""Models side by side: paired figures, pooled seeds, equal images and seconds, refusals."""
+
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from draw import ClassifierConfig
+from draw.data import Splits
+from draw.errors import DrawError
+from draw.measure.bound import evaluate
+from draw.models.comparison import Comparison, compare
+from draw.models.storage import LoadedModel, load_model
+from draw.tasks import Measuring, Result, Task
+from draw.training.start import start
+from draw.training.trainer import make_accelerator
+from draw.visualize.comparison_curves import comparison_curves
+from running import TINY, draw_command, image_set, with_train
+
+SPLITS = Splits(image_set(10), image_set(7, "validation", seed=1), image_set(9, "test", seed=2))
+SEVERAL = {"first": 0, "second": 1}
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Two runs that differ in their seed, and one of another model, of twelve steps each."""
+    place = tmp_path_factory.mktemp("comparison")
+    configs = {name: with_train(TINY, seed=seed) for name, seed in SEVERAL.items()}
+    configs["learned"] = dataclasses.replace(
+        TINY, model=dataclasses.replace(TINY.model, prior="learned")
+    )
+    for name, config in configs.items():
+        start(config, place / name, SPLITS.train, SPLITS.validation).fit()
+    return {name: place / name for name in configs}
+
+
+def compared(*runs: Path) -> Comparison:
+    accelerator = make_accelerator("fp32")
+
+    def measured(task: Task, one: LoadedModel, how: Measuring) -> Result:
+        return task.evaluate(one.model, SPLITS.test, accelerator, lambda *_: None, how)
+
+    models = [(str(run), load_model(str(run))) for run in runs]
+    return compare(models, SPLITS.test, Measuring(seed=3), measured)
+
+
+def test_every_model_is_measured_on_the_same_images_and_noise(runs: dict[str, Path]) -> None:
+    found = compared(runs["first"], runs["learned"])
+    one, other = found.candidates
+    scores = [
+        evaluate(load_model(str(runs[name])).drawing, SPLITS.test.images, seed=3).scores
+        for name in ("first", "learned")
+    ]
+    assert one.score == pytest.approx(scores[0].mean())
+    assert one.difference is None
+    assert other.difference is not None
+    apart = scores[1] - scores[0]
+    assert other.difference.mean == pytest.approx(apart.mean())
+    assert other.difference.standard_error == pytest.approx(apart.std(ddof=1) / 3)
+    assert other.parameters > one.parameters
+    assert found.images == 9
+
+
+def test_runs_that_differ_in_their_seed_are_one_candidate(runs: dict[str, Path]) -> None:
+    found = compared(runs["learned"], runs["first"], runs["second"])
+    learned, pooled = found.candidates
+    assert learned.names == (str(runs["learned"]),)
+    assert pooled.names == (str(runs["first"]), str(runs["second"]))
+    assert pooled.name == f"{runs['first']} and 1 more"
+    means = [result.scores.mean() for result in pooled.results]
+    assert pooled.score == pytest.approx(np.mean(means))
+    assert pooled.standard_error == pytest.approx(np.std(means, ddof=1) / 2**0.5)
+
+
+def test_equal_images_and_seconds_are_read_from_the_runs(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """Of two runs with other metrics: scores lie on a line between evaluations."""
+    lines = {
+        "slow": [(100, 10.0, 9.0), (200, 20.0, 7.0), (400, 40.0, 5.0)],
+        "fast": [(100, 1.0, 8.0), (300, 3.0, 6.0)],
+    }
+    places = []
+    for name, measured in lines.items():
+        shutil.copytree(runs["first" if name == "slow" else "learned"], tmp_path / name)
+        rows = []
+        for images, seconds, score in measured:
+            common = {"step": images, "images_seen": images}
+            rows.append({"kind": "train", **common, "seconds": seconds, "bound": 1.0})
+            rows.append({"kind": "validation", **common, "bound": score})
+        (tmp_path / name / "metrics.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+        places.append(tmp_path / name)
+    found = compared(*places)
+    slow, fast = found.candidates
+    assert (found.equal_images, found.equal_seconds) == (300, 3.0)
+    assert (slow.after_images, fast.after_images) == (6.0, 6.0)
+    assert (slow.after_seconds, fast.after_seconds) == (None, 6.0)  # slow: not measured so early
+    assert (slow.images_per_second, fast.images_per_second) == (10.0, 100.0)
+    curves = {one.name: one.progress for one in found.candidates}
+    out = comparison_curves(curves, tmp_path / "curves.png", title="bound", unit="nats")
+    assert out.read_bytes().startswith(b"\x89PNG")
+
+
+def test_models_that_do_not_compare_are_refused(runs: dict[str, Path], tmp_path: Path) -> None:
+    config = dataclasses.replace(
+        TINY,
+        model=ClassifierConfig(rows=6, columns=5, glimpses=1, hidden_size=4, read_size=2),
+    )
+    classifier = tmp_path / "classifier"
+    labelled = [
+        dataclasses.replace(part, labels=np.arange(part.count) % 10)
+        for part in (SPLITS.train, SPLITS.validation)
+    ]
+    start(config, classifier, *labelled).fit()
+    with pytest.raises(DrawError, match=r"the score of .*first is 'bound' and of .* 'error'"):
+        compared(runs["first"], classifier)
+    other = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, likelihood="logistic"))
+    start(other, tmp_path / "logistic", SPLITS.train, SPLITS.validation).fit()
+    with pytest.raises(DrawError, match="what it means of"):
+        compared(runs["first"], tmp_path / "logistic")
+    with pytest.raises(DrawError, match="expected two or more models to compare, got 1"):
+        compared(runs["first"])
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_the_verb_shows_a_column_for_each(tmp_path: Path) -> None:
+    flags = ("--model.glimpses", "2", "--model.hidden-size", "4", "--train.steps", "2")
+    flags += ("--train.batch-size", "8", "--train.evaluate-every", "1", "--train.log-every", "1")
+    for name, prior in (("a", "standard"), ("b", "learned")):
+        draw_command("train", "digits", "--out", name, "--model.prior", prior, *flags, cwd=tmp_path)
+    done = draw_command(
+        "compare", "a", "b", "--json", "found.json", "--out", "curves.png", cwd=tmp_path
+    )
+    for words in ("difference from the first, paired", "parameters", "validation after 16 images"):
+        assert words in done.stdout
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert [one["models"] for one in found["candidates"]] == [["a"], ["b"]]
+    assert found["candidates"][1]["difference"]["mean"] != 0
+    assert (tmp_path / "curves.png").exists()
+    alone = draw_command("compare", "a", cwd=tmp_path, check=None)
+    assert alone.returncode == 1
+    assert "two or more models" in alone.stderr
