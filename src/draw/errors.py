@@ -1,14 +1,14 @@
-"""Mistakes and mishaps that a user can put right; the command line prints them without a trace."""
+"""Errors that a user can put right; the command line prints them without a trace."""
 
 from pathlib import Path
 
 
 class DrawError(ValueError):
-    """Says what was expected, what came, and what to do."""
+    """A mistake of the user's: the message says what was expected, what came, and what to do."""
 
 
 class Interruption(Exception):  # noqa: N818  (an event, not an error)
-    """The user asked to stop; everything is saved."""
+    """The user asked to stop, and everything is saved."""
 
     def __init__(self, run: Path, step: int) -> None:
         self.run, self.step = run, step
@@ -22,18 +22,18 @@ class DataError(DrawError):
 
 
 class KernelUnavailableError(DrawError):
-    """The fast unroll cannot run here; the message says why."""
+    """A compiled kernel cannot run here; the message says why."""
 
 
 class KernelArgumentError(DrawError):
-    """An operator was given something that it cannot compute with; the message names it."""
+    """An operator's argument is none that it can compute with; the message names it."""
 
 
 class LibraryError(DrawError):
-    """A compiled library, or the folder for it, is not one to load from; the message says why."""
+    """A compiled library, or its folder, is not one to load code from; the message says why."""
 
 
 def listing(bad: list[str], most: int = 10) -> str:
-    """The first few of many messages, one a line, and how many more there are."""
+    """Format the first few of many messages, one a line, and how many more there are."""
     more = [f"... and {len(bad) - most:,} more"] if len(bad) > most else []
     return "".join(f"\n  {line}" for line in bad[:most] + more)

@@ -1,4 +1,4 @@
-"""Fields of dataclasses and options of the command line: compared with what their types say.
+"""Validation of dataclass fields and command-line options against their types.
 
 A type such as `Annotated[int, Limits(least=1)]` says all that there is to say about one value; no
 line of code about a single field is needed, and none can be forgotten.
@@ -28,15 +28,15 @@ from draw.errors import DrawError
 
 @runtime_checkable
 class Rule(Protocol):
-    """What a type says of a value beyond its kind; stands in `Annotated`."""
+    """A rule for values beyond their kind; it stands in `Annotated`."""
 
     def violation(self, kind: str, value: Any) -> str | None:
-        """What was expected instead of a value of this kind; None if the value fits."""
+        """Say what was expected instead of a value of this kind; None if the value fits."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Between what a number must lie."""
+    """Limits between which a number must lie."""
 
     least: int | float = -math.inf
     above: int | float = -math.inf
@@ -44,7 +44,7 @@ class Limits:
     most: int | float = math.inf
 
     def violation(self, kind: str, value: Any) -> str | None:
-        """See `Rule`."""
+        """Say what number was expected; None if the value is within the limits."""
         if value > self.most:
             return f"{kind} of at most {self.most}"
         if value >= self.least and self.above < value < self.below:
@@ -52,7 +52,7 @@ class Limits:
         return self.describe(kind)
 
     def describe(self, kind: str) -> str:
-        """A number within the limits, in words; the least alone where there is one."""
+        """Describe a number within the limits in words; the least alone where there is one."""
         words = [
             f"of at least {self.least}" if self.least > -math.inf else "",
             f"above {self.above}" if self.above > -math.inf else "",
@@ -71,11 +71,11 @@ class Table:
 
 TABLE = Table()
 Count = Annotated[int, Limits(least=1, most=2**31 - 1)]
-"""How many, at least one."""
+"""A number of at least one."""
 Natural = Annotated[int, Limits(least=0, most=2**31 - 1)]
-"""How many, possibly none."""
+"""A number of at least zero."""
 Seed = Annotated[int, Limits(least=0, most=2**63 - 1)]
-"""What chance follows from."""
+"""A seed of random numbers."""
 Positive = Annotated[float, Limits(above=0)]
 """A number above 0."""
 
@@ -84,16 +84,16 @@ Part = TypeVar("Part")
 
 
 def check(name: str, hint: Any, value: object) -> None:
-    """Compare a value with its type.
+    """Refuse a value that does not fit its type.
 
     Args:
-        name: what the message calls it.
-        hint: the type: int, float, str, bool, Literal, a union, tuple[X, ...], dict[str, X], a
-            class, or one of these in `Annotated` with rules.
-        value: anything.
+        name: name of the value, for the message.
+        hint: type of the value: int, float, str, bool, Literal, a union, tuple[X, ...], dict[str,
+            X], a class, or one of these in `Annotated` with rules.
+        value: any value.
 
     Raises:
-        DrawError: if it does not fit: "expected NAME to be ..., got ...".
+        DrawError: if the value does not fit: "expected NAME to be ..., got ...".
     """
     expected = _expected(hint, value)
     if expected is not None:
@@ -106,7 +106,7 @@ def refuse(name: str, expected: str, got: object) -> None:
 
 
 def excerpt(value: object) -> str:
-    """A value for a message, cut where it is long."""
+    """Show a value in a message, cut where it is long."""
     try:
         text = repr(os.fspath(value) if isinstance(value, os.PathLike) else value)
     except (ValueError, RecursionError):  # thousands of digits, or of levels
@@ -115,14 +115,14 @@ def excerpt(value: object) -> str:
 
 
 def check_fields(prefix: str, instance: Any) -> None:
-    """Compare every field of a dataclass with its type.
+    """Refuse a dataclass any of whose fields does not fit its type.
 
     Args:
-        prefix: goes before the names of the fields, such as "model.".
-        instance: of a dataclass.
+        prefix: text before the names of the fields, such as "model.".
+        instance: instance of a dataclass.
 
     Raises:
-        DrawError: for the first that does not fit.
+        DrawError: for the first field that does not fit.
     """
     hints = _hints(type(instance))
     for field in dataclasses.fields(instance):
@@ -130,13 +130,13 @@ def check_fields(prefix: str, instance: Any) -> None:
 
 
 def part_of(table: Mapping[str, Part], field: str, name: str, section: str = "model") -> Part:
-    """The part that a config names.
+    """Look up in a table the part that a config names.
 
     Args:
         table: parts by name.
-        field: of the config, for the message.
-        name: what it says.
-        section: of a run's config.
+        field: field of the config, for the message.
+        name: value of the field.
+        section: section of a run's config.
 
     Raises:
         DrawError: if the table does not have it.
@@ -147,11 +147,11 @@ def part_of(table: Mapping[str, Part], field: str, name: str, section: str = "mo
 
 
 def from_plain(kind: type[Any], name: str, values: object) -> Any:
-    """A dataclass from the plain values of JSON, whose lists become tuples.
+    """Make a dataclass from the plain values of JSON, whose lists become tuples.
 
     Args:
-        kind: the dataclass; it checks itself.
-        name: what the message calls it.
+        kind: class of the dataclass, which checks itself.
+        name: name of the whole, for the message.
         values: names with values; those left out have their defaults.
 
     Raises:
@@ -184,10 +184,10 @@ def from_plain(kind: type[Any], name: str, values: object) -> Any:
 
 
 def names_and_values(name: str, values: object) -> dict[str, Any]:
-    """What must be an object of JSON.
+    """Return a value that must be an object of JSON, or refuse it.
 
     Raises:
-        DrawError: if it is anything else.
+        DrawError: if the value is anything else.
     """
     if not isinstance(values, dict):
         refuse(name, "an object of names and values", values)
@@ -272,7 +272,7 @@ def _none_first(hints: tuple[Any, ...]) -> list[Any]:
 
 
 def either(words: Sequence[str]) -> str:
-    """Several words of which one is right."""
+    """Join several words of which one is right."""
     return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 

@@ -1,4 +1,4 @@
-"""Files that are whole or not there (written to the side, then renamed); only regular ones read."""
+"""Files that are written whole (to the side, then renamed) and read only if regular."""
 
 import json
 import logging
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def cache_folder() -> Path:
-    """Where things are kept that can be made again: $XDG_CACHE_HOME/draw, or ~/.cache/draw.
+    """The folder of what can be made again: $XDG_CACHE_HOME/draw, or ~/.cache/draw.
 
     A relative path in that variable, which would lead wherever a command is started, is not
     followed, as its specification has it.
@@ -48,11 +48,11 @@ def _say_relative(base: str) -> None:
 
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
-    """A file beside `path` to write to; renamed to `path` at the end, removed on any failure.
+    """Give a file beside `path` to write to, renamed to `path` at the end, removed on any failure.
 
-    It is new, with a name that nobody can foresee. A file that is replaced keeps its mode; who may
-    use a new one is what the user's umask says, whatever the library that writes it thinks. A link
-    is replaced itself: what it leads to is left as it is.
+    The file is new, with a name that nobody can foresee. A file that is replaced keeps its mode;
+    who may use a new one is what the user's umask says, whatever the library that writes it thinks.
+    A link is replaced itself: what it leads to is left as it is.
 
     Raises:
         DrawError: if `path` is a folder, a device or a pipe, or a link to one, or the system
@@ -81,10 +81,10 @@ def write_atomically(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def write_folder_atomically(folder: Path) -> Iterator[Path]:
-    """A folder beside `folder` to write to; renamed to it at the end, removed on any failure.
+    """Give a folder beside `folder` to write to, renamed to it at the end, removed on any failure.
 
     Args:
-        folder: one that is new or empty.
+        folder: folder that is new or empty.
 
     Raises:
         DrawError: if the system refuses (disk full, no permission, something in `folder` by now);
@@ -111,7 +111,7 @@ _TEMPORARY = re.compile(r"\..+\.(\d{1,9})\.writing(\.[^.]+)?", re.DOTALL)
 
 
 def is_temporary(path: Path) -> bool:
-    """Whether a file is one that `write_atomically` did not come to the end of."""
+    """Whether a file is an unfinished one of `write_atomically`."""
     return bool(_TEMPORARY.fullmatch(path.name)) and not path.is_symlink() and path.is_file()
 
 
@@ -165,10 +165,10 @@ def _lives(process: int) -> bool:
 
 
 def check_replaceable(path: Path) -> None:
-    """See that a path can be the name of a result: nothing is there yet, or a regular file.
+    """Refuse a path that cannot be the name of a result, where there is more than a regular file.
 
     Raises:
-        DrawError: if it is a folder, a device, a pipe, or a link to one of these.
+        DrawError: if the path is a folder, a device, a pipe, or a link to one of these.
     """
     try:
         mode = path.stat().st_mode
@@ -196,11 +196,11 @@ def _create(new: Path, old: Path) -> int:
 
 
 def null_if_not_finite(value: Any, name: str = "") -> tuple[Any, tuple[str, ...]]:
-    """A value for JSON with null for each number that is NaN or infinite, and their names.
+    """Replace each number that is NaN or infinite by null for JSON, and list their names.
 
     Args:
         value: plain values in dictionaries, lists and tuples.
-        name: of the whole, for the names of its parts.
+        name: name of the whole, of which the names of its parts are made.
     """
     if isinstance(value, float) and not math.isfinite(value):
         return None, (name,)
@@ -218,12 +218,12 @@ def null_if_not_finite(value: Any, name: str = "") -> tuple[Any, tuple[str, ...]
 
 
 def to_json(value: Any) -> str:
-    """JSON for people to read, paths as text; numbers that are not finite are refused."""
+    """Format a value as JSON for people, paths as text; refuse numbers that are not finite."""
     return json.dumps(value, indent=2, allow_nan=False, default=os.fspath)
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file atomically, paths as text; numbers that are not finite are refused."""
+    """Write a JSON file atomically, paths as text; refuse numbers that are not finite."""
     with write_atomically(path) as temporary:
         temporary.write_text(to_json(value) + "\n", encoding="utf-8")
 
@@ -236,7 +236,7 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
 )
 JSON_BYTES = 64 * 2**20
-"""The largest file that `read_json` takes; those of draw are a thousandth of it."""
+"""Largest file in bytes that `read_json` takes; those of draw are a thousandth of it."""
 
 
 def _kind(mode: int) -> str:
@@ -244,12 +244,12 @@ def _kind(mode: int) -> str:
 
 
 def check_regular_file(path: Path) -> None:
-    """See that a path is a regular file, or a link to one, before anything opens it.
+    """Refuse a path that is not a regular file, or a link to one, before anything opens it.
 
     A named pipe or a device would make a program wait, or read, for ever.
 
     Raises:
-        DrawError: if it is missing, of another kind, or cannot be reached.
+        DrawError: if the path is missing, of another kind, or cannot be reached.
     """
     try:
         mode = path.stat().st_mode
@@ -264,7 +264,7 @@ def check_regular_file(path: Path) -> None:
 
 
 def obstacle_to_writing(path: Path) -> str | None:
-    """Why a file cannot be written, as far as can be said beforehand; None if nothing is known."""
+    """Say why a file cannot be written, as far as is known beforehand; None if nothing is known."""
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
             path.lstat()
@@ -281,10 +281,10 @@ def obstacle_to_writing(path: Path) -> str | None:
 
 
 def open_file(path: Path) -> BufferedReader:
-    """A regular file, opened to read its bytes.
+    """Open a regular file to read its bytes.
 
     Raises:
-        DrawError: if it is missing, no regular file, or may not be read.
+        DrawError: if the file is missing, no regular file, or may not be read.
     """
     check_regular_file(path)
     try:
@@ -294,14 +294,14 @@ def open_file(path: Path) -> BufferedReader:
 
 
 def read_text(path: Path, largest: int = JSON_BYTES) -> str:
-    """The text of a regular file in UTF-8, whatever the locale.
+    """Read the text of a regular file in UTF-8, whatever the locale.
 
     Args:
-        path: the file.
-        largest: the most bytes that it may have.
+        path: file to read.
+        largest: most bytes that the file may have.
 
     Raises:
-        DrawError: if it is missing, no regular file, too large, or not UTF-8.
+        DrawError: if the file is missing, no regular file, too large, or not UTF-8.
     """
     try:
         with open_file(path) as file:
@@ -316,10 +316,11 @@ def read_text(path: Path, largest: int = JSON_BYTES) -> str:
 
 
 def parse_json(text: str) -> Any:
-    """JSON as the standard has it: finite numbers, each name once, and no depth without end.
+    """Parse JSON as the standard has it: finite numbers, each name once, bounded depth.
 
     Raises:
-        ValueError: if it is not, or has a number of thousands of digits or thousands of levels.
+        ValueError: if the text is not JSON, or has a number of thousands of digits or thousands of
+            levels.
     """
     try:
         return json.loads(
@@ -352,7 +353,7 @@ def read_json(path: Path) -> Any:
     """Read a JSON file; see `parse_json`.
 
     Raises:
-        DrawError: if it is missing, no regular file, or is not JSON.
+        DrawError: if the file is missing, no regular file, or not JSON.
     """
     text = read_text(path)
     try:
@@ -365,7 +366,7 @@ def read_json_object(path: Path) -> dict[str, Any]:
     """Read a JSON file that holds an object, names with values.
 
     Raises:
-        DrawError: if it is missing, no regular file, or holds anything else.
+        DrawError: if the file is missing, no regular file, or holds anything else.
     """
     values = read_json(path)
     if not isinstance(values, dict):

@@ -1,4 +1,4 @@
-"""Fetching from the Hugging Face Hub, with an answer within seconds where there is no network."""
+"""Downloads from the Hugging Face Hub, with an answer within seconds where there is no network."""
 
 import logging
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ def fetch(
     """Download files of a repository; they stay in the Hub's own cache, shared with other programs.
 
     Args:
-        name: owner/name.
-        kind: what kind of repository.
-        patterns: which files.
-        choices: what the user can do where the Hub cannot be reached.
+        name: owner/name of the repository.
+        kind: kind of repository: model or dataset.
+        patterns: patterns of the names of the files.
+        choices: what the user can do where the Hub cannot be reached, for the message.
 
     Returns:
-        The folder that holds them. Without a network it is that of an earlier download.
+        The folder that holds the files. Without a network it is that of an earlier download.
 
     Raises:
         DrawError: the Hub cannot be reached and the files were not fetched before, there is no such

@@ -1,18 +1,18 @@
-"""What a launcher of several processes (torchrun, accelerate launch) says."""
+"""The environment of a launcher of several processes (torchrun, accelerate launch)."""
 
 import os
 
 from draw.fields import Limits, refuse
 
 LEAST = {"WORLD_SIZE": 1, "RANK": 0, "LOCAL_RANK": 0, "LOCAL_WORLD_SIZE": 1}
-"""What launchers set, and the least that each may be."""
+"""Environment variables that launchers set, and the least value of each."""
 
 
 def launched_processes() -> int:
-    """How many processes do this together: WORLD_SIZE, or 1 without a launcher.
+    """Number of processes that work together: WORLD_SIZE, or 1 without a launcher.
 
     Raises:
-        DrawError: if it, or another variable of launchers, is no such number.
+        DrawError: if that variable, or another one of launchers, is no such number.
     """
     for name, least in LEAST.items():
         text = os.environ.get(name, str(least))
@@ -23,5 +23,5 @@ def launched_processes() -> int:
 
 
 def is_first_process() -> bool:
-    """Whether this is the process that writes files and speaks: RANK 0, or the only one."""
+    """Whether this process is the one that writes files and speaks: RANK 0, or the only one."""
     return os.environ.get("RANK", "0") == "0"

@@ -24,7 +24,7 @@ SECONDS_BETWEEN_LINES = 10.0
 Item = TypeVar("Item")
 
 Update = Callable[[int, str], None]
-"""update(how many are done, what to show beside it)."""
+"""A function update(how many are done, text beside the bar)."""
 
 
 class _Rate(ProgressColumn):
@@ -51,13 +51,13 @@ def progress(
     """Show on standard error how far some work is: rate, time left, and a text of the caller's.
 
     Args:
-        what: a word or two for the work.
+        what: name of the work, a word or two.
         total: the count at the end; None if it is not known.
         done: the count at the start, for work that is resumed.
-        unit: what the rate counts.
-        units_per_item: how many units one count stands for.
-        enabled: False shows nothing, as on all but one of several processes.
-        brief: leave nothing behind when all is done.
+        unit: unit of the rate.
+        units_per_item: number of units that one count stands for.
+        enabled: whether to show anything; False on all but one of several processes.
+        brief: whether to leave nothing behind when all is done.
     """
     console = VisibleConsole(stderr=True)
     if not enabled:
@@ -82,7 +82,7 @@ def progress(
 def track(
     items: Iterable[Item], what: str, *, total: int | None = None, enabled: bool = True
 ) -> Iterator[Item]:
-    """Yield the items, and show how many are done; see `progress`."""
+    """Yield items, and show how many are done; see `progress`."""
     with progress(what, total, enabled=enabled, brief=True) as update:
         for done, item in enumerate(items, 1):
             yield item

@@ -1,7 +1,7 @@
-"""Random numbers that depend on what they are for, not on what was drawn before them.
+"""Random numbers that depend on their purpose and counter, not on what was drawn before them.
 
-Every draw names its purpose and its counter (a step of training, an image of a data set), so that
-a resumed run, a second process or another batch size meets the same numbers.
+Every draw names its purpose and its counter (a step of training, an image of a data set), so that a
+resumed run, a second process or another batch size meets the same numbers.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ VIEW_TRAINING, VIEW_EVALUATION = 6, 7
 
 
 def generator(seed: int, purpose: int, *counters: int) -> np.random.Generator:
-    """The random generator of one purpose at one counter."""
+    """Make the random generator of one purpose at one counter."""
     if seed < 0:
         raise DrawError(f"expected a seed of at least 0, got {seed}")
     # A fixed width for each counter: NumPy would take (1, 0) and (1,) for the same key.
@@ -34,10 +34,10 @@ def image_noise(
 
     Args:
         seed: any whole number of at least 0.
-        purpose: one of this module's purposes.
-        images: numbers of the images.
+        purpose: one of the purposes of this module.
+        images: numbers of the images in their data set.
         shape: shape of one image's noise, such as (glimpses, latent).
-        sample: which of several samples for the same image.
+        sample: number of the sample, where there are several for the same image.
     """
     noise = [
         generator(seed, purpose, int(image), sample).standard_normal(shape, dtype=np.float32)

@@ -1,8 +1,8 @@
-r"""What is shown to people: text alone, whatever the names of files and the words in them hold.
+r"""Text that is safe to show to people, whatever the names of files and the words in them hold.
 
 A control character in a name could move the cursor, hide a line, or change the terminal for good.
 Everything that is printed, logged or laid out in a table goes through here; the characters that
-would act are shown as Python writes them, such as \x1b.
+would act are shown as Python writes them, such as \\x1b.
 """
 
 import functools
@@ -25,12 +25,12 @@ _IN_LINES = re.compile(f"(?![\n\t])[{_ACTING}]")
 
 
 def visible(text: object) -> str:
-    """Text of one or more lines in which every character that would act is written out."""
+    """Write out every character of a text that would act on the terminal."""
     return _IN_LINES.sub(_written, str(text))
 
 
 def one_line(name: object) -> str:
-    """A name from a file or of one: as `visible`, line breaks too, so that it adds no line."""
+    """Write out every character of a name that would act, line breaks too."""
     return _IN_A_LINE.sub(_written, str(name))
 
 
@@ -44,30 +44,30 @@ def say(text: object, *, error: bool = False) -> None:
 
 
 def flush() -> None:
-    """Write out what is still held back, so that a full disk is told now.
+    """Write out what is still held back, so that a full disk is reported now.
 
     Raises:
-        OSError: if it cannot be written.
+        OSError: if the output cannot be written.
     """
     sys.stdout.flush()
 
 
 class VisibleConsole(Console):
-    """Rich's console for our tables and bars; no text in them is markup."""
+    """Console of Rich for our tables and bars; no text in them is markup."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, highlight=False, emoji=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
-        """As Rich's, of what is `visible`."""
+        """Render a text as Rich does, after `visible`."""
         return super().render_str(visible(text), **options)
 
 
 class LogFormatter(logging.Formatter):
-    """A message alone, with its traceback if it has one."""
+    """Formatter of log messages: the message alone, with its traceback if it has one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """As the library's, made `visible`."""
+        """Format a record as the library does, and make it `visible`."""
         return visible(super().format(record))
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from draw.config.data import DataConfig
-from draw.config.model import FORMAT, ClassifierConfig, DRAWConfig, ModelConfig, to_stored
+from draw.config.model import FORMAT, ClassifierConfig, DRAWConfig, ModelConfig, to_file
 from draw.config.presets import PRESETS
 from draw.config.run import Config
 from draw.config.train import TrainConfig
@@ -244,7 +244,7 @@ def test_what_was_stored_before_kinds_had_names_loads_as_before(name: str) -> No
     assert loaded.model.config.kind == expected
     assert loaded.kind is KINDS[expected]
     del values["data"]
-    assert to_stored(loaded.model.config).items() >= values.items()
+    assert to_file(loaded.model.config).items() >= values.items()
 
 
 def test_the_table_and_the_configs_have_the_same_names() -> None:

@@ -1,4 +1,4 @@
-"""Where to read and where to write: eqs 17-29 of the paper, in plain PyTorch.
+"""Attention of DRAW, reading and writing through windows: eqs 17-29 of the paper, in plain PyTorch.
 
 The window is a building block of its own. To let a network of yours look at part of an image:
 

@@ -24,7 +24,7 @@ class AbstractWindow(ABC):
     """
 
     meaning: ClassVar[str] = ""
-    """What the numbers are, in words that follow "that is" on the card of a model."""
+    """Meaning of the numbers, in words that follow "that is" on the page."""
 
     @property
     @abstractmethod

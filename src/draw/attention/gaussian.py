@@ -57,7 +57,7 @@ class GaussianAttention(nn.Module):
 
     description: ClassVar[str] = "windows of Gaussian filters, as in the paper"
     filters: ClassVar[Filterbank] = staticmethod(filterbank)
-    """Of the windows, along either side of the image."""
+    """Filters of the windows, along either side of the image."""
 
     def __init__(
         self,

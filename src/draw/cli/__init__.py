@@ -62,7 +62,7 @@ DATA_VERBS: dict[str, Callable[..., None]] = {
     "check": with_checks(data_check),
 }
 SHARED_VERBS = {"train", "evaluate"}
-"""What several processes do together; of any other verb, each would do and write the same."""
+"""Verbs that several processes do together; of any other, each would do and write the same."""
 
 
 def data() -> None:
@@ -95,7 +95,7 @@ def _dispatch(arguments: list[str]) -> None:
 
 
 def main() -> None:
-    """Run one command; a mistake or mishap is told on standard error, with exit status 1."""
+    """Run one command; print a mistake or mishap on standard error, with exit status 1."""
     guard()
     logging.getLogger("draw").setLevel(logging.INFO)
     try:

@@ -1,4 +1,4 @@
-"""draw data list, prepare and check."""
+"""The verbs data list, data prepare and data check."""
 
 import dataclasses
 from typing import TYPE_CHECKING, Annotated
@@ -40,7 +40,7 @@ class DataSetOptions:
     """Also write the report as JSON to this file (- for standard output)."""
 
     def config(self) -> DataConfig:
-        """The images that are asked for."""
+        """Config of the images that are asked for."""
         if self.name is None:
             return self.data
         if self.data.name not in ("images", self.name):
@@ -52,7 +52,7 @@ def data_prepare(options: Annotated[DataSetOptions, arg(name="")]) -> None:
     """Fetch and decode a data set now, so that training starts at once and needs no network.
 
     Args:
-        options: which data set.
+        options: options that name the data set.
     """
     from draw.data import prepare
 
@@ -63,7 +63,7 @@ def data_check(options: Annotated[DataSetOptions, arg(name="")]) -> None:
     """Verify a data set: checksums, sizes, modes, splits, test images that are also in training.
 
     Args:
-        options: which data set.
+        options: options that name the data set.
     """
     from draw.data import check
 

@@ -1,4 +1,4 @@
-"""draw evaluate and info: numbers from a model."""
+"""The verbs evaluate and info: numbers from a model."""
 
 import dataclasses
 from typing import Annotated, Any, Literal
@@ -29,11 +29,11 @@ def evaluate(
     bits per dimension. A classifier: the wrong answers in %, with a 95 % confidence interval.
 
     Args:
-        options: which model.
-        data: which images.
+        options: options that name the model.
+        data: options that name the images.
         importance_samples: K of the importance-weighted estimate; takes K times as long.
         batch_size: images at a time; changes speed and memory, not the result.
-        precision: of the matrix products.
+        precision: precision of the matrix products.
     """
     from draw.measure.progress_bar import with_progress
     from draw.tasks import Measuring
@@ -70,7 +70,7 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
     """Say what a model is: shape, parameters, data, training, and how far it got.
 
     Args:
-        options: which model.
+        options: options that name the model.
     """
     from draw.measure.tables import print_values
     from draw.models.kinds import task_of

@@ -1,4 +1,4 @@
-"""What the verbs share: their options, finding model and images, and giving results."""
+"""Options that the verbs share, and how they find model and images, and give results."""
 
 import dataclasses
 import functools
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class Output:
-    """Of an option: a file that will be written, which is looked at before work begins."""
+    """A rule for an option that names a file to write, which is checked before work begins."""
 
     suffixes: tuple[str, ...] = ()
-    """One of these ends its name; any by default."""
+    """Suffixes, one of which ends the file's name; any by default."""
 
     def violation(self, kind: str, value: Any) -> str | None:
-        """What was expected instead; None if nothing stands in the way."""
+        """Say what file name was expected; None if nothing stands in the way."""
         if value == "-":
             return None
         if self.suffixes and Path(value).suffix.lower() not in self.suffixes:
@@ -57,7 +57,7 @@ class ModelOptions:
     model: Annotated[Positional[str], arg(metavar="MODEL")]
     """Run folder, exported folder, a name from draw models, or owner/name on the Hub."""
     weights: Literal["best", "last"] = "best"
-    """Of a run: those with the lowest validation bound, or the last ones."""
+    """Weights of a run: those with the lowest validation bound, or the last ones."""
     seed: Seed = 0
     """The same seed gives the same result."""
     json: Json = None
@@ -69,7 +69,7 @@ class DataOptions:
     """Which images, where a verb looks at some."""
 
     split: Split = "test"
-    """Which part of the data set."""
+    """Split of the data set."""
     name: Annotated[str | None, arg(name="data.name")] = None
     """Another data set than the model was trained on; see draw data list."""
     path: Annotated[str | None, arg(name="data.path")] = None
@@ -80,7 +80,7 @@ class DataOptions:
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """Where a run and its result go."""
+    """Folder of a run, and file for its result."""
 
     out: Path | None = None
     """The run folder; by default runs/PRESET. One that exists is never overwritten."""
@@ -89,7 +89,11 @@ class RunOptions:
 
 
 def load(options: ModelOptions) -> "LoadedModel":
-    """A model on the fastest device of this computer."""
+    """Load a model on the fastest device of this computer.
+
+    Args:
+        options: options that name the model.
+    """
     import torch
 
     from draw.models.storage import load_model
@@ -101,7 +105,12 @@ def load(options: ModelOptions) -> "LoadedModel":
 
 
 def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, Task]":
-    """Images of the model's data set or of another, and the model's task on them."""
+    """Load images of the model's data set or of another, and make the model's task on them.
+
+    Args:
+        loaded: the model.
+        options: options that name the images.
+    """
     from draw.data import load_images
     from draw.models.kinds import task_of
 
@@ -120,7 +129,7 @@ def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, 
 
 
 def with_checks(verb: Callable[..., None]) -> Callable[..., None]:
-    """A verb that compares every option with its type before it begins."""
+    """Wrap a verb so that it compares every option with its type before it begins."""
     hints = get_type_hints(verb, include_extras=True)
 
     @functools.wraps(verb)
@@ -135,10 +144,10 @@ def with_checks(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 def check_option(name: str, hint: Any, value: Any) -> None:
-    """Compare an option, or each of a class of options, with its type.
+    """Refuse an option, or one of a class of options, that does not fit its type.
 
     Raises:
-        DrawError: if it does not fit, by its name on the command line.
+        DrawError: if the option does not fit, by its name on the command line.
     """
     if dataclasses.is_dataclass(value):
         hints = get_type_hints(type(value), include_extras=True)
@@ -149,7 +158,7 @@ def check_option(name: str, hint: Any, value: Any) -> None:
 
 
 def flag_of(name: str, hint: Any) -> str:
-    """What an option is called on the command line; of one without a flag, what stands for it."""
+    """Name of an option on the command line; of one without a flag, what stands for it."""
     rules = get_args(hint)
     said = [rule for rule in rules if hasattr(rule, "metavar")]
     if _POSITIONAL in rules:

@@ -1,4 +1,4 @@
-"""draw figure: the paper's figures, by their numbers."""
+"""The verb figure: the paper's figures, by their numbers."""
 
 import dataclasses
 from pathlib import Path
@@ -51,7 +51,7 @@ class FigureOptions:
     cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None
     """Figures 5, 6, 9 and 12: folder of decoded images; by default the run's, or ~/.cache/draw."""
     weights: Literal["best", "last"] = "best"
-    """Of a run: those with the lowest validation bound, or the last ones."""
+    """Weights of a run: those with the lowest validation bound, or the last ones."""
     seed: Seed = 0
     """The same seed gives the same figure."""
     json: Json = None
@@ -97,7 +97,7 @@ def figure(
     draw figure 8 runs/two-digits --n 1000 --json halves.json
 
     Args:
-        number: which figure.
+        number: number of the figure in the paper.
         options: from what, and how.
     """
     _refuse_what_does_not_apply(number, options)

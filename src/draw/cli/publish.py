@@ -1,4 +1,4 @@
-"""draw export and models: models to give away, and those that come with the package."""
+"""The verbs export and models: exported models, and those that come with the package."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -33,8 +33,8 @@ def export(
         model: run folder, exported folder, a name from draw models, or owner/name on the Hub.
         to: a new folder.
         name: what the model is called on its card; by default as the folder.
-        precision: of the stored weights, fp32 by default; 16 bits halve the file. draw computes as
-            before.
+        precision: precision of the stored weights, fp32 by default; 16 bits halve the file. draw
+            computes as before.
         importance_samples: K of the importance-weighted estimate on the test images.
         onnx: also write the generator as ONNX, whole and step by step, and compare ONNX Runtime's
             drawings with PyTorch's; needs onnx, onnxscript and onnxruntime.

@@ -1,4 +1,4 @@
-"""draw sample, reconstruct, animate and glimpses: pictures from a model."""
+"""The verbs sample, reconstruct, animate and glimpses: pictures from a model."""
 
 from pathlib import Path
 from typing import Annotated
@@ -30,13 +30,13 @@ def sample(
     """Draw new images, as a grid (figure 6).
 
     Args:
-        options: which model.
+        options: options that name the model.
         n: how many.
         out: picture to write (.png or .webp).
         nearest: show the nearest training images (L2) beside the last column.
-        path: of --nearest: another folder or Hub name than the run was trained on; an exported
+        path: for --nearest: another folder or Hub name than the run was trained on; an exported
             model does not say where its images are.
-        cache_dir: of --nearest: folder of decoded images; by default the run's, or ~/.cache/draw.
+        cache_dir: for --nearest: folder of decoded images; by default the run's, or ~/.cache/draw.
         label: class to draw, for a model that is told it; by default each in turn.
     """
     from draw.visualize.figures import samples_figure
@@ -63,8 +63,8 @@ def reconstruct(
     """Draw given images anew, with the read window (green) and the write window (red).
 
     Args:
-        options: which model.
-        data: which images.
+        options: options that name the model.
+        data: options that name the images.
         n: how many images, evenly from the split.
         out: .png or .webp for steps side by side; .gif or .mp4 for an animation.
     """
@@ -116,7 +116,8 @@ def animate(
     """Show images being drawn step by step, with the write window (figures 7 and 10).
 
     Args:
-        options: which model; its JSON has the windows of every step, in pixels counted from 1.
+        options: options that name the model; its JSON has the windows of every step, in pixels
+            counted from 1.
         n: how many images.
         out: .gif, .webp or .mp4 for an animation; .png for steps side by side.
         label: class to draw, for a model that is told it; by default each in turn.
@@ -151,8 +152,9 @@ def glimpses(
     """Show where a classifier looks, glimpse by glimpse, and what it makes of it (figure 5).
 
     Args:
-        options: which model; its JSON has windows and probabilities, pixels counted from 1.
-        data: which images.
+        options: options that name the model; its JSON has windows and probabilities, pixels counted
+            from 1.
+        data: options that name the images.
         n: how many images, evenly from the split.
         out: picture to write (.png or .webp).
     """

@@ -1,4 +1,4 @@
-"""draw studio: a local web page that shows what models do."""
+"""The verb studio: a local web page that shows what models do."""
 
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +29,7 @@ def studio(
     Args:
         model: run folder, exported folder, a name from draw models, or owner/name on the Hub.
         runs: folder of run folders.
-        port: to listen on; 0 for any that is free.
+        port: port to listen on; 0 for any that is free.
         host: address to listen on; by default nobody but this computer reaches it.
         path: folder with the images of models whose own are not on this computer, such as MNIST's.
         open: open the page in the browser.

@@ -1,4 +1,4 @@
-"""draw train, with a preset or going on with a run."""
+"""The verb train, with a preset or going on with a run."""
 
 import dataclasses
 import sys
@@ -69,7 +69,7 @@ def train(
 
 
 def run_train(arguments: list[str]) -> None:
-    """What `train` stands for: its defaults depend on the preset, or on the run to go on with."""
+    """Parse and run `train`, whose defaults depend on the preset, or on the run to go on with."""
     name, rest = arguments[0], arguments[1:]
     if name.startswith("-"):
         _resume(arguments)

@@ -27,7 +27,7 @@ class DataConfig:
     mode: Literal["grey", "colour"] | None = None
     """Turn every image into this mode; by default as the images are."""
     fit: Literal["crop", "pad", "stretch"] | None = None
-    """How an image of another size is brought to --data.size; by default it is refused."""
+    """Way to bring an image of another size to --data.size; by default it is refused."""
     binarize: Literal["none", "dynamic"] = "none"
     """'dynamic' draws each pixel as 0 or 1, anew at each use, with its grey value as probability;
     images whose pixels are already 0 or 1 ("static") come through unchanged."""
@@ -50,5 +50,5 @@ class DataConfig:
         return None if self.size is None else (self.size[0], self.size[-1])
 
     def without_places(self) -> "DataConfig":
-        """This config without paths and folders: what an exported model says of its data."""
+        """The config without paths and folders: what an exported model says of its data."""
         return dataclasses.replace(self, path=None, cache_dir=None)

@@ -174,13 +174,13 @@ def to_plain(config: ModelConfig) -> dict[str, Any]:
     return {"kind": config.kind, **dataclasses.asdict(config)}
 
 
-def to_stored(config: ModelConfig) -> dict[str, Any]:
+def to_file(config: ModelConfig) -> dict[str, Any]:
     """Convert a model's config to the values of config.json: `to_plain`, with the format."""
     return {"format": FORMAT, **to_plain(config)}
 
 
 def read_model_config(values: object, kinds: Mapping[str, type[ModelConfig]]) -> ModelConfig:
-    """Restore a model's config from the values that `to_plain` or `to_stored` made.
+    """Restore a model's config from the values that `to_plain` or `to_file` made.
 
     Where no kind is named, as in files of before the first format, the config is of the kind in
     `KINDS_BEFORE_NAMES` that has most of the names.

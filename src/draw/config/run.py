@@ -40,7 +40,7 @@ class Config:
     def with_model_following_data(
         self, seen: Callable[[tuple[int, int, int]], tuple[int, int, int]] | None = None
     ) -> "Config":
-        """This config with the model's image shape taken from data.size and data.mode if given.
+        """The config with the model's image shape taken from data.size and data.mode if given.
 
         Args:
             seen: function from the shape of a stored image (channels, rows, columns) to that of the

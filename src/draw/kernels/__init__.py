@@ -1,4 +1,4 @@
-"""The backends: ways to compute the loop of a model. To add one, write a file, and a line here."""
+"""Backends: ways to compute the loop of a model. To add one, write a file, and a line here."""
 
 from draw.kernels.contract import Backend
 from draw.kernels.cpp.backend import Cpp

@@ -1,4 +1,4 @@
-"""Whether a model is the one that a compiled kernel knows: its code, its parts, and no hooks.
+"""The allow-list: whether a model is the one that a compiled kernel knows, with no hooks.
 
 A kernel takes a model's numbers and calls none of its code. So everything that it stands for must
 be as the class makes it; what is not is named here, and the model's own code runs.
@@ -37,15 +37,15 @@ class Part:
     path: str
     kind: type[nn.Module]
     names: frozenset[str]
-    """Of all that its instances hold."""
+    """Names of all that its instances hold."""
     settings: dict[str, Any]
     """Values of its plain attributes."""
     parameters: dict[str, torch.Size]
-    """Shapes, by name."""
+    """Shapes of the parameters, by name."""
     modules: frozenset[str]
 
     def name(self, attribute: str) -> str:
-        """An attribute as seen from the model."""
+        """Name of an attribute as seen from the model."""
         return f"{self.path}.{attribute}".lstrip(".")
 
 
@@ -56,7 +56,7 @@ class Layout:
     root: Part
     parts: tuple[Part, ...]
     kinds: frozenset[type[nn.Module]]
-    """The classes of the parts."""
+    """Classes of the parts."""
 
 
 _known: dict[tuple[Contract, type[nn.Module], Hashable], Layout] = {}
@@ -64,11 +64,11 @@ _known: dict[tuple[Contract, type[nn.Module], Hashable], Layout] = {}
 
 
 def expected_of(contract: Contract, model: nn.Module) -> Layout:
-    """The layout of a model whose code is that of the class that its kernel knows.
+    """Make the layout of a model whose code is that of the class that its kernel knows.
 
     Args:
-        contract: the kernel's.
-        model: of the class or a subclass of it, with a `config` and a `specification`.
+        contract: contract of the kernel.
+        model: a model of the class or a subclass of it, with a `config` and a `specification`.
     """
     config, base = cast(Any, model.config), cast(Any, model).specification()
     key = contract, base, contract.key(config)
@@ -78,23 +78,23 @@ def expected_of(contract: Contract, model: nn.Module) -> Layout:
 
 
 def obstacle(contract: Contract, model: nn.Module) -> str | None:
-    """What a kernel does not know of a model's options, or would pass over in it; None if nothing.
+    """Name what a kernel does not know of a model's options, or would pass over; None if nothing.
 
     Args:
-        contract: the kernel's.
-        model: as in `expected_of`.
+        contract: contract of the kernel.
+        model: a model of the class or a subclass of it, with a `config` and a `specification`.
     """
     unknown = contract.obstacle(cast(Any, model.config))
     return unknown or difference(expected_of(contract, model), contract, model)
 
 
 def layout(base: type[nn.Module], contract: Contract, config: Any) -> Layout:
-    """The layout of a class's models with a config.
+    """Make the layout of a class's models with a config.
 
     Args:
-        base: the class that the kernel knows.
-        contract: the kernel's.
-        config: of a model.
+        base: class that the kernel knows.
+        contract: contract of the kernel.
+        config: config of a model.
     """
     with torch.device("meta"):
         fresh = base(config)
@@ -111,7 +111,7 @@ def layout(base: type[nn.Module], contract: Contract, config: Any) -> Layout:
 
 
 def part_of(path: str, module: nn.Module) -> Part:
-    """What a module is like that its class has just made, and where in a model it is."""
+    """Describe a module that its class has just made, and its place in a model."""
     return Part(
         path,
         type(module),
@@ -127,7 +127,7 @@ def part_of(path: str, module: nn.Module) -> Part:
 
 
 def difference(expected: Layout, contract: Contract, model: nn.Module) -> str | None:
-    """What a kernel would pass over in a model; None where it stands for all of it.
+    """Name what a kernel would pass over in a model; None where it stands for all of it.
 
     Runs at each forward pass, so it looks where torch keeps things.
     """
@@ -166,12 +166,12 @@ def _odd_part(part: Part, module: nn.Module | None, first: Tensor | None) -> str
 
 
 def structure(part: Part, module: nn.Module | None, free: Iterable[str] = ()) -> str | None:
-    """How a module differs from what its class makes: class, code, settings, names within it.
+    """Name how a module differs from what its class makes: class, code, settings, names within it.
 
     Args:
-        part: what the class makes.
-        module: the one in its place.
-        free: methods that it may have of its own.
+        part: the module as its class makes it.
+        module: the module in its place.
+        free: names of methods that the module may have of its own.
     """
     if module is None or type(module) is not part.kind:
         return f"this model has its own {part.path} (a {type(module).__name__})"
@@ -215,12 +215,12 @@ def _odd_parameter(part: Part, module: nn.Module, first: Tensor | None) -> str |
 
 
 def other_code(expected: Layout, contract: Contract, kind: type[nn.Module]) -> str | None:
-    """A method or a property that a subclass has of its own, where a kernel stands for the class's.
+    """Name a method or property of a subclass where a kernel stands for the class's.
 
     Args:
         expected: a model of the class that the kernel knows.
-        contract: the kernel's.
-        kind: the class of a model.
+        contract: contract of the kernel.
+        kind: class of a model.
     """
     root = expected.root
     known = set(root.kind.__mro__)
@@ -234,10 +234,10 @@ def other_code(expected: Layout, contract: Contract, kind: type[nn.Module]) -> s
 
 
 def hook(model: nn.Module, outside: frozenset[str]) -> str | None:
-    """A hook in a model, which its loop as a captured graph would not call.
+    """Name a hook in a model, which its loop as a captured graph would not call.
 
     Args:
-        model: any.
+        model: any model.
         outside: names of submodules that run in Python in any case; empty for the model itself.
     """
     if any(_HOOKS_OF_ALL):
@@ -250,13 +250,13 @@ def hook(model: nn.Module, outside: frozenset[str]) -> str | None:
 
 
 def code_of(kind: type, kinds: Iterable[type]) -> list[Any]:
-    """Every function and value that the code of a model may use, in its classes and the package.
+    """List every function and value that a model's code may use, in its classes and the package.
 
     Two such lists are equal as long as nothing was replaced.
 
     Args:
-        kind: the model's class.
-        kinds: its parts' classes.
+        kind: class of the model.
+        kinds: classes of its parts.
     """
     return [value for names in _namespaces(kind, frozenset(kinds)) for value in names.values()]
 
@@ -283,7 +283,7 @@ def _namespaces(kind: type, kinds: frozenset[type]) -> list[Mapping[str, Any]]:
 
 
 def state_of(model: nn.Module) -> list[Any]:
-    """What a captured graph of a model depends on: its code, and where its parameters lie.
+    """List what a captured graph of a model depends on: its code, and its parameters' addresses.
 
     Two such lists are equal as long as the graph computes what the model does.
     """

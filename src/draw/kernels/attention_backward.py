@@ -1,4 +1,4 @@
-"""The backward pass of reading and writing, derived by hand: eqs 17-29, the last one first.
+"""Backward pass of reading and writing, derived by hand: eqs 17-29, the last one first.
 
 Part of draw/kernels/unroll_backward.py.
 """
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def write_backward(model: "DRAW", h_dec: Tensor, d_image: Tensor, products: Products) -> Tensor:
-    """Gradient of h_dec through what it writes: eqs 28-29, or 18 without attention."""
+    """Gradient of h_dec through what it writes: eqs 28-29, or eq 18 without attention."""
     attention: Any = model.attention
     if not isinstance(attention, GaussianAttention):
         d_w = d_image.flatten(1)
@@ -53,7 +53,7 @@ def write_backward(model: "DRAW", h_dec: Tensor, d_image: Tensor, products: Prod
 def read_backward(
     model: "DRAW", x: Tensor, x_hat: Tensor, h_dec: Tensor, d_r: Tensor, products: Products
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of x, x_hat and h_dec through what is read: eq 27, or 17 without attention."""
+    """Gradients of x, x_hat and h_dec through what is read: eq 27, or eq 17 without attention."""
     attention = model.attention
     if not isinstance(attention, GaussianAttention):
         d_x, d_x_hat = d_r.view(len(x), 2, *x.shape[1:]).unbind(1)

@@ -1,4 +1,4 @@
-"""Which backend a model runs on, and why."""
+"""The choice of the backend that a model runs on, with its reason."""
 
 import logging
 from dataclasses import dataclass
@@ -35,10 +35,10 @@ class _Place(NamedTuple):
 
 
 def check_backend(name: object) -> None:
-    """See that a backend can be asked for.
+    """Refuse a backend that cannot be asked for.
 
     Raises:
-        DrawError: if it is neither "auto" nor in `BACKENDS`.
+        DrawError: if the name is neither "auto" nor in `BACKENDS`.
     """
     if name != "auto" and name not in BACKENDS:
         names = either([repr(one) for one in ("auto", *BACKENDS)])
@@ -47,27 +47,27 @@ def check_backend(name: object) -> None:
 
 @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def choose(model: nn.Module, asked: str) -> Choice:
-    """The backend for a model as it is now; at its first use one may compile and prove itself.
+    """Choose the backend for a model as it is now; at its first use one compiles and proves itself.
 
     Args:
-        model: of whose parameters the first says where it is.
-        asked: "auto" for the first without an obstacle, or the name of one.
+        model: any model with backends; the first of its parameters says where it is.
+        asked: "auto" for the first backend without an obstacle, or the name of one.
 
     Raises:
-        KernelUnavailableError: if the one that is asked for has an obstacle.
+        KernelUnavailableError: if the backend that is asked for has an obstacle.
     """
     return _choice(model, asked, look=False)
 
 
 def forecast(model: nn.Module, asked: str) -> Choice:
-    """What `choose` is going to say, as far as it can be known without compiling anything.
+    """Forecast what `choose` will say, as far as it can be known without compiling anything.
 
     Args:
-        model: as in `choose`.
-        asked: as in `choose`.
+        model: any model with backends.
+        asked: "auto", or the name of a backend.
 
     Raises:
-        KernelUnavailableError: as in `choose`.
+        KernelUnavailableError: if the backend that is asked for has an obstacle.
     """
     return _choice(model, asked, look=True)
 

@@ -1,4 +1,4 @@
-"""What a backend is, and what a compiled one says of itself to be compared with a model's code."""
+"""The interface of a backend, and the contract by which a compiled one is compared with a model."""
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
@@ -24,22 +24,24 @@ class Backend(Protocol):
     """
 
     name: ClassVar[str]
-    """The one that it has in `BACKENDS`."""
+    """Name of the backend in `BACKENDS`."""
     description: ClassVar[str]
-    """What it is, in a few words; the reason for it where it runs by itself."""
+    """The backend in a few words; the reason for it where it runs by itself."""
     devices: ClassVar[frozenset[str] | None] = None
-    """Types of the devices that it is made for; None for all. On others it is not asked."""
+    """Types of the devices that the backend is made for; None for all. On others it is not
+    asked."""
 
     def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
-        """Why it cannot run a model as it is now, in a few words; None where nothing is in the way.
+        """Say why the backend cannot run a model as it is now; None where nothing is in the way.
 
-        Asked before every call, so it must be quick once it is known. It names whatever it would
-        pass over: kinds of models, options, hooks, replaced parts, types of numbers, autocast.
+        Asked before every call, so the answer must be quick once it is known. It names whatever the
+        backend would pass over: kinds of models, options, hooks, replaced parts, types of numbers,
+        autocast.
 
         Args:
-            model: any that has backends, such as a DRAW or a Classifier.
-            device: where its weights are; of a type in `devices`.
-            dtype: of its weights.
+            model: any model that has backends, such as a DRAW or a Classifier.
+            device: device of the weights, of a type in `devices`.
+            dtype: floating-point type of the weights.
         """
 
     def ready(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> bool:
@@ -47,7 +49,7 @@ class Backend(Protocol):
         return True
 
     def reason(self, model: nn.Module) -> str:
-        """Why it runs where it was not asked for by name; by what it was measured, if it was."""
+        """Say why the backend runs where it was not asked for by name."""
         return self.description
 
     def unroll(
@@ -57,13 +59,13 @@ class Backend(Protocol):
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
     ) -> UnrollOutput:
-        """What `DRAW.unroll` computes (eqs 1-8, 10), with gradients for whatever wants them.
+        """Compute `DRAW.unroll` (eqs 1-8, 10), with gradients for whatever wants them.
 
         Args:
             model: a DRAW without an `obstacle`.
-            images: in [0, 1].
-            noise: standard normal.
-            context: what the drawings are told beforehand.
+            images: images, [batch, channels, rows, columns], in [0, 1].
+            noise: standard normal noise, [glimpses, batch, latent].
+            context: conditioning of the drawings, from `DRAW.context`.
         """
         unrolled: UnrollOutput = model.unroll(images, noise, context)  # type: ignore[operator]
         return unrolled
@@ -75,13 +77,14 @@ class Backend(Protocol):
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
     ) -> Trajectory:
-        """What `DRAW.trajectory` computes, without gradients: every step of a drawing.
+        """Compute `DRAW.trajectory`, every step of a drawing, without gradients.
 
         Args:
             model: a DRAW without an `obstacle`.
-            images: in [0, 1], to draw anew (eqs 1-8), or None for new ones (eqs 13-15).
-            noise: standard normal, times the temperature for new images.
-            context: what the drawings are told beforehand.
+            images: images in [0, 1] to draw anew (eqs 1-8), or None for new ones (eqs 13-15).
+            noise: standard normal noise, [glimpses, batch, latent], times the temperature for new
+                images.
+            context: conditioning of the drawings, from `DRAW.context`.
         """
         drawn: Trajectory = model.trajectory(images, noise, context)  # type: ignore[operator]
         return drawn
@@ -89,20 +92,20 @@ class Backend(Protocol):
     def look(
         self, model: nn.Module, images: Float[Tensor, "batch channels rows columns"]
     ) -> tuple[Float[Tensor, "glimpses batch hidden"], Window]:
-        """What `Classifier.look` computes: the LSTM's outputs and the windows of all glimpses.
+        """Compute `Classifier.look`: the LSTM's outputs and the windows of all glimpses.
 
         A backend that knows nothing of classifiers says so in its `obstacle`.
 
         Args:
             model: a Classifier without an `obstacle`.
-            images: in [0, 1].
+            images: images, [batch, channels, rows, columns], in [0, 1].
         """
         looked: tuple[Tensor, Window] = model.look(images)  # type: ignore[operator]
         return looked
 
 
 class Execution:
-    """How one model is run, which is no part of what it is: nothing of it is saved."""
+    """The way one model is run, which is no part of what it is: nothing of it is saved."""
 
     def __init__(self, backend: str = "auto") -> None:
         self.backend = backend
@@ -121,12 +124,12 @@ def multiplies_bf16(device: str) -> bool:
 
 
 class Trial(NamedTuple):
-    """What a model's own code, or a kernel in its stead, makes of some inputs; by name."""
+    """Results of a model's own code, or of a kernel in its stead, for some inputs; by name."""
 
     outputs: dict[str, Tensor]
-    """With gradients."""
-    seen: dict[str, Tensor]
-    """Without gradients: canvases and windows of every step."""
+    """Results with gradients."""
+    observations: dict[str, Tensor]
+    """Results without gradients: canvases and windows of every step."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,28 +137,28 @@ class Contract:
     """The part of a model that a compiled kernel computes in its stead."""
 
     parameters: Callable[[Any], Sequence[str]]
-    """Names of the parameters that it takes, from a model's config; the first is the model's own,
-    not one of a submodule."""
+    """Names of the parameters that the kernel takes, from a model's config; the first is the
+    model's own, not one of a submodule."""
     obstacle: Callable[[Any], str | None]
-    """What of a model's config it does not know; None where it takes all of it."""
+    """The option of a model's config that the kernel does not know; None where it takes all."""
     free: frozenset[str]
     """Methods that a subclass or a user may replace: they never meet the kernel, or call it."""
     outside: frozenset[str]
     """Names of submodules that run in Python in any case; empty for the model itself."""
     key: Callable[[Any], Hashable]
-    """What it depends on, of a config."""
+    """The part of a config that the kernel depends on."""
     miniature: Callable[[Any], Any]
     """A small config with the options of a given one."""
     inputs: Callable[[Any, torch.Generator], list[Tensor]]
     """Random float64 inputs for a model with a given config."""
-    compiled: Callable[..., Trial]
-    """What the kernel makes of a model's parameters and inputs."""
+    kernel: Callable[..., Trial]
+    """Results of the kernel for a model's parameters and inputs."""
     reference: Callable[..., Trial]
-    """What the model's own code makes of them."""
+    """Results of the model's own code for the same."""
 
 
 def small_side(size: int) -> int:
-    """The side of a small window in filters: 1, or 2 or 3 as the given one is even or odd."""
+    """Side of a small window in filters: 1, or 2 or 3 as the given one is even or odd."""
     return 1 if size == 1 else 2 + size % 2
 
 

@@ -1,4 +1,4 @@
-"""The affine maps of a sequence, noted step by step for one product each at its end."""
+"""Affine maps of a sequence, noted step by step for one product each at its end."""
 
 from collections import defaultdict
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Products:
-    """The operands of every affine map and the gradients of its results, of all steps."""
+    """Operands of every affine map and gradients of its results, of all steps."""
 
     def __init__(self) -> None:
         self._steps: dict[tuple[str, str], list[tuple[Tensor, Tensor]]] = defaultdict(list)

@@ -31,14 +31,15 @@ _lock = threading.Lock()
 
 
 def difference(contract: Contract, model: nn.Module, *, bf16: bool) -> str | None:
-    """How a kernel differs from the code of a model's class; None where the two are the same.
+    """Say how a kernel differs from the code of a model's class; None where the two are the same.
 
     Found out once for each class, its options, and each state of the package's code: functions that
     are replaced later are other code. Not seen are changes of torch itself after the first use.
 
     Args:
-        contract: the kernel's.
-        model: without an `allow_list.obstacle`; its class and options count, and whether it trains.
+        contract: contract of the kernel.
+        model: a model without an `allow_list.obstacle`; its class and options count, and whether it
+            trains.
         bf16: whether matrix products round to bfloat16.
     """
     expected, kind = expected_of(contract, model), type(model)
@@ -103,12 +104,12 @@ def _compared(contract: Contract, model: nn.Module, bf16: bool) -> str | None:
             parameter.copy_(0.4 * drawn)
     inputs = contract.inputs(config, random)
     expected = _numbers(contract, contract.reference, model, inputs)
-    found = _numbers(contract, contract.compiled, model, inputs)
+    found = _numbers(contract, contract.kernel, model, inputs)
     said = _difference(expected, found, TOLERANCE)
     if said is None:
         single = [tensor.float() for tensor in inputs]
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            found = _numbers(contract, contract.compiled, model.float(), single)
+            found = _numbers(contract, contract.kernel, model.float(), single)
             if bf16:  # not the same numbers, but of the same types
                 expected = _numbers(contract, contract.reference, model, single)
             else:
@@ -121,7 +122,7 @@ def _compared(contract: Contract, model: nn.Module, bf16: bool) -> str | None:
             for name in placing:
                 model.get_parameter(name).copy_(torch.tensor(BEYOND))
         expected = _numbers(contract, contract.reference, model, inputs)
-        found = _numbers(contract, contract.compiled, model, inputs)
+        found = _numbers(contract, contract.kernel, model, inputs)
         said = _difference(expected, found, TOLERANCE_BEYOND)
     return said
 

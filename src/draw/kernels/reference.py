@@ -9,11 +9,11 @@ from draw.kernels.contract import Backend
 
 
 class Reference(Backend):
-    """Whatever a model's own code computes, on any device."""
+    """The backend that runs a model's own code, on any device."""
 
     name: ClassVar = "reference"
     description: ClassVar = "the loop under autograd"
 
     def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
-        """None, ever."""
+        """Return None: the model's own code always runs."""
         return None

@@ -1,4 +1,4 @@
-"""The backward pass of the unroll, derived by hand: the paper's equations, the last one first.
+"""Backward pass of the unroll, derived by hand: the paper's equations, the last one first.
 
 The readable tier between autograd, which finds the same numbers, and the compiled kernels, which
 find them faster and are this file in other words. `d_y` is the gradient of the loss with respect to
@@ -36,20 +36,20 @@ class Gradients(NamedTuple):
     images: Float[Tensor, "batch channels rows columns"]
     noise: Float[Tensor, "glimpses batch latent"]
     context: Context
-    """Of the addends to the gates, whether there were any or none."""
+    """Gradients of the addends to the gates, whether there were any or none."""
     parameters: dict[str, Tensor]
-    """By the names of `named_parameters`, less those of likelihood and condition."""
+    """Gradients by the names of `named_parameters`, less those of likelihood and condition."""
 
 
 class StepGradients(NamedTuple):
     """Gradients of all that a glimpse is computed from, less the parameters."""
 
     state: State
-    """Of the state before it."""
+    """Gradient of the state before the step."""
     images: Float[Tensor, "batch channels rows columns"]
     noise: Float[Tensor, "batch latent"]
     gates: tuple[Float[Tensor, "batch 4*hidden"], Float[Tensor, "batch 4*hidden"]]
-    """Of the gates of encoder and decoder, and so of what is added to them."""
+    """Gradients of the gates of encoder and decoder, and so of what is added to them."""
 
 
 @torch.no_grad()
@@ -63,17 +63,17 @@ def unroll_backward(
     d_kl: Float[Tensor, "batch glimpses"],
     d_log_ratio: Float[Tensor, " batch"],
 ) -> Gradients:
-    """Gradients of `DRAW.unroll`, given those of its three results.
+    """Gradients of all inputs of `DRAW.unroll`, given those of its three results.
 
     Args:
-        model: whose parameters were used.
-        images: in [0, 1].
-        noise: standard normal.
-        context: what the drawings were told.
-        states: the first and what each step left, each field [glimpses + 1, batch, ...].
-        d_canvas: of c_T.
-        d_kl: of the KL of each step.
-        d_log_ratio: of log p(z) / q(z | x).
+        model: DRAW, of which the parameters are used.
+        images: images, [batch, channels, rows, columns], in [0, 1].
+        noise: standard normal noise, [glimpses, batch, latent].
+        context: conditioning of the drawings.
+        states: the initial state and that after each step, each field [glimpses + 1, batch, ...].
+        d_canvas: gradient of c_T.
+        d_kl: gradient of the KL divergence of each step, [batch, glimpses].
+        d_log_ratio: gradient of log p(z) / q(z | x), [batch].
     """
     products = Products()
     rest = torch.zeros_like(states.h_enc[0])
@@ -108,16 +108,16 @@ def step_backward(
     """Gradients of one glimpse (eqs 1-8), the last equation first.
 
     Args:
-        model: whose parameters were used.
-        x: images.
-        noise: of this step.
-        context: what the drawings were told.
-        before: the state that the step started from.
-        after: the state that it left.
-        d_after: gradient of that, from all later steps.
-        d_kl: gradient of this step's KL.
-        d_log_ratio: gradient of log p(z) / q(z | x).
-        products: gets the uses of every affine map.
+        model: DRAW, of which the parameters are used.
+        x: images, [batch, channels, rows, columns].
+        noise: standard normal noise of the step, [batch, latent].
+        context: conditioning of the drawings.
+        before: state before the step.
+        after: state after the step.
+        d_after: gradient of the state after the step, from all later steps.
+        d_kl: gradient of the step's KL divergence, [batch].
+        d_log_ratio: gradient of log p(z) / q(z | x), [batch].
+        products: record of the uses of every affine map, which is added to.
     """
     mu, log_sigma = model.mu(after.h_enc), model.log_sigma(after.h_enc)
     mu_p, log_sigma_p = model.prior(before.h_dec)
@@ -267,13 +267,13 @@ def unroll(
     noise: Float[Tensor, "glimpses batch latent"],
     context: Context = NOTHING,
 ) -> UnrollOutput:
-    """`DRAW.unroll`, whose gradient is the one derived here.
+    """Compute `DRAW.unroll` with the gradient that is derived here.
 
     Args:
         model: DRAW as it is, without autocast.
-        images: in [0, 1].
-        noise: standard normal.
-        context: what the drawings are told beforehand.
+        images: images, [batch, channels, rows, columns], in [0, 1].
+        noise: standard normal noise, [glimpses, batch, latent].
+        context: conditioning of the drawings.
 
     Raises:
         DrawError: if the model has an attention or a prior whose gradient is not derived here.

@@ -86,7 +86,7 @@ def measure_accuracy(
         images: images as the model sees them in evaluation (`ImageSet.evaluation_set`), with
             labels.
         batch_size: images at a time; only speed and memory depend on it.
-        accelerator: Accelerate's; it splits the images among its processes, and every process gets
+        accelerator: accelerator that splits the images among its processes, and every process gets
             the result.
         on_progress: function called with the number of images done by this process and the error so
             far.

@@ -111,7 +111,7 @@ def evaluate(
         importance_samples: number K of samples of the importance-weighted estimate, 0 to leave it
             out; time grows in proportion.
         seed: seed of the noise.
-        accelerator: Accelerate's; it splits the images among its processes, and every process gets
+        accelerator: accelerator that splits the images among its processes, and every process gets
             the result.
         on_progress: function called with the number of images done by this process and the bound so
             far.
@@ -164,7 +164,7 @@ def for_each_image(
     Args:
         expected: the model's shape of an image: channels, rows, columns.
         images: images of a whole data set.
-        accelerator: Accelerate's, of a run with several processes; every process gets all rows.
+        accelerator: accelerator of a run with several processes; every process gets all rows.
         measure: function from the numbers of some images to one row for each, which begins with its
             number.
 

@@ -20,7 +20,7 @@ def with_progress(
 
     Args:
         images: the data set, which is measured as evaluation sees it.
-        accelerator: Accelerate's, whose first process shows the bar.
+        accelerator: accelerator whose first process shows the bar.
         measure: function from the images and the bar's update to the result.
     """
     processes = accelerator.num_processes

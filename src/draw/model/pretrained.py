@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from draw.config.model import ModelConfig, read_model_config, to_stored
+from draw.config.model import ModelConfig, read_model_config, to_file
 from draw.errors import DrawError
 from draw.fields import from_plain
 from draw.files import check_regular_file, read_json_object
@@ -96,7 +96,7 @@ class Pretrained(PyTorchModelHubMixin):
             kept = model.config
         values: Any = kept
         if isinstance(kept, ModelConfig):
-            values = to_stored(kept)
+            values = to_file(kept)
         elif dataclasses.is_dataclass(kept) and not isinstance(kept, type):
             values = dataclasses.asdict(kept)
         return super().save_pretrained(

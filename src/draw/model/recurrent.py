@@ -1,4 +1,4 @@
-"""What the models whose loop a backend computes have in common."""
+"""Base of the models whose loop a backend computes."""
 
 from torch import nn
 
@@ -40,12 +40,12 @@ class Recurrent(Model):
         """The backend that runs, and why; at its first use one may compile.
 
         Raises:
-            KernelUnavailableError: if the one that is asked for cannot run.
+            KernelUnavailableError: if the backend that is asked for cannot run.
         """
         choice: Choice = choose(self, self.execution.backend)
         return choice
 
     @property
     def forecast(self) -> Choice:
-        """What `choice` is going to say, as far as it can be known without compiling anything."""
+        """Forecast of `choice`, as far as it can be known without compiling anything."""
         return forecast(self, self.execution.backend)

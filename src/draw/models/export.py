@@ -54,7 +54,7 @@ def export(
         run: the run folder.
         splits: images that the model was trained on; those of validation and test are measured.
         to: folder that is new or empty.
-        accelerator: Accelerate's, which does the measuring.
+        accelerator: accelerator that does the measuring.
         name: name of the model.
         precision: precision of the weights in the file.
         importance_samples: number K of samples of the importance-weighted estimate on the test

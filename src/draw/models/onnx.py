@@ -47,10 +47,12 @@ START_FILE = "generator-start.onnx"
 STEP_FILE = "generator-step.onnx"
 
 OPSET = 18
-"""What PyTorch's exporter writes without a conversion; every runtime since 2023 reads it."""
+"""Version of ONNX's operators that PyTorch's exporter writes without a conversion; every runtime
+since 2023 reads it."""
 TOLERANCE = 1e-4
-"""How far ONNX Runtime may be from PyTorch: images, and all else as a share of the largest number
-of a drawing where that is above 1. Canvases, in logits, reach hundreds; rounding makes as much."""
+"""Greatest difference of ONNX Runtime from PyTorch: of images, and of all else as a fraction of the
+largest number of a drawing where that is above 1. Canvases, in logits, reach hundreds; rounding
+makes as much."""
 PACKAGES = "onnx", "onnxscript", "onnxruntime"
 
 _STATE = "canvas", "h_dec", "c_dec"
@@ -58,12 +60,12 @@ _STATE = "canvas", "h_dec", "c_dec"
 
 @dataclass(frozen=True)
 class Generator:
-    """ONNX files that were run and compared, not yet on disk."""
+    """The generator as ONNX files that were run and compared, not yet on disk."""
 
     files: dict[str, bytes]
-    """By name."""
+    """Contents of the files, by name."""
     difference: float
-    """The largest one between ONNX Runtime and PyTorch, as in `TOLERANCE`."""
+    """Largest difference between ONNX Runtime and PyTorch, as in `TOLERANCE`."""
 
     def write(self, folder: Path) -> None:
         """Write the files into a folder, which is made if need be."""
@@ -73,10 +75,10 @@ class Generator:
 
 
 def check_exportable(model: Model) -> DRAW:
-    """The model, if it can be exported here.
+    """Return a model that can be exported here, or refuse it.
 
     Raises:
-        DrawError: if it does not draw, or a package is missing.
+        DrawError: if the model does not draw, or a package is missing.
     """
     if not kind_of(model.config).draws:
         raise DrawError(
@@ -98,10 +100,10 @@ def _check_packages() -> None:
 
 
 def make_generator(model: DRAW) -> Generator:
-    """The generator of a model as ONNX files, which ONNX Runtime has run like PyTorch.
+    """Make the generator of a model as ONNX files, which ONNX Runtime has run like PyTorch.
 
     Args:
-        model: on any device; the files compute in float32.
+        model: the model, on any device; the files compute in float32.
 
     Raises:
         DrawError: if a package is missing, or ONNX Runtime draws something else.
@@ -371,7 +373,7 @@ def _steps(
 
 
 def how_to_run(generator: Generator, model: DRAW) -> str:
-    """A section of a model card."""
+    """Section of a model card on how to run the generator."""
     config, window = model.config, _window(model)
     labels, feed, ones = "", "", ""
     if model.condition.takes_labels:

@@ -10,7 +10,7 @@ from torch import nn
 
 from draw import hub
 from draw.config.data import DataConfig
-from draw.config.model import ModelConfig, to_stored
+from draw.config.model import ModelConfig, to_file
 from draw.config.run import Config
 from draw.data.store.places import places_of_model
 from draw.errors import DrawError
@@ -63,7 +63,7 @@ def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[s
     check_loadable(model)
     config = cast(Model, model).config
     check_weights(model.state_dict().items(), f"the model to be written to {folder}")
-    write_json(folder / "config.json", {**to_stored(config), "data": asdict(data.without_places())})
+    write_json(folder / "config.json", {**to_file(config), "data": asdict(data.without_places())})
     save_tensors(folder / "model.safetensors", model.state_dict(), state)
 
 
@@ -113,8 +113,8 @@ def load_model(name: str, weights: str = "best") -> LoadedModel:
 
     Args:
         name: folder, one of `draw.model.pretrained.shipped_models`, or `owner/name` on the Hub.
-        weights: which weights of a run folder, "best" (lowest validation bound or error; the latest
-            as long as there was no evaluation) or "last"; both are averaged weights.
+        weights: choice among the weights of a run folder: "best" (lowest validation bound or error;
+            the latest as long as there was no evaluation) or "last"; both are averaged weights.
 
     Raises:
         DrawError: if there is no such model, it is damaged, or its weights are not finite.

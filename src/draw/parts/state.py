@@ -1,4 +1,4 @@
-"""What a DRAW model computes: its states, its losses and its drawings."""
+"""States, losses and drawings that a DRAW model computes."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

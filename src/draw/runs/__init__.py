@@ -1,1 +1,1 @@
-"""What a run folder holds."""
+"""Run folders: their files, checkpoints, metrics, provenance and lock."""

@@ -1,4 +1,4 @@
-"""Run folders, checkpoints and exported models on disk: safetensors and JSON, never pickle.
+"""Checkpoints and best weights on disk: safetensors and JSON, never pickle.
 
 A checkpoint is one safetensors file. Its header carries the state of the run as JSON and a SHA-256
 over everything in it, so that it is whole or recognisably damaged. A run folder holds
@@ -39,12 +39,12 @@ COUNTERS: dict[str, Any] = {
     "averaged": Natural,
     "images": str,
 }
-"""What a checkpoint keeps besides tensors, with the types; of best weights the step alone, and the
-score on validation images."""
+"""State of a checkpoint besides tensors, with the types of its fields; of best weights the step
+alone, and the score on validation images."""
 
 
 class DamagedCheckpointError(DrawError):
-    """A file that is not what was written."""
+    """A checkpoint file is not what was written."""
 
 
 def _digest(tensors: dict[str, Tensor], state: str) -> str:
@@ -75,7 +75,7 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], state: dict[str, Any]) 
 def load_tensors(
     path: Path, checksum_required: bool = True
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_tensors` wrote, on the CPU.
+    """Read on the CPU the tensors and the state that `save_tensors` wrote.
 
     Raises:
         DamagedCheckpointError: if the file is not exactly what was written.
@@ -109,10 +109,15 @@ def _checked_state(values: object) -> dict[str, Any]:
 
 
 def check_state(source: object, state: dict[str, Any], *names: str) -> None:
-    """See that a state has fields that are needed.
+    """Refuse a state that lacks fields that are needed.
+
+    Args:
+        source: file that holds the state, for the message.
+        state: state of a checkpoint.
+        *names: names of the fields that are needed.
 
     Raises:
-        DamagedCheckpointError: if one is missing; it names `source`, which holds the state.
+        DamagedCheckpointError: if a field is missing.
     """
     missing = [name for name in names if name not in state]
     if missing:
@@ -120,18 +125,18 @@ def check_state(source: object, state: dict[str, Any], *names: str) -> None:
 
 
 def checkpoint_path(run: Path, step: int) -> Path:
-    """Where the checkpoint of a step is."""
+    """Path of the checkpoint of a step."""
     return run / "checkpoints" / f"step-{step:08d}.safetensors"
 
 
 def checkpoints(run: Path) -> list[Path]:
-    """The checkpoints of a run, oldest first."""
+    """Checkpoints of a run, oldest first."""
     found = (run / "checkpoints").glob("step-*.safetensors")
     return sorted(path for path in found if re.fullmatch(r"step-\d+", path.stem))
 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """A checkpoint of a run: a file, or a run folder for its newest.
+    """Load a checkpoint of a run: a file, or a run folder for its newest.
 
     Raises:
         DamagedCheckpointError: naming the damaged file, and the one before it if there is one.
@@ -159,20 +164,20 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def add_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors with names `prefix.name`."""
+    """Name tensors `prefix.name`."""
     return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
 
 
 def without_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Those tensors whose names start with `prefix.`, without it."""
+    """Select the tensors whose names start with `prefix.`, and take it off."""
     start = prefix + "."
     return {name[len(start) :]: t for name, t in tensors.items() if name.startswith(start)}
 
 
 def best_weights(run: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """The best weights of a run and their state; None if there are none, or they are damaged.
+    """Load the best weights of a run and their state; None if there are none, or they are damaged.
 
-    The latter is said: whoever asks has to go on with the last weights.
+    That they are damaged is logged: whoever asks has to go on with the last weights.
     """
     path = run / BEST_FILE
     if not os.path.lexists(path):

@@ -1,4 +1,4 @@
-"""A run folder is of one training at a time: of all processes of one launch, and of no other.
+"""The lock of a run folder: one training at a time, all processes of one launch and no other.
 
 The lock is the operating system's (flock), so that it ends with whoever holds it, even by SIGKILL.
 """
@@ -21,7 +21,7 @@ from draw.launch import is_first_process
 logger = logging.getLogger("draw")
 
 LOCK_FILE = ".lock"
-"""In the run folder as long as it is locked: whose it is."""
+"""File in the run folder as long as it is locked, which names the owner of the lock."""
 
 
 class RunLock:
@@ -31,7 +31,7 @@ class RunLock:
     exit.
 
     Args:
-        run: the run folder, which is there.
+        run: the run folder, which exists.
     """
 
     def __init__(self, run: Path) -> None:
@@ -48,7 +48,7 @@ class RunLock:
         """Take the lock, unless it is held already.
 
         Raises:
-            DrawError: if another process holds it, which is named, or it cannot be written.
+            DrawError: if another process holds the lock, which is named, or it cannot be written.
         """
         if self._held or not is_first_process():
             return
@@ -66,7 +66,7 @@ class RunLock:
             ) from error
 
     def release(self) -> None:
-        """Give the lock back, if it is held."""
+        """Give the lock back, if this process holds it."""
         if self._let_go is not None:
             self._let_go()
 

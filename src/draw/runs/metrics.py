@@ -25,26 +25,26 @@ logger = logging.getLogger("draw")
 
 Line = dict[str, Any]
 DAMAGED_FILE = "metrics.damaged.jsonl"
-"""Beside metrics.jsonl: the damaged lines that were taken out of it."""
+"""File beside metrics.jsonl with the damaged lines that were taken out of it."""
 LONGEST_LINE = 2**22
-"""Bytes; a line of a model with a thousand glimpses has a hundredth of it."""
+"""Most bytes of a line; that of a model with a thousand glimpses has a hundredth of it."""
 _LARGEST = 2**53
 """Of whole numbers: beyond it a float would be another number."""
 
 
 class Metrics(NamedTuple):
-    """What a file of metrics holds."""
+    """Contents of a file of metrics."""
 
     lines: list[Line]
     damaged: int
-    """So many lines are left out."""
+    """Number of damaged lines, which are left out."""
 
 
 def append_metrics(path: Path, line: Line) -> None:
-    """Add a line; numbers that are not finite become null, as JSON has none.
+    """Append a line of metrics; numbers that are not finite become null, as JSON has none.
 
     Raises:
-        DrawError: if it cannot be written.
+        DrawError: if the line cannot be written.
     """
     values, _ = null_if_not_finite(line)
     try:
@@ -58,10 +58,10 @@ def append_metrics(path: Path, line: Line) -> None:
 
 
 def read_metrics(path: Path) -> list[Line]:
-    """All lines, none where there is no file; says if some are damaged and left out.
+    """Read all lines of metrics, none where there is no file; log how many are damaged.
 
     Raises:
-        DrawError: if it is no regular file, or may not be read.
+        DrawError: if the file is no regular one, or may not be read.
     """
     lines, damaged = scan_metrics(path)
     if damaged:
@@ -73,10 +73,10 @@ def read_metrics(path: Path) -> list[Line]:
 
 
 def scan_metrics(path: Path) -> Metrics:
-    """All lines, and how many are damaged; for whoever looks again and again.
+    """Read all lines of metrics, and count the damaged; for whoever looks again and again.
 
     Raises:
-        DrawError: if it is no regular file, or may not be read.
+        DrawError: if the file is no regular one, or may not be read.
     """
     lines, damaged, ended = [], 0, True
     for raw, line in _read(path):
@@ -100,8 +100,8 @@ def best_evaluation(lines: Sequence[Line]) -> Line | None:
     return min(measured, key=lambda pair: pair[0], default=(None, None))[1]
 
 
-def images_seen_by_weights(line: Line) -> Any:
-    """How many training images the weights of a line had seen: of a test fewer than the run has."""
+def images_behind_weights(line: Line) -> Any:
+    """Number of training images that the weights of a line had seen; of a test maybe not all."""
     images, at, of_weights = (line.get(name) for name in ("images_seen", "step", "weights_step"))
     if type(at) is int and type(of_weights) is int and isinstance(images, int | float) and at:
         return images * of_weights / at
@@ -109,7 +109,7 @@ def images_seen_by_weights(line: Line) -> Any:
 
 
 def seconds_in(lines: Sequence[Line]) -> float:
-    """How long a run has been in training, in seconds; 0 if no line says so."""
+    """Training time of a run in seconds; 0 if no line says so."""
     found = [line.get("seconds") for line in lines]
     known = [float(value) for value in found if isinstance(value, int | float)]
     return max(filter(math.isfinite, known), default=0.0)
@@ -119,12 +119,12 @@ def forget_metrics_after(path: Path, step: int, *, tests: bool = False) -> None:
     """Drop the lines of later steps, which a resumed run makes again, and set damaged ones aside.
 
     Args:
-        path: the file of metrics.
-        step: the last whose lines stay.
-        tests: drop the tests at this very step as well.
+        path: file of metrics.
+        step: last step whose lines stay.
+        tests: whether to drop the tests at this very step as well.
 
     Raises:
-        DrawError: if it is no regular file, or cannot be written.
+        DrawError: if the file is no regular one, or cannot be written.
     """
     damaged = scan_metrics(path).damaged
     kept, aside, dropped = [], [], False

@@ -1,4 +1,4 @@
-"""Where the files of a run are, and its own file run.json."""
+"""The files of a run folder, and its own file run.json."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -18,19 +18,19 @@ RUN_FILE = "run.json"
 
 
 def write_run_file(run: Path, config: Config, made: dict[str, Any]) -> None:
-    """Write the config of a run, and how it came about (`draw.runs.provenance`)."""
+    """Write the config of a run, and its provenance (`draw.runs.provenance`)."""
     write_json(run / RUN_FILE, seal(config.to_dict(), made))
 
 
 def note_resumption(run: Path, config: Config, made: dict[str, Any]) -> None:
-    """Add to the file of a run that it went on, with what config, and how that came about."""
+    """Note in the file of a run that it went on, with its config and its provenance."""
     _, before, changed = read_values(run / RUN_FILE)
     again = {**made, "changed_by_hand": True} if changed else made
     write_run_file(run, config, {**before, "resumed": [*before.get("resumed", []), again]})
 
 
 def read_run_file(run: Path, kinds: Mapping[str, type[ModelConfig]]) -> Config:
-    """The config of a run.
+    """Read the config of a run.
 
     Args:
         run: the run folder.

@@ -1,4 +1,4 @@
-"""How something was made: the command, the version of the code, the machine."""
+"""Provenance of a result: the command, the version of the code, the machine."""
 
 import platform
 import shlex
@@ -14,7 +14,7 @@ PACKAGES = "draw", "torch", "numpy", "accelerate"
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """What to write down beside a result: command, commit, hardware, versions."""
+    """Collect what to write down beside a result: command, commit, hardware, versions."""
     return {
         "command": command_line(),
         "commit": commit(),
@@ -27,14 +27,14 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 
 def command_line() -> str:
-    """The command, as it can be typed again."""
+    """The command of this process, as it can be typed again."""
     program, *arguments = sys.argv
     name = "draw" if Path(program).name in ("draw", "__main__.py") else Path(program).name
     return shlex.join([name, *arguments])
 
 
 def commit() -> str | None:
-    """The commit of the code that runs, marked if the tree differs; None for an installed copy."""
+    """Commit of the running code, marked if the tree differs; None for an installed copy."""
     source = Path(__file__).parent
     try:
         tracked = _git(source, "ls-files", "--error-unmatch", Path(__file__).name)
@@ -51,7 +51,7 @@ def _git(folder: Path, *arguments: str) -> str:
 
 
 def hardware(device: torch.device) -> str:
-    """The GPU, or the CPU and how many threads compute, by name."""
+    """Name of the GPU, or of the CPU with the number of threads that compute."""
     if device.type != "cpu":
         return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     threads = torch.get_num_threads()
@@ -59,6 +59,6 @@ def hardware(device: torch.device) -> str:
 
 
 def processor() -> str:
-    """The CPU, by name."""
+    """Name of the CPU."""
     name: Any = torch.cpu.get_capabilities().get("cpu_name")
     return str(name or platform.processor() or platform.machine())

@@ -1,6 +1,6 @@
-"""run.json, the file that says what a run is: its values, sealed with a checksum.
+"""The file run.json, which says what a run is: its values, sealed with a checksum.
 
-People may change it by hand, and it counts then as it is; but that is said, and noted.
+People may change it by hand, and it counts then as it is; but that is logged, and noted.
 """
 
 import hashlib
@@ -21,23 +21,29 @@ PROVENANCE_FIELDS: dict[str, Any] = {
     "hardware": str,
     "versions": dict[str, str],
 }
-"""What `draw.runs.provenance` writes and cards show, with the types."""
+"""Fields that `draw.runs.provenance` writes and cards show, with their types."""
 
 
 def seal(config: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:
-    """The values of a run's file, with a SHA-256 over them."""
+    """Make the values of a run's file, with a SHA-256 over them.
+
+    Args:
+        config: the run's config as plain values.
+        made: provenance of the run.
+    """
     values = json.loads(to_json({"config": config, "made": made}))
     return {**values, "sha256": _digest(values)}
 
 
 def read_values(path: Path) -> tuple[Any, dict[str, Any], bool]:
-    """What `seal` made, as it is now; said aloud, once, where somebody changed it by hand.
+    """Read the values that `seal` made, as they are now; log it, once, where somebody changed them.
 
     Returns:
-        The config as plain values; how the run came about; whether it was changed by hand.
+        The config as plain values; the provenance of the run; whether the file was changed by
+        hand.
 
     Raises:
-        DrawError: if the file is missing, damaged, or says what cannot be.
+        DrawError: if the file is missing, damaged, or holds what cannot be.
     """
     values = read_json_object(path)
     made = names_and_values("made", values.get("made", {}))

@@ -1,4 +1,4 @@
-"""HTTP connections that do not wait for ever: for the headers of a request, and for its body."""
+"""HTTP connections with a limit of time for the headers of a request, and for its body."""
 
 import asyncio
 from typing import Any
@@ -7,9 +7,10 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADERS_SECONDS = 15.0
-"""For a request's first line and headers, from the connection or the request's first byte."""
+"""Seconds for a request's first line and headers, from the connection or the request's first
+byte."""
 BODY_SECONDS = 120.0
-"""For the whole body: the largest upload at 170 kB a second."""
+"""Seconds for a whole body: the largest upload at 170 kB a second."""
 
 
 class Connection(H11Protocol):
@@ -25,12 +26,12 @@ class Connection(H11Protocol):
         self._await()
 
     def data_received(self, data: bytes) -> None:
-        """Go on, and wait for what comes next."""
+        """Pass data on, and wait for what comes next."""
         super().data_received(data)
         self._await()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Wait no longer."""
+        """Stop waiting for anything."""
         self._calm()
         super().connection_lost(exc)
 

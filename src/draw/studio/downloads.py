@@ -1,4 +1,4 @@
-"""Files to take away: what is on the page as a picture or an animation."""
+"""Downloads: what is on the page as a picture or an animation."""
 
 import re
 import tempfile
@@ -12,17 +12,23 @@ from draw.parts.state import Trajectory
 from draw.visualize import animate, generation_strip, reconstruction_strip, sample_grid
 
 Format = Literal["png", "strip", "gif", "webp", "mp4"]
-"""A grid of finished images, steps side by side, or an animation."""
+"""File format of drawings: a grid of finished images, steps side by side, or an animation."""
 
 
 def save(name: str, suffix: str, write: Callable[[Path], Path]) -> Path:
-    """Have a file written into a new folder among the temporary files."""
+    """Write a file into a new folder among the temporary files.
+
+    Args:
+        name: name of the file, without its suffix.
+        suffix: suffix of the file.
+        write: function that writes the file.
+    """
     stem = re.sub(r"[^\w.-]+", "-", name).strip("-.") or "drawing"
     return write(Path(tempfile.mkdtemp(prefix="drawing-")) / f"{stem}.{suffix}")
 
 
 def save_drawings(drawn: Trajectory, name: str, kind: Format) -> Path:
-    """New images as a file."""
+    """Write new images to a file."""
     if kind == "png":
         return save(name, "png", lambda path: sample_grid(drawn.images[-1], path))
     if kind == "strip":
@@ -31,7 +37,7 @@ def save_drawings(drawn: Trajectory, name: str, kind: Format) -> Path:
 
 
 def save_reconstruction(image: Tensor, drawn: Trajectory, name: str, kind: Format) -> Path:
-    """A given image and its drawing as a file."""
+    """Write a given image and its drawing to a file."""
     if kind in ("png", "strip"):
         return save(name, "png", lambda path: reconstruction_strip(image, drawn, path))
     return save(name, kind, lambda path: animate(drawn, path, images=image))

@@ -1,4 +1,4 @@
-"""What lies between two images, what one step's code does, and what a sample was copied from."""
+"""Exploration: between two images, another code for one step, the nearest training images."""
 
 import math
 import secrets
@@ -28,15 +28,15 @@ Codes = Float[Tensor, "glimpses batch latent"]
 def between(
     first: Float[Tensor, "glimpses latent"], second: Float[Tensor, "glimpses latent"], n: int
 ) -> Codes:
-    """Codes from one to another, along a great circle.
+    """Interpolate codes from one to another, along a great circle.
 
     Codes are as long as the root of their number of variables, very nearly; those on the straight
     line between two are shorter, and the model has hardly seen any such.
 
     Args:
-        first: z_1 .. z_T of one image.
-        second: of the other.
-        n: how many codes, the two themselves among them.
+        first: z_1 .. z_T of the first image, [glimpses, latent].
+        second: z_1 .. z_T of the second image, [glimpses, latent].
+        n: number of codes, the two themselves among them.
     """
     a, b = first.flatten().double(), second.flatten().double()
     lengths = a.norm(), b.norm()
@@ -55,7 +55,7 @@ def between(
 
 
 def interpolate_seeds(shelf: Shelf, name: str | None, first: int, second: int) -> Show:
-    """Drawings between those of two seeds; of the first class, if the model is told one."""
+    """Draw images between those of two seeds; of a class-conditional model, of the first class."""
     with shelf.use(name) as loaded:
         model = loaded.drawing
         ends = [model.noise_for(1, seed)[:, 0] for seed in (first, second)]
@@ -64,9 +64,15 @@ def interpolate_seeds(shelf: Shelf, name: str | None, first: int, second: int) -
 
 
 def interpolate_images(shelf: Shelf, name: str | None, first: int, second: int) -> Show:
-    """Drawings between those of two test images, from their codes under the posterior.
+    """Draw images between two test images, from their codes under the posterior.
 
-    A model that is told the class of what it draws is told that of the nearer image.
+    A class-conditional model is given the class of the nearer image.
+
+    Args:
+        shelf: models in memory.
+        name: name of the model.
+        first: number of the first image, from 1.
+        second: number of the second image, from 1.
 
     Raises:
         DrawError: if there is no such image.
@@ -131,7 +137,7 @@ class CodeChange:
 
 
 def last_step(shelf: Shelf, name: str | None) -> int | None:
-    """T of a model; None if it cannot be had, of which the line about the model tells."""
+    """Number of steps T of a model; None if it cannot be loaded, as the line about it says."""
     try:
         with shelf.use(name) as loaded:
             return loaded.drawing.config.glimpses
@@ -142,13 +148,13 @@ def last_step(shelf: Shelf, name: str | None) -> int | None:
 def change_step(shelf: Shelf, name: str | None, seed: int, step: int, other: int) -> CodeChange:
     """Exchange the code of one step for that of another seed; and each other step's, to compare.
 
-    A model that is told the class of what it draws is told the first for all.
+    A class-conditional model is given the first class for all drawings.
 
     Args:
-        shelf: where the model is.
-        name: what it is called.
-        seed: of the drawing.
-        step: whose code is exchanged, from 1.
+        shelf: models in memory.
+        name: name of the model.
+        seed: seed of the drawing.
+        step: number of the step whose code is exchanged, from 1.
         other: seed of the new code.
 
     Raises:
@@ -181,7 +187,7 @@ class Neighbours:
     """Samples, and the training images nearest to them so far."""
 
     samples: tuple[str, ...]
-    """Pictures as addresses, as `draw.studio.player.sheet` makes them."""
+    """Addresses of the samples' pictures, as `draw.studio.player.sheet` makes them."""
     nearest: tuple[str, ...]
     distances: tuple[float, ...]
     numbers: tuple[int, ...]
@@ -190,7 +196,7 @@ class Neighbours:
 
 
 def neighbours(shelf: Shelf, name: str | None, seed: int) -> Iterator[Neighbours]:
-    """Look for the nearest training images, and say how far the search has come.
+    """Search for the nearest training images, and say how far the search has come.
 
     Raises:
         DrawError: if the training images are not on this computer.

@@ -1,4 +1,4 @@
-"""Run folders, read and never written, and no file outside of the folder that was chosen."""
+"""Run folders, which are read and never written, and no file outside of the chosen folder."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ MOST_RUNS = 500
 
 
 def run_folders(root: Path) -> dict[str, Path]:
-    """The run folders below a folder by their names in it, newest first.
+    """Find the run folders below a folder by their names in it, newest first.
 
     A link in the folder itself counts as chosen with it, like one to a run on another disk. Links
     further down are not followed, and what cannot be read is left out.
@@ -43,10 +43,10 @@ def _folders(
 
 
 def inside(folder: Path, *parts: str) -> Path:
-    """A file of a folder.
+    """Return a file of a folder.
 
     Raises:
-        DrawError: if a link makes it one that lies elsewhere, or it is not there.
+        DrawError: if a link makes it a file that lies elsewhere, or it is not there.
     """
     try:
         path = folder.joinpath(*parts).resolve(strict=True)

@@ -1,4 +1,4 @@
-"""New images: drawn a few at a time, so that the first are seen while the rest are being made."""
+"""Generation of new images, a few at a time, so that the first are seen while the rest are made."""
 
 import secrets
 from collections.abc import Iterator
@@ -14,23 +14,23 @@ from draw.studio.player import Show, part
 MOST_IMAGES, LARGEST_SEED, MOST_HEAT = 64, 2**32 - 1, 2.0
 LARGEST_LABEL = 2**31 - 1
 FIRST, LARGEST_PART = 4, 16
-"""Images that are drawn at a time: few at first."""
+"""Number of images that are drawn at first, and at most at a time."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to draw; the same request gives the same images."""
+    """A request for new images; the same request gives the same images."""
 
     model: str
     n: int
     seed: int
     temperature: float
     label: int | None = None
-    """Class of all drawings, for a model that is told it; None for each in turn."""
+    """Class of all drawings, for a class-conditional model; None for each in turn."""
 
 
 def request(model: Any, n: Any, seed: Any, temperature: Any, label: Any = None) -> Request:
-    """What a form's fields ask for; a class that is left empty is each in turn.
+    """Make a request from the fields of a form; a class that is left empty is each in turn.
 
     Raises:
         DrawError: if a number is missing or out of its range.
@@ -45,7 +45,7 @@ def request(model: Any, n: Any, seed: Any, temperature: Any, label: Any = None) 
 
 
 def generate(shelf: Shelf, asked: Request) -> Iterator[Show]:
-    """The drawings so far, again and again until all are there."""
+    """Yield the drawings so far, again and again until all are there."""
     show, done, size = None, 0, FIRST
     identity = secrets.token_hex(8)
     while done < asked.n:
@@ -70,7 +70,7 @@ def generate(shelf: Shelf, asked: Request) -> Iterator[Show]:
 
 
 def trajectory(shelf: Shelf, asked: Request) -> Trajectory:
-    """The same drawings as a whole, for files."""
+    """Draw the images of a request as a whole, for files."""
     with shelf.use(asked.model) as loaded:
         model = loaded.drawing
         return model.generate(
@@ -80,7 +80,7 @@ def trajectory(shelf: Shelf, asked: Request) -> Trajectory:
 
 
 def file_stem(asked: Request) -> str:
-    """A name for files of it."""
+    """Name, without suffix, for files of a request's images."""
     stem = "".join(c if c.isalnum() else "-" for c in asked.model).strip("-")
     if not stem:
         raise DrawError(f"expected a model with a name, got {asked.model!r}")
@@ -89,7 +89,7 @@ def file_stem(asked: Request) -> str:
 
 
 def classes(shelf: Shelf, name: str | None) -> int | None:
-    """How many classes a model can be told; None if it is told none, or cannot be had."""
+    """Number of classes of a class-conditional model; None for another, or if it does not load."""
     try:
         with shelf.use(name) as loaded:
             model = loaded.drawing

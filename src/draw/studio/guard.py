@@ -1,4 +1,4 @@
-"""What may be asked of the server: the page's own routes, from the page itself, and no more."""
+"""The guard of the server, which serves the page's own routes to the page itself, and no more."""
 
 import ipaddress
 import logging
@@ -19,7 +19,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 Refusal = tuple[int, str]
-"""Status and words."""
+"""HTTP status and words."""
 
 UPLOAD = "/gradio_api/upload"
 ROUTES = (
@@ -30,19 +30,20 @@ ROUTES = (
 )  # fmt: skip
 FOLDERS = ("/assets/", "/static/", "/gradio_api/heartbeat/", "/gradio_api/file=")
 LONGEST_BODY = 4_000_000
-"""Bytes of a request that is no upload: fields and a drawing."""
+"""Most bytes of a request that is no upload: fields and a drawing."""
 LONGEST_UPLOAD = MAX_BYTES + 100_000
-"""Bytes of an upload and what a form adds to it."""
+"""Most bytes of an upload and what a form adds to it."""
 TOO_LARGE = f"expected a picture of at most {MAX_BYTES // 2**20} MiB; make it smaller"
 FAULT = "something unexpected happened; the studio's terminal has the details"
 LONGEST_NAME = 200
-"""Characters between two slashes of a path: the page's own are shorter, and no file's is longer."""
+"""Most characters between two slashes of a path: the page's own are shorter, and no file's is
+longer."""
 LOCAL_NAMES = ("localhost", "127.0.0.1", "::1")
 ONCE = (
     b"host", b"origin", b"content-length", b"content-type",
     b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest",
 )  # fmt: skip
-"""Headers that decide, so that two of a kind would leave open which of them counts."""
+"""Headers that decide, and so may come only once."""
 HEADERS = (
     (
         b"content-security-policy",
@@ -64,7 +65,7 @@ class Guard:
     Origin and Sec-Fetch-Site tell. The browser is told to fetch nothing from elsewhere.
 
     Args:
-        app: what is guarded.
+        app: application that is guarded.
         local: whether the server is for this computer alone.
     """
 
@@ -72,7 +73,7 @@ class Guard:
         self.app, self.local = app, local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request; see the class."""
+        """Serve one request, or refuse it; see the class."""
         if scope["type"] != "http":
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
@@ -166,7 +167,7 @@ async def answer(send: Send, status: int, words: str) -> None:
 
 
 def repeats_header(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
-    """Refuses a request that has one of `ONCE` twice."""
+    """Refuse a request that has one of `ONCE` twice."""
     counts = Counter(name for name, _ in headers)
     for name in ONCE:
         if counts[name] > 1:
@@ -208,7 +209,7 @@ def _foreign(method: str, path: str, headers: Mapping[bytes, str], local: bool) 
 
 
 def host_name(host: str) -> str | None:
-    """The name in a Host header, without its port; None if it is malformed."""
+    """Name in a Host header, without its port; None if it is malformed."""
     found = re.fullmatch(r"(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?", host)
     if found is None or int(found[3] or 0) > 65535:
         return None
@@ -250,5 +251,5 @@ def _boundless(method: str, path: str, headers: Mapping[bytes, str]) -> Refusal 
 
 
 def longest(path: str) -> int:
-    """Bytes that a request may bring."""
+    """Most bytes that a request to a path may bring."""
     return LONGEST_UPLOAD if unquote(path) == UPLOAD else LONGEST_BODY

@@ -1,4 +1,4 @@
-"""Images of data sets, where they can be had without a network."""
+"""Images of data sets for the studio, where they can be had without a network."""
 
 import functools
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from draw.models.storage import LoadedModel
 from draw.studio.pictures import Pixels, centre_ink
 
 MOST_EXAMPLES = 500
-"""Test images to choose from, evenly from all."""
+"""Most test images to choose from, evenly from all."""
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,18 @@ class Examples:
 
     images: ImageSet
     note: str
-    """Where they come from, for the page."""
+    """Words for the page about where the images come from."""
 
 
 def examples(loaded: LoadedModel, shape: tuple[int, ...] | None = None) -> Examples:
-    """Test images of what a model learned from; where these are not at hand, what comes nearest.
+    """Test images of the data set of a model; where these are not at hand, what comes nearest.
 
     Args:
         loaded: the model.
-        shape: channels, rows, columns; by default the model's.
+        shape: shape of the images: channels, rows, columns; by default the model's.
 
     Raises:
-        DrawError: if there are none for such a model, with what to do.
+        DrawError: if there are no images for such a model, with what to do.
     """
     shape = shape or loaded.model.config.image_shape
     return _examples(loaded.data or DataConfig(name="images"), shape)
@@ -75,10 +75,10 @@ def _some(data: DataConfig) -> ImageSet:
 
 
 def training_images(loaded: LoadedModel) -> ImageSet:
-    """What a model learned from.
+    """Training images of a model.
 
     Raises:
-        DrawError: if it is not on this computer, or not known.
+        DrawError: if the images are not on this computer, or not known.
     """
     if loaded.data is None or not at_hand(loaded.data):
         name = "what this model learned from" if loaded.data is None else loaded.data.name
@@ -100,13 +100,13 @@ def training_images(loaded: LoadedModel) -> ImageSet:
 def model_input(
     loaded: LoadedModel, pixels: Pixels, seed: int = 0
 ) -> Float[Tensor, "1 channels rows columns"]:
-    """An image as the model sees it in evaluation: of some, grey values are drawn as 0 or 1."""
+    """Convert an image to the model's input in evaluation; some are binarized at random."""
     task = task_of(loaded.model.config, loaded.data)
     return task.model_input(_alone(pixels), np.zeros(1, np.int64), seed).images
 
 
 def is_binarized(loaded: LoadedModel, pixels: Pixels) -> bool:
-    """Whether `seen` draws the pixels of an image as 0 or 1, which it does if some are neither."""
+    """Whether `model_input` draws the pixels of an image as 0 or 1."""
     task = task_of(loaded.model.config, loaded.data)
     return task.binarizes(_alone(pixels))
 

@@ -1,4 +1,4 @@
-"""The models that the page offers, and those of them that are in memory."""
+"""The models on offer, and those of them that are in memory."""
 
 import json
 import threading
@@ -33,21 +33,21 @@ class Choice:
     """A model that can be chosen."""
 
     name: str
-    """What the page calls it, and all that ever comes back from there."""
+    """Name on the page, and all that ever comes back from there."""
     source: str
-    """What `load_model` takes."""
+    """Name or folder for `load_model`."""
     config: ModelConfig
     weights: Path | None
-    """The file whose time tells newer weights of a run in training; None for the Hub."""
+    """File whose time tells newer weights of a run in training; None for the Hub."""
 
     @property
     def kind(self) -> Kind:
-        """What kind of model it is."""
+        """The kind of the model."""
         return kind_of(self.config)
 
 
 FIRST = "mnist"
-"""Of the models of the package the one that a visitor meets first."""
+"""Name of the package's model that a visitor meets first."""
 
 
 class Catalogue:
@@ -55,7 +55,7 @@ class Catalogue:
 
     Args:
         model: a run folder, an exported folder, one of `shipped_models`, or owner/name on the Hub.
-        runs: a folder of run folders.
+        runs: folder of run folders.
     """
 
     def __init__(self, model: str | None, runs: Path) -> None:
@@ -64,7 +64,7 @@ class Catalogue:
             self._given = _given(model)
 
     def choices(self) -> dict[str, Choice]:
-        """All of them by name, the given one first; what cannot be read is left out."""
+        """All models on offer by name, the given one first; what cannot be read is left out."""
         found: list[Choice | None] = [self._given] if self.model is not None else []
         ours = sorted(shipped_models().items(), key=lambda named: named[0] != FIRST)
         found += [_exported(name, folder) for name, folder in ours]
@@ -80,7 +80,7 @@ class Catalogue:
         return [name for name, choice in self.choices().items() if choice.kind.draws == draws]
 
     def __getitem__(self, name: str | None) -> Choice:
-        """A model by the name that `choices` gave it.
+        """Look up a model by the name that `choices` gave it.
 
         Raises:
             DrawError: if there is no such model, or no longer.
@@ -140,9 +140,9 @@ class Shelf:
     A run in training whose weights have changed is loaded anew.
 
     Args:
-        catalogue: where they come from.
-        most: how many stay in memory.
-        data_path: where the images of those models are whose own are not on this computer.
+        catalogue: models on offer.
+        most: most models that stay in memory.
+        data_path: folder of the images of those models whose own are not on this computer.
     """
 
     def __init__(
@@ -154,7 +154,7 @@ class Shelf:
 
     @contextmanager
     def use(self, name: str | None) -> Iterator[LoadedModel]:
-        """A model by its name in the catalogue; others wait until it is given back.
+        """Lend a model by its name in the catalogue; others wait until it is given back.
 
         Raises:
             DrawError: if there is no such model, or it cannot be loaded.
@@ -193,7 +193,7 @@ def _load(choice: Choice, data_path: str | None) -> LoadedModel:
 
 
 def describe(loaded: LoadedModel) -> str:
-    """What a model is, in a line."""
+    """Describe a model in a line."""
     config = loaded.model.config
     colour = "colour" if config.channels == 3 else "grey"
     size = f"{config.rows}×{config.columns} pixels, {colour}"

@@ -1,4 +1,4 @@
-"""Numbers from a form, which may be missing, not numbers, or out of range."""
+"""Numbers from a form, which may be missing, no numbers, or out of range."""
 
 from typing import Any
 
@@ -6,10 +6,16 @@ from draw.errors import DrawError
 
 
 def real(name: str, value: Any, least: float, most: float) -> float:
-    """A number within bounds.
+    """Check a number of a form against its bounds.
+
+    Args:
+        name: name of the number, for the message.
+        value: value of the field.
+        least: least number.
+        most: greatest number.
 
     Raises:
-        DrawError: if it is something else, with what was expected.
+        DrawError: if the value is something else, with what was expected.
     """
     expected = f"expected {name} to be a number from {least:g} to {most:g}"
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
@@ -21,10 +27,16 @@ def real(name: str, value: Any, least: float, most: float) -> float:
 
 
 def whole(name: str, value: Any, least: int, most: int) -> int:
-    """A whole number within bounds.
+    """Check a whole number of a form against its bounds.
+
+    Args:
+        name: name of the number, for the message.
+        value: value of the field.
+        least: least number.
+        most: greatest number.
 
     Raises:
-        DrawError: if it is something else, with what was expected.
+        DrawError: if the value is something else, with what was expected.
     """
     number = real(name, value, float(least), float(most))
     if number != int(number):

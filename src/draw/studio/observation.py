@@ -1,4 +1,4 @@
-"""What there is to see of a run, finished or in training: read from its folder, never written."""
+"""Observation of runs, finished or in training: read from their folders, never written."""
 
 import dataclasses
 import math
@@ -22,7 +22,7 @@ from draw.visualize.curves import profile, running_mean, series
 from draw.visualize.sheet import evenly
 
 MOST_POINTS = 240
-"""Of a curve: as many as can be told apart on the page."""
+"""Most points of a curve: as many as can be distinguished on the page."""
 MOST_PICTURE_BYTES = 4_000_000
 QUIET = 180.0
 """Seconds without a new line of metrics after which a run counts as stopped."""
@@ -41,21 +41,21 @@ class Run:
     age: float
     """Seconds since the last line of metrics."""
     damaged: int = 0
-    """Lines of metrics that are damaged, and left out."""
+    """Number of damaged lines of metrics, which are left out."""
 
     @property
     def task(self) -> Task:
-        """What it learns."""
+        """The task that the run learns."""
         return task_for(self.config)
 
     @property
     def step(self) -> int:
-        """How far it has come."""
+        """Number of the run's last step so far."""
         return max((line["step"] for line in self.metrics), default=0)
 
     @property
     def state(self) -> str:
-        """Whether it is finished, in training, or neither."""
+        """State of the run in words: finished, in training, or neither."""
         if any(line["kind"] == "test" and line["step"] == self.step for line in self.metrics):
             return "finished"
         return "training" if self.age < QUIET else "stopped"
@@ -67,7 +67,11 @@ class Run:
 
 
 def read(root: Path, name: str | None) -> Run:
-    """A run by its name below a folder.
+    """Read a run by its name below a folder.
+
+    Args:
+        root: folder of run folders.
+        name: name of the run.
 
     Raises:
         DrawError: if there is no such run, or no longer, or its files are damaged.
@@ -90,7 +94,7 @@ def read(root: Path, name: str | None) -> Run:
 
 
 def stamp(root: Path, name: str | None) -> tuple[int, ...]:
-    """Changes whenever there is something new to see of a run."""
+    """Stamp that changes whenever there is something new to see of a run."""
     folder = run_folders(root).get(name or "")
     if folder is None:
         return ()
@@ -163,7 +167,7 @@ def _profile(runs: Sequence[Run], of: Profile) -> Panel:
 
 
 def picture_of(run: Run) -> tuple[Path, str] | None:
-    """The picture that a run made of its best weights, or else its newest, and what it shows."""
+    """Picture that a run made of its best weights, or else its newest, and what it shows."""
     best = f"step-{run.best['step']:08d}.png" if run.best else ""
     for folder, words in (("samples", "samples"), ("glimpses", "where it looks")):
         try:
@@ -183,7 +187,7 @@ def picture_of(run: Run) -> tuple[Path, str] | None:
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
-    """What a run has come to, in names and values."""
+    """Results of a run so far, as names and values."""
     score, _, unit = run.task.curves[0]
     found = [
         ("State", run.state),

@@ -1,4 +1,4 @@
-"""Pictures that come from a person: a page drawn on, an upload; and what the model gets of them."""
+"""Pictures that come from a person, drawn or uploaded, and their conversion to a model's input."""
 
 import base64
 import binascii
@@ -15,9 +15,9 @@ from draw.data.store.decode import Conversion, Picture, decode, read_header
 from draw.errors import DrawError
 
 MAX_PIXELS = 24_000_000
-"""Of an upload: what a phone's camera gives, in a second of decoding."""
+"""Most pixels of an upload: what a phone's camera gives, in a second of decoding."""
 MAX_BYTES = 20 * 2**20
-"""Of an upload."""
+"""Most bytes of an upload."""
 MAX_DRAWING_BYTES = 2_000_000
 MAX_DRAWING_PIXELS = 1_000_000
 PNG_ADDRESS = "data:image/png;base64,"
@@ -30,32 +30,33 @@ Pixels = UInt8[np.ndarray, "channels rows columns"]
 
 @dataclass(frozen=True)
 class PictureTarget:
-    """What a picture is turned into."""
+    """Size and colours that a picture is turned into."""
 
     size: tuple[int, int]
-    """Rows and columns."""
+    """Rows and columns in pixels."""
     channels: int
     fit: Literal["crop", "pad", "stretch"] = "pad"
     on_paper: bool = False
-    """Dark ink on light paper becomes white ink on black."""
+    """Whether dark ink on light paper becomes white ink on black."""
     centring: bool = False
-    """Moved and scaled as MNIST's digits are: 20 of 28 pixels, the centre of mass in the middle."""
+    """Whether ink is moved and scaled as MNIST's digits are: 20 of 28 pixels, the centre of mass in
+    the middle."""
 
     @classmethod
     def by(cls, config: ModelConfig) -> "PictureTarget":
-        """What a model needs."""
+        """The target for the images of a model."""
         return cls((config.rows, config.columns), config.channels)
 
 
 def from_page(address: str | None, wanted: PictureTarget) -> Pixels:
-    """What was drawn on the page.
+    """Decode what was drawn on the page.
 
     Args:
-        address: a PNG as its data address; nothing if nothing was drawn.
-        wanted: what to turn it into.
+        address: PNG as its data address; nothing if nothing was drawn.
+        wanted: size and colours to turn the drawing into.
 
     Raises:
-        DrawError: if nothing was drawn, or it is no such picture.
+        DrawError: if nothing was drawn, or the address is no such picture.
     """
     if not address:
         raise DrawError(EMPTY)
@@ -75,10 +76,14 @@ def from_page(address: str | None, wanted: PictureTarget) -> Pixels:
 
 
 def from_upload(path: str | Path | None, wanted: PictureTarget) -> Pixels:
-    """What is in a file that was sent.
+    """Decode an uploaded picture.
+
+    Args:
+        path: file that was sent; None for no file.
+        wanted: size and colours to turn the picture into.
 
     Raises:
-        DrawError: if there is none, or it is no picture, or one that is too large.
+        DrawError: if there is no file, or it is no picture, or one that is too large.
     """
     if path is None:
         raise DrawError("expected a picture, got no file; choose one first")
@@ -106,7 +111,7 @@ def _converted(picture: Picture, wanted: PictureTarget, most: int) -> Pixels:
 
 
 def without_paper(pixels: Pixels) -> Pixels:
-    """Inverted ink on paper, the paper made black and the ink white, however the light was.
+    """Turn dark ink on paper into white ink on black, however the light was.
 
     Most of the picture is taken to be paper; what differs little from it is paper as well.
     """
@@ -116,7 +121,7 @@ def without_paper(pixels: Pixels) -> Pixels:
 
 
 def centre_ink(pixels: Pixels, size: tuple[int, int]) -> UInt8[np.ndarray, "channels height width"]:
-    """Ink cut out, scaled to 20/28 of the smaller side, its centre of mass put into the middle.
+    """Cut out ink, scale it to 20/28 of the smaller side, and centre its mass.
 
     Args:
         pixels: light ink on black.
@@ -154,5 +159,5 @@ def _resized(channel: UInt8[np.ndarray, "rows columns"], size: tuple[int, ...]) 
 
 
 def as_digit(wanted: PictureTarget, side: int = 28) -> PictureTarget:
-    """The same for a digit that is to be laid on a larger page."""
+    """Target for a digit that is to be laid on a larger page."""
     return replace(wanted, size=(side, side), centring=True)

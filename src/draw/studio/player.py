@@ -1,4 +1,4 @@
-"""What the player in the browser plays: pictures of all steps in one sheet, windows as numbers.
+"""Data for the player in the browser: pictures of all steps in one sheet, windows as numbers.
 
 Everything is sent once, as JSON; the browser steps through it without asking again.
 """
@@ -21,34 +21,35 @@ from draw.visualize.outlines import Outline, numbers_by_image, window_outlines
 from draw.visualize.sheet import to_pixels
 
 SCALE = 16
-"""Outlines are placed on an image enlarged so many times, and sent in pixels of the image."""
+"""Factor by which an image is enlarged to place outlines on it; they are sent in pixels of the
+image."""
 
 
 @dataclass(frozen=True)
 class Show:
-    """Something to play, which may come in parts; see assets/player.js."""
+    """Data of something to play, which may come in parts; see assets/player.js."""
 
     id: str
-    """Parts that come later have the same."""
+    """Identifier, which parts that come later share."""
     kind: Literal["drawings", "reconstruction", "glimpses"]
     steps: int
     rows: int
     columns: int
     parts: tuple[dict[str, Any], ...] = ()
     captions: tuple[str, ...] = ()
-    """One an image, where they have any."""
+    """Captions of the images, one an image, where they have any."""
     total: int = 0
-    """How many images there will be, where more are to come."""
+    """Number of images in all, where more are to come."""
     names: tuple[str, ...] = ()
-    """What the classes are called."""
+    """Names of the classes."""
 
     def to_json(self) -> str:
-        """What the page sends; numbers that are not finite are none."""
+        """Convert to the JSON that the page sends; numbers that are not finite are none."""
         return json.dumps(self.__dict__, allow_nan=False)
 
 
 def sheet(images: Float[Tensor, "columns rows channels height width"]) -> str:
-    """Pictures side by side and below each other, as the address of a PNG that carries its data."""
+    """Lay out pictures side by side and below each other, as the data address of a PNG."""
     pixels = to_pixels(images)
     if images.shape[2] == 1:
         pixels = pixels[..., :1]
@@ -58,14 +59,14 @@ def sheet(images: Float[Tensor, "columns rows channels height width"]) -> str:
 
 
 def picture_address(picture: Image.Image) -> str:
-    """A picture as the address of a PNG that carries its data."""
+    """Convert a picture to the data address of a PNG."""
     file = io.BytesIO()
     picture.save(file, "PNG", compress_level=1)
     return f"data:image/png;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def part(trajectory: Trajectory) -> dict[str, Any]:
-    """Drawings for the player: the canvas at every step, and the windows that there are."""
+    """Data of drawings for the player: the canvas at every step, and the windows that there are."""
     _, count, _, rows, columns = trajectory.canvases.shape
     made: dict[str, Any] = {"count": count, "sheet": sheet(trajectory.images)}
     for name, windows in trajectory.windows.items():
@@ -74,10 +75,10 @@ def part(trajectory: Trajectory) -> dict[str, Any]:
 
 
 def place_windows(windows: AbstractWindow, rows: int, columns: int) -> dict[str, Any]:
-    """The windows of every step of every image: their outlines, centres and numbers.
+    """Outlines, centres and numbers of the windows of every step of every image.
 
     Args:
-        windows: of all steps, [steps, images].
+        windows: windows of all steps, [steps, images].
         rows: height of the image in pixels.
         columns: width of the image in pixels.
 
@@ -105,7 +106,7 @@ def _sent(outline: Outline | None) -> dict[str, Any] | None:
 
 
 def finite(values: Any) -> Any:
-    """Nested lists with numbers rounded for the page; those that are not finite become 0."""
+    """Round the numbers of nested lists for the page; those that are not finite become 0."""
     if isinstance(values, Sequence):
         return [finite(value) for value in values]
     return float(f"{values:.4g}") if math.isfinite(values) else 0.0

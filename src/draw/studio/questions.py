@@ -1,4 +1,4 @@
-"""What the page asks of Gradio's queue: checked in one place, before Gradio looks at any of it."""
+"""Checks on what the page asks of Gradio's queue, before Gradio looks at any of it."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,7 +9,7 @@ import gradio as gr
 from draw.files import parse_json
 
 LONGEST_CHOICE = 1000
-"""Characters of a name that was chosen from a list."""
+"""Most characters of a name that was chosen from a list."""
 SESSION = re.compile(r"[A-Za-z0-9_-]{1,64}")
 FILE = "gradio.FileData"
 
@@ -46,18 +46,18 @@ VALUES: Mapping[type, tuple[str, Callable[[Any], bool]]] = {
     gr.File: ("a file that was uploaded", _file),
     gr.State: ("anything", lambda value: True),  # Gradio has its own, and takes none from a page
 }
-"""For each component of the page that is asked for: what it holds, and whether a value is such."""
+"""Value that each component of the page holds, in words, and a test of it."""
 
 
 def session_of(blocks: gr.Blocks, body: bytes) -> str:
-    """The name of the session that asks.
+    """Check a question, and return the name of the session that asks.
 
     Args:
         blocks: the page.
-        body: the question.
+        body: body of the request.
 
     Raises:
-        ValueError: if it is none that the page would ask.
+        ValueError: if it is no question that the page would ask.
     """
     asked = parse_json(body.decode())
     if not isinstance(asked, dict):

@@ -1,4 +1,4 @@
-"""Where a classifier looks, glimpse by glimpse, and what it thinks by then."""
+"""Recognition: where a classifier looks, glimpse by glimpse, and what it answers by then."""
 
 import secrets
 from dataclasses import dataclass, replace
@@ -21,11 +21,11 @@ from draw.studio.player import Show, finite, place_windows, sheet
 
 @dataclass(frozen=True)
 class Answer:
-    """What a classifier said of an image."""
+    """Answer of a classifier to an image."""
 
     show: Show
     image: torch.Tensor
-    """[1, channels, rows, columns]."""
+    """The image as the classifier saw it, [1, channels, rows, columns]."""
     answer: int
     probability: float
     label: int | None
@@ -36,10 +36,10 @@ def classify(shelf: Shelf, name: str | None, pixels: Pixels, label: int | None =
     """Let a classifier look at an image, 8 bits and of its shape.
 
     Args:
-        shelf: where the classifier is.
-        name: what it is called.
-        pixels: the image.
-        label: the right answer, if it is known.
+        shelf: models in memory.
+        name: name of the classifier.
+        pixels: image, [channels, rows, columns].
+        label: class of the image, if it is known.
 
     Raises:
         DrawError: if the model is none that classifies through a window.
@@ -70,7 +70,7 @@ def classify(shelf: Shelf, name: str | None, pixels: Pixels, label: int | None =
 
 
 def describe(answer: Answer) -> str:
-    """The answer in a sentence, in Markdown."""
+    """Describe an answer in a sentence, in Markdown."""
     words = f"It says **{answer.answer}** with a probability of **{answer.probability:.0%}**"
     if answer.label is None:
         return f"{words}."
@@ -81,13 +81,13 @@ def describe(answer: Answer) -> str:
 def lay_digit(
     loaded: LoadedModel, digit: Pixels, clutter: bool, seed: int
 ) -> UInt8[np.ndarray, "channels height width"]:
-    """A digit at a random place of the classifier's page, among pieces of others if asked for.
+    """Lay a digit at a random place of the classifier's page, among pieces of others if asked for.
 
     Args:
         loaded: the classifier.
-        digit: light ink on black.
+        digit: image of light ink on black.
         clutter: whether to add pieces of test images, as in training.
-        seed: decides the places.
+        seed: seed of the places.
     """
     shape = loaded.model.config.image_shape
     random = generator(seed, VIEW_EVALUATION, 0)
@@ -103,7 +103,7 @@ def lay_digit(
 
 
 def examples_of_digits(loaded: LoadedModel, shape: tuple[int, ...]) -> np.ndarray:
-    """Images from which pieces are taken: those that the classifier's pages are made of."""
+    """Images of which the classifier's pages are made, to take pieces from."""
     plain = replace(loaded.data or DataConfig(), name="mnist")
     found = examples(replace(loaded, data=plain), shape=shape).images.images
     return np.asarray(found)

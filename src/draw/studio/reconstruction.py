@@ -1,4 +1,4 @@
-"""How a model draws a given image, and what it costs: the bound of eq 12, step by step."""
+"""Reconstruction of a given image, and its cost: the bound of eq 12, step by step."""
 
 import secrets
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from draw.studio.pictures import Pixels
 from draw.studio.player import Show, finite, part, sheet
 
 CLASSES_AT_ONCE = 64
-"""Classes that are compared in one batch."""
+"""Number of classes that are compared in one batch."""
 
 
 @dataclass(frozen=True)
@@ -24,33 +24,33 @@ class Reconstruction:
 
     show: Show
     image: torch.Tensor
-    """[1, channels, rows, columns], as the model saw it."""
+    """The image as the model saw it, [1, channels, rows, columns]."""
     trajectory: Trajectory
     bound: float
-    """reconstruction + kl (eq 12)."""
+    """Upper bound on -log p(x): reconstruction + kl (eq 12)."""
     reconstruction: float
-    """L^x (eq 9)."""
+    """Reconstruction loss L^x (eq 9)."""
     kl: float
-    """L^z (eq 11)."""
+    """Latent loss L^z (eq 11)."""
     bits_per_dimension: float | None
     dynamic: bool
-    """The image's pixels were drawn as 0 or 1 first."""
+    """Whether the image's pixels were drawn as 0 or 1 first."""
     likelihood: bool
-    """The nats bound -log p(x); otherwise they are a cross-entropy of grey values."""
+    """Whether the nats bound -log p(x); otherwise they are a cross-entropy of grey values."""
     label: int | None
-    """The class that the model was told, if it is told any."""
+    """Class that the drawing was conditioned on; None for an unconditional model."""
     guess: bool
-    """It is the one of the lowest bound, since the image came without a label."""
+    """Whether the label is the one of the lowest bound, since the image came without."""
 
 
 @torch.no_grad()
 def likeliest_class(model: DRAW, image: Tensor, noise: Tensor) -> int:
-    """The class whose bound on -log p(image | class) is lowest, with the same noise for each.
+    """Find the class of the lowest bound on -log p(image | class), with the same noise for each.
 
     Args:
-        model: one that is told the class of what it draws.
-        image: [1, channels, rows, columns], in [0, 1].
-        noise: [glimpses, 1, latent].
+        model: a class-conditional model.
+        image: image in [0, 1], [1, channels, rows, columns].
+        noise: standard normal noise, [glimpses, 1, latent].
     """
     classes = torch.arange(model.config.classes, device=image.device)
     bounds = [
@@ -67,12 +67,12 @@ def reconstruct(
     """Draw an image, 8 bits and of the model's shape, and measure how well.
 
     Args:
-        shelf: where the model is.
-        name: what it is called.
-        pixels: the image.
-        seed: of the noise.
-        label: class of the image, where it is known; a model that is told the class of what it
-            draws is told the likeliest otherwise.
+        shelf: models in memory.
+        name: name of the model.
+        pixels: image, [channels, rows, columns].
+        seed: seed of the noise.
+        label: class of the image, where it is known; otherwise a class-conditional model is given
+            the likeliest.
 
     Raises:
         DrawError: if the model is none that draws.
@@ -118,7 +118,7 @@ def reconstruct(
 
 
 def describe(made: Reconstruction) -> str:
-    """The bound and its parts in a few sentences, in Markdown."""
+    """Describe the bound and its parts in a few sentences, in Markdown."""
     bits = made.bits_per_dimension
     words = (
         f"**{made.bound:.1f} nats** in all: **{made.kl:.1f}** to tell the drawer what to draw (KL) "

@@ -17,13 +17,14 @@ from draw.studio.guard import UPLOAD, Application, Receive, Scope, Send, answer
 from draw.studio.sessions import JOIN
 
 PREFIX, FORM = "draw-studio-", re.compile(r"draw-studio-[a-z0-9_]{8}")
-"""Of the folder's name among the system's temporary files, as `tempfile.mkdtemp` makes it."""
+"""Start and form of the folder's name among the system's temporary files, as `tempfile.mkdtemp`
+makes it."""
 MARKER = ".draw-studio"
-"""A file in it, locked (flock) as long as its studio lives."""
+"""File in the folder, locked (flock) as long as its studio lives."""
 CONTENT = b"Uploads and files of a draw studio, which removes them when it ends.\n"
 MOST_BYTES, MOST_FILES = 512 * 2**20, 2000
 FRESH_SECONDS = 60.0
-"""What is younger may still be wanted, and is never removed to make room."""
+"""Age in seconds up to which a file may still be wanted, and is never removed to make room."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class Scratch:
     """A folder with a limit for all that is in it.
 
     Args:
-        folder: where it is.
-        most_bytes: bytes of all its files.
-        most_files: how many files.
+        folder: path of the folder.
+        most_bytes: most bytes of all its files.
+        most_files: most files.
         fresh_seconds: age up to which a file is left alone.
     """
 
@@ -46,7 +47,7 @@ class Scratch:
         """Remove the oldest files until there is room, and say whether there is.
 
         Args:
-            wanted: bytes of what is to come.
+            wanted: bytes that are to come.
         """
         files = sorted(self._files())
         count, size = len(files), sum(length for _, length, _ in files) + wanted
@@ -72,18 +73,18 @@ class Scratch:
 
 
 class Room:
-    """Lets an upload in where there is room for it, and keeps what pages save within bounds.
+    """Middleware that lets an upload in where there is room for it, and bounds what pages save.
 
     Args:
-        app: what takes the uploads.
-        scratch: where they go.
+        app: application that takes the uploads.
+        scratch: folder of the uploads.
     """
 
     def __init__(self, app: Application, scratch: Scratch) -> None:
         self.app, self.scratch, self._coming = app, scratch, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request; see the class."""
+        """Serve one request; see the class."""
         path = scope["path"] if scope["type"] == "http" and scope["method"] == "POST" else ""
         if path not in (UPLOAD, JOIN):
             await self.app(scope, receive, send)
@@ -106,9 +107,9 @@ class Room:
 
 @contextmanager
 def scratch_folder() -> Iterator[Scratch]:
-    """A new folder for all temporary files of this process, Gradio's too; removed at the end.
+    """Make a folder for all temporary files of this process, Gradio's too; removed at the end.
 
-    Those that studios left behind which were killed are removed first.
+    Folders that killed studios left behind are removed first.
     """
     remove_left_behind(Path(tempfile.gettempdir()))
     before = tempfile.tempdir, os.environ.get("GRADIO_TEMP_DIR")
@@ -138,7 +139,7 @@ def remove_left_behind(parent: Path) -> None:
     holds locked.
 
     Args:
-        parent: where they are.
+        parent: folder in which they lie.
     """
     for folder in _listed(parent):
         if FORM.fullmatch(folder.name):

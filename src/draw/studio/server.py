@@ -1,4 +1,4 @@
-"""Serving the page: on this computer alone unless told otherwise, and nothing but the page."""
+"""The server of the page: by default for this computer alone, and nothing but the page."""
 
 import contextlib
 import ipaddress
@@ -29,10 +29,10 @@ from draw.terminal import say
 logger = logging.getLogger("draw")
 
 MOST_WAITING = 40
-"""Requests in the queue; whoever comes then is told to try again."""
+"""Most requests in the queue; whoever comes then is asked to try again."""
 
 MOST_CONNECTIONS = 500
-"""At a time: a page has two. More get a word instead of what they ask for."""
+"""Most connections at a time: a page has two. More get a word instead of what they ask for."""
 
 
 def serve(
@@ -46,12 +46,12 @@ def serve(
     """Open the page and serve it until interrupted.
 
     Args:
-        model: a model to offer besides those of the package and of the runs.
-        runs: a folder of run folders.
+        model: name of a model to offer besides those of the package and of the runs.
+        runs: folder of run folders.
         host: address to listen on.
-        port: to listen on; 0 for any that is free.
+        port: port to listen on; 0 for any that is free.
         open_browser: whether to open the page in the browser.
-        data_path: where the images of those models are whose own are not on this computer.
+        data_path: folder of the images of those models whose own are not on this computer.
 
     Raises:
         DrawError: if the model is none, or the port is taken.
@@ -77,13 +77,13 @@ def serve(
 def make_application(
     studio: Studio, local: bool, scratch: Scratch, sessions: int = MOST_SESSIONS
 ) -> FastAPI:
-    """The page as an application, and round it what keeps everything else out.
+    """Make the page as an application, and round it what keeps everything else out.
 
     Args:
-        studio: what the page works on.
-        local: whether it is for this computer alone.
-        scratch: where uploads go.
-        sessions: open pages of which something is kept.
+        studio: models, runs and options that the page works on.
+        local: whether the server is for this computer alone.
+        scratch: folder of the uploads.
+        sessions: most open pages of which something is kept.
     """
     blocks = page.build(studio)
     blocks.queue(default_concurrency_limit=2 * AT_ONCE, max_size=MOST_WAITING)
@@ -108,11 +108,11 @@ def make_application(
 def make_server(
     application: Application, connection: type[Connection] = Connection
 ) -> uvicorn.Server:
-    """What serves an application over HTTP.
+    """Make the HTTP server of an application.
 
     Args:
-        application: what `make_application` made.
-        connection: how long to wait for a request.
+        application: application that `make_application` made.
+        connection: class of the connections, which decides how long to wait for a request.
     """
     config = uvicorn.Config(
         application, http=connection, ws="none", log_level="error", timeout_graceful_shutdown=1,

@@ -1,4 +1,4 @@
-"""What Gradio keeps of every visitor, held to the few who came last."""
+"""Sessions: what Gradio keeps of every visitor, held to the few who came last."""
 
 import os
 import sys
@@ -13,22 +13,22 @@ from draw.studio.questions import session_of
 
 JOIN = "/gradio_api/queue/join"
 MOST_SESSIONS = 100
-"""Open pages of which something is kept, 0.3 MB and their last results each."""
+"""Most open pages of which something is kept, 0.3 MB and their last results each."""
 MOST_UNREAD = 40
-"""Questions of one page whose answers it has not fetched yet."""
+"""Most questions of one page whose answers it has not fetched yet."""
 
 
 class Sessions:
-    """Checks what a page asks for before Gradio sees it, and forgets the pages used longest ago.
+    """Middleware that checks what a page asks for, and forgets the pages used longest ago.
 
     Gradio keeps a copy of the page's whole description for each session that it has ever heard of
     (the last 10,000 of them), and answers that are never fetched. A page that was forgotten works
     on; only its last drawing can no longer be saved.
 
     Args:
-        app: the application that Gradio made.
-        blocks: its page.
-        most: sessions that are kept.
+        app: application that Gradio made.
+        blocks: page of the application.
+        most: most sessions that are kept.
     """
 
     def __init__(self, app: Application, blocks: gr.Blocks, most: int = MOST_SESSIONS) -> None:
@@ -38,7 +38,7 @@ class Sessions:
         blocks._queue.ANAYLTICS_CACHE_FREQUENCY = sys.maxsize
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """One request; see the class."""
+        """Serve one request; see the class."""
         if scope["type"] == "http" and scope["path"] == JOIN and scope["method"] == "POST":
             body = await _whole(receive)
             refusal = self._refused(body)

@@ -1,4 +1,4 @@
-"""How a studio ends: in order, whichever signal ends it."""
+"""The end of a studio: in order, whichever signal ends it."""
 
 import signal
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from typing import Any
 
 @contextmanager
 def end_in_order() -> Iterator[None]:
-    """Within it SIGTERM and SIGHUP leave the block as Ctrl-C does, by an exception.
+    """Make SIGTERM and SIGHUP leave the block as Ctrl-C does, by an exception.
 
     Raises:
         SystemExit: with 128 and the signal's number as status, when such a signal comes.

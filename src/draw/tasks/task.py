@@ -120,7 +120,7 @@ class Task(Protocol):
 
     @property
     def what(self) -> str:
-        """What the model does to which images, in a few words: 'draws mnist images of ...'."""
+        """Describe in a few words what the model does to which images: 'draws mnist images'."""
 
     @property
     def steps(self) -> str:
@@ -128,7 +128,7 @@ class Task(Protocol):
 
     @property
     def condition(self) -> str:
-        """What the model is conditioned on, in a few words; empty where it is unconditional."""
+        """Describe in a few words what the model is conditioned on; empty without a condition."""
 
     @property
     def units(self) -> str:
@@ -193,7 +193,7 @@ class Task(Protocol):
         Args:
             model: the model, on the device that is to do the work.
             images: images as the model sees them in evaluation (`ImageSet.evaluation_set`).
-            accelerator: Accelerate's; it splits the images among its processes.
+            accelerator: accelerator that splits the images among its processes.
             on_progress: function called with the number of images done by this process and the
                 score so far.
             how: options of the evaluation.

@@ -1,1 +1,1 @@
-"""The training loop, and how a run starts and goes on."""
+"""Training: the loop, how a run starts, and how it goes on."""

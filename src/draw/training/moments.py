@@ -1,4 +1,4 @@
-"""Adam's moments as a checkpoint holds them: to names, and back after a comparison.
+"""Adam's moments as a checkpoint holds them: named, and restored after a comparison.
 
 The optimizer's own loader takes whatever it is given, and its fused step then reads and writes as
 far as the weights go.
@@ -16,7 +16,7 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 
 def named_moments(state: Mapping[int, Mapping[str, Tensor]]) -> dict[str, Tensor]:
-    """An optimizer's state as tensors with names `parameter.moment`, parameters by number."""
+    """Convert an optimizer's state to tensors named `parameter.moment`, parameters by number."""
     return {
         f"{index}.{name}": value
         for index, values in state.items()
@@ -27,12 +27,12 @@ def named_moments(state: Mapping[int, Mapping[str, Tensor]]) -> dict[str, Tensor
 def moments_of(
     named: Mapping[str, Tensor], parameters: Sequence[tuple[str, Tensor]], step: int
 ) -> dict[int, dict[str, Any]]:
-    """The optimizer's state that `named_moments` made names of.
+    """Restore the optimizer's state from the tensors that `named_moments` named.
 
     Args:
-        named: its result, or what a file has in its place.
-        parameters: names and values of the optimizer's, in its order.
-        step: how many updates were made.
+        named: tensors that `named_moments` named, or what a file has in their place.
+        parameters: names and values of the optimizer's parameters, in its order.
+        step: number of updates that were made.
 
     Raises:
         DrawError: if a moment is missing, or one too many, or has not its parameter's shape and

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from draw.runs.metrics import best_evaluation, images_seen_by_weights
+from draw.runs.metrics import best_evaluation, images_behind_weights
 from draw.visualize.plots import make_figure, save_figure
 from draw.visualize.sheet import check_suffix, evenly
 
@@ -253,7 +253,7 @@ def series(metrics: Sequence[Mapping[str, Any]], kind: str, name: str) -> tuple[
     """
     lines = [line for line in metrics if line.get("kind") == kind]
     return (
-        numbers([images_seen_by_weights(dict(line)) for line in lines]),
+        numbers([images_behind_weights(dict(line)) for line in lines]),
         numbers([line.get(name) for line in lines]),
     )
 

@@ -29,7 +29,7 @@ Edges = tuple[float, float, float, float]
 
 @dataclass
 class Findings:
-    """What was found about the boxes of a split."""
+    """Findings about the boxes of a split."""
 
     pictures: int = 0
     whole: int = 0
@@ -49,7 +49,7 @@ class HouseNumbers:
 
     pictures: Source
     bad_boxes: Literal["refuse", "skip"]
-    """What to do with pictures that have no usable box."""
+    """Way to treat pictures that have no usable box."""
     _findings: dict[str, Findings] = field(default_factory=dict, compare=False, repr=False)
 
     def location(self) -> str:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from draw.data.store.splits import MOST_HELD_OUT
+from draw.data.store.splits import LARGEST_HOLDOUT
 from draw.data.views.cluttered import Cluttered
 from draw.data.views.crops import RandomCrop
 from draw.data.views.two_digits import TwoDigits
@@ -38,7 +38,7 @@ class KnownSet:
     """Folder of the source that holds the set, where there are others beside."""
     splits: tuple[str, ...] = ()
     """Names of the source's splits, where these are not train, validation and test."""
-    held_out: int = MOST_HELD_OUT
+    held_out: int = LARGEST_HOLDOUT
     """Most images that are held out of train for validation."""
     invert: bool = False
     """Whether the source's pictures are dark strokes on white, to be turned into white on black."""

@@ -40,7 +40,7 @@ FORMAT = 2
 """Version that goes into every key: raise it when decoding, the rules of splits and labels, or the
 layout of an entry change."""
 
-SECONDS_UNTIL_ABANDONED = 24 * 3600.0
+ABANDONMENT_SECONDS = 24 * 3600.0
 
 TAG_FILE = "CACHEDIR.TAG"
 """Name of a file in every folder that is made here; backup programs know it, and pass such a folder
@@ -256,7 +256,7 @@ def _remove_abandoned(root: Path) -> None:
     for path in root.iterdir():
         if not (PARTIAL_ENTRY.fullmatch(path.name) and _is_ours(path)):
             continue
-        if time.time() - path.stat().st_mtime > SECONDS_UNTIL_ABANDONED:
+        if time.time() - path.stat().st_mtime > ABANDONMENT_SECONDS:
             shutil.rmtree(path, ignore_errors=True)
 
 

@@ -12,7 +12,7 @@ from jaxtyping import Int
 from draw.data.sources.source import Source
 from draw.data.store import cache
 from draw.data.store.decode import Conversion, Picture, decode
-from draw.data.store.splits import MOST_HELD_OUT, SPLITS, assign_splits
+from draw.data.store.splits import LARGEST_HOLDOUT, SPLITS, assign_splits
 from draw.data.store.survey import Survey, refuse_bad, settle, survey
 from draw.errors import DataError
 from draw.progress import track
@@ -25,7 +25,7 @@ def build(
     source: Source,
     conversion: Conversion,
     *,
-    held_out: int = MOST_HELD_OUT,
+    held_out: int = LARGEST_HOLDOUT,
     progress: bool = True,
 ) -> None:
     """Decode every picture of a source into a new entry of the cache.

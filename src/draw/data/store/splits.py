@@ -23,7 +23,7 @@ _WORDS = re.compile(r"[^\W\d_]+"), re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _SPLIT_WORD = re.compile(rf"({'|'.join(ALIASES)})(?:sets?|data|images?|imgs?|split|[ab])?")
 
 MNIST_SIZE, MNIST_HELD_OUT = 60_000, 10_000
-MOST_HELD_OUT = 10_000
+LARGEST_HOLDOUT = 10_000
 
 
 @lru_cache(maxsize=4096)
@@ -59,7 +59,7 @@ def split_of(names: Iterable[str], where: str) -> str | None:
 
 
 def assign_splits(
-    counts: Mapping[str, int], most: int = MOST_HELD_OUT
+    counts: Mapping[str, int], most: int = LARGEST_HOLDOUT
 ) -> tuple[dict[str, Int[np.ndarray, " n"]], str]:
     """Assign every stored picture to a split.
 

@@ -87,7 +87,7 @@ KEEP_BINARY = frozenset({"flip"})
 """Those that leave images binary whose every pixel is 0 or 255."""
 
 
-def unchanged(images: Pixels, random: np.random.Generator) -> Pixels:
+def identity(images: Pixels, random: np.random.Generator) -> Pixels:
     """The images themselves, for no augmentation; no chance is used up.
 
     Args:
@@ -101,14 +101,14 @@ def augmentation_of(names: Sequence[str]) -> Augmentation:
     """Several augmentations, one after another.
 
     Args:
-        names: of `AUGMENTATIONS`, in order; none for `unchanged`.
+        names: of `AUGMENTATIONS`, in order; none for `identity`.
 
     Raises:
         DrawError: if there is no such augmentation.
     """
     steps = [part_of(AUGMENTATIONS, "augment", name, "data") for name in names]
     if not steps:
-        return unchanged
+        return identity
 
     def augmented(images: Pixels, random: np.random.Generator) -> Pixels:
         for step in steps:

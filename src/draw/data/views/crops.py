@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from draw.data.views.augmentation import Augmentation, unchanged
+from draw.data.views.augmentation import Augmentation, identity
 from draw.data.views.view import Labels, Shape, ViewOutput, cut, labels_at, places
 from draw.errors import DataError
 
@@ -57,7 +57,7 @@ class RandomCrop:
         labels: Labels,
         indices: Int[np.ndarray, " batch"],
         random: np.random.Generator,
-        augment: Augmentation = unchanged,
+        augment: Augmentation = identity,
     ) -> ViewOutput:
         """Cut a piece out of each image; see `View.make`."""
         stored = images.shape[1:]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, UInt8
 
-from draw.data.views.augmentation import Augmentation, unchanged
+from draw.data.views.augmentation import Augmentation, identity
 from draw.data.views.view import Labels, Shape, ViewOutput, add, canvas_shape, places
 
 
@@ -47,7 +47,7 @@ class TwoDigits:
         labels: Labels,
         indices: Int[np.ndarray, " batch"],
         random: np.random.Generator,
-        augment: Augmentation = unchanged,
+        augment: Augmentation = identity,
     ) -> ViewOutput:
         """Make a canvas for each index; see `View.make`."""
         stored, count = images.shape[1:], len(indices)

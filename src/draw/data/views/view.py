@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int, Shaped, UInt8
 from numpy.lib.stride_tricks import sliding_window_view
 
-from draw.data.views.augmentation import Augmentation, unchanged
+from draw.data.views.augmentation import Augmentation, identity
 from draw.errors import DataError
 
 Shape = tuple[int, int, int]
@@ -47,7 +47,7 @@ class View(Protocol):
         labels: Labels,
         indices: Int[np.ndarray, " batch"],
         random: np.random.Generator,
-        augment: Augmentation = unchanged,
+        augment: Augmentation = identity,
     ) -> ViewOutput:
         """Make one image for each index, a function of the arguments alone.
 

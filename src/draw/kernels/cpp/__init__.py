@@ -1,1 +1,1 @@
-"""The compiled backend for CPUs."""
+"""The compiled backend for CPUs, in C++."""

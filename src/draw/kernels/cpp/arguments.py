@@ -1,4 +1,4 @@
-"""What an operator is given, compared with what the compiled functions will read and write.
+"""Checks on an operator's arguments against what the compiled functions will read and write.
 
 Operators are public, and behind them are addresses: whatever passes these checks has every number
 that the compiled functions touch.
@@ -25,7 +25,7 @@ Requirement = tuple[str, Tensor | None, tuple[Count, ...]]
 
 
 class Sizes(NamedTuple):
-    """A model's shape, as `native.shape_of` and `native.shape_of_classifier` list it."""
+    """Shape of a model, as `binding.shape_of` and `binding.shape_of_classifier` list it."""
 
     glimpses: int
     channels: int
@@ -45,12 +45,12 @@ class Sizes(NamedTuple):
 
     @property
     def pixels(self) -> int:
-        """Numbers of an image."""
+        """Number of values of an image."""
         return self.channels * self.rows * self.columns
 
 
 def drawing_sizes(shape: Sequence[int]) -> Sizes:
-    """The sizes of a DRAW.
+    """Read the sizes of a DRAW from an operator's shape.
 
     Raises:
         KernelArgumentError: if `shape` is not eight whole numbers of at least 1, and two of 0 or 1.
@@ -65,7 +65,7 @@ def drawing_sizes(shape: Sequence[int]) -> Sizes:
 
 
 def classifier_sizes(shape: Sequence[int]) -> Sizes:
-    """The sizes of a classifier, which has neither codes nor a write window.
+    """Read the sizes of a classifier, which has neither codes nor a write window.
 
     Raises:
         KernelArgumentError: if `shape` is not that of a classifier.
@@ -90,10 +90,14 @@ def _sizes(shape: Sequence[int]) -> Sizes:
 
 
 def drawing_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Requirement]:
-    """The parameters of a DRAW, with the shapes that they must have.
+    """Pair the parameters of a DRAW with the shapes that they must have.
+
+    Args:
+        sizes: sizes of the model.
+        parameters: tensors in the order of the operator.
 
     Raises:
-        KernelArgumentError: if there are more or fewer.
+        KernelArgumentError: if there are more or fewer parameters.
     """
     n, hidden, latent = sizes, sizes.hidden, sizes.latent
     features = 2 * (n.channels * n.read_size**2 if n.gaussian else n.pixels)
@@ -115,16 +119,20 @@ def drawing_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Requi
 def drawing_context(
     sizes: Sizes, batch: Count, context: Sequence[Tensor | None]
 ) -> list[Requirement]:
-    """What encoder and decoder are told, where they are, with the shapes that it must have."""
+    """Pair the addends to both LSTMs' gates, where there are any, with their shapes."""
     given = zip(("context_enc", "context_dec"), context, strict=False)
     return [(name, t, (batch, 4 * sizes.hidden)) for name, t in given if t is not None]
 
 
 def classifier_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Requirement]:
-    """The parameters of a classifier's glimpses, with the shapes that they must have.
+    """Pair the parameters of a classifier's glimpses with the shapes that they must have.
+
+    Args:
+        sizes: sizes of the model.
+        parameters: tensors in the order of the operator.
 
     Raises:
-        KernelArgumentError: if there are more or fewer.
+        KernelArgumentError: if there are more or fewer parameters.
     """
     n, hidden = sizes, sizes.hidden
     lstm = _lstm(n.channels * n.read_size**2, hidden)
@@ -148,7 +156,7 @@ def _named(
 
 
 def parameters_of(model: nn.Module, names: Sequence[str]) -> list[Tensor]:
-    """A model's parameters by their names.
+    """Collect a model's parameters by their names.
 
     Raises:
         KernelArgumentError: if one is missing, or no tensor.
@@ -165,7 +173,7 @@ def parameters_of(model: nn.Module, names: Sequence[str]) -> list[Tensor]:
 
 
 def length(tensor: Tensor | None, dimension: int = 0) -> Count:
-    """The size of a batch, from a tensor that may not even have that dimension."""
+    """Size of a batch, from a tensor that may not even have that dimension."""
     if tensor is None:
         raise KernelArgumentError("expected a tensor with a batch of images or codes, got None")
     return tensor.shape[dimension] if tensor.ndim > dimension else 1
@@ -175,13 +183,14 @@ def check(sizes: Sizes, batch: Count, like: Tensor, expected: Sequence[Requireme
     """Compare tensors with their shapes, and with the type and the device of one of them.
 
     Args:
-        sizes: the model's.
+        sizes: sizes of the model.
         batch: number of images, which may be none.
-        like: float32 or float64, as all others must be, on the device of all others.
-        expected: the tensors, `like` among them.
+        like: tensor of float32 or float64, whose type and device all others must have.
+        expected: tensors with their names and shapes, `like` among them.
 
     Raises:
-        KernelArgumentError: naming the first that does not fit, or if no memory could hold them.
+        KernelArgumentError: naming the first tensor that does not fit, or if no memory could hold
+            them.
     """
     for name, tensor, _ in expected:
         if tensor is None:
@@ -203,11 +212,16 @@ def check(sizes: Sizes, batch: Count, like: Tensor, expected: Sequence[Requireme
     _check_extent(sizes, batch)
 
 
-def check_saved(kept: Tensor | None, size: int, device: torch.device) -> None:
-    """Compare what a forward pass kept with what the backward pass will read.
+def check_saved_bytes(kept: Tensor | None, size: int, device: torch.device) -> None:
+    """Compare what a forward pass saved with what the backward pass will read.
+
+    Args:
+        kept: tensor that the forward pass saved.
+        size: number of bytes that the backward pass reads.
+        device: device of the other tensors.
 
     Raises:
-        KernelArgumentError: if it is not so many bytes on that device.
+        KernelArgumentError: if the tensor is not so many bytes on that device.
     """
     if kept is None:
         raise KernelArgumentError("expected a tensor kept, got None")
@@ -222,8 +236,11 @@ def check_saved(kept: Tensor | None, size: int, device: torch.device) -> None:
 def check_longest(longest: float) -> None:
     """Refuse a limit of a gradient's length that is none.
 
+    Args:
+        longest: limit of a gradient's length (L2).
+
     Raises:
-        KernelArgumentError: if it is not above 0; infinity is no limit.
+        KernelArgumentError: if the limit is not above 0; infinity is no limit.
     """
     if not longest > 0:
         raise KernelArgumentError(f"expected a longest gradient above 0, got {longest}")
@@ -241,7 +258,7 @@ def _check_extent(sizes: Sizes, batch: Count) -> None:
 
 
 def readable(*tensors: Tensor) -> list[Tensor]:
-    """Tensors as the compiled functions read them: contiguous, aligned, their memory present.
+    """Make tensors as the compiled functions read them: contiguous, aligned, their memory present.
 
     Raises:
         KernelArgumentError: if a tensor's memory was freed.
@@ -266,6 +283,6 @@ def _readable(tensor: Tensor) -> Tensor:
 
 
 def align(kept: Tensor) -> Tensor:
-    """What a forward pass kept, which may have been elsewhere meanwhile, at an even address."""
+    """Move what a forward pass saved to an even address, as it may have moved meanwhile."""
     (kept,) = readable(kept)
     return kept if kept.data_ptr() % 64 == 0 else kept.clone()

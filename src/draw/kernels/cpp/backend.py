@@ -23,7 +23,7 @@ class Cpp(Backend):
     devices: ClassVar = frozenset(("cpu", "meta"))
 
     def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
-        """Other numbers, no compiler, or a model that is not as its class makes it."""
+        """Name other numbers, a missing compiler, or a model that is not as its class makes it."""
         if dtype not in (torch.float32, torch.float64):
             return f"it computes in float32 or float64, the model is in {dtype}"
         bf16 = multiplies_bf16(device.type)
@@ -42,7 +42,7 @@ class Cpp(Backend):
         return proof.difference(contract, model, bf16=bf16)
 
     def ready(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> bool:
-        """Whether it was compiled before, or never can be."""
+        """Whether the kernel was compiled before, or never can be."""
         return build.is_settled()
 
     def unroll(
@@ -52,7 +52,7 @@ class Cpp(Backend):
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
     ) -> UnrollOutput:
-        """See `draw.kernels.cpp.unroll.unroll`."""
+        """Compute `DRAW.unroll` by the compiled operator."""
         config: Any = model.config
         return unroll.unroll(config, model, images, noise, context)
 
@@ -63,15 +63,15 @@ class Cpp(Backend):
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
     ) -> Trajectory:
-        """See `draw.kernels.cpp.unroll.trajectory`."""
+        """Compute `DRAW.trajectory` by the compiled operator."""
         config: Any = model.config
         return unroll.trajectory(config, model, images, noise, context)
 
     def look(
         self, model: nn.Module, images: Float[Tensor, "batch channels rows columns"]
     ) -> tuple[Float[Tensor, "glimpses batch hidden"], Window]:
-        """See `draw.kernels.cpp.classifier_unroll.look`."""
-        return classifier_unroll.looked(model, images)
+        """Compute `Classifier.look` by the compiled operator."""
+        return classifier_unroll.classifier_look(model, images)
 
 
 def _contract(model: nn.Module) -> Contract | None:

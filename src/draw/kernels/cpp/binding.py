@@ -1,4 +1,4 @@
-"""The call into the compiled fast unroll: shapes and addresses, as src/layout.h has them."""
+"""The call into the compiled kernel: shapes and addresses, as src/layout.h has them."""
 
 import ctypes
 from collections.abc import Callable, Sequence
@@ -22,7 +22,7 @@ PARAMETERS = (
     "attention.write_window.weight", "attention.write_window.bias",
     "prior.mu.weight", "prior.mu.bias", "prior.log_sigma.weight", "prior.log_sigma.bias",
 )  # fmt: skip
-"""Names of a model's parameters in the order of src/layout.h; see `drawing_names`."""
+"""Names of a DRAW's parameters in the order of src/layout.h; see `drawing_names`."""
 
 GLIMPSES_PARAMETERS = (
     "h_0", "c_0", "lstm.weight_ih", "lstm.weight_hh", "lstm.bias_ih", "lstm.bias_hh",
@@ -74,8 +74,8 @@ def drawing_names(*, gaussian: bool, learned: bool) -> tuple[str, ...]:
     """Names of a model's parameters in the order of the operators.
 
     Args:
-        gaussian: whether it has windows.
-        learned: whether it has a learned prior.
+        gaussian: whether the model has windows.
+        learned: whether the model has a learned prior.
     """
     absent = (() if gaussian else _OF_WINDOWS) + (() if learned else _OF_PRIOR)
     return tuple(name for name in PARAMETERS if not name.startswith(absent))
@@ -87,14 +87,15 @@ _OF_PRIOR = ("prior.",)
 
 @dataclass(frozen=True)
 class Pass:
-    """A pair of compiled functions, forward and backward, and what they are called with."""
+    """A pair of compiled functions, forward and backward, and their parameters' names."""
 
     name: str
     call: type[ctypes.Structure]
     parameters: tuple[str, ...]
-    """Names in the order of the structure."""
+    """Names of the parameters in the order of the structure."""
     names: Callable[[Sequence[int]], tuple[str, ...]]
-    """Of a shape: the names of the parameters that a model has, in the order of the operator."""
+    """Function from a shape to the names of the parameters that a model has, in the order of the
+    operator."""
 
 
 UNROLL = Pass(
@@ -108,21 +109,21 @@ GLIMPSES = Pass("glimpses", _GlimpsesCall, GLIMPSES_PARAMETERS, lambda shape: GL
 
 @dataclass(frozen=True)
 class Kind:
-    """The numbers of a call."""
+    """Type of the numbers of a call."""
 
     dtype: torch.dtype
-    """Of all tensors: float64 or float32."""
+    """Type of all tensors: float64 or float32."""
     bf16: bool
     """Whether matrix products round their operands to bfloat16 (float32 only)."""
 
     @property
     def code(self) -> int:
-        """As src/unroll.cpp has it."""
+        """Code of the type in src/unroll.cpp."""
         return 0 if self.dtype == torch.float64 else 2 if self.bf16 else 1
 
 
 def shape_of(config: DRAWConfig) -> list[int]:
-    """A model's shape as an operator takes it."""
+    """Shape of a DRAW as an operator takes it."""
     return [
         config.glimpses, config.channels, config.rows, config.columns, config.hidden_size,
         config.latent_size, config.read_size, config.write_size, config.attention == "gaussian",
@@ -131,7 +132,7 @@ def shape_of(config: DRAWConfig) -> list[int]:
 
 
 def shape_of_classifier(config: ClassifierConfig) -> list[int]:
-    """A classifier's shape as an operator takes it."""
+    """Shape of a classifier as an operator takes it."""
     return [
         config.glimpses, config.channels, config.rows, config.columns, config.hidden_size, 0,
         config.read_size, 0, True, False,
@@ -144,9 +145,9 @@ def make_call(
     batch: int | torch.SymInt,
     **tensors: Tensor | Sequence[Tensor] | None,
 ) -> ctypes.Structure:
-    """A call whose tensors are given by the names of the C++ structure; None is a null.
+    """Make a call whose tensors are given by the names of the C++ structure; None is a null.
 
-    The caller keeps them alive, and has made them contiguous. Lists are in the order of the
+    The caller keeps the tensors alive, and has made them contiguous. Lists are in the order of the
     operator.
     """
     call = which.call()
@@ -163,7 +164,7 @@ def make_call(
 
 
 def saved_bytes(which: Pass, kind: Kind, shape: Sequence[int], batch: int | torch.SymInt) -> int:
-    """Size of what a forward pass keeps for the backward pass: of no images, nothing."""
+    """Bytes that a forward pass saves for the backward pass: of no images, none."""
     if batch == 0:
         return 0
     function = getattr(library(), f"{which.name}_saved_bytes")

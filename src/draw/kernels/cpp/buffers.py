@@ -1,4 +1,4 @@
-"""Memory that is used again: the fast unroll needs the same large blocks at every step.
+"""A pool of memory: the compiled kernel needs the same large blocks at every step.
 
 Fresh memory costs a page fault for each 4 KiB, which is a tenth of a training step. A block belongs
 to the tensor that was made on it until nobody holds that tensor any more; so two calls that are
@@ -18,14 +18,17 @@ from torch import Tensor
 from draw.errors import KernelArgumentError
 
 POOL_SIZE = 4
-"""Blocks that nobody holds and that are kept for the next call."""
+"""Most free blocks that are kept for the next call."""
 
 _free: list[mmap.mmap] = []
 _lock = threading.Lock()
 
 
 def take(size: int) -> Tensor:
-    """An uninitialised tensor of bytes on a block that was used before, if one fits.
+    """Take an uninitialised tensor of bytes on a block that was used before, if one fits.
+
+    Args:
+        size: number of bytes.
 
     Raises:
         KernelArgumentError: if the machine has not so much memory.

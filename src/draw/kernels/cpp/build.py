@@ -1,4 +1,4 @@
-"""Compiles the fast unroll for this processor, once, and keeps it in the cache."""
+"""Compilation of the kernel for this processor, once, and its place in the cache."""
 
 import ctypes
 import hashlib
@@ -33,9 +33,10 @@ FLAGS = (
 """-mtune: tuned for AMD's processors, GCC 12 loads a factor again for each of its products."""
 COMPILERS = ("g++", "clang++", "c++")
 COMPILING_SECONDS = 900.0
-"""After which a compiler is stopped; it takes half a minute."""
+"""Seconds after which a compiler is stopped; it takes half a minute."""
 LARGEST_ERROR = 1e-3
-"""Of a product of up to 516 numbers in [-1, 1], in fp32: rounding stays a hundred times below."""
+"""Largest error of a product of up to 516 numbers in [-1, 1], in fp32: rounding stays a hundred
+times below."""
 _CPUBLAS = "_ZN2at6native7cpublas"
 _BUILDING = threading.Lock()
 
@@ -43,10 +44,10 @@ log = logging.getLogger(__name__)
 
 
 def library() -> ctypes.CDLL:
-    """The compiled fast unroll; compiles it where it is not in the cache yet.
+    """Load the compiled kernel; compile it where it is not in the cache yet.
 
     Raises:
-        KernelUnavailableError: if there is no compiler, or it fails, or the result does not load.
+        KernelUnavailableError: if there is no compiler, or it fails, or the library does not load.
     """
     with _BUILDING:
         outcome = _outcome()
@@ -84,13 +85,13 @@ def is_settled() -> bool:
 
 
 def sources() -> dict[str, bytes]:
-    """The C++ files, by name."""
+    """Contents of the C++ files, by name."""
     native = resources.files("draw.kernels.cpp") / "src"
     return {part.name: part.read_bytes() for part in native.iterdir() if part.is_file()}
 
 
 def compile_library(files: dict[str, bytes]) -> Path:
-    """The shared library made of some files by the first compiler that can.
+    """Compile files into a shared library by the first compiler that can.
 
     Args:
         files: C++ files by name; the one to compile is unroll.cpp.

@@ -1,6 +1,6 @@
-"""The classifier's glimpses as an operator of torch: `draw::glimpses` and its gradient.
+"""The glimpses of a classifier as an operator of torch: `draw::glimpses` and its gradient.
 
-What they compute is the loop of `Classifier.forward`, up to the LSTM's outputs.
+What the operator computes is the loop of `Classifier.forward`, up to the LSTM's outputs.
 """
 
 import math
@@ -21,7 +21,7 @@ from draw.kernels.cpp.arguments import (
     align,
     check,
     check_longest,
-    check_saved,
+    check_saved_bytes,
     classifier_parameters,
     classifier_sizes,
     length,
@@ -45,13 +45,14 @@ def glimpses(
     images: Float[Tensor, "batch channels rows columns"],
     longest: float,
 ) -> tuple[Float[Tensor, "glimpses batch hidden"], Float[Tensor, "glimpses batch 5"]]:
-    """The LSTM's outputs and the window's controls (no gradient), of all glimpses.
+    """Compute the LSTM's outputs and the window's controls (no gradient) of all glimpses.
 
     Args:
-        config: the classifier's.
+        config: config of the classifier.
         model: the classifier; its numbers are float32 or float64, on the CPU.
-        images: in [0, 1].
-        longest: gradient (L2) that the controls of one image may get at one glimpse.
+        images: images, [batch, channels, rows, columns], in [0, 1].
+        longest: greatest length (L2) of the gradient that the controls of one image may get at one
+            glimpse.
     """
     parameters = parameters_of(model, GLIMPSES_PARAMETERS)
     bf16 = multiplies_bf16(images.device.type)
@@ -59,14 +60,14 @@ def glimpses(
     return h, controls
 
 
-def looked(
+def classifier_look(
     model: nn.Module, images: Float[Tensor, "batch channels rows columns"]
 ) -> tuple[Float[Tensor, "glimpses batch hidden"], Window]:
     """What `Classifier.look` computes: the LSTM's outputs and the windows of all glimpses.
 
     Args:
         model: the classifier, as in `glimpses`.
-        images: in [0, 1].
+        images: images, [batch, channels, rows, columns], in [0, 1].
     """
     classifier: Any = model
     longest = classifier._longest(len(images))
@@ -82,14 +83,15 @@ def look(
     bf16: bool,
     longest: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """All glimpses of a classifier.
+    """Compute all glimpses of a classifier by the compiled functions.
 
     Args:
         images: [batch, channels, rows, columns], float32 or float64 as everything here.
-        parameters: in the order of `native.GLIMPSES_PARAMETERS`.
-        shape: `native.shape_of_classifier` of the model's config.
-        bf16: round the operands of matrix products to bfloat16.
-        longest: gradient that the controls of one image may get at one glimpse.
+        parameters: parameters in the order of `binding.GLIMPSES_PARAMETERS`.
+        shape: result of `binding.shape_of_classifier` for the model's config.
+        bf16: whether to round the operands of matrix products to bfloat16.
+        longest: greatest length (L2) of the gradient that the controls of one image may get at one
+            glimpse.
 
     Returns:
         Outputs of the LSTM [glimpses, batch, hidden]; controls of the window [glimpses, batch, 5];
@@ -131,7 +133,7 @@ def look_backward(
     longest: float,
     for_images: bool,
 ) -> list[Tensor]:
-    """Gradients of `look`, from that of the LSTM's outputs.
+    """Compute the gradients of `look`, from that of the LSTM's outputs.
 
     Returns:
         The gradient of the images (empty where not asked for), then those of the parameters.
@@ -200,7 +202,7 @@ def _check_inputs(
     check_longest(longest)
     if kept:
         size = saved_bytes(GLIMPSES, Kind(images.dtype, bf16), shape, batch)
-        check_saved(kept[0], size, images.device)
+        check_saved_bytes(kept[0], size, images.device)
     return batch
 
 
@@ -236,7 +238,7 @@ def _inputs(config: ClassifierConfig, random: torch.Generator) -> list[Tensor]:
 
 
 def _compiled(model: Any, images: Tensor) -> Trial:
-    h, windows = looked(model, images)
+    h, windows = classifier_look(model, images)
     return Trial({"h": h}, windows.numbers)
 
 
@@ -253,7 +255,7 @@ CONTRACT = Contract(
     key=lambda config: (*shape_of_classifier(config), config.window_clip is None),
     miniature=_miniature,
     inputs=_inputs,
-    compiled=_compiled,
+    kernel=_compiled,
     reference=_reference,
 )
-"""What `glimpses` stands for in a Classifier."""
+"""The contract of `glimpses`: the part of a Classifier that it computes."""

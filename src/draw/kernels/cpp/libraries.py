@@ -16,7 +16,7 @@ from draw.files import write_atomically
 
 
 def checksum_file(library: Path) -> Path:
-    """Where the SHA-256 of a library is."""
+    """Path of the file with the SHA-256 of a library."""
     return library.with_name(library.name + ".sha256")
 
 
@@ -24,7 +24,7 @@ def keep(library: Path, content: bytes) -> None:
     """Write a library, whole, and its SHA-256 beside it, for nobody else to write to.
 
     Raises:
-        LibraryError: if its folder is another's, or no code can be loaded from it.
+        LibraryError: if the folder is another user's, or no code can be loaded from it.
         OSError: if the folder cannot be made.
         DrawError: if a file cannot be written.
     """
@@ -37,22 +37,22 @@ def keep(library: Path, content: bytes) -> None:
 
 
 def check(library: Path) -> None:
-    """Whether a library can be loaded from here.
+    """Refuse a library that cannot be loaded from its place.
 
     Raises:
-        FileNotFoundError: if there is none.
-        LibraryError: if it is not what `keep` wrote, or could be somebody else's.
-        OSError: if it cannot be read.
+        FileNotFoundError: if there is no such file.
+        LibraryError: if the file is not what `keep` wrote, or could be somebody else's.
+        OSError: if the file cannot be read.
     """
     os.close(_opened(library))
 
 
 def load(library: Path) -> ctypes.CDLL:
-    """Load a library.
+    """Load a library into the process.
 
     Raises:
-        LibraryError: if it is not what `keep` wrote, or could be somebody else's.
-        OSError: if it cannot be read, or does not load.
+        LibraryError: if the file is not what `keep` wrote, or could be somebody else's.
+        OSError: if the file cannot be read, or does not load.
     """
     descriptor = _opened(library)  # not closed: a later one of its number would pass for this one
     opened = Path(f"/proc/self/fd/{descriptor}")

@@ -1,4 +1,4 @@
-"""The fast unroll as operators of torch: `draw::unroll`, its gradient, and `draw::trajectory`.
+"""The compiled kernel as operators of torch: `draw::unroll`, its gradient, and `draw::trajectory`.
 
 What they compute is `DRAW.forward`, `reconstruct` and `generate` of draw/model/draw.py; how, is in
 src/. The operators take a model's parameters in the order of `binding.drawing_names`.
@@ -16,7 +16,7 @@ from draw.kernels.cpp.arguments import (
     Count,
     align,
     check,
-    check_saved,
+    check_saved_bytes,
     drawing_context,
     drawing_parameters,
     drawing_sizes,
@@ -37,17 +37,17 @@ def unroll(
     bf16: bool,
     keep: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """All steps of DRAW (eqs 1-8), and the two terms of the loss that depend on the codes.
+    """Compute all steps of DRAW (eqs 1-8), and the two terms of the loss that depend on the codes.
 
     Args:
         images: [batch, channels, rows, columns], float32 or float64 as everything here.
-        noise: [glimpses, batch, latent].
-        context_enc: what is added to the encoder's gates at every step, [batch, 4 hidden], or None.
-        context_dec: what is added to the decoder's.
-        parameters: in the order of `binding.drawing_names`.
-        shape: `binding.shape_of` the model's config.
-        bf16: round the operands of matrix products to bfloat16.
-        keep: keep what the gradient needs.
+        noise: standard normal noise, [glimpses, batch, latent].
+        context_enc: addend to the encoder's gates at every step, [batch, 4 hidden], or None.
+        context_dec: addend to the decoder's gates at every step, [batch, 4 hidden], or None.
+        parameters: parameters in the order of `binding.drawing_names`.
+        shape: result of `binding.shape_of` for the model's config.
+        bf16: whether to round the operands of matrix products to bfloat16.
+        keep: whether to save what the gradient needs.
 
     Returns:
         The canvas c_T in logits [batch, channels, rows, columns]; the KL in nats
@@ -96,7 +96,7 @@ def unroll_backward(
     for_context_enc: bool,
     for_context_dec: bool,
 ) -> list[Tensor]:
-    """Gradients of `unroll`, from those of its outputs.
+    """Compute the gradients of `unroll`, from those of its outputs.
 
     Returns:
         The gradients of images, noise and both addends (empty where not asked for), then those of
@@ -171,7 +171,7 @@ def trajectory(
     shape: Sequence[int],
     bf16: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Every step of a drawing: of given images, or of new ones from the prior (eqs 13-15).
+    """Compute every step of a drawing: of given images, or of new ones from the prior (eqs 13-15).
 
     Returns:
         Canvases in logits [glimpses, batch, channels, rows, columns], and the controls of the read
@@ -229,7 +229,7 @@ def _check_inputs(
     check(n, batch, noise, expected)
     if kept:
         size = saved_bytes(UNROLL, Kind(noise.dtype, bf16), shape, batch)
-        check_saved(kept[0], size, noise.device)
+        check_saved_bytes(kept[0], size, noise.device)
     return batch
 
 

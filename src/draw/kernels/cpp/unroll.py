@@ -1,4 +1,4 @@
-"""The fast unroll of a model: what `DRAW.unroll`, `reconstruct` and `generate` compute, faster."""
+"""The compiled unroll of a model: what `DRAW.unroll`, `reconstruct` and `generate` compute."""
 
 from typing import Any
 
@@ -21,14 +21,15 @@ def unroll(
     noise: Float[Tensor, "glimpses batch latent"],
     context: Context = NOTHING,
 ) -> UnrollOutput:
-    """All steps of a model (eqs 1-8, 10), with gradients for whatever wants them.
+    """Compute all steps of a model (eqs 1-8, 10), with gradients for whatever wants them.
 
     Args:
-        config: the model's.
-        model: whose parameters are used; its numbers are float32 or float64, on the CPU.
-        images: in [0, 1].
-        noise: standard normal.
-        context: what the drawings are told beforehand.
+        config: config of the model.
+        model: DRAW, of which the parameters are used; its numbers are float32 or float64, on the
+            CPU.
+        images: images, [batch, channels, rows, columns], in [0, 1].
+        noise: standard normal noise, [glimpses, batch, latent].
+        context: conditioning of the drawings.
     """
     parameters = parameters_of(config, model)
     given = images, noise, *(addend for addend in context if addend is not None), *parameters
@@ -52,14 +53,16 @@ def trajectory(
     noise: Float[Tensor, "glimpses batch latent"],
     context: Context = NOTHING,
 ) -> Trajectory:
-    """Every step of a drawing: of given images, or of new ones (eqs 13-15).
+    """Compute every step of a drawing: of given images, or of new ones (eqs 13-15).
 
     Args:
-        config: the model's.
-        model: whose parameters are used, as in `unroll`.
-        images: in [0, 1], or None for new ones.
-        noise: standard normal, times the temperature for new images.
-        context: what the drawings are told beforehand.
+        config: config of the model.
+        model: DRAW, of which the parameters are used; its numbers are float32 or float64, on the
+            CPU.
+        images: images in [0, 1] to draw anew, or None for new ones.
+        noise: standard normal noise, [glimpses, batch, latent], times the temperature for new
+            images.
+        context: conditioning of the drawings.
     """
     canvases, read_controls, write_controls = operators.trajectory(
         images,
@@ -77,7 +80,7 @@ def trajectory(
 
 
 def parameters_of(config: DRAWConfig, model: nn.Module) -> list[Tensor]:
-    """A model's parameters in the order of the operators."""
+    """Collect a model's parameters in the order of the operators."""
     return arguments.parameters_of(model, parameter_names(config))
 
 
@@ -167,7 +170,7 @@ CONTRACT = Contract(
     key=lambda config: (*shape_of(config), config.condition),
     miniature=_miniature,
     inputs=_inputs,
-    compiled=_compiled,
+    kernel=_compiled,
     reference=_reference,
 )
-"""What `unroll` and `trajectory` stand for in a DRAW."""
+"""The contract of `unroll` and `trajectory`: the part of a DRAW that they compute."""

@@ -1,1 +1,1 @@
-"""The page, laid out with Gradio; one file a tab."""
+"""The page of the studio, laid out with Gradio; one file a tab."""

@@ -18,7 +18,7 @@ TITLE = """<header class="ds-title">
 
 
 def theme() -> gr.themes.Base:
-    """Quiet and neutral with one accent, in fonts of the computer."""
+    """Theme of the page: quiet and neutral with one accent, in fonts of the computer."""
     accent = gr.themes.Color(
         "#eef2ff", "#e0e7ff", "#c7d2fe", "#a5b4fc", "#818cf8", "#4f5fd9", "#4350c4", "#3842a5",
         "#2f3785", "#262c68", "#171b42",
@@ -72,7 +72,7 @@ def theme() -> gr.themes.Base:
 
 
 def build(studio: Studio) -> gr.Blocks:
-    """The page; every event of it is private to it."""
+    """Build the page; every event of it is private to it."""
     page: gr.Blocks
     with gr.Blocks(title="draw studio", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(TITLE, apply_default_css=False)
@@ -135,5 +135,5 @@ def _one_model(studio: Studio, choices: list[tuple[gr.Dropdown, gr.Markdown]]) -
 
 
 def nothing_at_hand(studio: Studio) -> bool:
-    """There is neither a model nor a run to show."""
+    """Say that there is neither a model nor a run to show."""
     return not studio.catalogue.choices() and not run_folders(studio.runs)

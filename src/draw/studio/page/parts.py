@@ -1,4 +1,4 @@
-"""What the tabs share: the components made for the studio, and how mishaps are told."""
+"""Components that the tabs share, and how mishaps are shown."""
 
 import functools
 import inspect
@@ -19,7 +19,7 @@ logger = logging.getLogger("draw")
 ASSETS = Path(__file__).parents[1] / "assets"
 SCRIPTS = ("stream.js", "player.js", "pad.js", "chart.js")
 AT_ONCE = 2
-"""Computations at a time, over all visitors; the others wait in the queue."""
+"""Most computations at a time, over all visitors; the others wait in the queue."""
 DOWNLOAD = """(file) => {
     if (!file) return;
     const link = document.createElement("a");
@@ -32,7 +32,7 @@ DICE = "() => Math.floor(Math.random() * 100000)"
 
 @dataclass(frozen=True)
 class Studio:
-    """What every tab works on."""
+    """The models, runs and options that every tab works on."""
 
     catalogue: Catalogue
     shelf: Shelf
@@ -40,7 +40,7 @@ class Studio:
 
 
 def head() -> str:
-    """Styles and scripts, in the page itself: nothing is fetched from anywhere."""
+    """Styles and scripts in the page itself: nothing is fetched from anywhere."""
     styles = (ASSETS / "studio.css").read_text(encoding="utf-8")
     scripts = "\n".join(
         f"<script>\n{(ASSETS / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS
@@ -49,17 +49,17 @@ def head() -> str:
 
 
 def player(name: str) -> gr.HTML:
-    """Plays what `draw.studio.player.Show` describes."""
+    """Component that plays what `draw.studio.player.Show` describes."""
     return _own("player", name)
 
 
 def pad(name: str) -> gr.HTML:
-    """A page to draw on; its value is a PNG as a data address, empty if nothing was drawn."""
+    """Component to draw on; its value is a PNG as a data address, empty if nothing was drawn."""
     return _own("pad", name)
 
 
 def chart(name: str) -> gr.HTML:
-    """Curves, as `draw.studio.observation.panels` describes them."""
+    """Component with curves, as `draw.studio.observation.panels` describes them."""
     return _own("chart", name)
 
 
@@ -75,7 +75,7 @@ def _own(kind: str, name: str) -> gr.HTML:
 
 
 def safe(action: Callable[..., Any]) -> Callable[..., Any]:
-    """The action, its mistakes and mishaps as messages in the page; the server goes on."""
+    """Wrap an action: its mistakes and mishaps are messages in the page, and the server goes on."""
     if inspect.isgeneratorfunction(action):
 
         @functools.wraps(action)
@@ -104,7 +104,7 @@ def _message(error: Exception) -> gr.Error:
 
 
 def words(error: Exception) -> str:
-    """What the page says of a mistake or a mishap; the terminal has the details of a fault."""
+    """Words of the page for a mistake or a mishap; the terminal has the details of a fault."""
     if isinstance(error, DrawError):
         return re.sub("^expected", "Expected", str(error))
     if isinstance(error, OSError):
@@ -117,12 +117,12 @@ def words(error: Exception) -> str:
 
 
 def lead(text: str) -> gr.HTML:
-    """The sentence under a tab's name."""
+    """Component with the sentence under a tab's name."""
     return gr.HTML(f"<p>{text}</p>", elem_classes=["ds-lead"])
 
 
 def model_choice(studio: Studio, *, draws: bool, label: str) -> tuple[gr.Dropdown, gr.Markdown]:
-    """A list of models and a line about the one that is chosen."""
+    """Components to choose a model: a list of models and a line about the chosen one."""
     names = studio.catalogue.names(draws=draws)
     chosen = gr.Dropdown(names, value=names[0] if names else None, label=label, filterable=False)
     return chosen, gr.Markdown(
@@ -131,7 +131,7 @@ def model_choice(studio: Studio, *, draws: bool, label: str) -> tuple[gr.Dropdow
 
 
 def about(studio: Studio, name: str | None) -> str:
-    """A line about a model."""
+    """Line about a model."""
     if name is None:
         return NOTHING
     try:
@@ -142,9 +142,9 @@ def about(studio: Studio, name: str | None) -> str:
 
 
 def refresh_choice(names: Sequence[str], chosen: str | None, otherwise: str | None) -> Any:
-    """The list of a choice as it is now; what is chosen is left alone if it is still there.
+    """Update the list of a choice; the chosen name is left alone if it is still there.
 
-    It is not set again: on a busy computer another one may have been chosen in the meantime.
+    The chosen name is not set again: on a busy computer another one may have been chosen meanwhile.
     """
     if chosen in names:
         return gr.update(choices=list(names))
@@ -152,13 +152,13 @@ def refresh_choice(names: Sequence[str], chosen: str | None, otherwise: str | No
 
 
 def refresh_models(studio: Studio, chosen: str | None, *, draws: bool) -> Any:
-    """The list of models as it is now; see `relisted`."""
+    """Update the list of models; see `refresh_choice`."""
     names = studio.catalogue.names(draws=draws)
     return refresh_choice(names, chosen, names[0] if names else None)
 
 
 def save_row(kinds: dict[str, str]) -> tuple[dict[str, gr.Button], gr.File]:
-    """Buttons for files, and where these go."""
+    """Components to save files: buttons, and where the files go."""
     with gr.Row(elem_classes=["ds-save"]):
         gr.HTML("<span>Save as</span>", elem_classes=["ds-save-words"])
         buttons = {kind: gr.Button(words, size="sm", min_width=64) for kind, words in kinds.items()}
@@ -183,7 +183,7 @@ def connect_saving(
 
 
 def finish(running: Any, stop: gr.Button, status: gr.Markdown) -> None:
-    """What happens when a computation fails or is stopped: its button goes, a word stays."""
+    """Reset the page when a computation fails or is stopped: its button goes, a word stays."""
     # Gradio counts what is cancelled as failed too: both leave the same words.
     words = (gr.update(visible=False), "Not finished; what there was by then stays.")
     running.failure(lambda: words, None, [stop, status], api_visibility="private")

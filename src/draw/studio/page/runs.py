@@ -15,7 +15,7 @@ from draw.studio.page.parts import Studio
 from draw.studio.player import picture_address
 
 SECONDS = 3
-"""Between looks at a run that is followed."""
+"""Seconds between looks at a run that is followed."""
 NOBODY = "none"
 
 
@@ -80,7 +80,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown]:
 
 
 def refresh_runs(studio: Studio, first: str | None, second: str | None) -> tuple[Any, Any]:
-    """The lists of runs as they are now; see `parts.relisted`."""
+    """Update both lists of runs; see `parts.refresh_choice`."""
     names = list(run_folders(studio.runs))
     return (
         parts.refresh_choice(names, first, names[0] if names else None),

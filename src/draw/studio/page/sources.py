@@ -1,4 +1,4 @@
-"""Where an image comes from that a model is to look at: drawn, uploaded, or a test image."""
+"""The source of an image that a model is to look at: drawn, uploaded, or a test image."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -27,15 +27,15 @@ class ChosenImage:
     pixels: Pixels
     label: int | None
     words: str
-    """Where it comes from."""
+    """Words about where the image comes from."""
 
 
 class Sources:
-    """Three ways to choose an image, one of them visible at a time.
+    """Components of three ways to choose an image, one of them visible at a time.
 
     Args:
-        name: what the elements' names start with.
-        centring: whether to offer to place a drawing as MNIST's digits are placed.
+        name: start of the elements' names.
+        centring: label of the offer to place a drawing as MNIST's digits are placed.
     """
 
     def __init__(self, name: str, *, centring: str) -> None:
@@ -73,12 +73,13 @@ class Sources:
 def choose_image(
     shelf: Shelf, model: str | None, wanted: PictureTarget | None, *fields: Any
 ) -> ChosenImage:
-    """The image that the fields of `Sources` name, of the size that a model needs.
+    """Read the image that the fields of `Sources` name, of the size that a model needs.
 
     Args:
-        shelf: where the model is.
-        model: what it is called.
-        wanted: what to turn a drawing or an upload into; by default what the model needs.
+        shelf: models in memory.
+        model: name of the model.
+        wanted: size and colours to turn a drawing or an upload into; by default what the model
+            needs.
         fields: values of `Sources.fields`.
 
     Raises:
