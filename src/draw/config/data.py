@@ -21,7 +21,9 @@ class DataConfig:
     name: str = "mnist"
     """A data set that `draw data list` names, or 'images' for your own."""
     path: str | None = None
-    """A local folder (pictures, or parquet as on the Hub) or a Hub name; by default name's own."""
+    """A folder or file (docs/data.md has the formats) or a Hub name; by default name's own."""
+    config: str | None = None
+    """Which of several sets at --data.path, or of the Hub's configurations."""
     size: tuple[Count, ...] | None = None
     """Rows and columns in pixels, or one number for a square; by default as the images are."""
     mode: Literal["grey", "colour"] | None = None

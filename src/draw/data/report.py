@@ -8,7 +8,8 @@ from typing import Literal
 from draw.config.data import DataConfig
 from draw.data.images import ImageSet
 from draw.data.load import cache_root, conversion_of, find_or_build, known_entry, view_of
-from draw.data.sets.table import KNOWN_SETS, KnownSet
+from draw.data.sets.official import text_sum
+from draw.data.sets.table import KNOWN_SETS, KnownSet, known_set
 from draw.data.sources.open_source import open_source
 from draw.data.store import cache
 from draw.data.store.splits import SPLITS
@@ -60,6 +61,8 @@ class Report:
     """The most common rows and columns of the originals, and how many had them."""
     duplicates: int | None
     """Number of test images that are, pixel by pixel, also in train; None if not looked for."""
+    official: bool | None
+    """Whether the images are those of the published files; None if not looked for, or none are."""
     problems: tuple[str, ...]
     """Problems that were found; empty if all is well."""
 
@@ -161,8 +164,9 @@ def _report(
 ) -> Report:
     prepared = find_or_build(config, SPLITS, progress=progress)
     images = {split: prepared.read(config.name, split) for split in SPLITS}
-    duplicates, view = None, view_of(config)
+    duplicates, official, view = None, None, view_of(config)
     if look_for_duplicates:
+        official = _official(config, images)
         duplicates = count_duplicates(images["train"], images["test"])
         if duplicates:
             of = f"of {images['test'].count:,} test images"
@@ -178,6 +182,7 @@ def _report(
         modes=prepared.record.modes,
         sizes=prepared.record.sizes,
         duplicates=duplicates,
+        official=official,
         problems=problems,
     )
 
@@ -190,6 +195,13 @@ def _report_split(images: ImageSet) -> SplitReport:
         classes=None if images.labels is None else len(set(images.labels.tolist())),
         mean=float(images.images.mean()) / 255,
     )
+
+
+def _official(config: DataConfig, images: dict[str, ImageSet]) -> bool | None:
+    sums = known_set(config.name).text_sums
+    if not sums:
+        return None
+    return all(text_sum(images[split].images) == of for split, of in sums.items())
 
 
 def count_duplicates(train: ImageSet, test: ImageSet) -> int:

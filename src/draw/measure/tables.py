@@ -100,6 +100,11 @@ def print_data_report(report: Report) -> None:
         lines.append(f"a model sees {report.view}, made anew for every batch")
     if report.duplicates is not None:
         lines.append(f"{report.duplicates:,} test images are also in the training images")
+    if report.official is not None:
+        lines.append(
+            "the official files, by their SHA-256" if report.official
+            else "not the official files: their SHA-256 differ, and so may figures"
+        )  # fmt: skip
     console = VisibleConsole()
     console.print(table)
     console.print("\n".join(lines), soft_wrap=True)

@@ -1,6 +1,7 @@
 """The data sets known by name. To add one, add an entry to `KNOWN_SETS`."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from draw.data.store.splits import LARGEST_HOLDOUT
@@ -42,6 +43,8 @@ class KnownSet:
     """Most images that are held out of train for validation."""
     invert: bool = False
     """Whether the source's pictures are dark strokes on white, to be turned into white on black."""
+    text_sums: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of each split as a published text file (`text_sum`), where there is such."""
     remedy: str = ""
     """Advice for whoever asks for the set without a path, where it has no source of its own."""
 
@@ -59,8 +62,14 @@ KNOWN_SETS: dict[str, KnownSet] = {
         "CC BY-SA 3.0",
         sizes=(50_000, 10_000, 10_000),
         image_shape=(1, 28, 28),
-        remedy="no dependable Hub source has it: pass --data.path FOLDER with its parquet files "
-        "(train, validation and test), or --data.name mnist, which is binarized anew at each use",
+        text_sums={
+            "train": "ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d",
+            "validation": "1de3d397c40fe8eeb33dafd4099a1f665ec01e96d9be234aaeeac8a34930e2e2",
+            "test": "e6687bfea3f820c174f33b7865140b2a2dd2930ef786f35d45795fc193b5ab2c",
+        },
+        remedy="no dependable Hub source has it: pass --data.path FOLDER with the three .amat "
+        "files or with parquet files of them (train, validation and test), or --data.name mnist, "
+        "which is binarized anew at each use",
     ),
     "digits": KnownSet(
         "scikit-learn's handwritten digits, enlarged to 28x28; needs no network",

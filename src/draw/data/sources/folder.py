@@ -1,92 +1,34 @@
 """A folder of pictures: which files count, which split and which class each belongs to."""
 
-import hashlib
 import logging
-import os
-import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
 
 from draw.data.sources.labels import METADATA_FILES, Labels, label_by_folder, read_labels
+from draw.data.sources.source import Place, Source
+from draw.data.sources.tree import Found, digest_files, kinds, stamp_files
 from draw.data.store.decode import SUFFIXES, Picture
 from draw.data.store.splits import split_by_name, split_of
-from draw.errors import DataError, DrawError
-from draw.files import open_file
+from draw.errors import DataError
 from draw.terminal import one_line
 
 logger = logging.getLogger("draw")
 
 
-class Found(NamedTuple):
-    """A file below a folder."""
-
-    path: Path
-    parts: tuple[str, ...]
-    """Its path relative to the folder."""
-    stamp: str
-    """Size and time of the last change."""
+def open_pictures(place: Place) -> Source | None:
+    """The pictures of a folder (see `Opener`)."""
+    if place.path != place.folder or not any(map(_is_picture, place.files)):
+        return None
+    place.refuse_config()
+    return PictureFolder(place.folder, place.files)
 
 
-def find_files(folder: Path) -> tuple[Found, ...]:
-    """All visible files below a folder, links followed, sorted by relative path.
-
-    Raises:
-        DataError: a folder cannot be listed.
-    """
-    found, visited = [], set()
-    for parent, folders, names in os.walk(folder, followlinks=True, onerror=_cannot_list):
-        status = os.stat(parent)
-        if (status.st_dev, status.st_ino) in visited:  # a link to a folder above would go on
-            folders.clear()
-            continue
-        visited.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in names:
-            path = Path(parent, name)
-            if not name.startswith("."):
-                found.append(Found(path, path.relative_to(folder).parts, _stamp(path)))
-    return tuple(sorted(found, key=lambda file: file.parts))
-
-
-def _stamp(path: Path) -> str:
-    try:
-        status = path.stat()
-    except OSError:  # such as a link to nothing: decoding reports it by name
-        return "unreadable"
-    if not stat.S_ISREG(status.st_mode):
-        return "no file"
-    return f"{status.st_size} {status.st_mtime_ns}"
-
-
-def _cannot_list(error: OSError) -> None:
-    raise DataError(
-        f"expected a folder that can be listed, got {error.filename}: {error.strerror}; "
-        "check that it exists and that you may read it"
-    ) from error
-
-
-def digest_files(files: tuple[Found, ...]) -> str:
-    """SHA-256 of the relative paths and bytes of all files; the unreadable count as such."""
-    digest = hashlib.sha256()
-    for file in files:
-        try:
-            with open_file(file.path) as stream:
-                content = hashlib.file_digest(stream, "sha256").digest()
-        except (OSError, DrawError):  # decoding reports all such files by name
-            content = b"unreadable"
-        digest.update(os.fsencode("/".join(file.parts)) + b"\0" + content)
-    return digest.hexdigest()
-
-
-def stamp_files(files: tuple[Found, ...]) -> str:
-    """Changes when a file comes, goes, or is written to; cheap, since nothing is read."""
-    lines = (os.fsencode("/".join(file.parts) + "\0" + file.stamp) for file in files)
-    return hashlib.sha256(b"\n".join(lines)).hexdigest()
+def _is_picture(file: Found) -> bool:
+    return file.path.suffix.lower() in SUFFIXES and file.stamp != "no file"
 
 
 @dataclass(frozen=True)
@@ -108,13 +50,7 @@ class PictureFolder:
         """The pictures of each split, and files that are passed over."""
         pictures, others = list[Found](), list[Found]()
         for file in self.files:
-            is_picture = file.path.suffix.lower() in SUFFIXES and file.stamp != "no file"
-            (pictures if is_picture else others).append(file)
-        if not pictures:
-            raise DataError(
-                f"expected pictures or parquet files in {self.folder}, found {kinds(others)}; "
-                "pass --data.path with the folder that holds them"
-            )
+            (pictures if _is_picture(file) else others).append(file)
         told = [split_of(file.parts[:-1], one_line(file.path)) for file in pictures]
         if not any(told):
             told = self._told_by_names(pictures)
@@ -213,12 +149,3 @@ class PictureFolder:
 
 def _is_metadata(file: Found) -> bool:
     return file.parts[-1] in METADATA_FILES
-
-
-def kinds(files: list[Found] | tuple[Found, ...]) -> str:
-    """Such as "3 files (2 .txt, 1 without suffix)"."""
-    if not files:
-        return "nothing"
-    counts = Counter(file.path.suffix.lower() or "without suffix" for file in files)
-    kinds = ", ".join(f"{count:,} {suffix}" for suffix, count in counts.most_common(5))
-    return f"{len(files):,} file{'s' * (len(files) > 1)} ({kinds})"

@@ -128,7 +128,7 @@ def read_labels(files: Mapping[Parts, Path], pictures: frozenset[Parts]) -> Labe
         remarks.append(f"labels of metadata that are no whole number and no text, not used: {what}")
     if strays:
         remarks.append(f"{strays:,} rows of metadata name no picture here")
-    if all(isinstance(value, int) or _is_number(value) for value in found.values()):
+    if all(isinstance(value, int) or is_number(value) for value in found.values()):
         return Labels({parts: int(v) for parts, v in found.items()}, None, tuple(remarks))
     of, classes = number_texts({parts: str(value) for parts, value in found.items()})
     return Labels(of, classes, tuple(remarks))
@@ -164,6 +164,7 @@ def _is_label(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= LARGEST_LABEL
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text is a whole number that can be a label."""
     digits = text.removeprefix("-")
     return digits.isascii() and digits.isdigit() and len(digits) < len(str(LARGEST_LABEL))

@@ -1,4 +1,4 @@
-"""Where images come from: a folder, the Hugging Face Hub, or this computer's own digits."""
+"""Where images come from: a folder or file, the Hugging Face Hub, or this computer's own digits."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -11,10 +11,10 @@ from draw.config.data import DataConfig
 from draw.data.sets.digits import Digits
 from draw.data.sets.svhn import HouseNumbers
 from draw.data.sets.table import KnownSet, known_set
-from draw.data.sources.folder import PictureFolder, find_files
+from draw.data.sources.formats import open_place
 from draw.data.sources.labels import METADATA_FILES
-from draw.data.sources.parquet import ParquetFolder, is_shard
-from draw.data.sources.source import Source
+from draw.data.sources.source import Place, Source
+from draw.data.sources.tree import find_files, found_file
 from draw.data.store.decode import SUFFIXES, Picture
 from draw.errors import DataError, DrawError
 
@@ -27,58 +27,60 @@ def open_source(config: DataConfig) -> Source:
     """
     known = known_set(config.name)
     if config.path is not None:
-        source = _from_path(config.path, known)
+        source = _from_path(config.path, known, config.config)
     elif config.name == "digits":
+        if config.config is not None:
+            raise DataError("expected no --data.config for digits, which is one set")
         source = Digits()
     elif known.hub is None:
         raise DataError(f"{config.name} needs a path: {known.remedy}")
     else:
-        source = Hub(known.hub, known.folder, known.splits)
+        source = Hub(known.hub, known.folder, known.splits, config.config)
     return HouseNumbers(source, config.bad_boxes) if known.boxes else source
 
 
-def _from_path(path: str, known: KnownSet) -> Source:
+def _from_path(path: str, known: KnownSet, config: str | None) -> Source:
     if "://" in path:
         raise DataError(
             f"expected data.path to be a local folder or a Hub name (owner/name), got the address "
             f"{path}; download and unpack it, then pass its folder"
         )
-    folder = Path(path).expanduser()
+    there = Path(path).expanduser()
     try:
-        if folder.is_dir():
-            return open_folder(folder, known.folder, known.splits)
-        exists = folder.exists()
+        if there.is_dir():
+            return open_folder(there, known.folder, known.splits, config)
+        exists = there.exists()
     except OSError as error:
         raise DataError(
             f"expected data.path to be a folder that can be read, got {path}: {error.strerror}"
         ) from error
     if exists:
-        raise DataError(
-            f"expected data.path to be a folder, got the file {path}; pass the folder it is in, or "
-            "unpack it if it is an archive"
-        )
+        return open_place(Place(there, there.parent, (found_file(there),), config, known.splits))
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", path):
-        return Hub(path)
+        return Hub(path, config=config)
     raise DataError(
         f"expected data.path to be a folder of pictures or of parquet files, or a Hub name "
-        f"(owner/name), but there is no folder {folder.absolute()}; check the spelling"
+        f"(owner/name), but there is no folder {there.absolute()}; check the spelling"
     )
 
 
-def open_folder(folder: Path, inner: str | None = None, splits: tuple[str, ...] = ()) -> Source:
-    """A folder of parquet files if there are any in it, else one of pictures.
+def open_folder(
+    folder: Path,
+    inner: str | None = None,
+    splits: tuple[str, ...] = (),
+    config: str | None = None,
+) -> Source:
+    """The images in a folder, in whichever format of `SOURCES` they are.
 
     Args:
         folder: which.
         inner: the subfolder that holds the set, where there are others beside it.
         splits: what its splits are called, where that is not train, validation and test.
+        config: which of several sets in it.
     """
     if inner is not None and (folder / inner).is_dir():
         folder /= inner
-    files = find_files(folder)
-    if any(is_shard(file) for file in files):
-        return ParquetFolder(folder, files, splits)
-    return PictureFolder(folder, files)
+    return open_place(Place(folder, folder, find_files(folder), config, splits))
 
 
 @dataclass(frozen=True)
@@ -93,10 +95,12 @@ class Hub:
     """The only folder of it to fetch, where it has others beside."""
     named: tuple[str, ...] = ()
     """What its splits are called, where that is not train, validation and test."""
+    config: str | None = None
+    """Which of its configurations."""
 
     def location(self) -> str:
-        """The Hub's name."""
-        return f"hub {self.name}" + (f" {self.inner}" if self.inner else "")
+        """The Hub's name, and which part of it."""
+        return " ".join(filter(None, ("hub", self.name, self.inner, self.config)))
 
     def description(self) -> str:
         """The Hub's name."""
@@ -124,7 +128,7 @@ class Hub:
 
     @cached_property
     def _folder(self) -> Source:
-        return open_folder(fetch(self.name, self.inner), self.inner, self.named)
+        return open_folder(fetch(self.name, self.inner), self.inner, self.named, self.config)
 
 
 def fetch(name: str, inner: str | None = None) -> Path:

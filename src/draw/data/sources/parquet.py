@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from draw.data.sources.cards import CARDS, refuse_leading_out
-from draw.data.sources.folder import Found, digest_files, kinds, stamp_files
 from draw.data.sources.labels import LABEL_COLUMNS
+from draw.data.sources.source import Place, Source
+from draw.data.sources.tree import Found, digest_files, kinds, stamp_files
 from draw.data.store.decode import SUFFIXES, Picture
 from draw.data.store.splits import split_by_name, split_of
 from draw.errors import DataError
@@ -32,6 +33,14 @@ DIGITS_COLUMN = "digits"
 def is_shard(file: Found) -> bool:
     """Whether a file is one of parquet."""
     return file.path.suffix.lower() == ".parquet"
+
+
+def open_parquet(place: Place) -> Source | None:
+    """The pictures of a folder's parquet files (see `Opener`)."""
+    if not any(map(is_shard, place.files)):
+        return None
+    place.refuse_config()
+    return ParquetFolder(place.folder, place.files, place.named)
 
 
 def _is_of(file: Found, split: str) -> bool:

@@ -52,12 +52,18 @@ class Box(NamedTuple):
     """The first row beyond it."""
 
 
+Stored = (
+    Path | bytes | UInt8[np.ndarray, "rows columns"] | UInt8[np.ndarray, "rows columns 3"]
+)  # fmt: skip
+"""A file, the bytes of one, or pixels."""
+
+
 class Picture(NamedTuple):
     """One picture as it is stored."""
 
     name: str
     """Name of the picture in errors: a path, or a shard and its row."""
-    data: Path | bytes | UInt8[np.ndarray, "rows columns"]
+    data: Stored
     label: int | None
     digits: Any = None
     """Digits in the picture as stored (see `svhn`); None if the set has no such."""
@@ -151,7 +157,7 @@ def _opened(picture: Picture) -> Iterator[Image.Image]:
         raise DataError(f"{picture.name}: {_reason(error, data)}") from error
 
 
-def _reason(error: Exception, data: Path | bytes | UInt8[np.ndarray, "rows columns"]) -> str:
+def _reason(error: Exception, data: Stored) -> str:
     match error:
         case DrawError():
             return str(error)

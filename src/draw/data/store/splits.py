@@ -18,7 +18,8 @@ ALIASES = {
 }  # fmt: skip
 """Names of splits and their folders, in either case: the words that `datasets` goes by."""
 
-_WORDS = re.compile(r"[^\W\d_]+"), re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_WORDS = _LETTERS, re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 """Words of a name: between other characters, and where capitals begin them (trainA, TestImages)."""
 _SPLIT_WORD = re.compile(rf"({'|'.join(ALIASES)})(?:sets?|data|images?|imgs?|split|[ab])?")
 
@@ -36,6 +37,11 @@ def split_by_name(name: str) -> str | None:
     words = {word.lower() for pattern in _WORDS for word in pattern.findall(name)}
     found = {ALIASES[match[1]] for word in words if (match := _SPLIT_WORD.fullmatch(word))}
     return found.pop() if len(found) == 1 else None
+
+
+def without_split(name: str) -> str:
+    """A name without the words in it that tell of a split."""
+    return _LETTERS.sub(lambda word: "" if split_by_name(word[0]) else word[0], name)
 
 
 def split_of(names: Iterable[str], where: str) -> str | None:

@@ -1,0 +1,171 @@
+"""CSV with a picture a line, as on Kaggle: `label,pixel0,pixel1,...`, or numbers alone."""
+
+import csv
+import math
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from draw.data.sources.labels import is_number
+from draw.data.sources.number_lines import lines_at_once, parse, read_line, side_of
+from draw.data.sources.source import Place
+from draw.data.sources.stacks import (
+    CONVERSION,
+    ON_ITS_SIDE,
+    Block,
+    Label,
+    Stack,
+    is_emnist,
+    set_name,
+)
+from draw.data.sources.tree import Found
+from draw.data.sources.unpack import open_stream, plain_name
+from draw.data.store.splits import split_of
+from draw.errors import DataError
+from draw.terminal import one_line
+
+SUFFIXES = (".csv", ".tsv")
+SEPARATORS = ",;\t"
+LABELS = ("label", "labels", "class", "target", "y", "digit", "character")
+NUMBERS_OF_LINES = ("", "id", "index", "imageid", "image_id", "unnamed: 0")
+"""What a column is called that counts the lines."""
+_PIXEL = re.compile(r"(?:pixel|pix|px|p|x|column|col|feature|attr|v)?[\s_.-]?\d+(?:x\d+)?", re.I)
+"""What the column of a pixel is called: pixel0, p_17, 3x28."""
+
+
+class Csv:
+    """The format (see `StackFormat`)."""
+
+    def takes(self, file: Found) -> bool:
+        """By its suffix, and whether the first line has the columns of pixels."""
+        if plain_name(file.path).suffix.lower() not in SUFFIXES or file.stamp == "no file":
+            return False
+        return len(_pixels(_first_line(file)[1])) > 1
+
+    def stacks(self, place: Place, files: tuple[Found, ...]) -> list[Stack]:
+        """One for each file."""
+        return [_stack(file) for file in files]
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a file is what."""
+
+    side: int
+    pixels: tuple[int, ...]
+    label: int | None
+    headed: bool
+    """Whether the first line has names."""
+    others: tuple[str, ...]
+    """Names of those that are not used."""
+
+
+def _first_line(file: Found) -> tuple[str, list[str]]:
+    """What separates the columns, and what stands in the first line of each."""
+    name = one_line(file.path)
+    with open_stream(file.path) as stream:
+        line = read_line(stream, name).decode("utf-8-sig", errors="replace").strip("\r\n")
+    separator = max(SEPARATORS, key=line.count)
+    return separator, [text.strip() for text in next(csv.reader([line], delimiter=separator), [])]
+
+
+def _is_headed(first: list[str]) -> bool:
+    return not all(_is_real(text) for text in first)
+
+
+def _is_real(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
+
+
+def _pixels(first: list[str]) -> list[int]:
+    """Which columns may be of pixels."""
+    if not _is_headed(first):
+        return list(range(len(first)))
+    return [at for at, text in enumerate(first) if _PIXEL.fullmatch(text)]
+
+
+def _columns(name: str, first: list[str]) -> Columns:
+    pixels = _pixels(first)
+    if not _is_headed(first):
+        side = side_of(len(pixels))
+        if side is not None:
+            return Columns(side, tuple(pixels), None, False, ())
+        pixels = pixels[1:]  # by custom the label comes first
+        side, label = side_of(len(pixels)), 0
+        others: tuple[str, ...] = ()
+    else:
+        side = side_of(len(pixels))
+        rest = [at for at in range(len(first)) if at not in set(pixels)]
+        labels = [at for at in rest if first[at].lower() in LABELS]
+        label = labels[0] if len(labels) == 1 else None  # type: ignore[assignment]
+        others = tuple(
+            first[at] for at in rest
+            if at != label and first[at].lower() not in NUMBERS_OF_LINES
+        )  # fmt: skip
+    if side is None:
+        raise DataError(
+            f"{name}: expected as many columns of pixels as a square picture has (784 for 28x28), "
+            f"and possibly one named label, got {len(pixels):,}; for other sizes, and for colours, "
+            "write an array: x.reshape(n, rows, columns) or x.reshape(n, rows, columns, 3)."
+            f"{CONVERSION}"
+        )
+    return Columns(side, tuple(pixels), label, _is_headed(first), others)
+
+
+def _stack(file: Found) -> Stack:
+    name = one_line(file.path)
+    separator, first = _first_line(file)
+    columns = _columns(name, first)
+    if any(
+        other.lower() in ("split", "usage", "set", "fold", "subset") for other in columns.others
+    ):
+        raise DataError(
+            f"{name}: expected a file for each split, got a column that tells of splits "
+            f"({', '.join(columns.others)}); write train.csv, validation.csv and test.csv instead"
+        )
+    stem = plain_name(file.path).stem
+    turned = is_emnist(stem)
+    remarks = [f"columns not used: {one_line(', '.join(columns.others))}"] if columns.others else []
+    if not columns.headed and columns.label is not None:
+        remarks.append(f"{file.path.name} has no header: the first number of a line is its label")
+    return Stack(
+        name=name,
+        split=split_of((*file.parts[:-1], stem), name),
+        blocks=_blocks(file, name, separator, columns, turned),
+        set_name=set_name((*file.parts[:-1], stem)),
+        remarks=(*remarks, ON_ITS_SIDE) if turned else tuple(remarks),
+    )
+
+
+def _blocks(
+    file: Found, name: str, separator: str, columns: Columns, turned: bool
+) -> Callable[[], Iterator[Block]]:
+    def blocks() -> Iterator[Block]:
+        with open_stream(file.path) as stream:
+            if columns.headed:
+                read_line(stream, name)
+            for lines in lines_at_once(stream, name):
+                numbers = parse(lines, separator, columns.pixels, name)
+                pixels = numbers.reshape(-1, columns.side, columns.side)
+                yield Block(
+                    pixels.swapaxes(1, 2) if turned else pixels,
+                    None if columns.label is None else _labels(lines, separator, columns.label),
+                )
+
+    return blocks
+
+
+def _labels(lines: list[bytes], separator: str, at: int) -> list[Label | None]:
+    texts = (line.decode("utf-8", errors="replace") for line in lines)
+    cells = [row[at].strip() for row in csv.reader(texts, delimiter=separator)]
+    return [_label(cell) for cell in cells]
+
+
+def _label(text: str) -> Label | None:
+    if text == "":
+        return None
+    whole = text.removesuffix(".0")  # how pandas writes whole numbers beside missing ones
+    return int(whole) if is_number(whole) else text

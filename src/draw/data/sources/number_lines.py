@@ -1,0 +1,75 @@
+"""Text files with a picture a line, in numbers: read some lines at a time."""
+
+from collections.abc import Iterator, Sequence
+from io import BufferedIOBase
+
+import numpy as np
+from jaxtyping import Float64
+
+from draw.data.store.decode import MAX_PIXELS
+from draw.errors import DataError
+
+LINE_BYTES = 2**25
+"""The longest line: a picture of a thousand by a thousand in colour, in digits."""
+BYTES_AT_ONCE = 2**20
+
+
+def read_line(stream: BufferedIOBase, name: str) -> bytes:
+    """The next line, with its end; empty where the file ends.
+
+    Raises:
+        DataError: it is far too long.
+    """
+    line = stream.readline(LINE_BYTES + 1)
+    if len(line) > LINE_BYTES:
+        raise DataError(
+            f"{name}: expected a picture a line, got a line of more than {LINE_BYTES:,} bytes"
+        )
+    return line
+
+
+def lines_at_once(stream: BufferedIOBase, name: str) -> Iterator[list[bytes]]:
+    """All lines that are left, empty ones apart, some at a time."""
+    lines, size = list[bytes](), 0
+    while line := read_line(stream, name):
+        if not line.isspace():
+            lines.append(line)
+            size += len(line)
+        if size > BYTES_AT_ONCE:
+            yield lines
+            lines, size = [], 0
+    if lines:
+        yield lines
+
+
+def side_of(count: int) -> int | None:
+    """Rows and columns of a square picture of so many pixels; None if there is none."""
+    side = round(count**0.5)
+    return side if 1 < count <= MAX_PIXELS and side * side == count else None
+
+
+def parse(
+    lines: list[bytes], separator: str | None, columns: Sequence[int] | None, name: str
+) -> Float64[np.ndarray, "lines numbers"]:
+    """Numbers, a row a line.
+
+    Args:
+        lines: of equally many numbers each.
+        separator: what stands between them; None for blanks.
+        columns: which to take of each line; by default all.
+        name: of the file, for errors.
+
+    Raises:
+        DataError: something in them is no number, or their lengths differ.
+    """
+    try:
+        return np.loadtxt(
+            lines, np.float64, comments=None, delimiter=separator, usecols=columns, ndmin=2,
+            quotechar='"',
+        )  # fmt: skip
+    except ValueError as error:
+        start = lines[0][:40].decode(errors="replace")
+        raise DataError(
+            f"{name}: expected lines of equally many numbers, got something else within "
+            f"{len(lines):,} lines from {start!r} on ({error})"
+        ) from error

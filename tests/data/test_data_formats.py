@@ -1,0 +1,408 @@
+"""Files as they lie on disk: each format, made small, and read to the same pictures and labels."""
+
+import gzip
+import hashlib
+import re
+import shutil
+import struct
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from draw.config.data import DataConfig
+from draw.data import DataError, check, load_images
+from draw.data.sets.official import text_sum
+from draw.data.sets.table import KNOWN_SETS
+from draw.data.sources.formats import SOURCES
+from draw.data.sources.open_source import open_source
+from draw.data.sources.source import Source
+from draw.data.store.decode import Conversion, decode
+
+RANDOM = np.random.default_rng(0)
+PICTURES = {
+    "train": RANDOM.integers(0, 256, (7, 6, 6), dtype=np.uint8),
+    "test": RANDOM.integers(0, 256, (4, 6, 6), dtype=np.uint8),
+}
+LABELS = {"train": np.arange(7) % 3, "test": np.arange(4) % 3}
+
+Content = tuple[dict[str, list[bytes]], dict[str, list[int | None]]]
+
+
+def opened(path: Path, **fields: Any) -> Source:
+    return open_source(DataConfig("images", str(path), **fields))
+
+
+def content(source: Source, size: tuple[int, int] = (6, 6), mode: str = "grey") -> Content:
+    """Pixels and labels of each split."""
+    pictures = {split: list(of) for split, of in source.splits().items()}
+    pixels = {
+        split: [decode(one, Conversion(size, mode)).tobytes() for one in of]
+        for split, of in pictures.items()
+    }
+    return pixels, {split: [one.label for one in of] for split, of in pictures.items()}
+
+
+def expected(
+    pictures: Mapping[str, np.ndarray] = PICTURES, labels: Mapping[str, np.ndarray] | None = LABELS
+) -> Content:
+    return (
+        {split: [one.tobytes() for one in of] for split, of in pictures.items()},
+        {
+            split: [None] * len(of) if labels is None else labels[split].tolist()
+            for split, of in pictures.items()
+        },
+    )
+
+
+def idx(array: np.ndarray, kind: int = 8) -> bytes:
+    head = struct.pack(">HBB", 0, kind, array.ndim) + struct.pack(f">{array.ndim}I", *array.shape)
+    return head + array.astype({8: ">u1", 12: ">i4"}[kind]).tobytes()
+
+
+def write_idx(folder: Path, prefix: str = "", end: str = "", turned: bool = False) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    pack = gzip.compress if end == ".gz" else bytes
+    for split, name in (("train", "train"), ("test", "test" if prefix else "t10k")):
+        pictures = PICTURES[split].swapaxes(1, 2) if turned else PICTURES[split]
+        for kind, array in (("images-idx3", pictures), ("labels-idx1", LABELS[split])):
+            (folder / f"{prefix}{name}-{kind}-ubyte{end}").write_bytes(pack(idx(array)))
+
+
+def csv_text(pictures: np.ndarray, labels: Any = None, header: bool = True, by: str = ",") -> str:
+    rows = pictures.reshape(len(pictures), -1).tolist()
+    if labels is not None:
+        rows = [[label, *row] for label, row in zip(labels, rows, strict=True)]
+    names = ["label"] * (labels is not None) + [f"pixel{at}" for at in range(36)]
+    lines = [names] * header + rows
+    return "\n".join(by.join(map(str, line)) for line in lines) + "\n"
+
+
+def write_csv(folder: Path, **options: Any) -> None:
+    for split in PICTURES:
+        text = csv_text(PICTURES[split], LABELS[split], **options)
+        (folder / f"mnist_{split}.csv").write_text(text)
+
+
+def write_npz(folder: Path, names: str, **change: Callable[[np.ndarray], np.ndarray]) -> None:
+    turn = change.get("pictures", lambda array: array)
+    arrays = {}
+    for split in PICTURES:
+        pictures, labels = (name.format(split) for name in names.split())
+        arrays[pictures], arrays[labels] = turn(PICTURES[split]), LABELS[split]
+    np.savez(folder / "digits.npz", **arrays)
+
+
+def write_npy(folder: Path) -> None:
+    for split in PICTURES:
+        np.save(folder / f"x_{split}.npy", PICTURES[split])
+        np.save(folder / f"y_{split}.npy", LABELS[split])
+
+
+LAYOUTS: dict[str, Callable[[Path], None]] = {
+    "idx": write_idx,
+    "idx packed": lambda folder: write_idx(folder, end=".gz"),
+    "idx, both": lambda folder: (write_idx(folder), write_idx(folder, end=".gz")),
+    "idx, torchvision": lambda folder: write_idx(folder / "FashionMNIST" / "raw"),
+    "emnist": lambda folder: write_idx(folder, "emnist-letters-", turned=True),
+    "csv": write_csv,
+    "csv, no header": lambda folder: write_csv(folder, header=False),
+    "csv, semicolons": lambda folder: write_csv(folder, by=";"),
+    "npz, Keras": lambda folder: write_npz(folder, "x_{} y_{}"),
+    "npz, MedMNIST": lambda folder: write_npz(folder, "{}_images {}_labels"),
+    "npz, planes": lambda folder: write_npz(folder, "X_{} y_{}", pictures=lambda x: x[:, None]),
+    "npz, flat": lambda folder: write_npz(
+        folder, "x_{} y_{}", pictures=lambda x: x.reshape(len(x), -1)
+    ),
+    "npz, by column": lambda folder: write_npz(folder, "x_{} y_{}", pictures=np.asfortranarray),
+    "npz, 0 to 1": lambda folder: write_npz(
+        folder, "x_{} y_{}", pictures=lambda x: (x / 255).astype(np.float32)
+    ),
+    "npz, wide": lambda folder: write_npz(
+        folder, "x_{} y_{}", pictures=lambda x: x.astype(np.float64)
+    ),
+    "npy": write_npy,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_each_layout_gives_the_same_pictures_and_labels(layout: str, tmp_path: Path) -> None:
+    LAYOUTS[layout](tmp_path)
+    assert content(opened(tmp_path)) == expected()
+
+
+def test_one_file_is_a_place_of_its_own(tmp_path: Path) -> None:
+    write_npz(tmp_path, "x_{} y_{}")
+    write_csv(tmp_path)
+    assert content(opened(tmp_path / "digits.npz")) == expected()
+    (pixels, labels) = content(opened(tmp_path / "mnist_train.csv"))
+    assert (pixels["train"], labels["train"]) == (expected()[0]["train"], LABELS["train"].tolist())
+    write_idx(tmp_path / "idx")
+    alone = opened(tmp_path / "idx" / "train-images-idx3-ubyte")
+    assert content(alone)[1] == {"train": [None] * 7}
+    assert alone.remarks() == ("no labels beside train-images-idx3-ubyte",)
+
+
+def amat(pictures: np.ndarray, labels: np.ndarray | None = None, by: str = " ") -> str:
+    rows = pictures.reshape(len(pictures), -1)
+    if labels is not None:
+        rows = np.concatenate([rows, labels[:, None]], axis=1)
+    return "".join(by.join(f"{number:g}" for number in row) + "\n" for row in rows)
+
+
+@pytest.mark.parametrize("by", [" ", "   "])
+def test_amat(tmp_path: Path, by: str) -> None:
+    binary = {split: (of > 127).astype(np.uint8) for split, of in PICTURES.items()}
+    for split, name in (("train", "train"), ("validation", "valid"), ("test", "test")):
+        text = amat(binary.get(split, binary["test"]), by=by)
+        (tmp_path / f"binarized_mnist_{name}.amat").write_text(text)
+    white = {split: 255 * of for split, of in {"validation": binary["test"], **binary}.items()}
+    source = opened(tmp_path)
+    assert content(source) == expected(white, labels=None)
+    assert source.remarks() == ("pixels from 0 to 1, of which 1 is white",)
+
+
+def test_amat_with_labels(tmp_path: Path) -> None:
+    (tmp_path / "mnist_train.amat").write_text(amat(PICTURES["train"] / 255, LABELS["train"]))
+    source = opened(tmp_path)
+    assert content(source)[1] == {"train": LABELS["train"].tolist()}
+    assert "the last number of a line is its label" in source.remarks()
+
+
+def test_the_official_files_are_known_by_their_text(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    binary = (PICTURES["train"] > 127).astype(np.uint8)
+    text = "\n".join(" ".join(map(str, row.ravel())) for row in binary) + "\n"
+    sum_of_text = hashlib.sha256(text.encode()).hexdigest()
+    assert text_sum(255 * binary[:, None]) == sum_of_text
+    for name in ("train", "valid", "test"):
+        (tmp_path / f"binarized_mnist_{name}.amat").write_text(text)
+    config = DataConfig("binarized_mnist", str(tmp_path), cache_dir=str(tmp_path / "cache"))
+    assert check(config, progress=False).official is False
+    sums = dict.fromkeys(("train", "validation", "test"), sum_of_text)
+    known = replace(KNOWN_SETS["binarized_mnist"], text_sums=sums)
+    monkeypatch.setitem(KNOWN_SETS, "binarized_mnist", known)
+    assert check(config, progress=False).official is True
+    assert check(replace(config, name="images"), progress=False).official is None
+
+
+def test_labels_may_be_texts_and_may_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text(csv_text(PICTURES["train"], list("abcabca")))
+    (tmp_path / "test.csv").write_text(csv_text(PICTURES["test"]))
+    source = opened(tmp_path)
+    assert content(source)[1] == {"test": [None] * 4, "train": [0, 1, 2, 0, 1, 2, 0]}
+    assert source.classes() == ("a", "b", "c")
+    np.savez(tmp_path / "texts.npz", x=PICTURES["train"], y=np.array(list("bacabca")))
+    source = opened(tmp_path / "texts.npz")
+    assert (content(source)[1]["all"], source.classes()) == ([1, 0, 2, 0, 1, 2, 0], tuple("abc"))
+
+
+def test_a_file_for_each_class(tmp_path: Path) -> None:
+    """As Quick, Draw! has it."""
+    for name in ("cat", "dog"):
+        np.save(tmp_path / f"{name}.npy", PICTURES["test"].reshape(4, 36))
+    source = opened(tmp_path)
+    assert (content(source)[1]["all"], source.classes()) == ([0] * 4 + [1] * 4, ("cat", "dog"))
+
+
+def test_colours(tmp_path: Path) -> None:
+    pictures = RANDOM.integers(0, 256, (5, 4, 6, 3), dtype=np.uint8)
+    for name, array in (("last", pictures), ("first", pictures.transpose(0, 3, 1, 2))):
+        np.save(tmp_path / f"{name}.npy", array)
+        pixels, _ = content(opened(tmp_path / f"{name}.npy"), (4, 6), "colour")
+        assert pixels["all"] == [one.transpose(2, 0, 1).tobytes() for one in pictures]
+
+
+def test_arrays_that_are_no_pictures_nor_labels_are_named(tmp_path: Path) -> None:
+    values = np.zeros((7, 4))
+    np.savez(tmp_path / "sprites.npz", imgs=PICTURES["train"], latents=values, about=np.array([{}]))
+    assert opened(tmp_path).remarks() == ("arrays not used: latents, about",)
+
+
+@pytest.mark.parametrize(
+    ("prefixes", "name"), [(("emnist-letters-", "emnist-digits-"), "emnist-digits")]
+)
+def test_of_several_sets_one_is_chosen(
+    tmp_path: Path, prefixes: tuple[str, ...], name: str
+) -> None:
+    for prefix in prefixes:
+        write_idx(tmp_path, prefix, turned=True)
+    with pytest.raises(DataError, match="2 sets: emnist-digits, emnist-letters; pass"):
+        opened(tmp_path).splits()
+    assert content(opened(tmp_path, config=name)) == expected()
+    with pytest.raises(DataError, match="expected a set named letters"):
+        opened(tmp_path, config="letters").splits()
+    assert (
+        opened(tmp_path, config=name).fingerprint()
+        != opened(tmp_path, config="emnist-letters").fingerprint()
+    )
+
+
+def test_sets_beside_each_other_are_never_mixed(tmp_path: Path) -> None:
+    write_idx(tmp_path / "MNIST" / "raw")
+    write_idx(tmp_path / "FashionMNIST" / "raw")
+    with pytest.raises(DataError, match="2 sets: fashionmnist/raw, mnist/raw"):
+        opened(tmp_path).splits()
+    np.savez(tmp_path / "a.npz", x_train=PICTURES["train"])
+    np.savez(tmp_path / "b.npz", x_train=PICTURES["train"])
+    with pytest.raises(DataError, match="2 sets: a, b; pass"):
+        open_folder_of(tmp_path, ".npz").splits()
+
+
+def open_folder_of(folder: Path, suffix: str) -> Source:
+    """The files of a folder with a suffix, as if nothing else lay in it."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix != suffix:
+            path.unlink()
+    return opened(folder)
+
+
+def save(folder: Path, name: str, **arrays: Any) -> None:
+    np.savez(folder / name, **arrays)
+
+
+X = PICTURES["train"]
+SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
+    "signed": (lambda f: save(f, "a.npz", x=X / 127.5 - 1), "got numbers from -1 to 1 "),
+    "16 bits": (lambda f: save(f, "a.npz", x=X.astype(int) * 257), "whole numbers .* to 65535"),
+    "not finite": (lambda f: save(f, "a.npz", x=np.where(X > 250, np.nan, X)), "numbers from nan"),
+    "no picture": (lambda f: save(f, "a.npz", v=np.zeros((7, 3))), r"got v \(7, 3\) float64"),
+    "objects": (lambda f: save(f, "a.npz", x=np.array([{}, None])), "are a pickle that could run"),
+    "one picture": (lambda f: np.save(f / "a.npy", np.zeros((64, 64))), "stack them"),
+    "one in colour": (lambda f: np.save(f / "a.npy", np.zeros((6, 6, 3))), "stack them"),
+    "masks": (lambda f: save(f, "a.npz", x=X, masks=X), "got x, masks, each of which may be"),
+    "cut npy": (lambda f: cut(f / "a.npy", lambda p: np.save(p, X)), "ends in the middle"),
+    "cut npz": (lambda f: cut(f / "a.npz", lambda p: np.savez(p, x=X)), "damaged, or no .npz"),
+    "no npy": (lambda f: (f / "a.npy").write_bytes(b"text"), "expected an array of NumPy"),
+    "cut idx": (lambda f: cut(f / "train-images-idx3-ubyte", idx_file), "ends in the middle"),
+    "cut gz": (
+        lambda f: cut(f / "train-images-idx3-ubyte.gz", lambda p: p.write_bytes(gz(idx(X)))),
+        "is damaged",
+    ),
+    "no idx": (lambda f: (f / "train-images-idx3-ubyte").write_text("<html>"), "not begin as one"),
+    "labels alone": (
+        lambda f: (f / "train-labels-idx1-ubyte").write_bytes(idx(LABELS["train"])),
+        "found IDX files of labels alone",
+    ),
+    "labels of others": (
+        lambda f: (idx_file(f / "train-images-idx3-ubyte"),
+                   (f / "train-labels-idx1-ubyte").write_bytes(idx(LABELS["test"]))),
+        "7 pictures in .* and 4 labels",
+    ),
+    "two splits in a name": (
+        lambda f: (f / "train").mkdir() or idx_file(f / "train" / "t10k-images-idx3-ubyte"),
+        r"of several: test .* and train",
+    ),
+    "csv with words": (
+        lambda f: (f / "a.csv").write_text(csv_text(X).replace("\n", "\nno", 1)),
+        "equally many numbers",
+    ),
+    "csv of uneven lines": (
+        lambda f: (f / "a.csv").write_text(csv_text(X) + "1,2\n"), "equally many numbers",
+    ),
+    "csv of no square": (
+        lambda f: (f / "a.csv").write_text("label,pixel0,pixel1,pixel2\n1,0,0,0\n"), "got 3; for",
+    ),
+    "csv with a column of splits": (
+        lambda f: (f / "a.csv").write_text("usage,p0,p1,p2,p3\ntrain,0,0,0,0\n"),
+        "tells of splits",
+    ),
+    "amat of no square": (lambda f: (f / "a_train.amat").write_text("1 0 1 1 1 1\n"), "got 6"),
+    "amat of uneven lines": (
+        lambda f: (f / "a_train.amat").write_text("1 0 1 1\n1 0\n"), "equally many numbers",
+    ),
+    "one file without a split": (
+        lambda f: (np.save(f / "x_train.npy", X), np.save(f / "x.npy", X)),
+        r"is of train and .*x\.npy of none",
+    ),
+    "a test split alone": (lambda f: np.save(f / "x_test.npy", X), "expected a split named train"),
+    "a bomb": (
+        lambda f: (f / "train-images-idx3-ubyte.gz").write_bytes(gz(idx_head(2**31, 28, 28) +
+                                                                   bytes(2**26 + 1))),
+        "unpacks to more than 500 times",
+    ),
+    "absurd sides": (
+        lambda f: (f / "train-images-idx3-ubyte").write_bytes(idx_head(1, 2**31, 2**31)),
+        "1 to 64,000,000 pixels",
+    ),
+}  # fmt: skip
+
+
+def gz(content: bytes) -> bytes:
+    return gzip.compress(content, mtime=0)
+
+
+def idx_file(path: Path) -> None:
+    path.write_bytes(idx(X))
+
+
+def idx_head(*shape: int) -> bytes:
+    return struct.pack(">HBB", 0, 8, len(shape)) + struct.pack(f">{len(shape)}I", *shape)
+
+
+def cut(path: Path, write: Callable[[Path], object]) -> None:
+    write(path)
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+@pytest.mark.parametrize("fault", SPOILT)
+def test_what_is_spoilt_is_refused_with_the_reason(fault: str, tmp_path: Path) -> None:
+    spoil, said = SPOILT[fault]
+    folder = tmp_path / "data"
+    folder.mkdir()
+    spoil(folder)
+    with pytest.raises(DataError, match=said):
+        load_images(DataConfig("images", str(folder), cache_dir=str(tmp_path / "c")), "train")
+    assert not any((tmp_path / "c").glob("*/meta.json"))
+
+
+FOREIGN_FILES = {
+    "data_batch_1": "CIFAR-10's Python version, a pickle.*cifar-10-binary",
+    "mnist.pkl.gz": "a pickle, which could run any program.*pickle.load",
+    "training.pt": "PyTorch's.*weights_only=True",
+    "data.h5": "HDF5.*h5py.File",
+    "emnist-letters.mat": "MATLAB's.*scipy.io.loadmat",
+    "mnist-train.tfrecord-00000-of-00001": "TFRecord.*tensorflow_datasets",
+    "data.mdb": "LMDB.*lmdb.open",
+    "mnist_784.arff": "ARFF.*fetch_openml",
+    "pictures.rar": "an archive of a kind that is not unpacked: unpack it",
+    "film.mp4": "a video.*ffmpeg",
+    "logo.svg": "a drawing of lines",
+    "scan.dcm": "a medical image",
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN_FILES)
+def test_a_foreign_format_is_named_with_the_lines_that_convert_it(
+    name: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(b"content")
+    for path in (tmp_path, tmp_path / name):
+        with pytest.raises(DataError, match=re.compile(FOREIGN_FILES[name], re.S)):
+            opened(path).splits()
+
+
+def test_one_picture_is_no_data_set(tmp_path: Path) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "one.png")
+    with pytest.raises(DataError, match=r"one\.png; pass the folder it is in"):
+        opened(tmp_path / "one.png")
+
+
+def test_pictures_come_before_tables_beside_them(tmp_path: Path) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "one.png")
+    write_csv(tmp_path)
+    np.save(tmp_path / "features.npy", X)
+    source = opened(tmp_path)
+    assert source.description() == f"{tmp_path} (passed over: 3 files (2 .csv, 1 .npy))"
+
+
+def test_every_format_of_the_table_is_in_the_documents() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    assert [name for name in SOURCES if name not in text] == []
