@@ -5,6 +5,7 @@ bfloat16 is left out: the interpreter multiplies it wrongly.
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -12,11 +13,11 @@ from torch import Tensor
 
 pytest.importorskip("triton", reason="Triton is not installed: it comes with torch for CUDA")
 
-from draw.kernels.gpu import sequence as gpu
-from draw.kernels.gpu.layout import Tiles
+from draw.kernels.gpu import unroll as gpu
+from draw.kernels.gpu.layout import Tiles, layout_of
 from draw.kernels.gpu.weights import packed, unpacked
 from draw.model.draw import DRAW
-from draw.parts.state import UnrollOutput
+from draw.parts.state import Context, Trajectory, UnrollOutput
 
 pytestmark = pytest.mark.parametrize("kernel", ["reference"], indirect=True)
 
@@ -50,23 +51,52 @@ CASES: dict[str, dict[str, object]] = {
         "attention": "none", "hidden_size": 20, "channels": 3, "batch": 18,
         "tiles": Tiles(units=16, units_backward=32, bytes=4096),
     },
+    "learned prior": {"prior": "learned"},
+    "learned prior, no attention, several tiles": {
+        "prior": "learned", "attention": "none", "hidden_size": 20, "latent_size": 20,
+        "rows": 2, "batch": 17, "tiles": Tiles(units=16, units_backward=16, bytes=4096),
+    },
+    "context": {"context": (True, True)},
+    "the decoder told, no image": {"context": (False, True), "batch": 0},
+    "told, no attention, learned prior": {
+        "context": (True, True), "prior": "learned", "attention": "none", "channels": 3, "rows": 3,
+    },
+    "Cauchy filters": {"attention": "cauchy", "rows": 5},
+    "Cauchy filters far off, told, learned prior": {
+        "attention": "cauchy", "read_window": OFF_IMAGE, "write_window": OFF_IMAGE,
+        "context": (True, False), "prior": "learned", "channels": 3,
+    },
 }  # fmt: skip
 SMALL = {"rows": 6, "columns": 8, "glimpses": 2, "hidden_size": 5, "latent_size": 3,
-         "read_size": 2, "write_size": 3, "batch": 3, "tiles": Tiles()}  # fmt: skip
+         "read_size": 2, "write_size": 3, "batch": 3, "tiles": Tiles(),
+         "context": (False, False)}  # fmt: skip
+
+
+class Case(NamedTuple):
+    """A model in float32, the same in float64, what they are given, and how the work is cut."""
+
+    model: DRAW
+    exact: DRAW
+    images: Tensor
+    noise: Tensor
+    context: Context
+    tiles: Tiles
 
 
 @pytest.fixture
-def case(random_model, random_batch) -> Callable[..., tuple[DRAW, DRAW, Tensor, Tensor, Tiles]]:
-    """A model in float32, the same in float64, images, noise and tiles."""
+def case(random_model, random_batch) -> Callable[..., Case]:
+    """A case by its name; its random numbers are the same every time."""
 
-    def make(name: str) -> tuple[DRAW, DRAW, Tensor, Tensor, Tiles]:
+    def make(name: str) -> Case:
         options = {**SMALL, **CASES[name]}
-        batch, tiles = options.pop("batch"), options.pop("tiles")
+        batch, tiles, told = (options.pop(key) for key in ("batch", "tiles", "context"))
         model = random_model(dtype=torch.float32, **options).to(DEVICE)
         exact = DRAW(model.config).to(DEVICE, torch.float64)
         exact.load_state_dict(model.state_dict())
         images, noise = (each.to(DEVICE) for each in random_batch(model, batch))
-        return model, exact, images, noise, tiles
+        shape = len(images), 4 * model.config.hidden_size
+        context = Context(*(torch.randn(shape, device=DEVICE) if each else None for each in told))
+        return Case(model, exact, images, noise, context, tiles)
 
     return make
 
@@ -77,14 +107,24 @@ def error(found: Tensor, expected: Tensor) -> float:
 
 
 def outputs_and_gradients(
-    unroll: Callable[..., UnrollOutput], model: DRAW, images: Tensor, noise: Tensor
+    unroll: Callable[..., UnrollOutput],
+    model: DRAW,
+    images: Tensor,
+    noise: Tensor,
+    context: Context,
 ) -> dict[str, Tensor]:
     """Of a loss in which every output has weights of its own."""
-    x, n = (t.detach().to(model.canvas_0.dtype).requires_grad_() for t in (images, noise))
-    out = unroll(model, x, n)
+    given = {"images": images, "noise": noise, **context._asdict()}
+    given = {
+        name: tensor.detach().to(model.canvas_0.dtype).requires_grad_()
+        for name, tensor in given.items()
+        if tensor is not None
+    }
+    x, n, *_ = given.values()
+    out = unroll(model, x, n, Context(given.get("enc"), given.get("dec")))
     random = torch.Generator().manual_seed(1)
     slopes = [torch.randn(part.shape, generator=random).to(part) for part in out]
-    wanted = {"images": x, "noise": n, **dict(model.named_parameters())}
+    wanted = {**given, **dict(model.named_parameters())}
     gradients = torch.autograd.grad(tuple(out), list(wanted.values()), slopes)
     outputs = {name: part.detach() for name, part in out._asdict().items()}
     return outputs | dict(zip(wanted, gradients, strict=True))
@@ -96,46 +136,60 @@ def outputs_and_gradients(
 def test_outputs_and_gradients_are_the_references(name: str, dtype: torch.dtype, case) -> None:
     if dtype == torch.float16 and name == "window beyond the limits":
         pytest.skip("its numbers are beyond those of float16")
-    model, exact, images, noise, tiles = case(name)
-    expected = outputs_and_gradients(DRAW.unroll, exact, images, noise)
-    plain = outputs_and_gradients(DRAW.unroll, model, images, noise)
-    found = outputs_and_gradients(
-        partial(gpu.unroll, dtype=dtype, tiles=tiles), model, images, noise
-    )
+    model, exact, *given, tiles = case(name)
+    expected = outputs_and_gradients(DRAW.unroll, exact, *given)
+    plain = outputs_and_gradients(DRAW.unroll, model, *given)
+    found = outputs_and_gradients(partial(gpu.unroll, dtype=dtype, tiles=tiles), model, *given)
+    assert expected.keys() == found.keys()
     for part in expected:
         assert found[part].isfinite().all(), part
         limit = max(TOLERANCE[dtype], 2 * error(plain[part], expected[part]))
         assert error(found[part], expected[part]) <= limit, part
 
 
+def seen(drawn: Trajectory) -> dict[str, Tensor]:
+    """All numbers of a drawing."""
+    windows = {
+        f"{place} {name}": value
+        for place, window in drawn.windows.items()
+        for name, value in window.numbers.items()
+    }
+    return {"canvases": drawn.canvases, **windows}
+
+
 @pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("name", ["wide, colour", "no attention"])
+@pytest.mark.parametrize(
+    "name",
+    ["wide, colour", "no attention", "told, no attention, learned prior",
+     "Cauchy filters far off, told, learned prior"],
+)  # fmt: skip
 def test_drawings_are_the_references(name: str, dtype: torch.dtype, case) -> None:
-    model, exact, images, noise, tiles = case(name)
+    model, exact, images, noise, context, tiles = case(name)
+    told = Context(*(None if each is None else each.double() for each in context))
     for given in (images, None):
-        found = gpu.trajectory(model, given, noise, dtype=dtype, tiles=tiles)
-        expected = (
-            exact.generate(len(images), noise=noise.double())
-            if given is None
-            else exact.reconstruct(given.double(), noise.double())
-        )
-        assert error(found, expected.canvases) <= TOLERANCE[dtype]
+        found = gpu.trajectory(model, given, noise, context, dtype=dtype, tiles=tiles)
+        with torch.no_grad():
+            x = None if given is None else given.double()
+            expected = exact.trajectory(x, noise.double(), told)
+        assert seen(found).keys() == seen(expected).keys()
+        for part, value in seen(expected).items():
+            assert error(seen(found)[part], value) <= TOLERANCE[dtype], part
 
 
 @pytest.mark.parametrize("name", ["odd sides", "no attention"])
 def test_without_gradients_the_outputs_are_the_same(name: str, case) -> None:
-    model, _, images, noise, tiles = case(name)
-    kept = gpu.unroll(model, images, noise, tiles=tiles)
+    model, _, *given, tiles = case(name)
+    kept = gpu.unroll(model, *given, tiles=tiles)
     with torch.no_grad():
-        found = gpu.unroll(model, images, noise, tiles=tiles)
+        found = gpu.unroll(model, *given, tiles=tiles)
     for part, ours, theirs in zip(kept._fields, found, kept, strict=True):
         assert torch.equal(ours, theirs), part
 
 
-@pytest.mark.parametrize("name", ["odd sides", "no attention, several tiles"])
+@pytest.mark.parametrize("name", ["odd sides", "learned prior, no attention, several tiles"])
 def test_weights_packed_and_taken_out_again_are_the_same(name: str, case) -> None:
-    model, _, _, _, tiles = case(name)
-    layout = gpu.layout_of(model.config, torch.float32, tiles)
+    model, *_, tiles = case(name)
+    layout = layout_of(model.config, torch.float32, tiles)
     parameters = {name: p.detach() for name, p in model.named_parameters()}
     products = packed(layout, parameters)
     found = unpacked(layout, products, parameters)
@@ -148,7 +202,7 @@ def test_weights_packed_and_taken_out_again_are_the_same(name: str, case) -> Non
 
 
 def test_two_passes_that_are_alive_together_do_not_share_memory(case) -> None:
-    model, _, images, noise, tiles = case("odd sides")
+    model, _, images, noise, _, tiles = case("odd sides")
     weights = list(model.parameters())
     alone = [
         torch.autograd.grad(gpu.unroll(model, images, s * noise, tiles=tiles).kl.sum(), weights)

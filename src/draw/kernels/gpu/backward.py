@@ -11,34 +11,52 @@ from draw.kernels.gpu.windows_backward import look_backward
 
 @jit
 def sample_backward(
-    d_z, columns, noise, posterior, d_posterior, d_noise, d_kl, d_log_ratio, rows, batch,
-    WANT_NOISE: tl.constexpr, Z: tl.constexpr, ZP: tl.constexpr,
+    d_z, columns, noise, moments, d_moments, d_noise, d_kl, d_log_ratio, rows, batch,
+    WANT_NOISE: tl.constexpr, LEARNED: tl.constexpr, Z: tl.constexpr, ZP: tl.constexpr,
 ):  # fmt: skip
-    """Gradients of mu, log sigma and the noise, from those of z and of the losses (eqs 6, 10)."""
-    at = rows[:, None] * (2 * ZP) + columns[None, :]
-    real = (columns < Z)[None, :] & (rows < batch)[:, None]
+    """Gradients of the moments and the noise, from those of z and of the losses (eqs 6, 10)."""
+    WIDTH: tl.constexpr = 4 * ZP if LEARNED else 2 * ZP
+    at = rows[:, None] * WIDTH + columns[None, :]
+    latent = (columns < Z)[None, :]
+    real = latent & (rows < batch)[:, None]
     of_noise = rows[:, None] * Z + columns[None, :]
-    mu = tl.load(posterior + at)
-    log_sigma = tl.load(posterior + ZP + at)
+    mu = tl.load(moments + at)
+    log_sigma = tl.load(moments + ZP + at)
     epsilon = tl.load(noise + of_noise, mask=real, other=0.0)
     sigma = tl.exp(log_sigma)
     of_kl = tl.load(d_kl + rows)[:, None]
     of_ratio = tl.load(d_log_ratio + rows)[:, None]
-    slope = d_z - of_ratio * (mu + sigma * epsilon)
-    tl.store(d_posterior + at, slope + of_kl * mu)
-    d_log_sigma = slope * sigma * epsilon + of_kl * (sigma * sigma - 1) + of_ratio
-    tl.store(d_posterior + ZP + at, tl.where((columns < Z)[None, :], d_log_sigma, 0.0))
+    to = d_moments + at
+    if LEARNED:
+        mu_p = tl.load(moments + 2 * ZP + at)
+        scale = tl.exp(-tl.load(moments + 3 * ZP + at))
+        u = (mu + sigma * epsilon - mu_p) * scale
+        # of (mu - mu_p) / sigma_p and log (sigma / sigma_p), where they cost something
+        of_mu = of_kl * (mu - mu_p) * scale * scale
+        variance = sigma * sigma * scale * scale
+        of_width = of_kl * (variance - 1) + of_ratio
+        tl.store(to + 2 * ZP, of_ratio * u * scale - of_mu)
+        d_log_sigma_p = of_ratio * u * u - of_mu * (mu - mu_p) - of_width
+        tl.store(to + 3 * ZP, tl.where(latent, d_log_sigma_p, 0.0))
+        slope = d_z - of_ratio * u * scale
+    else:
+        of_mu = of_kl * mu
+        of_width = of_kl * (sigma * sigma - 1) + of_ratio
+        slope = d_z - of_ratio * (mu + sigma * epsilon)
+    tl.store(to, slope + of_mu)
+    tl.store(to + ZP, tl.where(latent, slope * sigma * epsilon + of_width, 0.0))
     if WANT_NOISE:
         tl.store(d_noise + of_noise, slope * sigma + of_ratio * epsilon, mask=real)
 
 
 @jit
 def unroll_backward(
-    x, noise, canvases, outputs, cells_enc, cells_dec, gates_enc, gates_dec, posterior,
+    counters, x, noise, canvases, outputs, cells_enc, cells_dec, gates_enc, gates_dec, moments,
     d_canvas, d_kl, d_log_ratio, d_h_enc, d_h_dec, d_c_enc, d_c_dec, d_r, d_gates_enc, d_gates_dec,
-    d_posterior, d_outputs, d_noise, d_x, tables, counters, w_enc, w_post, w_dec, w_out,
+    d_moments, d_outputs, d_noise, d_x, tables, w_enc, w_post, w_prior, w_dec, w_out,
     batch, padded, T: tl.constexpr,
-    WANT_X: tl.constexpr, WANT_NOISE: tl.constexpr, GAUSSIAN: tl.constexpr,
+    WANT_X: tl.constexpr, WANT_NOISE: tl.constexpr, WINDOWS: tl.constexpr,
+    CAUCHY: tl.constexpr, LEARNED: tl.constexpr,
     C: tl.constexpr, B: tl.constexpr, A: tl.constexpr, BP: tl.constexpr, AP: tl.constexpr,
     NR: tl.constexpr, NW: tl.constexpr, NRP: tl.constexpr, NWP: tl.constexpr, Z: tl.constexpr,
     HP: tl.constexpr, RP: tl.constexpr, ZP: tl.constexpr, OP: tl.constexpr, TABLE: tl.constexpr,
@@ -48,10 +66,11 @@ def unroll_backward(
     FAST: tl.constexpr,
     PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """All steps for M images, the last one first; arguments as in unroll.py.
+    """All steps for M images, the last one first; arguments as in gradient.py.
 
     The weights are those of the forward pass, transposed.
     """
+    WIDTH: tl.constexpr = 4 * ZP if LEARNED else 2 * ZP
     INPUTS: tl.constexpr = 2 * HP + RP
     PIXELS: tl.constexpr = C * B * A
     start = tl.program_id(0) * M
@@ -62,18 +81,19 @@ def unroll_backward(
     rows = start + tl.arange(0, M)
     counter = counters + tl.program_id(0)
     meetings = 0
-    if GAUSSIAN:
+    if WINDOWS:
         d_canvas += part * padded * PIXELS
         d_x += part * padded * PIXELS
         tables += part * padded * TABLE
     for step in range(T + 1):
         then = tl.cast(T - step, tl.int64) * padded
         # (3-4) of the step after, and (8), (28) and (21) of this one
-        if GAUSSIAN:
+        if WINDOWS:
             look_backward(
                 x, canvases + then * PIXELS, d_canvas, outputs + then * OP, d_r,
                 d_outputs + then * OP, d_x, tables, start, batch, tl.minimum(T - step, 1), WANT_X,
-                C, B, A, BP, AP, NR, NW, NRP, NWP, OP, RP, TABLE, M, MI, FAST,
+                C, B, A, BP, AP, NR, NW, NRP, NWP, OP, RP, TABLE, M, MI, CAUCHY,
+                FAST,
             )  # fmt: skip
             tl.debug_barrier()
         if step < T:
@@ -98,9 +118,9 @@ def unroll_backward(
                 # (6), (10)
                 sample_backward(
                     d_z, columns, noise + tl.cast(t, tl.int64) * batch * Z,
-                    posterior + now * 2 * ZP, d_posterior + now * 2 * ZP,
+                    moments + now * WIDTH, d_moments + now * WIDTH,
                     d_noise + tl.cast(t, tl.int64) * batch * Z, d_kl + t * padded, d_log_ratio,
-                    rows, batch, WANT_NOISE, Z, ZP,
+                    rows, batch, WANT_NOISE, LEARNED, Z, ZP,
                 )  # fmt: skip
             for n in range(0, HP, PARTS * BN):
                 columns = n + part * BN + tl.arange(0, BN)
@@ -113,8 +133,8 @@ def unroll_backward(
             meet(counter, meetings, PARTS)
             # (1-2), then (5)
             lstm_backward(
-                d_posterior + now * 2 * ZP, w_post, d_h_enc, d_c_enc, gates_enc + now * 4 * HP,
-                cells_enc + now * HP, cells_enc + then * HP, to_enc, rows, part, 2 * ZP, 2 * ZP, HP,
+                d_moments + now * WIDTH, w_post, d_h_enc, d_c_enc, gates_enc + now * 4 * HP,
+                cells_enc + now * HP, cells_enc + then * HP, to_enc, rows, part, 2 * ZP, WIDTH, HP,
                 M, BN, POST_DEPTH, PARTS, FAST, PRECISION,
             )  # fmt: skip
             meetings += 1
@@ -127,16 +147,22 @@ def unroll_backward(
                     ENC_DEPTH, PRECISION,
                 )  # fmt: skip
                 tl.store(d_h_enc + at, d_enc)
-                tl.store(d_h_dec + at, d_dec + tl.load(d_h_dec + at))
+                d_dec += tl.load(d_h_dec + at)
+                if LEARNED:
+                    d_dec += product(
+                        d_moments + now * WIDTH + 2 * ZP, w_prior, rows, columns, HP, WIDTH, 2 * ZP,
+                        M, BN, POST_DEPTH, PRECISION,
+                    )  # fmt: skip
+                tl.store(d_h_dec + at, d_dec)
             # (3-4), the rest of it without attention
-            for n in range(0, RP, (1 if GAUSSIAN else PARTS) * BR):
-                columns = n + (0 if GAUSSIAN else part) * BR + tl.arange(0, BR)
+            for n in range(0, RP, (1 if WINDOWS else PARTS) * BR):
+                columns = n + (0 if WINDOWS else part) * BR + tl.arange(0, BR)
                 at = rows[:, None] * RP + columns[None, :]
                 d = product(
                     to_enc, w_enc + HP, rows, columns, INPUTS, 4 * HP, 4 * HP, M, BR, R_DEPTH,
                     PRECISION,
                 )  # fmt: skip
-                if GAUSSIAN:
+                if WINDOWS:
                     tl.store(d_r + at, d)
                 else:
                     s = sigmoid(tl.load(canvases + now * RP + at).to(tl.float32), FAST)
@@ -145,7 +171,7 @@ def unroll_backward(
                     tl.store(d_outputs + now * OP + at, slope)
                     if WANT_X:
                         tl.store(d_x + at, d + tl.load(d_x + at))
-            if GAUSSIAN:
+            if WINDOWS:
                 tl.debug_barrier()
             else:
                 meetings += 1

@@ -67,9 +67,14 @@ class Layout:
     size: int
 
     @property
-    def gaussian(self) -> bool:
-        """Whether there are windows."""
-        return self.config.attention == "gaussian"
+    def windows(self) -> bool:
+        """Whether it reads and writes through windows."""
+        return self.config.attention != "none"
+
+    @property
+    def learned(self) -> bool:
+        """Whether the prior is learned."""
+        return self.config.prior == "learned"
 
     @property
     def pixels(self) -> int:
@@ -116,39 +121,44 @@ class Layout:
     @property
     def features(self) -> int:
         """Numbers that are read at each step; without attention those of the error image."""
-        return 2 * self.config.channels * self.config.read_size**2 if self.gaussian else self.pixels
+        return 2 * self.config.channels * self.config.read_size**2 if self.windows else self.pixels
 
     @property
     def features_tile(self) -> int:
         """Of a tile of them backward."""
-        if not self.gaussian:
+        if not self.windows:
             return self._share(WIDEST, self.features)
         return min(WIDEST, power_of_two(self.features, max(16, self.gates_depth)))
 
     @property
     def seen(self) -> int:
         """Numbers that are read, padded."""
-        parts = 1 if self.gaussian else self.tiles.parts
+        parts = 1 if self.windows else self.tiles.parts
         return round_up(self.features, max(parts * self.features_tile, self.gates_depth))
 
     @property
     def content(self) -> int:
         """Numbers of the patch that is written; without attention of the canvas."""
-        return self.config.channels * self.config.write_size**2 if self.gaussian else self.pixels
+        return self.config.channels * self.config.write_size**2 if self.windows else self.pixels
 
     @property
     def outputs_tile(self) -> int:
         """Of a tile of the decoder's outputs."""
-        if not self.gaussian:
+        if not self.windows:
             return self.features_tile
         return min(WIDEST, power_of_two(2 * CONTROLS + self.content, 16))
 
     @property
     def outputs(self) -> int:
         """The decoder's outputs, padded: controls to read, to write, and the patch."""
-        if not self.gaussian:
+        if not self.windows:
             return self.seen
         return round_up(2 * CONTROLS + self.content, self.outputs_tile)
+
+    @property
+    def moments(self) -> int:
+        """Of a step's code: mu and log sigma of the posterior, and of a learned prior."""
+        return (4 if self.learned else 2) * self.latent
 
     @property
     def stride(self) -> int:
@@ -158,12 +168,12 @@ class Layout:
     @property
     def canvas(self) -> int:
         """Numbers of a canvas, padded without attention."""
-        return self.pixels if self.gaussian else self.outputs
+        return self.pixels if self.windows else self.outputs
 
     @property
     def table(self) -> int:
         """Numbers of an image's table forward."""
-        if not self.gaussian:
+        if not self.windows:
             return 1
         (B, A), C = self._padded_sides(), self.config.channels
         read, write = self.config.read_size, self.config.write_size
@@ -172,7 +182,7 @@ class Layout:
     @property
     def table_backward(self) -> int:
         """Numbers of an image's table backward."""
-        if not self.gaussian:
+        if not self.windows:
             return 1
         (B, A), C = self._padded_sides(), self.config.channels
         read, write = self.config.read_size, self.config.write_size
@@ -205,7 +215,8 @@ class Layout:
         B, A = self._padded_sides()
         config, tiles = self.config, self.tiles
         return {
-            "T": config.glimpses, "GAUSSIAN": self.gaussian, "C": config.channels,
+            "T": config.glimpses, "WINDOWS": self.windows,
+            "CAUCHY": config.attention == "cauchy", "LEARNED": self.learned, "C": config.channels,
             "B": config.rows, "A": config.columns, "BP": B, "AP": A,
             "NR": config.read_size, "NW": config.write_size,
             "NRP": power_of_two(config.read_size), "NWP": power_of_two(config.write_size),

@@ -2,6 +2,7 @@
 
     enc   [h_enc | r | h_dec] -> gates of the encoder, each [HP]
     post  h_enc -> mu | log sigma, each [ZP]
+    prior h_dec of the step before -> mu_p | log sigma_p, where they are learned
     dec   [h_dec | z] -> gates of the decoder
     out   h_dec -> controls of the next read window | of the write window | patch to write
 
@@ -29,6 +30,20 @@ def packed(layout: Layout, parameters: Mapping[str, Tensor]) -> dict[str, Tensor
     return products
 
 
+def products_of(layout: Layout) -> tuple[str, ...]:
+    """Names of the products."""
+    return tuple(name for name in _shapes(layout) if not name.endswith("_bias"))
+
+
+def multiply(a: Tensor, b: Tensor) -> Tensor:
+    """Product of two matrices, summed and returned in float32."""
+    if a.dtype == torch.float32:
+        return a @ b
+    if a.device.type == "cuda":
+        return torch.mm(a, b, out_dtype=torch.float32)
+    return a.float() @ b.float()
+
+
 def unpacked(
     layout: Layout, gradients: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
@@ -44,12 +59,14 @@ def unpacked(
 
 
 def _shapes(layout: Layout) -> dict[str, tuple[int, ...]]:
+    expecting = layout.hidden if layout.learned else 0
     h, r, z, o = layout.hidden, layout.seen, layout.latent, layout.outputs
     shapes: dict[str, tuple[int, ...]] = {
         "enc": (2 * h + r, 4 * h), "post": (h, 2 * z), "dec": (h + z, 4 * h), "out": (h, o),
+        "prior": (expecting, 2 * z), "prior_bias": (2 * z if layout.learned else 0,),
         "enc_bias": (4 * h,), "post_bias": (2 * z,), "dec_bias": (4 * h,), "out_bias": (o,),
     }  # fmt: skip
-    return shapes if layout.gaussian else shapes | {"x": (r, 4 * h)}
+    return shapes if layout.windows else shapes | {"x": (r, 4 * h)}
 
 
 def _blocks(
@@ -57,7 +74,7 @@ def _blocks(
 ) -> Iterator[Block]:
     config, h, z, r = layout.config, layout.hidden, layout.latent, layout.seen
     H, Z, features = config.hidden_size, config.latent_size, layout.features
-    image = 0 if layout.gaussian else layout.pixels
+    image = 0 if layout.windows else layout.pixels
 
     def gates(name: str) -> Tensor:  # [in, 4, HP] as [4, H, in]
         return products[name].view(-1, 4, h)[..., :H].permute(1, 2, 0)
@@ -70,7 +87,7 @@ def _blocks(
     yield own("lstm_enc.weight_hh"), enc[..., :H]
     yield w_ih[..., image : image + features], enc[..., h : h + features]
     yield w_ih[..., image + features :], enc[..., h + r : h + r + H]
-    if not layout.gaussian:
+    if not layout.windows:
         yield w_ih[..., :image], gates("x")[..., :image]
     dec = gates("dec")
     yield own("lstm_dec.weight_hh"), dec[..., :H]
@@ -90,7 +107,10 @@ def _columns(layout: Layout, latent: int) -> Iterator[tuple[str, str, int]]:
     """Each affine map, the product that it is part of, and its first column there."""
     yield "mu", "post", 0
     yield "log_sigma", "post", latent
-    if layout.gaussian:
+    if layout.learned:
+        yield "prior.mu", "prior", 0
+        yield "prior.log_sigma", "prior", latent
+    if layout.windows:
         yield "attention.read_window", "out", 0
         yield "attention.write_window", "out", CONTROLS
-    yield "attention.write_content", "out", 2 * CONTROLS if layout.gaussian else 0
+    yield "attention.write_content", "out", 2 * CONTROLS if layout.windows else 0

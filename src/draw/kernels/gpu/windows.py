@@ -1,4 +1,4 @@
-"""Device functions: Gaussian windows (eqs 19-29), some images at a time.
+"""Device functions: windows of Gaussian or Cauchy filters (eqs 19-29), some images at a time.
 
 Filters and what is made of them lie in a table of float32, one row for each image:
 
@@ -46,13 +46,14 @@ def distances(g, delta, sigma, N: tl.constexpr, NP: tl.constexpr, LP: tl.constex
 
 @jit
 def store_filters(
-    table, g, delta, sigma, N: tl.constexpr, NP: tl.constexpr, L: tl.constexpr, LP: tl.constexpr
-):
-    """Filters along a side of L pixels, each summing to 1 (eqs 25-26)."""
+    table, g, delta, sigma, N: tl.constexpr, NP: tl.constexpr, L: tl.constexpr, LP: tl.constexpr,
+    CAUCHY: tl.constexpr,
+):  # fmt: skip
+    """Filters along a side of L pixels, each summing to 1 (eqs 25-26, or draw.attention.cauchy)."""
     a = tl.arange(0, LP)[None, None, :]
     n = tl.arange(0, NP)[None, :, None]
     d = distances(g, delta, sigma, N, NP, LP)
-    exponent = tl.where(a < L, -d * d / 2, float("-inf"))
+    exponent = tl.where(a < L, -tl.log(1 + d * d) if CAUCHY else -d * d / 2, float("-inf"))
     F = tl.exp(exponent - tl.max(exponent, 2)[:, :, None])
     F = F / tl.sum(F, 2)[:, :, None]
     tl.store(table[:, None, None] + n * LP + a, F, mask=(n < N) & (a < LP))
@@ -60,8 +61,9 @@ def store_filters(
 
 @jit
 def filters_backward(
-    table, d_F, g, delta, sigma, N: tl.constexpr, NP: tl.constexpr, LP: tl.constexpr
-):
+    table, d_F, g, delta, sigma, N: tl.constexpr, NP: tl.constexpr, LP: tl.constexpr,
+    CAUCHY: tl.constexpr,
+):  # fmt: skip
     """Gradients of g, delta and log sigma, and the sum of F d_F; each [images]."""
     a = tl.arange(0, LP)[None, None, :]
     n = tl.arange(0, NP)[None, :, None]
@@ -69,9 +71,10 @@ def filters_backward(
     d = distances(g, delta, sigma, N, NP, LP)
     through = tl.sum(F * d_F, 2)
     d_exponent = F * (d_F - through[:, :, None])
-    d_mu = tl.sum(d_exponent * d, 2) / sigma[:, None]
+    slope = 2 * d / (1 + d * d) if CAUCHY else d  # less the derivative of the exponent by d
+    d_mu = tl.sum(d_exponent * slope, 2) / sigma[:, None]
     steps = tl.arange(0, NP) + 0.5 - N / 2
-    d_log_sigma = tl.sum(tl.sum(d_exponent * d * d, 2), 1)
+    d_log_sigma = tl.sum(tl.sum(d_exponent * slope * d, 2), 1)
     return tl.sum(d_mu, 1), tl.sum(d_mu * steps[None, :], 1), d_log_sigma, tl.sum(through, 1)
 
 
@@ -116,7 +119,7 @@ def look(
     READ: tl.constexpr, TRACE: tl.constexpr, C: tl.constexpr, B: tl.constexpr, A: tl.constexpr,
     BP: tl.constexpr, AP: tl.constexpr, NR: tl.constexpr, NW: tl.constexpr, NRP: tl.constexpr,
     NWP: tl.constexpr, OP: tl.constexpr, STRIDE: tl.constexpr, TABLE: tl.constexpr,
-    M: tl.constexpr, MI: tl.constexpr, FAST: tl.constexpr,
+    M: tl.constexpr, MI: tl.constexpr, CAUCHY: tl.constexpr, FAST: tl.constexpr,
 ):  # fmt: skip
     """Write what the step before made (eq 29), then read with the window of this step (eq 27).
 
@@ -144,13 +147,13 @@ def look(
         table = tables + rows * TABLE
         out = outputs + rows * OP
         g_x, g_y, delta, sigma, gamma = place(out + 5, A, B, NW)
-        store_filters(table + WY, g_y, delta, sigma, NW, NWP, B, BP)
-        store_filters(table + WX, g_x, delta, sigma, NW, NWP, A, AP)
+        store_filters(table + WY, g_y, delta, sigma, NW, NWP, B, BP, CAUCHY)
+        store_filters(table + WX, g_x, delta, sigma, NW, NWP, A, AP, CAUCHY)
         scale = writing / gamma
         if READ:
             g_x, g_y, delta, sigma, gamma = place(out, A, B, NR)
-            store_filters(table, g_y, delta, sigma, NR, NRP, B, BP)
-            store_filters(table + RX, g_x, delta, sigma, NR, NRP, A, AP)
+            store_filters(table, g_y, delta, sigma, NR, NRP, B, BP, CAUCHY)
+            store_filters(table + RX, g_x, delta, sigma, NR, NRP, A, AP, CAUCHY)
         tl.debug_barrier()
         spread_patch(table + SPREAD, table + WX, out + 10, scale, C, NW, NWP, AP)
         tl.debug_barrier()

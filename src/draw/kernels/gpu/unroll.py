@@ -1,0 +1,147 @@
+"""The unroll on a GPU by one kernel forward and one backward: what `DRAW.unroll` computes."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from draw.attention.window import Window, window_parameters
+from draw.kernels.gpu.gradient import Backward, Slopes, Wanted
+from draw.kernels.gpu.layout import CONTROLS, Layout, Tiles, layout_of
+from draw.kernels.gpu.sequence import Kept, Run
+from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
+
+if TYPE_CHECKING:
+    from draw.model.draw import DRAW
+
+OUTSIDE = ("likelihood.", "condition.")
+"""Prefixes of parameters that the kernels do not meet."""
+
+
+class _Unroll(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        layout: Layout,
+        dtype: torch.dtype,
+        names: list[str],
+        images: Tensor,
+        noise: Tensor,
+        enc: Tensor | None,
+        dec: Tensor | None,
+        *parameters: Tensor,
+    ) -> tuple[Tensor, ...]:
+        named = dict(zip(names, parameters, strict=True))
+        run = Run(layout, dtype, named, images, noise, Context(enc, dec), keep=True)
+        run.forward()
+        ctx.layout, ctx.dtype, ctx.names, ctx.products = layout, dtype, names, list(run.weights)
+        ctx.save_for_backward(
+            images, noise, enc, dec, *parameters, *run.kept(), *run.weights.values()
+        )
+        return tuple(run.results())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        _, noise, _, _, *rest = ctx.saved_tensors  # an error where one was changed since
+        n, kept = len(ctx.names), len(Kept._fields)
+        run = Backward(
+            ctx.layout, ctx.dtype, dict(zip(ctx.names, rest[:n], strict=True)), noise.contiguous(),
+            Kept(*rest[n : n + kept]), dict(zip(ctx.products, rest[n + kept :], strict=True)),
+        )  # fmt: skip
+        with torch.autocast(noise.device.type, enabled=False):
+            inputs, parameters = run(Slopes(*slopes), Wanted(*ctx.needs_input_grad[3:7]))
+        return None, None, None, *inputs, *(parameters[name] for name in ctx.names)
+
+
+def unroll(
+    model: "DRAW",
+    images: Float[Tensor, "batch channels rows columns"],
+    noise: Float[Tensor, "glimpses batch latent"],
+    context: Context = NOTHING,
+    *,
+    dtype: torch.dtype | None = None,
+    tiles: Tiles | None = None,
+) -> UnrollOutput:
+    """All steps of a model (eqs 1-8, 10), with gradients for whatever wants them.
+
+    Args:
+        model: DRAW as it is, float32, on a GPU.
+        images: in [0, 1].
+        noise: standard normal.
+        context: what the drawings are told beforehand.
+        dtype: of the operands of products: float32, bfloat16 or float16; None for what autocast
+            says.
+        tiles: how the work is cut.
+    """
+    dtype = dtype or operands(noise.device)
+    layout = layout_of(model.config, dtype, tiles)
+    parameters = _parameters(model)
+    given = images, noise, *context, *parameters.values()
+    wanted = any(tensor is not None and tensor.requires_grad for tensor in given)
+    with torch.autocast(noise.device.type, enabled=False):
+        if torch.is_grad_enabled() and wanted:
+            found = _Unroll.apply(  # type: ignore[no-untyped-call]
+                layout, dtype, list(parameters), *given
+            )
+            return UnrollOutput(*found)
+        run = Run(layout, dtype, parameters, images, noise, context)
+        run.forward()
+        return run.results()
+
+
+@torch.no_grad()
+def trajectory(
+    model: "DRAW",
+    images: Float[Tensor, "batch channels rows columns"] | None,
+    noise: Float[Tensor, "glimpses batch latent"],
+    context: Context = NOTHING,
+    *,
+    dtype: torch.dtype | None = None,
+    tiles: Tiles | None = None,
+) -> Trajectory:
+    """Every step of a drawing: of given images, or of new ones, whose z is made of noise.
+
+    Args:
+        model: as in `unroll`.
+        images: in [0, 1], or None.
+        noise: standard normal.
+        context: as in `unroll`.
+        dtype: as in `unroll`.
+        tiles: how the work is cut.
+    """
+    dtype = dtype or operands(noise.device)
+    layout = layout_of(model.config, dtype, tiles)
+    run = Run(layout, dtype, _parameters(model), images, noise, context, trace=True)
+    with torch.autocast(noise.device.type, enabled=False):
+        run.forward()
+    batch, config = noise.shape[1], model.config
+    canvases = run.canvases[1:, :batch, : layout.pixels]
+
+    def windows(outputs: Tensor, first: int, size: int) -> Window | None:
+        if not layout.windows:
+            return None
+        controls = outputs[:, :batch, first : first + CONTROLS].contiguous()
+        return window_parameters(controls, config.rows, config.columns, size)
+
+    return Trajectory(
+        canvases.reshape(len(noise), batch, *config.image_shape),
+        write_windows=windows(run.outputs[1:], CONTROLS, config.write_size),
+        read_windows=None if images is None else windows(run.outputs[:-1], 0, config.read_size),
+    )
+
+
+def operands(device: torch.device) -> torch.dtype:
+    """Type of the operands of products: autocast's, float32 without it."""
+    autocast = torch.is_autocast_enabled(device.type)
+    return torch.get_autocast_dtype(device.type) if autocast else torch.float32
+
+
+def _parameters(model: "DRAW") -> dict[str, Tensor]:
+    return {
+        name: parameter
+        for name, parameter in model.named_parameters()
+        if not name.startswith(OUTSIDE)
+    }
