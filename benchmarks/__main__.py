@@ -28,6 +28,7 @@ SECTIONS = {
     "Bound without gradient, MNIST": "evaluate",
     "Classifying, 100x100": "classify",
     "Making batches": "data",
+    "Training loop, MNIST": "train_loop",
     "Growth of the training step": "growth",
     "Memory of the training step, MNIST": "memory",
     "First training step, MNIST": "first_step",

@@ -26,6 +26,7 @@ from benchmarks import (
     parts,
     peak,
     starts,
+    train_loop,
     train_step,
 )
 from benchmarks.comparison import Comparison
@@ -174,6 +175,11 @@ def test_train_step(row: RowName, results: Path) -> None:
     assert result["times_of_base"]["eager fp32"] == 1
     assert result["share_of_floor"].keys() == result["seconds"].keys()
     assert result["model"]["glimpses"] == 2
+
+
+def test_train_loop(results: Path) -> None:
+    train_loop.main(TINY, steps=2, rounds=1)
+    assert only_result(results)["times_of_base"].keys() == set(train_loop.WAYS)
 
 
 @pytest.mark.parametrize("benchmark", [generate, evaluate])

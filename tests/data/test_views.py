@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +17,9 @@ from draw.data.batches import batch_indices
 from draw.data.views.view import add, cut, places
 from draw.errors import DrawError, Interruption
 from draw.measure.nearest import nearest_in_training
+from draw.models.kinds import task_for
 from draw.randomness import VIEW_EVALUATION, generator
+from draw.training.feed import feed_at
 from draw.training.start import resume, resumed_config, start
 from draw.training.trainer import Trainer
 from running import TINY, with_train
@@ -364,15 +365,12 @@ def test_training_sees_new_images_in_every_epoch_and_the_same_at_a_step(tmp_path
     assert not torch.equal(again, other._batch()[0])
 
 
-def test_processes_share_the_batch_that_one_would_see(tmp_path: Path) -> None:
-    trainer = fresh(tmp_path / "run")
-    whole = trainer._batch()
-    shares = []
-    for rank in range(2):
-        trainer.accelerator = SimpleNamespace(  # type: ignore[assignment]
-            process_index=rank, num_processes=2, device=torch.device("cpu")
-        )
-        shares.append(trainer._batch())
+def test_processes_share_the_batch_that_one_would_see() -> None:
+    needs = task_for(TWO).needs(TRAINING)
+    whole, *shares = (
+        feed_at(3, TRAINING, needs, TWO.train, own)
+        for own in (slice(0, 4), slice(0, 2), slice(2, 4))
+    )
     assert torch.equal(whole.images, torch.cat([share.images for share in shares]))
     assert torch.equal(whole.noise, torch.cat([share.noise for share in shares], 1))
     assert whole.labels is None  # this model is not told them

@@ -2,7 +2,17 @@
 
 from draw.tasks.classification import Classifying, Looking
 from draw.tasks.drawing import Drawing
-from draw.tasks.task import Batch, Curve, Maker, Measuring, Profile, Result, Task, TaskClass
+from draw.tasks.task import (
+    Batch,
+    Curve,
+    Maker,
+    Measuring,
+    Needs,
+    Profile,
+    Result,
+    Task,
+    TaskClass,
+)
 
 __all__ = [
     "Batch",
@@ -12,6 +22,7 @@ __all__ = [
     "Looking",
     "Maker",
     "Measuring",
+    "Needs",
     "Profile",
     "Result",
     "Task",

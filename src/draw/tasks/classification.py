@@ -26,10 +26,10 @@ from draw.tasks.task import (
     Maker,
     Measuring,
     ModelInput,
+    Needs,
     Profile,
     Result,
     shape_of,
-    training_images,
 )
 from draw.visualize import classification_curves
 from draw.visualize.run_pictures import glimpses_of
@@ -114,15 +114,13 @@ class Classifying:
     def start_from_data(self, model: nn.Module, training: ImageSet) -> None:
         """Leave the starting weights alone: none depends on the images."""
 
-    def batch(self, training: ImageSet, step: int, own: slice) -> Batch:
-        """Images and labels of one training step."""
-        images, labels = training_images(self.config, training, step)
-        assert labels is not None  # `check` has seen them
-        return Batch(to_unit_interval(images[own]), None, torch.from_numpy(labels[own]))
+    def needs(self, training: ImageSet) -> Needs:
+        """Labels alone."""
+        return Needs(noise=None, binarize=False, labels=True)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Cross-entropy of the last answer in nats, and the error in %."""
-        assert batch.labels is not None  # `batch` has put them there
+        assert batch.labels is not None  # as `needs` says
         answered = model(batch.images)
         logits = answered.logits.float()
         wrong = logits.detach().argmax(1) != batch.labels

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from draw.config.model import DRAWConfig
 from draw.config.run import Config
 from draw.data import ImageSet
-from draw.data.batches import binarize, spread, to_unit_interval
+from draw.data.batches import spread
 from draw.measure.accuracy import check_labels
 from draw.measure.bound import Evaluation, evaluate, evaluation_images
 from draw.measure.tables import print_evaluation
@@ -21,7 +21,6 @@ from draw.model.draw import DRAW
 from draw.model.pretrained import Model
 from draw.parts.conditions import condition_of
 from draw.parts.likelihood import bounds_likelihood, check_pixels, has_bits, in_bits, meaning
-from draw.randomness import BINARIZE_TRAINING, TRAINING, generator
 from draw.tasks.task import (
     MEASURING,
     Batch,
@@ -29,10 +28,10 @@ from draw.tasks.task import (
     Maker,
     Measuring,
     ModelInput,
+    Needs,
     Profile,
     Result,
     shape_of,
-    training_images,
 )
 from draw.visualize import animate, sample_grid, training_curves
 from draw.visualize.run_pictures import DRAWING_PICTURES, drawing_pictures
@@ -138,22 +137,10 @@ class Drawing:
         with torch.no_grad():
             cast(DRAW, model).canvas_0.copy_(canvas_0)
 
-    def batch(self, training: ImageSet, step: int, own: slice) -> Batch:
-        """Images, the noise of eq 6, and labels if the model is class-conditional, of one step."""
-        size, seed = self.config.train.batch_size, self.config.train.seed
-        seen, labels = training_images(self.config, training, step)
-        images = to_unit_interval(seen[own])
-        if self.binarizes(training):
-            random = generator(seed, BINARIZE_TRAINING, step)
-            uniform = random.random((size, *images.shape[1:]), np.float32)[own]
-            images = binarize(images, torch.from_numpy(uniform))
-        shape = self.model_config.glimpses, size, self.model_config.latent_size
-        noise = generator(seed, TRAINING, step).standard_normal(shape, np.float32)[:, own]
-        classes = None
-        if self.takes_labels:
-            assert labels is not None  # `check` has seen them
-            classes = torch.from_numpy(labels[own])
-        return Batch(images, torch.from_numpy(noise), classes)
+    def needs(self, training: ImageSet) -> Needs:
+        """The noise of eq 6, and classes where the model is told them."""
+        noise = self.model_config.glimpses, self.model_config.latent_size
+        return Needs(noise, binarize=self.binarizes(training), labels=self.takes_labels)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The bound and its parts, in nats."""

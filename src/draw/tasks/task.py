@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from accelerate import Accelerator
-from jaxtyping import Float, Int, Shaped, UInt8
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from draw.config.run import Config
 from draw.data import ImageSet
-from draw.data.batches import batch_indices
 from draw.model.pretrained import Model
-from draw.randomness import VIEW_TRAINING, generator
 
 Maker = Callable[[], Model]
 """A function that makes a model with its starting weights."""
@@ -51,6 +48,17 @@ class Measuring:
 MEASURING = Measuring()
 
 
+class Needs(NamedTuple):
+    """What a step of training needs besides the images."""
+
+    noise: tuple[int, int] | None
+    """Glimpses and latent variables of an image's standard normal noise; None for none."""
+    binarize: bool
+    """Whether each pixel is drawn as 0 or 1 with its grey value as probability."""
+    labels: bool
+    """Whether the class of each image is told, or learned."""
+
+
 class Batch(NamedTuple):
     """Inputs of one training step."""
 
@@ -60,12 +68,6 @@ class Batch(NamedTuple):
     """Standard normal noise; None for a model that uses none."""
     labels: Int[Tensor, " batch"] | None
     """Class of each image; None for an unconditional model."""
-
-    def to(self, device: torch.device) -> "Batch":
-        """Move the batch to a device."""
-        noise = None if self.noise is None else self.noise.to(device)
-        labels = None if self.labels is None else self.labels.to(device)
-        return Batch(self.images.to(device), noise, labels)
 
 
 class ModelInput(NamedTuple):
@@ -157,14 +159,8 @@ class Task(Protocol):
     def start_from_data(self, model: nn.Module, training: ImageSet) -> None:
         """Initialise those starting weights that depend on the training images."""
 
-    def batch(self, training: ImageSet, step: int, own: slice) -> Batch:
-        """Make the inputs of one training step.
-
-        Args:
-            training: images to learn from.
-            step: number of the step, from 0; with the seed it decides all chance.
-            own: slice of the batch that this process computes.
-        """
+    def needs(self, training: ImageSet) -> Needs:
+        """List what a step needs besides images; the batch of `losses` has it."""
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Compute means over a batch by name; the first is the loss that training minimises."""
@@ -269,18 +265,6 @@ class TaskClass(Protocol):
             model_config: config of the model, which is the run's.
             make: function that makes the model.
         """
-
-
-def training_images(
-    config: Config, training: ImageSet, step: int
-) -> tuple[UInt8[np.ndarray, "batch channels rows columns"], Shaped[np.ndarray, " batch"] | None]:
-    """Images and labels of one training step, a function of the arguments alone.
-
-    They are the whole batch for every process, since a view draws for all images of it at once.
-    """
-    seed = config.train.seed
-    indices = batch_indices(seed, step, config.train.batch_size, training.count)
-    return training.batch(indices, generator(seed, VIEW_TRAINING, step))
 
 
 def shape_of(config: Config) -> str:

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -45,7 +46,9 @@ from draw.runs.checkpoint import (
 from draw.runs.lock import RunLock
 from draw.runs.metrics import Line, append_metrics
 from draw.tasks import Batch
+from draw.training.feed import batch_of, feed_at
 from draw.training.moments import moments_of, named_moments
+from draw.training.prefetch import Prefetch
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:
@@ -175,6 +178,18 @@ class Trainer:
         self.sums: dict[str, float] = {}
         self.text = ""
         self.stop_asked = False
+        share = config.train.batch_size // processes
+        first = self.accelerator.process_index * share
+        self.feed = Prefetch(
+            partial(
+                feed_at,
+                training=training,
+                needs=self.task.needs(training),
+                config=config.train,
+                own=slice(first, first + share),
+            ),
+            config.train.steps,
+        )
 
     def _check_memory(self) -> None:
         """See that the weights fit four times over (gradient, average, Adam's), and one batch."""
@@ -234,7 +249,7 @@ class Trainer:
             units_per_item=config.batch_size,
             enabled=self.main,
         )
-        with self._stopping_on_signals(), bar as update:
+        with self._stopping_on_signals(), self.feed, bar as update:
             while self.step < config.steps:
                 stop = self._one_step()
                 self.seconds = seconds_before + time.monotonic() - began
@@ -281,10 +296,7 @@ class Trainer:
 
     def _batch(self) -> Batch:
         """This process's share of what the current step learns from, on its device."""
-        share = self.config.train.batch_size // self.accelerator.num_processes
-        first = self.accelerator.process_index * share
-        batch = self.task.batch(self.training, self.step, slice(first, first + share))
-        return batch.to(self.accelerator.device)
+        return batch_of(self.feed(self.step), self.accelerator.device)
 
     def _log_training(self) -> None:
         count = self.sums.pop("steps")
