@@ -24,6 +24,7 @@ import numpy as np
 from benchmarks.command import run
 from benchmarks.measure import report, seconds_each
 from benchmarks.ways import Shape
+from draw.config.compute import ComputeConfig
 from draw.config.presets import mnist
 from draw.data import ImageSet
 from draw.training.start import start
@@ -79,7 +80,8 @@ def _trainer(
         config,
         model=shape.config,
         data=replace(config.data, name="images", binarize=binarize),
-        train=replace(config.train, batch_size=shape.batch, precision=precision),
+        train=replace(config.train, batch_size=shape.batch),
+        compute=ComputeConfig(precision=precision),
     )
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (2_000, *shape.config.image_shape), dtype=np.uint8)

@@ -26,6 +26,7 @@ from draw.files import write_atomically  # noqa: E402
 from draw.kernels.cpp.build import library  # noqa: E402
 from draw.model.draw import DRAW  # noqa: E402
 from draw.tasks.drawing import Drawing  # noqa: E402
+from running import on  # noqa: E402
 
 hypothesis.settings.register_profile("draw", derandomize=True, deadline=None, max_examples=60)
 hypothesis.settings.load_profile("draw")
@@ -106,21 +107,21 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.getaddrinfo", refuse)
 
 
-@pytest.fixture(scope="session", params=["reference", "fused"])
-def kernel(request: pytest.FixtureRequest) -> str:
-    """Each implementation of the unroll in turn."""
-    if request.param == "fused":
+@pytest.fixture(scope="session", params=["reference", "cpp"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Each backend that a CPU has, in turn."""
+    if request.param == "cpp":
         try:
             library()
         except KernelUnavailableError as error:
-            pytest.skip(f"the fused kernel cannot run here: {error}")
+            pytest.skip(f"cpp cannot run here: {error}")
     name: str = request.param
     return name
 
 
 @pytest.fixture(scope="session")
-def random_model(kernel: str) -> Callable[..., DRAW]:
-    """Makes models, in float64, with every parameter random, that run either kernel.
+def random_model(backend: str) -> Callable[..., DRAW]:
+    """Makes models, in float64, with every parameter random, that run on either backend.
 
     The initial state is zero at first, and a zero hides that it is ignored; so is no parameter
     left at its start. `read_window` and `write_window` place a window: the biases of the affine
@@ -135,7 +136,7 @@ def random_model(kernel: str) -> Callable[..., DRAW]:
         dtype: torch.dtype = torch.float64,
         **config: Any,
     ) -> DRAW:
-        model = DRAW(DRAWConfig(**{"kernel": kernel, **config}))
+        model = on(backend, DRAW(DRAWConfig(**config)))
         random = torch.Generator().manual_seed(seed)
         with torch.no_grad():
             for parameter in model.parameters():

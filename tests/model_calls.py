@@ -67,7 +67,7 @@ def outcome(work: Callable[[Made], list[Tensor]], model: Made, freed: bool) -> s
         return f"raises {type(error).__name__}"
     if freed:
         return "computes with memory that is not there"
-    model.config = replace(model.config, kernel="reference")
+    model.backend = "reference"
     try:
         expected = work(model)
     except Exception as error:
@@ -89,10 +89,9 @@ def tell(kind: str, model: Made, work: Callable[[Made], list[Tensor]]) -> None:
 def main() -> None:
     torch.manual_seed(0)
     torch.set_printoptions(threshold=1, edgeitems=1)  # type: ignore[no-untyped-call]
-    auto = replace(SMALL, kernel="auto")
-    tell("gaussian", DRAW(auto), drawing)
-    tell("none", DRAW(replace(auto, attention="none")), drawing)
-    tell("classifier", Classifier(replace(CLASSIFIER, kernel="auto")), classifying)
+    tell("gaussian", DRAW(SMALL), drawing)
+    tell("none", DRAW(replace(SMALL, attention="none")), drawing)
+    tell("classifier", Classifier(CLASSIFIER), classifying)
     print("done")
 
 

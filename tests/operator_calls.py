@@ -26,11 +26,8 @@ from draw.parts.state import Context
 BATCH = 2
 SMALL = DRAWConfig(
     rows=4, columns=5, glimpses=3, hidden_size=6, latent_size=7, read_size=2, write_size=3,
-    kernel="reference",
 )  # fmt: skip
-CLASSIFIER = ClassifierConfig(
-    rows=4, columns=5, glimpses=3, hidden_size=6, read_size=2, kernel="reference"
-)
+CLASSIFIER = ClassifierConfig(rows=4, columns=5, glimpses=3, hidden_size=6, read_size=2)
 Arguments = dict[str, Any]
 Edit = Callable[[Tensor], Any]
 ABSENT = object()

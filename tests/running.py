@@ -9,19 +9,24 @@ import sys
 from collections.abc import Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import jaxtyping
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 
 from draw.cli import main
+from draw.config.compute import PLAIN, ComputeConfig
 from draw.config.data import DataConfig
 from draw.config.model import DRAWConfig
 from draw.config.run import Config
 from draw.config.train import TrainConfig
 from draw.data import ImageSet
+from draw.model.machine import settle
+from draw.model.recurrent import Recurrent
+from draw.training.accelerator import make_accelerator
 
 TINY_MODEL = DRAWConfig(
     rows=6, columns=5, glimpses=3, hidden_size=8, latent_size=4, read_size=2, write_size=3
@@ -38,20 +43,38 @@ TINY = Config(
         log_every=2,
         evaluate_every=6,
         ema_decay=0.9,
-        precision="fp32",
     ),
+    compute=ComputeConfig(precision="fp32"),
 )
 
 TINY_DIGITS = (
     *("--model.glimpses", "2", "--model.hidden-size", "8", "--model.latent-size", "3"),
     *("--model.read-size", "2", "--model.write-size", "2", "--train.batch-size", "8"),
-    *("--train.log-every", "1", "--train.evaluate-images", "20", "--train.precision", "fp32"),
+    *("--train.log-every", "1", "--train.evaluate-images", "20", "--precision", "fp32"),
 )
 """Flags that make `draw train digits` a matter of a second."""
 
 
 def with_train(config: Config, **changes: Any) -> Config:
     return dataclasses.replace(config, train=dataclasses.replace(config.train, **changes))
+
+
+def with_compute(config: Config, **changes: Any) -> Config:
+    return dataclasses.replace(config, compute=dataclasses.replace(config.compute, **changes))
+
+
+Steps = TypeVar("Steps", bound=Recurrent)
+
+
+def on(backend: str, model: Steps) -> Steps:
+    """A model that asks for a backend."""
+    model.backend = backend
+    return model
+
+
+def plain_accelerator() -> Accelerator:
+    """Accelerate on the device that there is, in fp32."""
+    return make_accelerator(settle(PLAIN))
 
 
 def image_set(

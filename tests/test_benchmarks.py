@@ -128,9 +128,9 @@ def test_ways_are_timed_in_turn() -> None:
 
 
 def test_a_share_is_that_of_the_floor_in_the_same_precision() -> None:
-    medians = {"fused fp32": 4.0, "fused bf16": 2.0, "floor fp32": 3.0}
-    floors = {"fused fp32": "floor fp32", "fused bf16": "floor bf16"}
-    assert measure.shares_of_floor(medians, floors) == {"fused fp32": 0.75, "fused bf16": None}
+    medians = {"cpp fp32": 4.0, "cpp bf16": 2.0, "floor fp32": 3.0}
+    floors = {"cpp fp32": "floor fp32", "cpp bf16": "floor bf16"}
+    assert measure.shares_of_floor(medians, floors) == {"cpp fp32": 0.75, "cpp bf16": None}
 
 
 def test_a_way_that_is_none_is_refused() -> None:
@@ -237,8 +237,8 @@ def test_first_step(results: Path) -> None:
         assert stages["until the first update"] == pytest.approx(sum(parts))
 
 
-@pytest.mark.parametrize("kernel", ["fused"], indirect=True)
-def test_peak(results: Path, kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("backend", ["cpp"], indirect=True)
+def test_peak(results: Path, backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peak, "PRODUCTS", 10)
     peak.main(rounds=1)
     found = only_result(results)["gigaflops"]

@@ -28,8 +28,7 @@ from draw.models.storage import export_model, load_model
 from draw.runs.checkpoint import checkpoints, load_tensors, save_tensors
 from draw.tasks import Drawing
 from draw.training.start import resume, start
-from draw.training.trainer import make_accelerator
-from running import TINY, TINY_MODEL, draw_command, image_set
+from running import TINY, TINY_MODEL, draw_command, image_set, on, plain_accelerator
 
 LOOKS = ClassifierConfig(rows=6, columns=5, glimpses=2, hidden_size=4, read_size=2, classes=3)
 CONVNET = ConvnetConfig(
@@ -102,7 +101,7 @@ def test_a_gpus_step_of_training_is_looked_at_once(monkeypatch: pytest.MonkeyPat
     """More would make the host wait for it; images of training come from 8 bits."""
     looked: list[int] = []
     monkeypatch.setattr("draw.model.checks.check_unit_interval", lambda images: looked.append(1))
-    model, x = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference")), torch.rand(2, 1, 6, 5)
+    model, x = on("reference", DRAW(TINY_MODEL)), torch.rand(2, 1, 6, 5)
 
     class OnGpu(torch.Tensor):
         device = torch.device("cuda")
@@ -215,7 +214,7 @@ def test_no_verb_gives_a_result_of_such_weights(run: Path, tmp_path: Path, argum
 def test_such_weights_are_not_given_away(run: Path, tmp_path: Path) -> None:
     broken = copied(run, tmp_path / "run")
     with pytest.raises(DrawError, match=r"infinity in mu\.bias"):
-        export(broken, SPLITS, tmp_path / "to", make_accelerator("fp32"), name="x")
+        export(broken, SPLITS, tmp_path / "to", plain_accelerator(), name="x")
     assert not (tmp_path / "to").exists()
 
 
@@ -225,9 +224,7 @@ def test_weights_too_large_for_fp16_are_not_given_away(run: Path, tmp_path: Path
     tensors["mu.bias"][0] = 1e5
     save_tensors(broken / "best" / "model.safetensors", tensors, state)
     with pytest.raises(DrawError, match=r"infinity in mu\.bias .* in fp16"):
-        export(
-            broken, SPLITS, tmp_path / "to", make_accelerator("fp32"), name="x", precision="fp16"
-        )
+        export(broken, SPLITS, tmp_path / "to", plain_accelerator(), name="x", dtype="fp16")
     assert not (tmp_path / "to").exists()
 
 
@@ -270,7 +267,7 @@ def test_a_card_has_no_figures_that_are_not_finite(
 
     monkeypatch.setattr("draw.tasks.drawing.evaluate", overflow)
     with pytest.raises(DrawError, match=r"infinity for validation\.kl: nothing was written"):
-        export(run, SPLITS, tmp_path / "to", make_accelerator("fp32"), name="x")
+        export(run, SPLITS, tmp_path / "to", plain_accelerator(), name="x")
     assert not (tmp_path / "to").exists()
 
 
@@ -295,7 +292,7 @@ def test_training_evaluation_and_export_measure_through_the_task(
 ) -> None:
     start(TINY, tmp_path / "again", SPLITS.train, SPLITS.validation).fit()
     assert len(measured) == 2
-    export(run, SPLITS, tmp_path / "to", make_accelerator("fp32"), name="x", importance_samples=3)
+    export(run, SPLITS, tmp_path / "to", plain_accelerator(), name="x", importance_samples=3)
     assert [call["importance_samples"] for call in measured[2:]] == [0, 3]
     options = ("--data.path", "pictures", "--batch-size", "7", "--importance-samples", "2")
     draw_command("evaluate", "to", "--seed", "5", *options, cwd=overflowing)
@@ -313,7 +310,7 @@ def test_samples_asked_of_a_classifier_are_refused_wherever_it_is_measured(tmp_p
     labelled = dataclasses.replace(image_set(3), labels=np.arange(3))
     with pytest.raises(DrawError, match="no latent variables"):
         task_of(LOOKS, None).evaluate(
-            Classifier(LOOKS), labelled, make_accelerator("fp32"), print, Measuring(3, 2)
+            Classifier(LOOKS), labelled, plain_accelerator(), print, Measuring(3, 2)
         )
 
 

@@ -30,7 +30,6 @@ from draw.visualize.sheet import enlarge, scale_for, to_pixels
 
 CONFIG = DRAWConfig(
     rows=16, columns=20, glimpses=3, hidden_size=8, latent_size=4, read_size=2, write_size=3,
-    kernel="reference",
 )  # fmt: skip
 
 

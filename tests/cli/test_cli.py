@@ -386,10 +386,12 @@ from pathlib import Path
 
 import psutil
 import torch
-from draw.training.trainer import make_accelerator
+from draw.config.compute import PLAIN
+from draw.model.machine import settle
+from draw.training.accelerator import make_accelerator
 
 before = psutil.Process().num_threads()
-accelerator = make_accelerator("fp32")
+accelerator = make_accelerator(settle(PLAIN))
 accelerator.prepare(torch.nn.Linear(1, 1))
 during = psutil.Process().num_threads()
 accelerator.end_training()
@@ -410,11 +412,11 @@ def test_the_threads_of_a_process_group_end_with_it(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
-@pytest.mark.parametrize("kernel", ["fused"], indirect=True)
+@pytest.mark.parametrize("backend", ["cpp"], indirect=True)
 def test_two_processes_make_the_same_updates_as_one(
-    place: Path, flags: list[str], launcher: str, kernel: str
+    place: Path, flags: list[str], launcher: str, backend: str
 ) -> None:
-    short = [*flags, "--train.steps", "5", "--train.evaluate-every", "5", "--model.kernel", kernel]
+    short = [*flags, "--train.steps", "5", "--train.evaluate-every", "5", "--backend", backend]
     if not (place / "alone").exists():
         draw_command("train", "digits", "--out", "alone", *short, cwd=place)
     program = {

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from draw.config.compute import ComputeConfig
 from draw.config.data import DataConfig
 from draw.config.model import DRAWConfig
 from draw.config.run import Config
@@ -16,7 +17,12 @@ from draw.models.kinds import configs
 # The import hook checks the types of dataclasses too, before they check themselves.
 pytestmark = pytest.mark.usefixtures("without_shape_checks")
 
-SECTIONS = {"model": DRAWConfig, "data": DataConfig, "train": TrainConfig}
+SECTIONS = {
+    "model": DRAWConfig,
+    "data": DataConfig,
+    "train": TrainConfig,
+    "compute": ComputeConfig,
+}
 NOT_COUNTS = (0, -1, 2.0, 2.5, True, "2", None)
 WRONG = {  # by section and field
     "model": {
@@ -38,7 +44,6 @@ WRONG = {  # by section and field
         "prior": ("", None, 1),
         "condition": ("", None, 1),
         "classes": (*NOT_COUNTS, 1, 10**30),
-        "kernel": ("fast", "", None, 1),
     },
     "data": {
         "size": ((), (0,), (28, 0), (28, -1), (28, 28, 1), (28.0,), ("28",)),
@@ -65,15 +70,19 @@ WRONG = {  # by section and field
         "final_learning_rate": (-1e-9, 1.0, math.nan),
         "weight_decay": (-0.1, math.inf, math.nan),
         "ema_decay": (-0.1, 1.0, 2.0, math.nan),
-        "precision": ("fp16", "", None),
         "start_from": ("", 3),
+    },
+    "compute": {
+        "device": ("gpu", "cuda:", "cuda:x", "CPU", "", None, 0),
+        "backend": ("", None, 1),
+        "precision": ("fp64", "half", "", None, 16),
     },
 }
 RIGHT = {
     "model": {
         "rows": (1, 28), "columns": (1, 64), "channels": (1, 3), "glimpses": (1, 64),
         "read_size": (1, 100), "write_size": (1, 5), "attention": ("gaussian", "none"),
-        "likelihood": ("bernoulli", "logistic"), "kernel": ("auto", "reference", "fused"),
+        "likelihood": ("bernoulli", "logistic"),
     },
     "data": {
         "size": (None, (28,), (28, 14)), "mode": (None, "grey", "colour"),
@@ -84,8 +93,13 @@ RIGHT = {
         "warmup_steps": (0, 10), "seed": (0, 2**40), "ema_decay": (0.0, 0.9999),
         "weight_decay": (0.0, 0.1), "window_share": (0.2, 1.0, 3.0),
         "evaluate_images": (None, 1), "final_learning_rate": (0.0, 1e-3),
-        "precision": ("fp32", "bf16"), "checkpoint_minutes": (0.1,),
+        "checkpoint_minutes": (0.1,),
         "start_from": (None, "runs/mnist"),
+    },
+    "compute": {
+        "device": ("auto", "cpu", "cuda", "cuda:1", "mps"),
+        "backend": ("auto", "cpp", "reference", "graph"),
+        "precision": ("auto", "fp32", "tf32", "bf16", "fp16"),
     },
 }  # fmt: skip
 
@@ -193,6 +207,7 @@ def test_json_round_trip():
         model=DRAWConfig(rows=5, attention="none"),
         data=DataConfig(size=(28, 14), mode="grey"),
         train=TrainConfig(steps=3, learning_rate=0.1),
+        compute=ComputeConfig(device="cpu", backend="reference"),
     )
     assert Config.from_dict(json.loads(json.dumps(config.to_dict())), configs()) == config
 
@@ -204,7 +219,9 @@ def test_missing_sections_and_fields_have_their_defaults():
 
 @pytest.mark.parametrize("values", [{}, {"model": {}}, {"preset": "mine", "optimizer": {}}])
 def test_unknown_sections_are_refused(values):
-    with pytest.raises(ValueError, match="expected a run's config with preset, model, data, train"):
+    with pytest.raises(
+        ValueError, match="expected a run's config with preset, model, data, train, compute"
+    ):
         Config.from_dict(values, configs())
 
 

@@ -247,7 +247,7 @@ def test_the_command_line_trains_on_house_numbers(config: DataConfig, tmp_path: 
         "train", "svhn", "--data.path", "svhn", "--data.cache-dir", "cache", "--data.size", "32",
         "--model.glimpses", "2", "--model.hidden-size", "8", "--model.latent-size", "3",
         "--model.read-size", "2", "--model.write-size", "2", "--train.batch-size", "4",
-        "--train.steps", "2", "--train.precision", "fp32", "--out", "run",
+        "--train.steps", "2", "--precision", "fp32", "--out", "run",
     ]  # fmt: skip
     refused = draw_command(*command, cwd=tmp_path, check=1)
     assert "--data.bad-boxes skip" in refused.stderr

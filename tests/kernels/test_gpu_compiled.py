@@ -22,7 +22,7 @@ from draw.kernels.gpu.forward import unroll_forward
 from draw.kernels.gpu.layout import layout_of
 
 attention, capability = sys.argv[1], int(sys.argv[2])
-layout = layout_of(DRAWConfig(attention=attention, kernel="reference"), torch.bfloat16)
+layout = layout_of(DRAWConfig(attention=attention), torch.bfloat16)
 OPERANDS = {"activations", "gates_enc", "gates_dec", "w_enc", "w_post", "w_dec", "w_out",
             "d_gates_enc", "d_gates_dec", "d_posterior", "d_outputs"}
 TYPES = dict.fromkeys(OPERANDS, "*bf16") | {"canvases": "*fp16", "counters": "*i32",

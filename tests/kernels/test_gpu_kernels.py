@@ -19,7 +19,7 @@ from draw.kernels.gpu.weights import packed, unpacked
 from draw.model.draw import DRAW
 from draw.parts.state import Context, Trajectory, UnrollOutput
 
-pytestmark = pytest.mark.parametrize("kernel", ["reference"], indirect=True)
+pytestmark = pytest.mark.parametrize("backend", ["reference"], indirect=True)
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 

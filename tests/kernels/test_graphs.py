@@ -14,7 +14,7 @@ from draw.errors import KernelUnavailableError
 from draw.kernels import BACKENDS
 from draw.model.draw import DRAW
 from draw.parts.state import NOTHING
-from running import TINY_MODEL
+from running import TINY_MODEL, on
 
 GRAPH = BACKENDS["graph"]
 
@@ -37,7 +37,7 @@ def captures(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
 
 
 def test_each_shape_is_captured_once(captures) -> None:
-    model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
+    model = on("reference", DRAW(TINY_MODEL))
     for size in (2, 3, 2, 3):
         images, noise = batch(size)
         expected = model.unroll(images, noise)
@@ -52,7 +52,7 @@ def test_each_shape_is_captured_once(captures) -> None:
 @pytest.fixture
 def told_model() -> DRAW:
     """A model that is told its class, with numbers that make a difference."""
-    model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference", condition="class"))
+    model = on("reference", DRAW(dataclasses.replace(TINY_MODEL, condition="class")))
     for table in model.condition.parameters():
         torch.nn.init.normal_(table)
     return model
@@ -101,13 +101,13 @@ def test_without_gradients_nothing_is_captured(captures) -> None:
 
 
 def test_of_no_images_nothing_is_captured(captures) -> None:
-    model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
+    model = on("reference", DRAW(TINY_MODEL))
     assert GRAPH.unroll(model, *batch(0)).kl.shape == (0, 3)
     assert captures == []
 
 
 def test_each_kind_of_numbers_is_captured_by_itself(captures) -> None:
-    model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
+    model = on("reference", DRAW(TINY_MODEL))
     for bf16 in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
             GRAPH.unroll(model, *batch(2))
@@ -121,7 +121,7 @@ def test_on_a_gpu_it_is_the_loop(parts, bf16: bool) -> None:
     torch.manual_seed(0)
     graph = DRAW(dataclasses.replace(TINY_MODEL, **parts)).cuda()
     graph.backend = "graph"
-    loop = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference", **parts)).cuda()
+    loop = on("reference", DRAW(dataclasses.replace(TINY_MODEL, **parts))).cuda()
     loop.load_state_dict(graph.state_dict())
     assert graph.choice.name == "graph"
     for _ in range(3):
@@ -160,7 +160,7 @@ CHANGES: dict[str, Callable[[DRAW], object]] = {
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_model_is_captured_anew(change: str, captures) -> None:
     """A graph would go on with the addresses and the code of before."""
-    model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
+    model = on("reference", DRAW(TINY_MODEL))
     for _ in range(2):
         GRAPH.unroll(model, *batch(2))
     CHANGES[change](model)
@@ -170,7 +170,7 @@ def test_a_changed_model_is_captured_anew(change: str, captures) -> None:
 
 
 def test_an_edited_equation_is_captured_anew(captures, monkeypatch) -> None:
-    model = DRAW(dataclasses.replace(TINY_MODEL, kernel="reference"))
+    model = on("reference", DRAW(TINY_MODEL))
     GRAPH.unroll(model, *batch(2))
     monkeypatch.setattr(draw.attention.window, "filter_centres", lambda *_: None)
     with pytest.raises(TypeError):

@@ -1,8 +1,8 @@
-"""Which kernel runs, who says so, and what happens where the fused one cannot be made."""
+"""Which backend runs, who says so, and what happens where the compiled one cannot be made."""
 
 import copy
 import ctypes
-import dataclasses
+import json
 import logging
 import math
 import pickle
@@ -15,14 +15,13 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from draw.attention.gaussian import GaussianAttention
-from draw.config.model import DRAWConfig
 from draw.errors import DrawError, KernelUnavailableError
 from draw.kernels import BACKENDS, choose
 from draw.kernels.choose import Choice
 from draw.kernels.cpp import build
 from draw.model.draw import DRAW
 from draw.training.start import resume, resumed_config, start
-from running import TINY, TINY_MODEL, draw_command, image_set
+from running import TINY, TINY_MODEL, draw_command, image_set, with_compute
 
 STAND_IN = {"unroll.cpp": b'extern "C" int answer() { return 42; }'}
 """Compiles at once."""
@@ -150,8 +149,8 @@ def placed(model: DRAW, device: str) -> DRAW:
     return model
 
 
-@pytest.mark.usefixtures("kernel")
-@pytest.mark.parametrize("kernel", ["fused"], indirect=True)
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("backend", ["cpp"], indirect=True)
 class TestObstacles:
     @pytest.mark.parametrize(
         ("change", "says"),
@@ -220,8 +219,8 @@ class OwnAttention(GaussianAttention):
     pass
 
 
-@pytest.mark.usefixtures("kernel")
-@pytest.mark.parametrize("kernel", ["fused"], indirect=True)
+@pytest.mark.usefixtures("backend")
+@pytest.mark.parametrize("backend", ["cpp"], indirect=True)
 class TestChangedModels:
     def test_a_changed_step_is_what_runs(self) -> None:
         torch.manual_seed(0)
@@ -248,28 +247,29 @@ class TestChangedModels:
 # Saying so
 
 
-def test_runs_and_models_say_which_kernel(tmp_path: Path) -> None:
-    flags = ("--model.kernel", "reference", "--train.steps", "2", "--train.evaluate-images", "10")
+def test_runs_and_models_say_which_backend(tmp_path: Path) -> None:
+    flags = ("--backend", "reference", "--train.steps", "2", "--train.evaluate-images", "10")
     small = ("--model.glimpses", "2", "--model.hidden-size", "8", "--train.batch-size", "4")
     done = draw_command("train", "digits", "--out", "run", *flags, *small, cwd=tmp_path)
-    assert "backend: reference (as asked)" in done.stdout
-    assert "reference (as asked)" in draw_command("info", "run", cwd=tmp_path).stdout
+    first = done.stdout.splitlines()[0]
+    assert first.startswith("on cpu; backend reference (as asked); precision ")
+    written = json.loads((tmp_path / "run/run.json").read_text())
+    assert written["config"]["compute"] == {
+        "device": "auto", "backend": "reference", "precision": "auto",
+    }  # fmt: skip
+    assert written["made"]["compute"]["backend"] == "reference (as asked)"
+    told = draw_command("info", "run", "--backend", "reference", cwd=tmp_path).stdout
+    assert "reference (as asked)" in told
 
 
-def test_a_run_may_go_on_with_the_other_kernel(tmp_path: Path) -> None:
+def test_a_run_may_go_on_with_another_backend(tmp_path: Path) -> None:
     run, images = tmp_path / "run", image_set(10)
-    slow = dataclasses.replace(TINY, model=dataclasses.replace(TINY.model, kernel="reference"))
+    slow = with_compute(TINY, backend="reference")
     trainer = start(slow, run, images, images)
     trainer.save()
     trainer.lock.release()
     config = resumed_config(run, TINY)
-    assert config.model.kernel == "auto"
+    assert config.compute.backend == "auto"
     other = resume(config, run, images, images)
     for name, value in trainer.bare_model.state_dict().items():
         assert torch.equal(other.bare_model.state_dict()[name], value)
-
-
-def test_a_config_from_before_there_were_kernels_is_read() -> None:
-    values = dataclasses.asdict(TINY_MODEL)
-    del values["kernel"]
-    assert DRAWConfig(**values).kernel == "auto"

@@ -1,4 +1,4 @@
-"""Hooks, adapters, patches and replaced parts: the fused kernel steps aside, with the reason."""
+"""Hooks, adapters, patches and replaced parts: cpp steps aside, with the reason."""
 
 import dataclasses
 import types
@@ -16,9 +16,9 @@ from draw.model.draw import DRAW
 from draw.parts.conditions import CONDITIONS
 from draw.parts.priors.learned import LearnedPrior
 from draw.parts.state import Context
-from running import TINY_MODEL
+from running import TINY_MODEL, on
 
-pytestmark = pytest.mark.parametrize("kernel", ["fused"], indirect=True)
+pytestmark = pytest.mark.parametrize("backend", ["cpp"], indirect=True)
 
 TINY_LEARNED = dataclasses.replace(TINY_MODEL, prior="learned")
 TINY_CLASSIFIER = ClassifierConfig(
@@ -38,13 +38,13 @@ WITHOUT_WEIGHTS = "attention", "prior"
 
 
 @pytest.fixture(autouse=True)
-def _only_with_a_fused_kernel(kernel: str) -> None:
+def _only_with_cpp(backend: str) -> None:
     pass
 
 
-def made(kind: type[nn.Module], kernel: str = "auto") -> nn.Module:
+def made(kind: type[nn.Module], backend: str = "auto") -> nn.Module:
     config = TINY_LEARNED if kind is DRAW else TINY_CLASSIFIER
-    return kind(dataclasses.replace(config, kernel=kernel))
+    return on(backend, kind(config))
 
 
 def images() -> Tensor:
@@ -209,18 +209,18 @@ class Tags(nn.Module):
 def test_the_kernel_takes_what_any_condition_tells(monkeypatch) -> None:
     monkeypatch.setitem(CONDITIONS, "tags", Tags)
     config = dataclasses.replace(TINY_LEARNED, condition="tags", classes=3)
-    fused, reference = (DRAW(dataclasses.replace(config, kernel=k)) for k in ("auto", "reference"))
-    reference.load_state_dict(fused.state_dict())
+    cpp, reference = (on(k, DRAW(config)) for k in ("auto", "reference"))
+    reference.load_state_dict(cpp.state_dict())
     called = []
-    fused.condition.register_forward_hook(lambda *_: called.append("condition"))
-    assert fused.choice.name == "cpp"
+    cpp.condition.register_forward_hook(lambda *_: called.append("condition"))
+    assert cpp.choice.name == "cpp"
     x, noise, labels = images(), torch.randn(3, 2, 4), torch.tensor([2, 1])
-    found, expected = (model(x, noise, labels) for model in (fused, reference))
+    found, expected = (model(x, noise, labels) for model in (cpp, reference))
     torch.testing.assert_close(found.bound, expected.bound)
     assert called == ["condition"]
     slopes = [
         torch.autograd.grad(output.bound.sum(), model.condition.table.weight)[0]
-        for output, model in ((found, fused), (expected, reference))
+        for output, model in ((found, cpp), (expected, reference))
     ]
     torch.testing.assert_close(*slopes, rtol=1e-4, atol=1e-4)
     assert slopes[0][1:].any()

@@ -1,4 +1,4 @@
-"""Edits of the equations: each has its effect, whichever kernel was running before it."""
+"""Edits of the equations: each has its effect, whichever backend was running before it."""
 
 import dataclasses
 from collections.abc import Callable
@@ -27,9 +27,9 @@ from draw.parts.likelihood import Bernoulli
 from draw.parts.priors.learned import LearnedPrior
 from draw.parts.priors.standard import StandardPrior
 from mutants import mutants
-from running import TINY, TINY_MODEL, draw_command, image_set
+from running import TINY, TINY_MODEL, draw_command, image_set, on
 
-pytestmark = pytest.mark.parametrize("kernel", ["fused"], indirect=True)
+pytestmark = pytest.mark.parametrize("backend", ["cpp"], indirect=True)
 
 SMALL = ClassifierConfig(
     rows=9, columns=7, glimpses=2, hidden_size=8, read_size=3, classes=4, window_clip=1e-3
@@ -37,7 +37,7 @@ SMALL = ClassifierConfig(
 
 
 @pytest.fixture(autouse=True)
-def _only_with_a_fused_kernel(kernel: str) -> None:
+def _only_with_cpp(backend: str) -> None:
     pass
 
 
@@ -106,7 +106,7 @@ EQUATIONS: dict[str, tuple[Made, list[tuple[object, str]]]] = {
     ]),
 }  # fmt: skip
 IN_PYTHON = "forward", "_longest", "reconstruction_loss"
-"""What runs beside every kernel, and needs none to step aside."""
+"""What runs beside every backend, and needs none to step aside."""
 
 
 @pytest.mark.usefixtures("without_shape_checks")
@@ -114,7 +114,7 @@ IN_PYTHON = "forward", "_longest", "reconstruction_loss"
 @pytest.mark.parametrize("equations", EQUATIONS)
 def test_every_edit_of_an_equation_has_its_effect(equations: str, share: int, monkeypatch) -> None:
     make, functions = EQUATIONS[equations]
-    model, reference = make(kernel="auto"), make(kernel="reference")
+    model, reference = make(), on("reference", make())
     plain = numbers(reference)
     torch.testing.assert_close(numbers(model), plain, rtol=1e-9, atol=1e-9)
     edits = [(owner, name, *edit) for owner, name in functions for edit in mutants(owner, name)]
@@ -141,13 +141,13 @@ def test_every_edit_of_an_equation_has_its_effect(equations: str, share: int, mo
 
 
 @pytest.mark.parametrize("kind", [DRAW, Classifier])
-def test_fused_refuses_an_edited_equation_by_name(kind, monkeypatch) -> None:
+def test_cpp_refuses_an_edited_equation_by_name(kind, monkeypatch) -> None:
     def wider(*given: object) -> Tensor:
         return 1.001 * centres(*given)
 
     centres = draw.attention.window.filter_centres
     config = TINY_MODEL if kind is DRAW else SMALL
-    model = kind(dataclasses.replace(config, kernel="fused"))
+    model = on("cpp", kind(config))
     monkeypatch.setattr(draw.attention.window, "filter_centres", wider)
     with pytest.raises(KernelUnavailableError, match=r"this code computes another .*'auto' or"):
         model(torch.rand(2, *config.image_shape))
@@ -246,7 +246,7 @@ def test_the_proof_leaves_torch_as_it_was(unproven) -> None:
     assert len(unproven) == 6
 
 
-def test_code_that_fails_in_the_miniature_is_no_fused_code(monkeypatch) -> None:
+def test_code_that_fails_in_the_miniature_is_no_code_for_cpp(monkeypatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("only for large images")
 

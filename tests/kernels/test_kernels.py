@@ -1,4 +1,4 @@
-"""The fused unroll against the reference: outputs, every gradient, and how torch treats it."""
+"""The cpp backend against the reference: outputs, every gradient, and how torch treats it."""
 
 import dataclasses
 import itertools
@@ -21,14 +21,14 @@ from draw.kernels.cpp.build import hand_over_products, library
 from draw.kernels.cpp.unroll import parameters_of
 from draw.model.draw import DRAW
 from draw.parts.state import Context, DRAWOutput
-from running import one_thread
+from running import on, one_thread
 
-pytestmark = pytest.mark.parametrize("kernel", ["fused"], indirect=True)
-"""Run once, not once for each kernel, and skipped where there is no fused one."""
+pytestmark = pytest.mark.parametrize("backend", ["cpp"], indirect=True)
+"""Run once, not once for each backend, and skipped where cpp cannot run."""
 
 
 @pytest.fixture(autouse=True)
-def _only_with_a_fused_kernel(kernel: str) -> None:
+def _only_with_cpp(backend: str) -> None:
     pass
 
 
@@ -95,21 +95,21 @@ SMALL = {"rows": 6, "columns": 8, "glimpses": 4, "hidden_size": 21, "latent_size
 
 @pytest.fixture
 def case(random_model) -> Callable[[str], tuple[DRAW, DRAW, Tensor, Tensor]]:
-    """A model of each kernel with the same weights, images and noise, in float64."""
+    """A model on each backend with the same weights, images and noise, in float64."""
 
     def make(name: str) -> tuple[DRAW, DRAW, Tensor, Tensor]:
         options = {**SMALL, **CASES[name]}
         batch, scale = options.pop("batch"), options.pop("scale", 1.0)
-        fused = random_model(**options)
+        cpp = random_model(**options)
         with torch.no_grad():
-            for parameter in fused.parameters():
+            for parameter in cpp.parameters():
                 parameter.mul_(scale)
-        reference = DRAW(dataclasses.replace(fused.config, kernel="reference")).double()
-        reference.load_state_dict(fused.state_dict())
-        images = torch.rand(batch, *fused.config.image_shape, dtype=torch.float64)
+        reference = on("reference", DRAW(cpp.config)).double()
+        reference.load_state_dict(cpp.state_dict())
+        images = torch.rand(batch, *cpp.config.image_shape, dtype=torch.float64)
         images = torch.where(images > 0.6, images.round(), images)
-        noise = torch.randn(fused.config.glimpses, batch, fused.config.latent_size).double()
-        return fused, reference, images, noise
+        noise = torch.randn(cpp.config.glimpses, batch, cpp.config.latent_size).double()
+        return cpp, reference, images, noise
 
     return make
 
@@ -157,9 +157,9 @@ def error(name: str, found: dict[str, Tensor], expected: dict[str, Tensor]) -> f
     return float(difference / (torch.linalg.vector_norm(expected[name], p) + 1e-3))
 
 
-def compare(kind: str, fused: DRAW, reference: DRAW, *inputs: Tensor) -> None:
+def compare(kind: str, cpp: DRAW, reference: DRAW, *inputs: Tensor) -> None:
     expected = outputs_and_gradients("float64", reference, *inputs)
-    found = outputs_and_gradients(kind, fused, *inputs)
+    found = outputs_and_gradients(kind, cpp, *inputs)
     rounded = outputs_and_gradients("bf16", reference, *inputs) if kind == "bf16" else expected
     for part in expected:
         assert found[part].isfinite().all(), part
@@ -169,7 +169,7 @@ def compare(kind: str, fused: DRAW, reference: DRAW, *inputs: Tensor) -> None:
 
 @pytest.mark.parametrize("kind", TOLERANCE)
 @pytest.mark.parametrize("name", CASES)
-def test_fused_is_the_reference(name: str, kind: str, case) -> None:
+def test_cpp_is_the_reference(name: str, kind: str, case) -> None:
     compare(kind, *case(name))
 
 
@@ -202,13 +202,13 @@ def test_plain_loops_stand_in_for_the_products_of_torch(name: str, kind: str, ca
 )
 @pytest.mark.parametrize("given", [False, True])
 def test_drawings_are_the_references(name: str, kind: str, given: bool, case) -> None:
-    fused, reference, images, noise = case(name)
+    cpp, reference, images, noise = case(name)
     draw = (lambda m, x, n: m.reconstruct(x, n, labels=m.labels_for(len(x)))) if given else (
         lambda m, x, n: m.generate(len(x), noise=n))  # fmt: skip
     expected = draw(reference, images, noise)
-    fused, images, noise = as_kind(kind, fused, images, noise)
+    cpp, images, noise = as_kind(kind, cpp, images, noise)
     with torch.autocast("cpu", torch.bfloat16, enabled=kind == "bf16"):
-        found = draw(fused, images, noise)
+        found = draw(cpp, images, noise)
     tolerance = TOLERANCE[kind]
     torch.testing.assert_close(found.canvases.double(), expected.canvases, rtol=0,
                                atol=tolerance * float(expected.canvases.abs().max()))  # fmt: skip
@@ -253,12 +253,12 @@ def test_gradient_is_that_of_differences(parts: str, random_model) -> None:
 @pytest.mark.parametrize("which", [0, 1])
 def test_one_of_the_two_may_be_told_something(which: int, attention: str, case) -> None:
     name = f"odd sides, {attention}, learned, class"
-    fused, reference, images, noise = case(name)
-    context = addends(fused, len(images))
+    cpp, reference, images, noise = case(name)
+    context = addends(cpp, len(images))
     context[1 - which] = None
     context[which].requires_grad_()
     expected = reference.unroll(images, noise, Context(*context))
-    parameters, shape = parameters_of(fused.config, fused), shape_of(fused.config)
+    parameters, shape = parameters_of(cpp.config, cpp), shape_of(cpp.config)
     found = operators.unroll(images, noise, *context, parameters, shape, False, True)[:3]
     slopes = [torch.randn_like(part) for part in found]
     for ours, theirs in zip(
@@ -316,8 +316,8 @@ COMPILED = """
 import torch
 from draw import DRAW, DRAWConfig
 torch.manual_seed(0)
-model = DRAW(DRAWConfig(rows=5, columns=4, glimpses=3, hidden_size=8, kernel="fused",
-                        prior="learned"))
+model = DRAW(DRAWConfig(rows=5, columns=4, glimpses=3, hidden_size=8, prior="learned"))
+model.backend = "cpp"
 compiled = torch.compile(model, backend="aot_eager", fullgraph=True)
 images, noise = torch.rand(2, 1, 5, 4), torch.randn(3, 2, 100)
 plain, found = model(images, noise), compiled(images, noise)
@@ -466,11 +466,11 @@ def test_what_is_not_a_number_comes_through(case) -> None:
 
 
 def test_an_infinite_variance_is_not_hidden(case) -> None:
-    fused, _, images, noise = case("odd sides")
-    fused, images, noise = as_kind("float32", fused, images, noise)
+    cpp, _, images, noise = case("odd sides")
+    cpp, images, noise = as_kind("float32", cpp, images, noise)
     with torch.no_grad():
-        fused.log_sigma.bias.fill_(100.0)
-    assert not fused(images, noise).bound.isfinite().any()
+        cpp.log_sigma.bias.fill_(100.0)
+    assert not cpp(images, noise).bound.isfinite().any()
 
 
 def test_training_goes_where_the_reference_goes() -> None:
@@ -478,9 +478,9 @@ def test_training_goes_where_the_reference_goes() -> None:
     data = load_splits(DataConfig(name="digits"), progress=False)
     images, test = (to_unit_interval(part.images.copy()) for part in (data.train, data.test))
     bounds: dict[tuple[str, bool], list[float]] = {}
-    for kernel, bf16 in (("reference", False), ("fused", False), ("fused", True)):
+    for backend, bf16 in (("reference", False), ("cpp", False), ("cpp", True)):
         torch.manual_seed(0)
-        model = DRAW(dataclasses.replace(digits().model, glimpses=4, kernel=kernel))
+        model = on(backend, DRAW(dataclasses.replace(digits().model, glimpses=4)))
         adam = torch.optim.Adam(model.parameters(), 1e-3)
         chance = torch.Generator().manual_seed(1)
         for step in range(81):
@@ -494,8 +494,8 @@ def test_training_goes_where_the_reference_goes() -> None:
             if step % 80 == 0:
                 noise = torch.randn(4, len(test), model.config.latent_size, generator=chance)
                 bound = model(test, noise).bound.mean().item()
-                bounds.setdefault((kernel, bf16), []).append(bound)
+                bounds.setdefault((backend, bf16), []).append(bound)
     first, last = bounds["reference", False]
     assert last < first - 200
-    assert abs(bounds["fused", False][1] - last) < 0.05
-    assert abs(bounds["fused", True][1] - last) < 0.5
+    assert abs(bounds["cpp", False][1] - last) < 0.05
+    assert abs(bounds["cpp", True][1] - last) < 0.5

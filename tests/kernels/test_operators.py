@@ -12,25 +12,25 @@ from torch.utils.checkpoint import checkpoint
 from draw.config.model import ClassifierConfig
 from draw.errors import DrawError, KernelArgumentError
 from draw.kernels.cpp import buffers
-from draw.kernels.cpp import unroll as fused
+from draw.kernels.cpp import unroll as cpp
 from draw.kernels.cpp.classifier_unroll import glimpses
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
 from draw.parts.layers import Affine
 from draw.parts.state import NOTHING, Context
-from running import TINY_MODEL, python_process
+from running import TINY_MODEL, on, python_process
 
-only_fused = pytest.mark.parametrize("kernel", ["fused"], indirect=True)
-"""Run once, and skipped where there is no fused kernel."""
+only_cpp = pytest.mark.parametrize("backend", ["cpp"], indirect=True)
+"""Run once, and skipped where cpp cannot run."""
 CLASSIFIER = ClassifierConfig(
     rows=6, columns=5, glimpses=3, hidden_size=8, read_size=2, window_clip=0.1
 )
 
 
 @pytest.mark.slow
-@only_fused
+@only_cpp
 @pytest.mark.parametrize(("calls", "least"), [("operator_calls", 19000), ("model_calls", 1500)])
-def test_every_call_raises_or_agrees(calls: str, least: int, kernel: str) -> None:
+def test_every_call_raises_or_agrees(calls: str, least: int, backend: str) -> None:
     """In a process of its own: a crash would end it before its last line."""
     script = Path(__file__).parents[1] / f"{calls}.py"
     lines = python_process("-W", "ignore", str(script), cwd=script.parents[1]).stdout.splitlines()
@@ -86,17 +86,17 @@ BROKEN: dict[str, Callable[[DRAW], object]] = {
 }  # fmt: skip
 
 
-@only_fused
+@only_cpp
 @pytest.mark.parametrize("way", BROKEN)
-def test_a_model_that_does_not_fit_is_refused(way: str, kernel: str) -> None:
-    model = DRAW(dataclasses.replace(TINY_MODEL, kernel=kernel))
+def test_a_model_that_does_not_fit_is_refused(way: str, backend: str) -> None:
+    model = on(backend, DRAW(TINY_MODEL))
     images, noise = torch.rand(2, 1, 6, 5), torch.randn(3, 2, 4)
     BROKEN[way](model)
     for given in (images, None):
         with pytest.raises(KernelArgumentError, match=r"^expected [^ ]+.*got "):
-            fused.trajectory(model.config, model, given, noise)
+            cpp.trajectory(model.config, model, given, noise)
     with pytest.raises(KernelArgumentError):
-        fused.unroll(model.config, model, images, noise)
+        cpp.unroll(model.config, model, images, noise)
 
 
 TOLD: dict[str, Callable[[Tensor], Tensor]] = {
@@ -108,32 +108,32 @@ TOLD: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-@only_fused
+@only_cpp
 @pytest.mark.parametrize("which", Context._fields)
 @pytest.mark.parametrize("way", TOLD)
-def test_what_is_told_is_checked(way: str, which: str, kernel: str) -> None:
-    model = DRAW(dataclasses.replace(TINY_MODEL, kernel=kernel))
+def test_what_is_told_is_checked(way: str, which: str, backend: str) -> None:
+    model = on(backend, DRAW(TINY_MODEL))
     images, noise = torch.rand(2, 1, 6, 5), torch.randn(3, 2, 4)
     context = NOTHING._replace(**{which: TOLD[way](torch.zeros(2, 32))})
-    for call in (fused.unroll, fused.trajectory):
+    for call in (cpp.unroll, cpp.trajectory):
         wanted = f"expected context_{which} of shape .2, 32., "
         with pytest.raises(KernelArgumentError, match=wanted):
             call(model.config, model, images, noise, context)
 
 
-@only_fused
+@only_cpp
 @pytest.mark.parametrize("part", ["mu.weight", "mu.bias", "log_sigma.weight", "log_sigma.bias"])
-def test_a_learned_prior_that_does_not_fit_is_refused(part: str, kernel: str) -> None:
-    model = DRAW(dataclasses.replace(TINY_MODEL, kernel=kernel, prior="learned"))
+def test_a_learned_prior_that_does_not_fit_is_refused(part: str, backend: str) -> None:
+    model = on(backend, DRAW(dataclasses.replace(TINY_MODEL, prior="learned")))
     model.prior.get_parameter(part).data = torch.zeros(3)
-    for call in (fused.unroll, fused.trajectory):
+    for call in (cpp.unroll, cpp.trajectory):
         with pytest.raises(KernelArgumentError, match=f"expected prior.{part} of shape"):
             call(model.config, model, torch.rand(2, 1, 6, 5), torch.randn(3, 2, 4))
 
 
-@only_fused
+@only_cpp
 @pytest.mark.parametrize("part", ["h_0", "c_0", "lstm.weight_ih", "read_window.bias"])
-def test_a_classifier_that_does_not_fit_is_refused(part: str, kernel: str) -> None:
+def test_a_classifier_that_does_not_fit_is_refused(part: str, backend: str) -> None:
     model = Classifier(CLASSIFIER)
     model.get_parameter(part).data = torch.zeros(3)
     with pytest.raises(KernelArgumentError, match=f"expected {part} of shape"):
@@ -148,10 +148,10 @@ def all_gradients(model: nn.Module, loss: Tensor, *inputs: Tensor) -> list[Tenso
 @pytest.mark.parametrize("prior", ["standard", "learned"])
 @pytest.mark.parametrize("condition", ["none", "class"])
 def test_no_images_give_no_bounds_and_slopes_of_zero(
-    attention: str, prior: str, condition: str, kernel: str
+    attention: str, prior: str, condition: str, backend: str
 ) -> None:
     parts = {"attention": attention, "prior": prior, "condition": condition}
-    model = DRAW(dataclasses.replace(TINY_MODEL, kernel=kernel, **parts))
+    model = on(backend, DRAW(dataclasses.replace(TINY_MODEL, **parts)))
     images = torch.rand(0, 1, 6, 5, requires_grad=True)
     noise = torch.randn(3, 0, 4, requires_grad=True)
     output = model(images, noise, model.labels_for(0))
@@ -167,8 +167,8 @@ def test_no_images_give_no_bounds_and_slopes_of_zero(
         assert drawing.read_windows.g_x.shape == drawing.write_windows.g_x.shape == (3, 0)
 
 
-def test_no_images_have_no_class(kernel: str) -> None:
-    model = Classifier(dataclasses.replace(CLASSIFIER, kernel=kernel))
+def test_no_images_have_no_class(backend: str) -> None:
+    model = on(backend, Classifier(CLASSIFIER))
     images = torch.rand(0, 1, 6, 5, requires_grad=True)
     answers = model(images)
     assert answers.logits_by_glimpse.shape == (3, 0, 10)
@@ -178,15 +178,15 @@ def test_no_images_have_no_class(kernel: str) -> None:
 
 @pytest.mark.parametrize("bf16", [False, True])
 @pytest.mark.parametrize("parts", [{}, {"prior": "learned", "condition": "class"}])
-def test_a_checkpointed_pass_is_the_same(bf16: bool, parts, kernel: str) -> None:
-    model = DRAW(dataclasses.replace(TINY_MODEL, kernel=kernel, **parts))
+def test_a_checkpointed_pass_is_the_same(bf16: bool, parts, backend: str) -> None:
+    model = on(backend, DRAW(dataclasses.replace(TINY_MODEL, **parts)))
     images, noise = torch.rand(2, 1, 6, 5), torch.randn(3, 2, 4)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         labels = model.labels_for(2)
         plain = model(images, noise, labels).bound.sum()
         saved = checkpoint(lambda *given: model(*given, labels).bound.sum(), images, noise,
                            use_reentrant=False)  # fmt: skip
-        looked = Classifier(dataclasses.replace(CLASSIFIER, kernel=kernel))
+        looked = on(backend, Classifier(CLASSIFIER))
         answers = checkpoint(lambda x: looked(x).logits.sum(), images, use_reentrant=False)
         expected = looked(images).logits.sum()
     for a, b, parts in ((plain, saved, model), (expected, answers, looked)):

@@ -11,7 +11,7 @@ from draw.kernels import unroll_backward
 from draw.model.draw import DRAW
 from draw.parts.state import NOTHING, Context
 
-pytestmark = pytest.mark.parametrize("kernel", ["reference"], indirect=True)
+pytestmark = pytest.mark.parametrize("backend", ["reference"], indirect=True)
 
 OFF_IMAGE = (5.0, -4.0, 0.0, 0.0, 0.5)
 BEYOND_THE_LIMITS = (2e4, -2e4, 25.0, -25.0, 21.0)

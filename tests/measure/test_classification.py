@@ -29,9 +29,7 @@ from draw.training.start import finish, resume, resumed_config, start
 from draw.training.trainer import Trainer
 from running import TINY, image_set, with_train
 
-WINDOWED = ClassifierConfig(
-    rows=6, columns=5, glimpses=3, hidden_size=8, read_size=2, classes=3, kernel="reference"
-)
+WINDOWED = ClassifierConfig(rows=6, columns=5, glimpses=3, hidden_size=8, read_size=2, classes=3)
 CONVOLVED = ConvnetConfig(
     rows=6, columns=5, filters=4, filter_size=3, stride=1, hidden_size=16, classes=3
 )
@@ -264,7 +262,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
             patch, "train", "cluttered", "--data.name", "digits", "--model.rows", "28",
             "--model.columns", "28", "--model.hidden-size", "8", "--model.glimpses", "2",
             "--model.read-size", "4", "--train.steps", "6", "--train.evaluate-every", "3",
-            "--train.batch-size", "8", "--train.precision", "fp32", "--out", "run",
+            "--train.batch-size", "8", "--precision", "fp32", "--out", "run",
             "--data.cache-dir", "cache",
         )  # fmt: skip
     return place

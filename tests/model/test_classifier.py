@@ -14,15 +14,16 @@ from draw.errors import DrawError, KernelUnavailableError
 from draw.kernels.cpp.binding import GLIMPSES_PARAMETERS, shape_of_classifier
 from draw.kernels.cpp.classifier_unroll import look, look_backward
 from draw.model.classifier import Classifier
+from running import on
 
 SMALL = ClassifierConfig(
     rows=9, columns=7, channels=1, glimpses=3, hidden_size=6, read_size=3, classes=4
 )
 
 
-def random_classifier(kernel: str, config: ClassifierConfig = SMALL) -> Classifier:
+def random_classifier(backend: str, config: ClassifierConfig = SMALL) -> Classifier:
     """In float64, with every parameter random."""
-    model = Classifier(dataclasses.replace(config, kernel=kernel)).double()
+    model = on(backend, Classifier(config)).double()
     random = torch.Generator().manual_seed(0)
     size = 0.4 * min(1.0, 6 / config.hidden_size) ** 0.5  # or wide networks amplify any rounding
     with torch.no_grad():
@@ -32,9 +33,9 @@ def random_classifier(kernel: str, config: ClassifierConfig = SMALL) -> Classifi
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_it_is_section_4_1_in_plain_loops(channels: int, kernel: str) -> None:
+def test_it_is_section_4_1_in_plain_loops(channels: int, backend: str) -> None:
     config = dataclasses.replace(SMALL, channels=channels)
-    model = random_classifier(kernel, config)
+    model = random_classifier(backend, config)
     images = torch.rand(2, channels, 9, 7, dtype=torch.float64)
     with torch.no_grad():
         found = model(images)
@@ -53,8 +54,8 @@ def test_it_is_section_4_1_in_plain_loops(channels: int, kernel: str) -> None:
         np.testing.assert_allclose(found.logits[n], answer, rtol=1e-9)
 
 
-def test_gradients_are_those_of_differences(kernel: str) -> None:
-    model = random_classifier(kernel, dataclasses.replace(SMALL, rows=4, columns=5, hidden_size=3))
+def test_gradients_are_those_of_differences(backend: str) -> None:
+    model = random_classifier(backend, dataclasses.replace(SMALL, rows=4, columns=5, hidden_size=3))
     images = torch.rand(2, 1, 4, 5, dtype=torch.float64, requires_grad=True)
     parameters = dict(model.named_parameters())
 
@@ -65,8 +66,8 @@ def test_gradients_are_those_of_differences(kernel: str) -> None:
     assert torch.autograd.gradcheck(logits, (images, *parameters.values()))
 
 
-def test_all_parameters_learn(kernel: str) -> None:
-    model = Classifier(dataclasses.replace(SMALL, kernel=kernel))
+def test_all_parameters_learn(backend: str) -> None:
+    model = on(backend, Classifier(SMALL))
     model(torch.rand(5, 1, 9, 7)).logits.square().sum().backward()
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
@@ -84,7 +85,7 @@ def test_the_first_window_covers_the_image() -> None:
 
 
 def test_the_window_stays_in_full_precision_under_autocast() -> None:
-    model = Classifier(dataclasses.replace(SMALL, kernel="reference"))
+    model = on("reference", Classifier(SMALL))
     images = torch.rand(2, 1, 9, 7)
     with torch.autocast("cpu", torch.bfloat16):
         found = model(images)
@@ -105,14 +106,14 @@ def test_images_that_do_not_fit_are_refused(images: torch.Tensor, expected: str)
         Classifier(SMALL)(images)
 
 
-def test_the_gradient_of_each_images_window_is_held_to_a_length(kernel: str) -> None:
+def test_the_gradient_of_each_images_window_is_held_to_a_length(backend: str) -> None:
     """With one glimpse the gradient of `read_window.bias` is the sum of those of the controls."""
     config = dataclasses.replace(SMALL, glimpses=1)
     images = torch.rand(6, 1, 9, 7, dtype=torch.float64)
     labels = torch.arange(6) % 4
 
     def bias_gradient(clip: float | None, some: torch.Tensor, named: torch.Tensor) -> torch.Tensor:
-        model = random_classifier(kernel, dataclasses.replace(config, window_clip=clip))
+        model = random_classifier(backend, dataclasses.replace(config, window_clip=clip))
         torch.nn.functional.cross_entropy(model(some).logits, named).backward()
         return model.read_window.bias.grad
 
@@ -132,9 +133,9 @@ def test_a_saved_classifier_is_the_same(tmp_path: Path) -> None:
     assert torch.equal(Classifier.from_pretrained(tmp_path)(images).logits, model(images).logits)
 
 
-# The fused kernel
+# The compiled backend
 
-only_fused = pytest.mark.parametrize("kernel", ["fused"], indirect=True)
+only_cpp = pytest.mark.parametrize("backend", ["cpp"], indirect=True)
 CASES = {
     "the paper's": (ClassifierConfig(), 5),
     "odd": (dataclasses.replace(SMALL, hidden_size=21), 18),
@@ -154,28 +155,28 @@ def gradients(model: Classifier, images: torch.Tensor) -> dict[str, torch.Tensor
     return {"answers": answers.detach(), **dict(zip(inputs, found, strict=True))}
 
 
-@only_fused
+@only_cpp
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize(
     ("dtype", "bf16", "tolerance"),
     [(torch.float64, False, 1e-11), (torch.float32, False, 5e-5), (torch.float32, True, 0.15)],
 )
-def test_fused_is_the_reference(case: str, dtype, bf16, tolerance, kernel: str) -> None:
+def test_cpp_is_the_reference(case: str, dtype, bf16, tolerance, backend: str) -> None:
     config, batch = CASES[case]
-    reference, fused = random_classifier("reference", config), random_classifier("fused", config)
-    assert (reference.choice.name, fused.choice.name) == ("reference", "cpp")
+    reference, cpp = random_classifier("reference", config), random_classifier("cpp", config)
+    assert (reference.choice.name, cpp.choice.name) == ("reference", "cpp")
     images = torch.rand(batch, *config.image_shape, dtype=torch.float64)
     expected = gradients(reference, images)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-        found = gradients(fused.to(dtype), images.to(dtype))
+        found = gradients(cpp.to(dtype), images.to(dtype))
     for name, value in expected.items():
         error = (found[name].double() - value).norm() / (value.norm() + 1e-3)
         assert error < tolerance, (name, float(error))
 
 
-@only_fused
+@only_cpp
 @pytest.mark.parametrize("bf16", [False, True])
-def test_torch_finds_the_operators_sound(bf16: bool, kernel: str) -> None:
+def test_torch_finds_the_operators_sound(bf16: bool, backend: str) -> None:
     model = Classifier(SMALL)
     parameters = [dict(model.named_parameters())[name] for name in GLIMPSES_PARAMETERS]
     images, shape = torch.rand(3, 1, 9, 7), shape_of_classifier(SMALL)
@@ -192,22 +193,22 @@ class Blind(Classifier):
         return super().look(torch.zeros_like(images))
 
 
-@only_fused
-def test_a_changed_classifier_is_what_runs(kernel: str) -> None:
+@only_cpp
+def test_a_changed_classifier_is_what_runs(backend: str) -> None:
     blind = Blind(SMALL)
     assert "its own look" in blind.choice.reason
     a, b = (blind(torch.rand(1, 1, 9, 7)).logits for _ in range(2))
     assert torch.equal(a, b)
 
 
-@only_fused
-def test_on_a_gpu_fused_refuses_and_auto_says_why(kernel: str) -> None:
-    models = [Classifier(dataclasses.replace(SMALL, kernel=asked)) for asked in ("auto", kernel)]
+@only_cpp
+def test_on_a_gpu_cpp_is_refused_and_auto_says_why(backend: str) -> None:
+    models = [on(asked, Classifier(SMALL)) for asked in ("auto", backend)]
     with FakeTensorMode():  # a device that need not be there
         for model in models:
             model.h_0 = torch.nn.Parameter(torch.empty(SMALL.hidden_size, device="cuda"))
-    auto, fused = models
+    auto, cpp = models
     assert auto.choice.name == "reference"
     assert auto.choice.reason == "the loop under autograd"
     with pytest.raises(KernelUnavailableError, match=r"on cuda; choose the backend 'auto' or"):
-        fused(torch.rand(2, 1, 9, 7))
+        cpp(torch.rand(2, 1, 9, 7))

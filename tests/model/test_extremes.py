@@ -59,8 +59,8 @@ def test_images_of_one_colour(tmp_path: Path, value: int, channels: int) -> None
 
 
 @pytest.mark.parametrize("attention", ["gaussian", "none"])
-def test_one_step(tmp_path: Path, kernel: str, attention: str) -> None:
-    config = with_model(glimpses=1, kernel=kernel, attention=attention)
+def test_one_step(tmp_path: Path, backend: str, attention: str) -> None:
+    config = with_model(glimpses=1, attention=attention)
     sets = image_set(10), image_set(7, "validation", seed=1), image_set(5, "test", seed=2)
     test = finished(tmp_path / "run", config, *sets)
     assert test["kl_per_glimpse"] == (pytest.approx(test["kl"]),)

@@ -21,13 +21,13 @@ from draw.model.draw import DRAW
 from draw.models.storage import export_model, load_model
 from draw.tasks.drawing import Drawing
 from draw.training.trainer import Trainer
-from running import TINY, TINY_MODEL, image_set
+from running import TINY, TINY_MODEL, image_set, on
 
 TINY_CLASSIFIER = ClassifierConfig(rows=6, columns=5, glimpses=2, hidden_size=8, classes=3)
 TINY_CONVNET = ConvnetConfig(rows=6, columns=6, filter_size=3, stride=1, hidden_size=4, classes=3)
 MODELS: dict[str, Callable[[], nn.Module]] = {
-    "DRAW": lambda: DRAW(dataclasses.replace(TINY_MODEL, kernel="reference")),
-    "Classifier": lambda: Classifier(dataclasses.replace(TINY_CLASSIFIER, kernel="reference")),
+    "DRAW": lambda: on("reference", DRAW(TINY_MODEL)),
+    "Classifier": lambda: on("reference", Classifier(TINY_CLASSIFIER)),
     "Convnet": lambda: Convnet(TINY_CONVNET),
 }
 PARTS = [(kind, path) for kind, make in MODELS.items() for path, _ in make().named_modules()]

@@ -85,8 +85,8 @@ class TestTrap2KLConstant:
         torch.testing.assert_close(kl, torch.full((64, 2), latent / 2))
 
 
-watches_the_loop = pytest.mark.parametrize("kernel", ["reference"], indirect=True)
-"""The test looks into the loop; the fused kernel is compared with it in test_kernels.py."""
+watches_the_loop = pytest.mark.parametrize("backend", ["reference"], indirect=True)
+"""The test looks into the loop; cpp is compared with it in test_kernels.py."""
 
 
 @watches_the_loop

@@ -16,9 +16,8 @@ from draw.models.comparison import Comparison, compare
 from draw.models.storage import LoadedModel, load_model
 from draw.tasks import Measuring, Result, Task
 from draw.training.start import start
-from draw.training.trainer import make_accelerator
 from draw.visualize.comparison_curves import comparison_curves
-from running import TINY, draw_command, image_set, with_train
+from running import TINY, draw_command, image_set, plain_accelerator, with_train
 
 SPLITS = Splits(image_set(10), image_set(7, "validation", seed=1), image_set(9, "test", seed=2))
 SEVERAL = {"first": 0, "second": 1}
@@ -38,7 +37,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def compared(*runs: Path) -> Comparison:
-    accelerator = make_accelerator("fp32")
+    accelerator = plain_accelerator()
 
     def measured(task: Task, one: LoadedModel, how: Measuring) -> Result:
         return task.evaluate(one.model, SPLITS.test, accelerator, lambda *_: None, how)

@@ -17,17 +17,18 @@ from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
 from draw import DRAW, Classifier, cli
+from draw.config.compute import ComputeConfig
 from draw.data import Splits, load_images
 from draw.errors import DrawError
 from draw.measure.accuracy import measure_accuracy
 from draw.measure.bound import evaluate
 from draw.model import pretrained
+from draw.model.machine import settle
 from draw.models.card import list_models
 from draw.models.export import copy_export, export
 from draw.models.storage import export_model, load_model
 from draw.training.start import start
-from draw.training.trainer import hardware_precision, make_accelerator
-from running import TINY, image_set
+from running import TINY, image_set, plain_accelerator
 
 SPLITS = Splits(image_set(10), image_set(7, "validation", seed=1), image_set(5, "test", seed=2))
 
@@ -41,20 +42,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def exported(run: Path, to: Path, **options: object) -> dict[str, dict[str, float]]:
-    return export(run, SPLITS, to, make_accelerator("fp32"), name="tiny", **options)
+    return export(run, SPLITS, to, plain_accelerator(), name="tiny", **options)
 
 
 @pytest.mark.parametrize(
-    ("precision", "dtype"),
+    ("stored", "dtype"),
     [("fp32", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)],
 )
 def test_an_exported_model_is_the_runs_with_rounded_weights(
-    run: Path, tmp_path: Path, precision: str, dtype: torch.dtype
+    run: Path, tmp_path: Path, stored: str, dtype: torch.dtype
 ) -> None:
-    exported(run, tmp_path / "out", precision=precision)
-    stored = load_file(tmp_path / "out" / "model.safetensors")
+    exported(run, tmp_path / "out", dtype=stored)
+    written = load_file(tmp_path / "out" / "model.safetensors")
     original = load_model(str(run)).model.state_dict()
-    assert {value.dtype for value in stored.values()} == {dtype}
+    assert {value.dtype for value in written.values()} == {dtype}
     for model in (load_model(str(tmp_path / "out")).model, DRAW.from_pretrained(tmp_path / "out")):
         for name, value in model.state_dict().items():
             assert value.dtype == torch.float32
@@ -62,7 +63,7 @@ def test_an_exported_model_is_the_runs_with_rounded_weights(
 
 
 def test_the_card_has_the_figures_of_the_stored_weights(run: Path, tmp_path: Path) -> None:
-    figures = exported(run, tmp_path / "out", precision="bf16", importance_samples=3)
+    figures = exported(run, tmp_path / "out", dtype="bf16", importance_samples=3)
     model = load_model(str(tmp_path / "out")).drawing
     again = evaluate(model, SPLITS.test.images, importance_samples=3)
     assert figures["test"]["bound"] == pytest.approx(again.bound)
@@ -85,7 +86,7 @@ def test_the_card_has_the_figures_of_the_stored_weights(run: Path, tmp_path: Pat
 def test_a_name_that_is_no_text_is_written_out_on_the_card(run: Path, tmp_path: Path) -> None:
     name = "caf\udce9 \x1b[2J"  # a folder's name that is not UTF-8, and an acting character
     to = tmp_path / "out"
-    export(run, SPLITS, to, make_accelerator("fp32"), name=name, precision="fp32")
+    export(run, SPLITS, to, plain_accelerator(), name=name, dtype="fp32")
     card = ModelCard.load(to / "README.md")
     assert card.data.model_name == r"caf\udce9 \x1b[2J"
     assert r"# caf\udce9 \x1b[2J" in card.text
@@ -151,7 +152,7 @@ def test_mnist_that_came_binary_is_given_away_as_the_static_set(
     (copy / "run.json").write_text(json.dumps(values))
     training = dataclasses.replace(SPLITS.train, binary=binary)
     splits = dataclasses.replace(SPLITS, train=training)
-    export(copy, splits, tmp_path / "out", make_accelerator("fp32"), name="tiny")
+    export(copy, splits, tmp_path / "out", plain_accelerator(), name="tiny")
     name = "binarized_mnist" if binary else "mnist"
     assert json.loads((tmp_path / "out" / "config.json").read_text())["data"]["name"] == name
     assert f"**Data**: {name}:" in (tmp_path / "out" / "README.md").read_text()
@@ -165,7 +166,7 @@ def test_a_card_does_not_call_a_cross_entropy_a_likelihood(
     cards = {}
     for name, binary in (("grey", False), ("binary", True)):
         splits = Splits(*(dataclasses.replace(one, binary=binary) for one in sets))
-        export(run, splits, shelf / name, make_accelerator("fp32"), name=name)
+        export(run, splits, shelf / name, plain_accelerator(), name=name)
         cards[name] = (shelf / name / "README.md").read_text()
     assert "nats are a cross-entropy, no likelihood" in cards["grey"]
     assert "upper bound on -log p(x)" not in cards["grey"]
@@ -354,7 +355,7 @@ def test_a_model_of_the_package_does_what_its_card_says(
     path = development_data(DATA[name])
     test = load_images(dataclasses.replace(loaded.data, path=str(path)), "test").evaluation_set()
     (card,) = (one for one in list_models() if one["name"] == name)
-    quick = hardware_precision() == "bf16"
+    quick = settle(ComputeConfig(device="cpu")).precision == "bf16"
     with torch.autocast("cpu", torch.bfloat16, enabled=quick):
         if not isinstance(loaded.model, DRAW):
             found = measure_accuracy(loaded.model, test, batch_size=250)

@@ -14,6 +14,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor, nn
 
+from draw.config.compute import PLAIN
 from draw.config.data import DataConfig
 from draw.config.model import FORMAT, ClassifierConfig, DRAWConfig, ModelConfig, to_file
 from draw.config.presets import PRESETS
@@ -101,10 +102,8 @@ def toy(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Monk
         name="images", path=str(tmp_path / "pictures"), size=(6,), mode="grey",
         cache_dir=str(tmp_path / "cache"),
     )  # fmt: skip
-    train = TrainConfig(
-        steps=2, batch_size=4, evaluate_every=1, log_every=1, learning_rate=0.01, precision="fp32"
-    )
-    config = Config(request.param, model, data, train)
+    train = TrainConfig(steps=2, batch_size=4, evaluate_every=1, log_every=1, learning_rate=0.01)
+    config = Config(request.param, model, data, train, PLAIN)
     monkeypatch.setitem(PRESETS, request.param, lambda: config)
     return config
 
@@ -141,7 +140,7 @@ def test_a_kind_has_every_verb(toy: Config, tmp_path: Path) -> None:
     draw_command("train", "--resume", "run", "--train.steps", "3", cwd=tmp_path)
     told = json.loads(draw_command("info", "run", "--json", "-", cwd=tmp_path).stdout)
     assert (told["kind"], told["is"]) == (name, type(make_model(toy.model)).__name__)
-    assert ("kernel" in told) == draws
+    assert ("backend" in told) == draws
     draw_command("figure", "11", "run", cwd=tmp_path)
     assert (tmp_path / "figure-11.png").exists()
     words = draw_command("export", "run", "--to", "given", cwd=tmp_path).stdout

@@ -26,8 +26,7 @@ from draw.models.onnx import DRAWING_FILE, START_FILE, STEP_FILE, Generator, mak
 from draw.models.storage import load_model
 from draw.parts.state import Trajectory
 from draw.training.start import start
-from draw.training.trainer import make_accelerator
-from running import TINY, image_set
+from running import TINY, image_set, plain_accelerator
 
 SMALL = {"hidden_size": 6, "latent_size": 3, "glimpses": 5}
 CASES = {
@@ -129,9 +128,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def exported(run: Path, to: Path) -> dict[str, dict[str, float]]:
-    return export(
-        run, SPLITS, to, make_accelerator("fp32"), name="tiny", precision="bf16", onnx=True
-    )
+    return export(run, SPLITS, to, plain_accelerator(), name="tiny", dtype="bf16", onnx=True)
 
 
 def test_an_exported_folder_draws_as_its_card_says(
@@ -198,7 +195,7 @@ def test_a_model_that_is_no_run_is_copied_with_its_card(
 ) -> None:
     start(TINY, tmp_path / "run", SPLITS.train, SPLITS.validation).fit()
     first, second = tmp_path / "weights" / "tiny", tmp_path / "second"
-    export(tmp_path / "run", SPLITS, first, make_accelerator("fp32"), name="tiny", precision="fp16")
+    export(tmp_path / "run", SPLITS, first, plain_accelerator(), name="tiny", dtype="fp16")
     (first / "notes.txt").write_text("not of the model")
     monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path / "weights")
     monkeypatch.setattr(sys, "argv", ["draw", "export", "tiny", "--to", str(second), "--onnx"])
@@ -218,7 +215,7 @@ def test_a_model_that_is_no_run_is_copied_with_its_card(
     cli.main()
     assert (tmp_path / "third" / "README.md").read_text() == after
     assert {path.name for path in (tmp_path / "third").iterdir()} == names | added
-    monkeypatch.setattr(sys, "argv", [*third, "--precision", "bf16"])
+    monkeypatch.setattr(sys, "argv", [*third, "--dtype", "bf16"])
     with pytest.raises(SystemExit):
         cli.main()
-    assert "expected a run folder for --name, --precision" in capsys.readouterr().err
+    assert "expected a run folder for --name, --dtype" in capsys.readouterr().err

@@ -168,7 +168,7 @@ def test_cards_have_words_for_each_part(parts: dict[str, str]) -> None:
 @pytest.mark.parametrize("attention", ATTENTIONS)
 @pytest.mark.parametrize("parts", [{"prior": "learned"}, {"condition": "class"}])
 def test_training_begins_exactly_at_the_papers_model(attention: str, parts) -> None:
-    config = DRAWConfig(**SIZES, attention=attention, kernel="reference")
+    config = DRAWConfig(**SIZES, attention=attention)
     torch.manual_seed(5)
     papers = DRAW(config)
     model = DRAW(dataclasses.replace(config, **parts))

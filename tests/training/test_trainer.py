@@ -14,18 +14,20 @@ import numpy as np
 import pytest
 import torch
 
+from draw.config.compute import ComputeConfig
 from draw.config.run import Config
 from draw.data.batches import batch_indices
 from draw.errors import DrawError, Interruption
 from draw.files import read_json
 from draw.model.draw import DRAW
+from draw.model.machine import settle
 from draw.models.kinds import run_config
 from draw.models.storage import load_model
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
 from draw.training.start import finish, resume, resumed_config, start
-from draw.training.trainer import Trainer, hardware_precision, learning_rate_at
-from running import TINY, image_set, with_train
+from draw.training.trainer import Trainer, learning_rate_at
+from running import TINY, image_set, with_compute, with_train
 
 TRAINING, VALIDATION = image_set(10), image_set(7, "validation", seed=1)
 
@@ -565,18 +567,17 @@ def test_samples_are_drawn_at_each_evaluation(tmp_path: Path) -> None:
 def test_auto_is_bf16_where_the_processor_has_it(
     monkeypatch: pytest.MonkeyPatch, capable: bool
 ) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": capable})
-    assert hardware_precision() == ("bf16" if capable else "fp32")
+    assert settle(ComputeConfig(device="cpu")).precision == ("bf16" if capable else "fp32")
 
 
 def test_training_in_bf16_keeps_weights_and_states_in_fp32(tmp_path: Path) -> None:
-    trainer = fresh(tmp_path / "run", with_train(TINY, precision="bf16", steps=40))
+    trainer = fresh(tmp_path / "run", with_train(with_compute(TINY, precision="bf16"), steps=40))
     output = trainer.model(*trainer._batch())
     assert {part.dtype for part in output} == {torch.float32}
     trainer.fit()
     assert all(value.dtype == torch.float32 for value in trainer.bare_model.parameters())
-    fresh(tmp_path / "exact", with_train(TINY, precision="fp32", steps=40)).fit()
+    fresh(tmp_path / "exact", with_train(TINY, steps=40)).fit()
     rounded, exact = (
         read_metrics(tmp_path / run / "metrics.jsonl")[-1]["bound"] for run in ("run", "exact")
     )

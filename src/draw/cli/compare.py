@@ -15,6 +15,7 @@ from draw.cli.options import (
     words_apart_from,
     write_result,
 )
+from draw.config.compute import PLAIN, ComputeConfig
 from draw.errors import DrawError
 from draw.fields import Count, Natural, Seed
 from draw.terminal import VisibleConsole, say
@@ -32,6 +33,7 @@ def compare(
     seed: Seed = 0,
     json: Json = None,
     out: Annotated[Path | None, Output((".png", ".svg", ".pdf"))] = None,
+    compute: Annotated[ComputeConfig, arg(name="")] = PLAIN,
 ) -> None:
     """Measure two or more models on the same images with the same noise, in one table.
 
@@ -53,18 +55,20 @@ def compare(
         seed: of the noise.
         json: also write all figures as JSON to this file (- for standard output).
         out: also draw validation curves over images and over time (.png, .svg or .pdf).
+        compute: how to run the models.
     """
     from draw.measure.progress_bar import with_progress
+    from draw.model.machine import settle
     from draw.models.comparison import compare as compared
     from draw.models.storage import LoadedModel
     from draw.tasks import Measuring, Result, Task
-    from draw.training.trainer import make_accelerator
+    from draw.training.accelerator import make_accelerator
     from draw.visualize.comparison_curves import comparison_curves
 
     if len(models) < 2:
         raise DrawError(f"expected two or more models to compare, got {len(models)}; name another")
-    accelerator = make_accelerator("fp32")
-    loaded = [(name, load(ModelOptions(name, weights))) for name in models]
+    accelerator = make_accelerator(settle(compute))
+    loaded = [(name, load(ModelOptions(name, weights, compute=compute))) for name in models]
     images, _ = images_for(loaded[0][1], data)
     fixed = images.evaluation_set()
 

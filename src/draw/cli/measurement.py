@@ -1,7 +1,7 @@
 """The verbs evaluate and info: numbers from a model."""
 
 import dataclasses
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from tyro.conf import arg
 
@@ -21,7 +21,6 @@ def evaluate(
     data: Annotated[DataOptions, arg(name="")],
     importance_samples: Natural = 0,
     batch_size: Count = 250,
-    precision: Literal["auto", "fp32", "bf16"] = "fp32",
 ) -> None:
     """Measure a model on every image of a split, each exactly once.
 
@@ -33,13 +32,14 @@ def evaluate(
         data: options that name the images.
         importance_samples: K of the importance-weighted estimate; takes K times as long.
         batch_size: images at a time; changes speed and memory, not the result.
-        precision: precision of the matrix products.
     """
     from draw.measure.progress_bar import with_progress
+    from draw.model.machine import settle
     from draw.tasks import Measuring
-    from draw.training.trainer import make_accelerator
+    from draw.training.accelerator import make_accelerator
 
-    accelerator = make_accelerator(precision)
+    compute = settle(options.compute)
+    accelerator = make_accelerator(compute)
     loaded = load(options)
     model = loaded.model.to(accelerator.device)
     images, task = images_for(loaded, data)
@@ -59,7 +59,7 @@ def evaluate(
             "weights": loaded.state,
             "data": images.source,
             "split": data.split,
-            "precision": precision,
+            "compute": compute.chosen(model),
             **task.facts(images, how),
             **result.to_dict(),
         }
@@ -73,6 +73,7 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
         options: options that name the model.
     """
     from draw.measure.tables import print_values
+    from draw.model.machine import settle
     from draw.models.kinds import task_of
 
     loaded = load(options)
@@ -80,14 +81,12 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
     task = task_of(config, loaded.data)
     score = loaded.state.get(f"validation_{task.score}")
     derived = {} if score is None else task.derive({task.score: score})
-    choice = getattr(model, "forecast", None)
     values: dict[str, Any] = {
         "source": loaded.source,
         "kind": config.kind,
         "is": type(model).__name__,
         "parameters": sum(p.numel() for p in model.parameters()),
-        "device": str(next(model.parameters()).device),
-        **({} if choice is None else {"backend": str(choice)}),
+        **settle(options.compute).chosen(model, look=True),
         "losses": task.units,
         **{name: v for name, v in loaded.state.items() if isinstance(v, int | float)},
         **{f"validation_{name}": value for name, value in derived.items()},
@@ -97,6 +96,7 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
         values["data"] = dataclasses.asdict(loaded.data)
     if loaded.config is not None:
         values["train"] = dataclasses.asdict(loaded.config.train)
+        values["compute"] = dataclasses.asdict(loaded.config.compute)
     with words_apart_from(options.json):
         print_values(values)
     write_result(options.json, values)

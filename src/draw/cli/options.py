@@ -4,13 +4,14 @@ import dataclasses
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
 
 from tyro.conf import Positional, arg
 
+from draw.config.compute import PLAIN, ComputeConfig
 from draw.config.data import DataConfig
 from draw.errors import DrawError
 from draw.fields import Seed, check, either
@@ -62,6 +63,8 @@ class ModelOptions:
     """The same seed gives the same result."""
     json: Json = None
     """Also write the result as JSON to this file (- for standard output)."""
+    compute: Annotated[ComputeConfig, arg(name="")] = PLAIN
+    """How to run it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,18 +92,17 @@ class RunOptions:
 
 
 def load(options: ModelOptions) -> "LoadedModel":
-    """Load a model on the fastest device of this computer.
+    """Load a model on the device and with the backend that are asked for.
 
     Args:
-        options: options that name the model.
+        options: options that name the model, and how to run it.
     """
-    import torch
-
+    from draw.model.machine import settle
     from draw.models.storage import load_model
 
     loaded = load_model(options.model, options.weights)
     loaded.model.requires_grad_(False)
-    loaded.model.to(torch.accelerator.current_accelerator() or torch.device("cpu"))
+    settle(options.compute).place(loaded.model)
     return loaded
 
 
@@ -129,7 +131,10 @@ def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, 
 
 
 def with_checks(verb: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a verb so that it compares every option with its type before it begins."""
+    """Wrap a verb so that it compares every option with its type before it begins.
+
+    A verb with a `ComputeConfig` among its options runs in the precision that it asks for.
+    """
     hints = get_type_hints(verb, include_extras=True)
 
     @functools.wraps(verb)
@@ -138,9 +143,24 @@ def with_checks(verb: Callable[..., None]) -> Callable[..., None]:
         given.apply_defaults()
         for name, value in given.arguments.items():
             check_option(name, hints[name], value)
-        verb(*positional, **named)
+        with _running(given.arguments.values()):
+            verb(*positional, **named)
 
     return run
+
+
+@contextmanager
+def _running(options: Iterable[Any]) -> Iterator[None]:
+    """The precision of the `ComputeConfig` among some options, or in one of them, if there is."""
+    parts = [getattr(option, "compute", option) for option in options]
+    found = [part for part in parts if isinstance(part, ComputeConfig)]
+    if not found or found[0] == PLAIN:
+        yield  # without importing torch for verbs that may not need it
+        return
+    from draw.model.machine import settle
+
+    with settle(found[0]).running():
+        yield
 
 
 def check_option(name: str, hint: Any, value: Any) -> None:

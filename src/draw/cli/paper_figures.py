@@ -17,6 +17,7 @@ from draw.cli.options import (
     report_picture,
     words_apart_from,
 )
+from draw.config.compute import PLAIN, ComputeConfig
 from draw.errors import DrawError
 from draw.fields import Count, Limits, Seed
 from draw.terminal import say
@@ -56,6 +57,8 @@ class FigureOptions:
     """The same seed gives the same figure."""
     json: Json = None
     """Also write the result as JSON to this file (- for standard output)."""
+    compute: Annotated[ComputeConfig, arg(name="")] = PLAIN
+    """How to run the model; figures 3 and 11 run none."""
 
 
 def figure(
@@ -210,7 +213,9 @@ def curves_figure(run: Path, out: Path) -> dict[str, Any]:
 
 
 def _load(options: FigureOptions, source: str | None) -> "LoadedModel":
-    return load(ModelOptions(_named(source), options.weights, options.seed, options.json))
+    return load(
+        ModelOptions(_named(source), options.weights, options.seed, options.json, options.compute)
+    )
 
 
 def _named(source: str | None) -> str:
@@ -238,8 +243,13 @@ def _origin(number: int, options: FigureOptions, loaded: "LoadedModel") -> dict[
 
 
 def _refuse_what_does_not_apply(number: int, options: FigureOptions) -> None:
+    run = 5, 6, 7, 8, 9, 10, 12
+    compute = options.compute
     given = {
-        "--n": (options.n is not None, (5, 6, 7, 8, 9, 10, 12)),
+        "--device": (compute.device != PLAIN.device, run),
+        "--backend": (compute.backend != PLAIN.backend, run),
+        "--precision": (compute.precision != PLAIN.precision, run),
+        "--n": (options.n is not None, run),
         "--without": (options.without is not None, (7, 10)),
         "--window": (bool(options.window), (3,)),
         "--filters": (options.filters is not None, (3,)),

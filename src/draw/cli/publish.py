@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from draw.cli.options import Json, words_apart_from, write_result
+from draw.config.compute import PLAIN, ComputeConfig
 from draw.errors import DrawError
 from draw.fields import Natural
 from draw.terminal import say
@@ -15,12 +16,13 @@ def export(
     model: Annotated[Positional[str], arg(metavar="MODEL")],
     to: Path,
     name: str | None = None,
-    precision: Literal["fp32", "fp16", "bf16"] | None = None,
+    dtype: Literal["fp32", "fp16", "bf16"] | None = None,
     importance_samples: Natural = 0,
     onnx: bool = False,
     path: Annotated[str | None, arg(name="data.path")] = None,
     cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None,
     json: Json = None,
+    compute: Annotated[ComputeConfig, arg(name="")] = PLAIN,
 ) -> None:
     """Write a model into a folder, as the Hub keeps models: of a run, its best.
 
@@ -33,25 +35,33 @@ def export(
         model: run folder, exported folder, a name from draw models, or owner/name on the Hub.
         to: a new folder.
         name: what the model is called on its card; by default as the folder.
-        precision: precision of the stored weights, fp32 by default; 16 bits halve the file. draw
-            computes as before.
+        dtype: type of the stored weights, fp32 by default; 16 bits halve the file. draw computes as
+            before.
         importance_samples: K of the importance-weighted estimate on the test images.
         onnx: also write the generator as ONNX, whole and step by step, and compare ONNX Runtime's
             drawings with PyTorch's; needs onnx, onnxscript and onnxruntime.
         path: where the run's images are, if not where they were.
         cache_dir: folder of decoded images; by default the run's, or ~/.cache/draw.
         json: also write the figures as JSON to this file (- for standard output).
+        compute: how to measure; in fp32 or tf32, so that figures of cards can be compared.
     """
     import dataclasses
 
     from draw.data import load_splits
+    from draw.model.machine import settle
     from draw.models.export import copy_export
     from draw.models.export import export as write
     from draw.models.kinds import run_config
     from draw.runs.paths import RUN_FILE
-    from draw.training.trainer import make_accelerator
+    from draw.training.accelerator import make_accelerator
 
+    if compute.precision not in ("fp32", "tf32"):
+        raise DrawError(
+            f"expected --precision fp32 or tf32, in which the figures of cards are measured, got "
+            f"{compute.precision}; the numbers that are stored are those of --dtype"
+        )
     if (Path(model) / RUN_FILE).exists():
+        settled = settle(compute)
         config = run_config(Path(model)).data
         splits = load_splits(
             dataclasses.replace(
@@ -62,16 +72,18 @@ def export(
             Path(model),
             splits,
             to,
-            make_accelerator("fp32"),
+            make_accelerator(settled),
             name=name or to.resolve().name,
-            precision=precision or "fp32",
+            dtype=dtype or "fp32",
+            compute=settled,
             importance_samples=importance_samples,
             onnx=onnx,
         )
-    elif name or precision or importance_samples or path or cache_dir:
+    elif name or dtype or importance_samples or path or cache_dir or compute != PLAIN:
         raise DrawError(
-            "expected a run folder for --name, --precision, --importance-samples, --data.path and "
-            f"--data.cache-dir, got {model}; leave them out, and it is copied with the card it has"
+            "expected a run folder for --name, --dtype, --importance-samples, --device, --backend, "
+            f"--precision, --data.path and --data.cache-dir, got {model}; leave them out, and it "
+            "is copied with the card it has"
         )
     else:
         figures = copy_export(model, to, onnx=onnx)

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from draw.config.compute import PLAIN, ComputeConfig
 from draw.errors import DrawError
 
 MISSING = (
@@ -20,6 +21,7 @@ def studio(
     host: str = "127.0.0.1",
     path: Annotated[str | None, arg(name="data.path")] = None,
     open: bool = True,  # noqa: A002  (the flags are --open and --no-open)
+    compute: Annotated[ComputeConfig, arg(name="")] = PLAIN,
 ) -> None:
     """Open a local web page: watch models draw, look, and train.
 
@@ -33,6 +35,7 @@ def studio(
         host: address to listen on; by default nobody but this computer reaches it.
         path: folder with the images of models whose own are not on this computer, such as MNIST's.
         open: open the page in the browser.
+        compute: how to run the models.
     """
     import importlib.util
     import os
@@ -47,4 +50,4 @@ def studio(
 
     from draw.studio.server import serve
 
-    serve(model, runs, host, port, open, path)
+    serve(model, runs, host, port, open, path, compute)

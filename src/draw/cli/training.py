@@ -10,12 +10,19 @@ import tyro
 from tyro.conf import Positional, arg
 
 from draw.cli.options import RunOptions, check_option, words_apart_from, write_result
+from draw.config.compute import ComputeConfig
 from draw.config.data import DataConfig
 from draw.config.presets import PRESETS
 from draw.config.run import Config
 from draw.config.train import TrainConfig
 from draw.errors import DrawError
 from draw.terminal import VisibleConsole
+
+OLD_FLAGS = {
+    "--model.kernel": "--backend (auto, cpp, reference or graph; fused is cpp now)",
+    "--train.precision": "--precision",
+}
+"""What was part of a model and of its training, and is now how to run it."""
 
 
 def train(
@@ -122,22 +129,31 @@ def _resume(arguments: list[str]) -> None:
 def _parse_config(
     program: str, defaults: Config, arguments: list[str]
 ) -> tuple[Config, RunOptions]:
-    """A config with the fields that the command line overrides."""
+    """A config with the fields that the command line overrides.
+
+    Raises:
+        DrawError: for a flag of an older version, with the one in its place.
+    """
+    for argument in arguments:
+        name = argument.partition("=")[0].replace("_", "-")
+        if name in OLD_FLAGS:
+            raise DrawError(f"expected {OLD_FLAGS[name]}, got {name}, which is its old name")
     kind = type(defaults.model)
 
     def command(
         model: kind = defaults.model,  # type: ignore[valid-type]
         data: DataConfig = defaults.data,
         train: TrainConfig = defaults.train,
+        compute: Annotated[ComputeConfig, arg(name="")] = defaults.compute,
         options: Annotated[RunOptions, arg(name="")] = RunOptions(),  # noqa: B008
     ) -> tuple[Config, RunOptions]:
-        return Config(defaults.preset, model, data, train), options
+        return Config(defaults.preset, model, data, train, compute), options
 
     preset = PRESETS.get(defaults.preset)
     description = None if preset is None else preset.__doc__
     with warnings.catch_warnings():
         # A part that somebody added to its table and not to the Literal of the config.
-        warnings.filterwarnings("ignore", "The field `model.* is annotated with", UserWarning)
+        warnings.filterwarnings("ignore", "The field `.* is annotated with", UserWarning)
         return tyro.cli(command, prog=program, description=description, args=arguments)
 
 

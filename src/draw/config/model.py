@@ -54,7 +54,6 @@ class ModelConfig:
         return 1, 0
 
 
-Kernel = Literal["auto", "reference", "fused"]
 Attention = Annotated[Literal["gaussian", "cauchy", "none"], TABLE]
 Prior = Annotated[Literal["standard", "learned"], TABLE]
 Condition = Annotated[Literal["none", "class"], TABLE]
@@ -90,9 +89,6 @@ class DRAWConfig(ModelConfig):
     """Conditioning of a drawing: none, or its class, by the images' labels."""
     classes: Classes = 10
     """Number of classes; used with condition class alone."""
-    kernel: Kernel = "auto"
-    """How the steps are computed: 'reference' is the readable loop, 'fused' the fast one, which
-    must be able to run; 'auto' takes the fast one where it can and says so where it cannot."""
 
     @property
     def activations(self) -> tuple[int, int]:
@@ -122,8 +118,6 @@ class ClassifierConfig(ModelConfig):
     early_loss: Annotated[float, Limits(least=0)] = 0.0
     """Weight in training of the answers before the last one: the loss is the weighted mean of the
     cross-entropies of all T answers, where answer t < T counts early_loss t / T and the last 1."""
-    kernel: Kernel = "auto"
-    """How the glimpses are computed, as in `DRAWConfig`."""
 
     @property
     def activations(self) -> tuple[int, int]:
@@ -165,6 +159,27 @@ class ConvnetConfig(ModelConfig):
         return 1, self.hidden_size
 
 
+BACKEND_OF_KERNEL = {"auto": "auto", "reference": "reference", "fused": "auto"}
+"""The backend in the place of each kernel, which model configs named before there were backends."""
+
+
+def without_kernel(values: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """A model's config without the field `kernel`, which it had when it also said how to run.
+
+    Returns:
+        All other values; the backend in the place of the kernel, None where there was none.
+
+    Raises:
+        DrawError: if it is no such kernel.
+    """
+    left = dict(values)
+    if "kernel" not in left:
+        return left, None
+    kernel = left.pop("kernel")
+    check("model.kernel", Literal["auto", "reference", "fused"], kernel)
+    return left, BACKEND_OF_KERNEL[kernel]
+
+
 KINDS_BEFORE_NAMES = DRAWConfig, ClassifierConfig, ConvnetConfig
 """Config classes of the first format, whose files do not name their kind."""
 
@@ -183,7 +198,8 @@ def read_model_config(values: object, kinds: Mapping[str, type[ModelConfig]]) ->
     """Restore a model's config from the values that `to_plain` or `to_file` made.
 
     Where no kind is named, as in files of before the first format, the config is of the kind in
-    `KINDS_BEFORE_NAMES` that has most of the names.
+    `KINDS_BEFORE_NAMES` that has most of the names. A field `kernel`, as in files of before the
+    backends, is passed over: a model does not say how it is run, whoever runs it does.
 
     Args:
         values: plain values of JSON.
@@ -193,7 +209,7 @@ def read_model_config(values: object, kinds: Mapping[str, type[ModelConfig]]) ->
         DrawError: if the kind is unknown or the format newer than `FORMAT`, or a field is unknown
             or has a value that does not fit.
     """
-    given = dict(names_and_values("model", values))
+    given, _ = without_kernel(names_and_values("model", values))
     form, name = given.pop("format", None), given.pop("kind", None)
     if form is not None:
         check("format", Count, form)

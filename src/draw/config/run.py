@@ -1,4 +1,4 @@
-"""Config of a whole run: a model, its data and its training.
+"""Config of a whole run: a model, its data, its training, and how it is computed.
 
 `Config.to_dict` and `Config.from_dict` are the JSON form that a run folder keeps.
 """
@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from draw.config.compute import ComputeConfig
 from draw.config.data import DataConfig
 from draw.config.model import (
     DRAWConfig,
     ModelConfig,
     read_model_config,
     to_plain,
+    without_kernel,
 )
 from draw.config.train import TrainConfig
 from draw.errors import DrawError
@@ -33,6 +35,7 @@ class Config:
     model: ModelConfig = field(default_factory=DRAWConfig)
     data: DataConfig = field(default_factory=DataConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    compute: ComputeConfig = field(default_factory=ComputeConfig)
 
     def __post_init__(self) -> None:
         check_fields("", self)
@@ -62,6 +65,9 @@ class Config:
     def from_dict(cls, values: object, kinds: Mapping[str, type[ModelConfig]]) -> "Config":
         """Restore the config that `to_dict` wrote.
 
+        What was written before `compute` had a `kernel` in the model and a `precision` in the
+        training: both become what they ask for in `compute`.
+
         Args:
             values: plain values of JSON.
             kinds: the config class of each kind of model; see `draw.models.kinds.configs`.
@@ -69,8 +75,8 @@ class Config:
         Raises:
             DrawError: if a field is unknown or has a value that does not fit.
         """
-        given = names_and_values("config", values)
-        sections = "model", "data", "train"
+        given = _with_compute(names_and_values("config", values))
+        sections = "model", "data", "train", "compute"
         unknown = sorted(set(given) - {"preset", *sections})
         if unknown or "preset" not in given:
             raise DrawError(
@@ -81,4 +87,16 @@ class Config:
             model=read_model_config(given.get("model", {}), kinds),
             data=from_plain(DataConfig, "data", given.get("data", {})),
             train=from_plain(TrainConfig, "train", given.get("train", {})),
+            compute=from_plain(ComputeConfig, "compute", given.get("compute", {})),
         )
+
+
+def _with_compute(given: Mapping[str, Any]) -> dict[str, Any]:
+    """A run's config as it is written now, from one of before `compute`."""
+    if "compute" in given:
+        return dict(given)
+    model, backend = without_kernel(names_and_values("model", given.get("model", {})))
+    train = dict(names_and_values("train", given.get("train", {})))
+    found = {"backend": backend, "precision": train.pop("precision", None)}
+    compute = {name: value for name, value in found.items() if value is not None}
+    return {**given, "model": model, "train": train, "compute": compute}

@@ -1,7 +1,7 @@
 """Config of the training of a model."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 from draw.config.model import Steps
 from draw.fields import Count, Limits, Natural, Positive, Seed, check_fields, refuse
@@ -31,9 +31,6 @@ class TrainConfig:
     weight decay, against overfitting); biases and starting states are left alone."""
     ema_decay: Annotated[float, Limits(least=0, below=1)] = 0.999
     """Decay of the running average of the weights, which is evaluated and exported."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """bf16 rounds the operands of matrix products; weights, states and canvas stay fp32. auto takes
-    bf16 where the processor multiplies it in hardware."""
     seed: Seed = 0
     """Decides the initial weights, the order of the images and all noise."""
     start_from: str | None = None

@@ -53,7 +53,6 @@ class Classifier(
         super().__init__()
         self.config = config
         self._check_images = ImageCheck()
-        self.backend = {"fused": "cpp"}.get(config.kernel, config.kernel)
         hidden, size = config.hidden_size, config.read_size
         self.read_window = nn.Linear(hidden, 5)
         self.lstm = LSTMCell(config.channels * size**2, hidden)

@@ -61,7 +61,6 @@ class DRAW(
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()
         self.config = config
-        self.backend = {"fused": "cpp"}.get(config.kernel, config.kernel)
         self._check_images = ImageCheck()
         hidden, latent = config.hidden_size, config.latent_size
         self.attention: Attention = make_attention(config)

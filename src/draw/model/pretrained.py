@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from draw.config.model import ModelConfig, read_model_config, to_file
+from draw.config.model import ModelConfig, read_model_config, to_file, without_kernel
 from draw.errors import DrawError
 from draw.fields import from_plain
 from draw.files import check_regular_file, read_json_object
@@ -133,7 +133,7 @@ class Pretrained(PyTorchModelHubMixin):
         check_class(values.get(CLASS), cls.__qualname__, name)
         arguments = inspect.signature(cls.__init__).parameters
         kind, own = cls._config_class(), {*arguments} - {"config"}
-        given = {name: value for name, value in values.items() if name not in own}
+        given, _ = without_kernel({n: value for n, value in values.items() if n not in own})
         for field in ("data", CLASS):
             given.pop(field, None)
         if "kind" in given:

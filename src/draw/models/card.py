@@ -29,7 +29,7 @@ def make_card(
     splits: Splits,
     figures: dict[str, dict[str, Any]],
     name: str,
-    precision: Precision,
+    dtype: Precision,
     step: int | None = None,
 ) -> ModelCard:
     """Write a model card: what a model is, how it was made, what it does, and what it is not for.
@@ -41,7 +41,7 @@ def make_card(
         splits: images that the model was trained on.
         figures: results of the evaluation on validation and test images, by split.
         name: name of the model.
-        precision: precision of the weights in the file.
+        dtype: type of the weights in the file.
         step: training step of the weights, if it is known.
     """
     name = one_line(name)
@@ -100,7 +100,7 @@ def make_card(
         + _begun_from(config.train.start_from),
         *(f"- **{title}**: {words}." for title, words in task.remarks(model, splits.train).items()),
         f"- **Weights**: {'' if step is None else f'those of step {step:,}, the best; '}"
-        f"{parameters:,} parameters, stored in {precision}; the figures are of the stored weights. "
+        f"{parameters:,} parameters, stored in {dtype}; the figures are of the stored weights. "
         "Licence: MIT.",
         f"- **Not for**: images unlike those it was trained on. {task.not_for}",
     ]

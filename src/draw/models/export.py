@@ -25,6 +25,7 @@ from draw.files import (
 )
 from draw.measure.progress_bar import with_progress
 from draw.model.checks import check_weights
+from draw.model.machine import Compute
 from draw.model.pretrained import Model
 from draw.models.card import CARD_FILE, Precision, make_card
 from draw.models.kinds import run_config, task_for
@@ -44,9 +45,10 @@ def export(
     accelerator: Accelerator,
     *,
     name: str,
-    precision: Precision = "fp32",
+    dtype: Precision = "fp32",
     importance_samples: int = 0,
     onnx: bool = False,
+    compute: Compute | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Export the best model of a run into a folder, with its card and pictures.
 
@@ -56,10 +58,11 @@ def export(
         to: folder that is new or empty.
         accelerator: accelerator that does the measuring.
         name: name of the model.
-        precision: precision of the weights in the file.
+        dtype: type of the weights in the file.
         importance_samples: number K of samples of the importance-weighted estimate on the test
             images, 0 for none.
         onnx: whether to write the generator as ONNX too (`draw.models.onnx`).
+        compute: device and backend that compute the figures; by default those of the CPU.
 
     Returns:
         Results of the evaluation by split, in plain values; with onnx also how far ONNX Runtime
@@ -74,8 +77,10 @@ def export(
         config = _named_as_seen(run_config(run), splits.train)
         task = task_for(config)
         loaded = load_model(str(run))
-        model = loaded.model.to(_DTYPES[precision]).float()
-        check_weights(model.state_dict().items(), f"{run} in {precision}")
+        model = loaded.model.to(_DTYPES[dtype]).float()
+        check_weights(model.state_dict().items(), f"{run} in {dtype}")
+        if compute is not None:
+            compute.place(model)
         generator = make_generator(check_exportable(model)) if onnx else None
         figures = {
             "validation": _measured(task, model, splits.validation, accelerator, 0),
@@ -85,19 +90,17 @@ def export(
         if not_finite:
             raise DrawError(
                 f"expected finite figures for the card, got NaN or infinity for {not_finite[0]}: "
-                "nothing was written. Choose another run, or --precision fp32"
+                "nothing was written. Choose another run, or --dtype fp32"
             )
         task.export_pictures(model, splits.test, folder)
-        card = make_card(
-            run, config, model, splits, figures, name, precision, loaded.state.get("step")
-        )
+        card = make_card(run, config, model, splits, figures, name, dtype, loaded.state.get("step"))
         if generator is not None:
             generator.write(folder)
             card.text += "\n" + how_to_run(generator, loaded.drawing)
             figures["onnx"] = {"difference": generator.difference}
         with write_atomically(folder / CARD_FILE) as temporary:
             temporary.write_text(str(card), encoding="utf-8")
-        export_model(folder, model.to(_DTYPES[precision]), config.data, loaded.state)
+        export_model(folder, model.to(_DTYPES[dtype]), config.data, loaded.state)
         return figures
 
 

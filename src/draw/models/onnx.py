@@ -287,7 +287,7 @@ def _model(graph: "onnx.GraphProto", what: str, config: DRAWConfig) -> bytes:
         producer_name="draw",
         doc_string=what,
     )
-    facts = {name: str(value) for name, value in asdict(config).items() if name != "kernel"}
+    facts = {name: str(value) for name, value in asdict(config).items()}
     helper.set_model_props(model, {"what": what, **facts})
     checker.check_model(model, full_check=True)
     return bytes(model.SerializeToString())

@@ -20,8 +20,9 @@ PROVENANCE_FIELDS: dict[str, Any] = {
     "commit": str | None,
     "hardware": str,
     "versions": dict[str, str],
+    "compute": dict[str, str],
 }
-"""Fields that `draw.runs.provenance` writes and cards show, with their types."""
+"""Fields of how a run came about, which cards show, with their types."""
 
 
 def seal(config: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
+from draw.config.compute import PLAIN, ComputeConfig
 from draw.config.model import ModelConfig
 from draw.data.load import at_hand
 from draw.errors import DrawError
+from draw.model.machine import settle
 from draw.model.pretrained import shipped_models
 from draw.models.kinds import Kind, kind_of, run_config, task_of
 from draw.models.storage import LoadedModel, exported_config, load_model
@@ -143,12 +143,21 @@ class Shelf:
         catalogue: models on offer.
         most: most models that stay in memory.
         data_path: folder of the images of those models whose own are not on this computer.
+        compute: how to run the models.
+
+    Raises:
+        DrawError: if this computer cannot run them so.
     """
 
     def __init__(
-        self, catalogue: Catalogue, most: int = MOST_IN_MEMORY, data_path: str | None = None
+        self,
+        catalogue: Catalogue,
+        most: int = MOST_IN_MEMORY,
+        data_path: str | None = None,
+        compute: ComputeConfig = PLAIN,
     ) -> None:
         self.catalogue, self.most, self.data_path = catalogue, most, data_path
+        self.compute = settle(compute)
         self._held: OrderedDict[str, tuple[int, LoadedModel, threading.Lock]] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -164,12 +173,14 @@ class Shelf:
         with self._lock:
             held = self._held.get(choice.name)
             if held is None or held[0] != stamp:
-                held = stamp, _load(choice, self.data_path), threading.Lock()
+                loaded = _load(choice, self.data_path)
+                self.compute.place(loaded.model)
+                held = stamp, loaded, threading.Lock()
                 self._held[choice.name] = held
             self._held.move_to_end(choice.name)
             while len(self._held) > self.most:
                 self._held.popitem(last=False)
-        with held[2]:
+        with held[2], self.compute.running():
             yield held[1]
 
 
@@ -188,7 +199,6 @@ def _load(choice: Choice, data_path: str | None) -> LoadedModel:
     if data_path is not None and loaded.data is not None and not at_hand(loaded.data):
         loaded = replace(loaded, data=replace(loaded.data, path=data_path))
     loaded.model.requires_grad_(False)
-    loaded.model.to(torch.accelerator.current_accelerator() or torch.device("cpu"))
     return loaded
 
 

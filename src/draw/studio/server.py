@@ -12,6 +12,7 @@ import gradio as gr
 import uvicorn
 from fastapi import FastAPI
 
+from draw.config.compute import PLAIN, ComputeConfig
 from draw.errors import DrawError
 from draw.studio import generation
 from draw.studio.connection import Connection
@@ -42,6 +43,7 @@ def serve(
     port: int,
     open_browser: bool,
     data_path: str | None = None,
+    compute: ComputeConfig = PLAIN,
 ) -> None:
     """Open the page and serve it until interrupted.
 
@@ -52,12 +54,14 @@ def serve(
         port: port to listen on; 0 for any that is free.
         open_browser: whether to open the page in the browser.
         data_path: folder of the images of those models whose own are not on this computer.
+        compute: how to run the models.
 
     Raises:
-        DrawError: if the model is none, or the port is taken.
+        DrawError: if the model is none, the port is taken, or this computer cannot run so.
     """
     catalogue = Catalogue(model, runs)
-    studio = Studio(catalogue, Shelf(catalogue, data_path=data_path), runs)
+    shelf = Shelf(catalogue, data_path=data_path, compute=compute)
+    studio = Studio(catalogue, shelf, runs)
     with _listening(host, port) as listening, end_in_order(), scratch_folder() as scratch:
         local = is_loopback(host)
         application = make_application(studio, local, scratch)

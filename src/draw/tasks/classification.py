@@ -261,9 +261,8 @@ class Looking(Classifying):
         return f"{self.model_config.glimpses} glimpses"
 
     def describe_start(self, model: nn.Module, training: ImageSet) -> str:
-        """Describe how many classes there are, and which kernel runs."""
-        choice = cast(Classifier, model).choice
-        return f"{super().describe_start(model, training)}\n{self.steps}; backend: {choice}"
+        """Describe how many classes there are, and how often the model looks."""
+        return f"{super().describe_start(model, training)}\n{self.steps}"
 
     def glance(self, model: nn.Module, validation: ImageSet, run: Path, step: int) -> None:
         """Draw where the classifier looks so far."""

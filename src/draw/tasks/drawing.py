@@ -166,10 +166,9 @@ class Drawing:
         )
 
     def describe_start(self, model: nn.Module, training: ImageSet) -> str:
-        """Describe what the nats mean, and which kernel runs."""
+        """Describe what the nats mean, and in how many steps it draws."""
         nats = self.meaning(training)
-        choice = cast(DRAW, model).choice
-        return f"{nats}\n{self.model_config.glimpses} glimpses; backend: {choice}"
+        return f"{nats}\n{self.model_config.glimpses} glimpses"
 
     def evaluate(
         self,

@@ -40,10 +40,11 @@ FOLDERS = "best", "checkpoints", "samples", "glimpses", "tensorboard"
 """What a run writes besides its pictures."""
 FREE_ON_RESUME = frozenset(
     {
-        "model.kernel", "data.path", "data.cache_dir", "train.steps", "train.learning_rate",
-        "train.warmup_steps", "train.final_learning_rate", "train.window_share", "train.clip_norm",
-        "train.weight_decay", "train.precision", "train.evaluate_every", "train.evaluate_images",
-        "train.log_every", "train.checkpoint_minutes", "train.keep_checkpoints",
+        "compute.device", "compute.backend", "compute.precision", "data.path", "data.cache_dir",
+        "train.steps", "train.learning_rate", "train.warmup_steps", "train.final_learning_rate",
+        "train.window_share", "train.clip_norm", "train.weight_decay", "train.evaluate_every",
+        "train.evaluate_images", "train.log_every", "train.checkpoint_minutes",
+        "train.keep_checkpoints",
     }
 )  # fmt: skip
 """What may change when a run is resumed; the rest decides what the numbers of a checkpoint mean."""
@@ -100,9 +101,15 @@ def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -
         if trainer.main:
             refuse_existing(run)  # again, now that nobody else can write there
             remove_leftovers(run)
-            write_run_file(run, config, provenance(trainer.accelerator.device))
+            write_run_file(run, config, _made(trainer))
         trainer.accelerator.wait_for_everyone()
     return trainer
+
+
+def _made(trainer: Trainer) -> dict[str, Any]:
+    """How a run comes about, with what it was found to be computed with."""
+    chosen = trainer.compute.chosen(trainer.bare_model)
+    return {**provenance(trainer.accelerator.device), "compute": chosen}
 
 
 @contextmanager
@@ -151,7 +158,7 @@ def changes_between(before: Config, after: Config) -> dict[str, tuple[Any, Any]]
     was, now = before.to_dict(), after.to_dict()
     return {
         f"{section}.{name}": (old, new)
-        for section in ("model", "data", "train")
+        for section in ("model", "data", "train", "compute")
         for name, old in was[section].items()
         if (new := now[section].get(name)) != old
     }
@@ -196,8 +203,8 @@ def resume(config: Config, checkpoint: Path, training: ImageSet, validation: Ima
         if trainer.main:
             _set_back(trainer, complete)
             changes = changes_between(run_config(run), config)
-            made = provenance(trainer.accelerator.device)
-            note_resumption(run, config, {"step": trainer.step, "changes": changes, **made})
+            resumed = {"step": trainer.step, "changes": changes, **_made(trainer)}
+            note_resumption(run, config, resumed)
         trainer.accelerator.wait_for_everyone()
     return trainer
 
@@ -266,12 +273,14 @@ def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
     accelerator, run = trainer.accelerator, trainer.run
     accelerator.wait_for_everyone()
     best = load_model(str(run))
-    model = best.model.to(accelerator.device)
-    result = with_progress(
-        test,
-        accelerator,
-        lambda images, update: trainer.task.evaluate(model, images, accelerator, update),
-    )
+    model = best.model
+    trainer.compute.place(model)
+    with trainer.compute.products():
+        result = with_progress(
+            test,
+            accelerator,
+            lambda images, update: trainer.task.evaluate(model, images, accelerator, update),
+        )
     values = result.to_dict()
     if trainer.main:
         trainer.track("test", values)
@@ -299,14 +308,16 @@ def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
 
 def _describe_start(trainer: Trainer) -> str:
     images, config = trainer.training, trainer.config
-    precision = {"no": "fp32"}.get(trainer.accelerator.mixed_precision, "bf16")
+    chosen = trainer.compute.chosen(trainer.bare_model)
+    on = "; ".join(text if name == "device" else f"{name} {text}" for name, text in chosen.items())
     parameters = sum(p.numel() for p in trainer.bare_model.parameters())
     return (
+        f"on {on}\n"
         f"{config.preset}: {images.count:,} images of {_times(images.image_shape)} from "
         f"{images.source}\n{_describe_view(images)}"
         f"{trainer.task.describe_start(trainer.bare_model, images)}\n"
-        f"{parameters:,} parameters; {trainer.accelerator.device}, {precision}, "
-        f"{trainer.accelerator.num_processes} process(es); run folder {trainer.run}"
+        f"{parameters:,} parameters; {trainer.accelerator.num_processes} process(es); "
+        f"run folder {trainer.run}"
     )
 
 

@@ -5,20 +5,18 @@ interrupted and resumed ends with the same bits on the CPU, and two processes ma
 as one with the same global batch.
 """
 
-import importlib
 import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
@@ -27,8 +25,8 @@ from draw.config.train import TrainConfig
 from draw.data import ImageSet
 from draw.errors import DrawError, Interruption
 from draw.files import remove_file
-from draw.launch import launched_processes
 from draw.model.checks import check_weights
+from draw.model.machine import settle
 from draw.model.memory import check_batch, weightless
 from draw.models.kinds import check_loadable, task_for
 from draw.models.storage import export_model
@@ -46,6 +44,7 @@ from draw.runs.checkpoint import (
 from draw.runs.lock import RunLock
 from draw.runs.metrics import Line, append_metrics
 from draw.tasks import Batch
+from draw.training.accelerator import make_accelerator
 from draw.training.feed import batch_of, feed_at
 from draw.training.moments import moments_of, named_moments
 from draw.training.prefetch import Prefetch
@@ -90,47 +89,6 @@ def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, A
     ]
 
 
-def hardware_precision() -> str:
-    """bf16 where the processor has instructions for its products, else fp32."""
-    if torch.cuda.is_available():
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    capable = torch.cpu.get_capabilities()
-    return "bf16" if capable.get("avx512_bf16") or capable.get("amx_bf16") else "fp32"
-
-
-def make_accelerator(precision: str, tensorboard: Path | None = None) -> Accelerator:
-    """Accelerate on the GPU if there is one, else on the CPU.
-
-    Args:
-        precision: "fp32", "bf16", or "auto" for `hardware_precision`.
-        tensorboard: folder for TensorBoard, if curves are to be written.
-
-    Raises:
-        DrawError: if Accelerate did not join the processes that a launcher started.
-    """
-    if precision == "auto":
-        precision = hardware_precision()
-    AcceleratorState._reset_state()  # or a second run in this process could not have its own
-    launched = launched_processes()
-    if launched > 1:
-        # Its defaults are the process group there is when it is first imported (torch 2.13, where
-        # DistributedDataParallel imports it): a group kept for good, whose threads may abort the
-        # process at its end.
-        importlib.import_module("torch.distributed.nn")
-    accelerator = Accelerator(
-        cpu=not torch.accelerator.is_available(),
-        mixed_precision="bf16" if precision == "bf16" else "no",
-        log_with="tensorboard" if tensorboard else None,
-        project_dir=tensorboard,
-    )
-    if accelerator.num_processes != launched:
-        raise DrawError(
-            f"expected {launched} processes (WORLD_SIZE), Accelerate joined "
-            f"{accelerator.num_processes}; start with torchrun or accelerate launch"
-        )
-    return accelerator
-
-
 class Trainer:
     """A run: model, optimizer, averaged weights, and the folder that holds them.
 
@@ -153,7 +111,9 @@ class Trainer:
         self.lock = lock or RunLock(run)
         self.config, self.run, self.task = config, run, task_for(config)
         self.training, self.validation = training, validation.evaluation_set()
-        self.accelerator = make_accelerator(config.train.precision, run / "tensorboard")
+        asked = settle(config.compute, training=True)
+        self.accelerator = make_accelerator(asked, run / "tensorboard")
+        self.compute = replace(asked, device=self.accelerator.device)
         processes = self.accelerator.num_processes
         if config.train.batch_size % processes:
             raise DrawError(
@@ -165,12 +125,12 @@ class Trainer:
         torch.manual_seed(config.train.seed)
         self.bare_model = self.task.make_model()
         check_loadable(self.bare_model)
+        self.compute.place(self.bare_model)
         self.average: AveragedModel = AveragedModel(
             self.bare_model, multi_avg_fn=_average_weights(config.train.ema_decay)
         )
         parameters = _parameter_groups(self.bare_model, config.train)
         adam = torch.optim.AdamW(parameters, lr=0.0, fused=True)
-        self.average.to(self.accelerator.device)
         self.model, self.optimizer = self.accelerator.prepare(self.bare_model, adam)
         self.step = 0
         self.seconds = 0.0
@@ -231,7 +191,7 @@ class Trainer:
             DrawError: if the loss is no longer finite, a file cannot be written, or another
                 process trains in the folder.
         """
-        with self.lock:
+        with self.lock, self.compute.products():
             self._fit()
 
     def _fit(self) -> None:

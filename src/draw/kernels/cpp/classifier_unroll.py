@@ -229,7 +229,6 @@ def _miniature(config: ClassifierConfig) -> ClassifierConfig:
         hidden_size=18,
         read_size=small_side(config.read_size),
         window_clip=None if config.window_clip is None else 0.5,
-        kernel="reference",
     )
 
 

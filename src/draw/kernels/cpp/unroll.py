@@ -107,7 +107,6 @@ def _miniature(config: DRAWConfig) -> DRAWConfig:
         condition=config.condition,
         read_size=small_side(config.read_size),
         write_size=small_side(config.write_size),
-        kernel="reference",
     )
 
 

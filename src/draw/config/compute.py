@@ -1,0 +1,44 @@
+"""How a model is run, which is no part of what it is: device, backend and precision."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from draw.fields import TABLE, check_fields
+
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
+
+
+class DeviceName:
+    """A rule: the name of a device, whether or not this computer has it."""
+
+    def expected(self, kind: str, value: Any) -> str | None:
+        """See `draw.fields.Rule`."""
+        return None if DEVICE.fullmatch(value) else "auto, cpu, cuda, cuda:N or mps"
+
+
+Device = Annotated[str, DeviceName()]
+BackendName = Annotated[Literal["auto", "cpp", "reference", "graph"], TABLE]
+Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
+
+
+@dataclass(frozen=True)
+class ComputeConfig:
+    """How to run a model. `draw.model.machine.settle` finds out what this computer has of it."""
+
+    device: Device = "auto"
+    """auto, cpu, cuda, cuda:N or mps; auto takes the GPU if there is one. Several processes each
+    take their own."""
+    backend: BackendName = "auto"
+    """What computes the steps: auto takes the first that can (draw info says which, and why not
+    others); reference is the readable loop; one that is asked for by name must be able to run."""
+    precision: Precision = "auto"
+    """Of matrix products; weights, states and canvas stay fp32. auto takes bf16 where the processor
+    multiplies it in hardware, else fp32. tf32 and fp16 need a GPU; fp16 trains nothing."""
+
+    def __post_init__(self) -> None:
+        check_fields("compute.", self)
+
+
+PLAIN = ComputeConfig(precision="fp32")
+"""What everything but training does where nothing else is asked for."""

@@ -1,0 +1,167 @@
+"""What this computer has of a `ComputeConfig`: its device, and the precision of its products."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from draw.config.compute import ComputeConfig
+from draw.errors import DrawError
+from draw.launch import launched_processes
+from draw.model.recurrent import Recurrent
+
+TF32_SINCE = 8, 0
+"""The first compute capability whose cards have it (Ampere)."""
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""Of products under autocast."""
+
+
+@dataclass(frozen=True)
+class Compute:
+    """Where, by what and in what numbers models run here."""
+
+    device: torch.device
+    backend: str
+    """The one asked for: "auto", or a name in `draw.kernels.BACKENDS`."""
+    precision: str
+    """fp32, tf32, bf16 or fp16."""
+    reason: str
+    """Why in this precision."""
+
+    def place(self, model: nn.Module) -> None:
+        """Bring a model to the device, and have it ask for the backend.
+
+        Raises:
+            DrawError: if a backend is asked for and the model has none.
+        """
+        model.to(self.device)
+        if isinstance(model, Recurrent):
+            model.backend = self.backend
+        elif self.backend != "auto":
+            raise DrawError(
+                f"expected no backend for a {type(model).__name__}, which has no steps for one to "
+                f"compute, got {self.backend!r}; leave --backend out"
+            )
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Products in the precision, as long as it lasts; for what Accelerate does not run."""
+        dtype = DTYPES.get(self.precision)
+        cast: Any = nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
+        with self.products(), cast:
+            yield
+
+    @contextmanager
+    def products(self) -> Iterator[None]:
+        """Products of fp32 in TF32 or in full, as the precision says; on a GPU it is a choice."""
+        if self.device.type != "cuda":
+            yield
+            return
+        before = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high" if self.precision == "tf32" else "highest")
+        try:
+            yield
+        finally:
+            torch.set_float32_matmul_precision(before)
+
+    def chosen(self, model: nn.Module, *, look: bool = False) -> dict[str, str]:
+        """What a model runs on, in words with the reasons: device, backend, precision.
+
+        Args:
+            model: a network; one without steps has no backend.
+            look: whether to say it without compiling anything.
+
+        Raises:
+            KernelUnavailableError: if the backend that is asked for cannot run.
+        """
+        found = {"device": name_of(self.device)}
+        if isinstance(model, Recurrent):
+            with self.running():
+                found["backend"] = str(model.forecast if look else model.choice)
+        return {**found, "precision": f"{self.precision} ({self.reason})"}
+
+
+def settle(config: ComputeConfig, *, training: bool = False) -> Compute:
+    """What a config comes to on this computer.
+
+    Args:
+        config: what is asked for.
+        training: whether gradients are wanted.
+
+    Raises:
+        DrawError: if the device is not there, or does not compute in the precision.
+    """
+    device = _device(config.device)
+    if config.precision == "auto":
+        return Compute(device, config.backend, *_best_precision(device))
+    found = _obstacle(config.precision, device, training)
+    if found is not None:
+        raise DrawError(
+            f"expected a precision that {name_of(device)} computes in, got {config.precision}: "
+            f"{found}; pass --precision auto, or {_best_precision(device)[0]}"
+        )
+    return Compute(device, config.backend, config.precision, "as asked")
+
+
+def name_of(device: torch.device) -> str:
+    """A device by its name in torch and, of a GPU, by its maker's."""
+    if device.type != "cuda":
+        return str(device)
+    return f"{device} ({torch.cuda.get_device_name(device)})"
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        found = torch.accelerator.current_accelerator(check_available=True)
+        return found or torch.device("cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= there:
+            numbered = ", ".join(f"cuda:{n}" for n in range(there))
+            raise DrawError(
+                f"expected a GPU that is there ({numbered or 'torch sees none'}), got {name}; "
+                "pass --device auto"
+            )
+        if device.index is not None and launched_processes() > 1:
+            raise DrawError(
+                f"expected --device cuda for several processes, each of which takes the GPU of "
+                f"its own number, got {name}"
+            )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise DrawError(
+            "expected Apple's GPU (mps), which torch does not see here; pass --device auto"
+        )
+    return device
+
+
+def _best_precision(device: torch.device) -> tuple[str, str]:
+    if device.type == "cuda":
+        has = torch.cuda.is_bf16_supported(including_emulation=False)
+        return ("bf16", "the GPU multiplies it") if has else ("fp32", "the GPU has no bf16")
+    if device.type == "cpu":
+        capable = torch.cpu.get_capabilities()
+        has = bool(capable.get("avx512_bf16") or capable.get("amx_bf16"))
+        found = "the processor multiplies it" if has else "the processor has no products of bf16"
+        return ("bf16" if has else "fp32"), found
+    return "fp32", f"others were not tried on {device.type}"
+
+
+def _obstacle(precision: str, device: torch.device, training: bool) -> str | None:
+    """Why a device does not compute in a precision; None if it does."""
+    if precision == "fp32":
+        return None
+    if device.type not in ("cpu", "cuda"):
+        return f"no precision but fp32 was tried on {device.type}"
+    if device.type == "cpu":
+        return None if precision == "bf16" else f"{precision} is for GPUs"
+    if precision == "tf32" and torch.cuda.get_device_capability(device) < TF32_SINCE:
+        return "the GPU has no TF32"
+    if precision == "bf16" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        return "the GPU has no bf16"
+    if precision == "fp16" and training:
+        return "without a scale for the loss gradients fall below its range, which bf16 spares"
+    return None
