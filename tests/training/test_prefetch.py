@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from draw.data import ImageSet
-from draw.errors import DrawError, Interrupted
+from draw.errors import DrawError, Interruption
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
 from draw.training.prefetch import Prefetch
@@ -146,7 +146,7 @@ def test_images_that_cannot_be_read_end_a_run_at_their_step(tmp_path: Path) -> N
 def test_an_interrupted_run_leaves_no_thread(tmp_path: Path) -> None:
     trainer = start(TINY, tmp_path / "run", TRAINING, VALIDATION)
     trainer.stop_asked = True
-    with pytest.raises(Interrupted):
+    with pytest.raises(Interruption):
         trainer.fit()
     assert trainer.step == 1
     assert load_tensors(checkpoints(tmp_path / "run")[-1])[1]["step"] == 1
