@@ -22,6 +22,7 @@ from typing import Literal
 import numpy as np
 
 from benchmarks.command import run
+from benchmarks.devices import device_of
 from benchmarks.measure import report, seconds_each
 from benchmarks.ways import Shape
 from draw.config.compute import ComputeConfig
@@ -39,6 +40,7 @@ def main(
     binarize: Literal["none", "dynamic"] = "dynamic",
     precision: Literal["fp32", "bf16"] = "bf16",
     steps: int = 20,
+    device: str = "auto",
     rounds: int = 7,
 ) -> None:
     """Time the training loop.
@@ -48,25 +50,22 @@ def main(
         binarize: Whether grey images are drawn as 0 or 1 at every step.
         precision: Of the matrix products.
         steps: Of training in each round.
+        device: Where: auto, which is the GPU if there is one, as in draw train.
         rounds: Times that each way is measured.
     """
+    where = device_of("auto")
+    if device_of(device).type != where.type:
+        raise SystemExit(f"expected --device {where.type}, where draw trains here, got {device}")
     with TemporaryDirectory() as folder, ExitStack() as locks:
         timed: dict[str, Callable[[], object]] = {}
         for way in WAYS:
             trainer = _trainer(shape, binarize, precision, Path(folder) / way)
             locks.enter_context(trainer.lock)
             timed[way] = _round_of(trainer, way, steps)
-        device = trainer.accelerator.device
-        times = seconds_each(timed, rounds, warm_up=1, device=device)
+        times = seconds_each(timed, rounds, warm_up=1, device=where)
     facts = {"binarize": binarize, "precision": precision, "steps": steps, **shape.facts}
-    report(
-        f"train_loop-{shape.name}",
-        times,
-        steps * shape.batch,
-        device=device,
-        base="step",
-        facts=facts,
-    )
+    name, images = f"train_loop-{shape.name}", steps * shape.batch
+    report(name, times, images, device=where, base="step", facts=facts)
 
 
 def _trainer(
