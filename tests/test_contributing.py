@@ -13,7 +13,7 @@ import torch
 
 import benchmarks.__main__ as all_benchmarks
 from benchmarks import measure
-from draw.attention import ATTENTIONS
+from draw.attention import ATTENTIONS, SAMPLERS, through
 from draw.data import KNOWN_SETS, KnownSet
 from draw.models.storage import load_model
 from draw.parts.conditions import CONDITIONS
@@ -27,10 +27,10 @@ SECTIONS = dict(
     section.split("\n", 1) for section in (ROOT / "CONTRIBUTING.md").read_text().split("\n## ")[1:]
 )
 PARTS = {
-    "A window": ("attention", ATTENTIONS),
-    "A prior": ("prior", PRIORS),
-    "A condition": ("condition", CONDITIONS),
-    "A likelihood": ("likelihood", LIKELIHOODS),
+    "A window": ("attention", SAMPLERS, "SAMPLERS"),
+    "A prior": ("prior", PRIORS, "PRIORS"),
+    "A condition": ("condition", CONDITIONS, "CONDITIONS"),
+    "A likelihood": ("likelihood", LIKELIHOODS, "LIKELIHOODS"),
 }
 
 
@@ -49,10 +49,12 @@ def added(section: str) -> tuple[dict[str, Any], dict[str, Any]]:
 @pytest.mark.usefixtures("without_shape_checks")
 @pytest.mark.parametrize("section", PARTS)
 def test_a_part(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    field, table = PARTS[section]
+    field, table, _ = PARTS[section]
     ((name, made),) = added(section)[1].items()
     assert name not in table
     monkeypatch.setitem(table, name, made)
+    if table is SAMPLERS:  # of which the table of attentions is made
+        monkeypatch.setitem(ATTENTIONS, name, through(made))
     model = dataclasses.replace(TINY.model, classes=3, **{field: name})
     config = with_train(dataclasses.replace(TINY, model=model), steps=2)
     labels: Callable[[int], np.ndarray] = lambda count: np.arange(count, dtype=np.int64) % 3  # noqa: E731
@@ -63,7 +65,8 @@ def test_a_part(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     start(config, tmp_path / "run", training, validation).fit()
     loaded = load_model(str(tmp_path / "run")).drawing
     assert getattr(loaded.config, field) == name
-    assert type(getattr(loaded, field)).__module__ == "example"
+    own = loaded.attention.reader if field == "attention" else getattr(loaded, field)
+    assert type(own).__module__ == "example"
     assert torch.isfinite(loaded.generate(2).canvases).all()
 
 
@@ -72,8 +75,8 @@ def test_a_file_and_its_places_are_named(section: str) -> None:
     text = SECTIONS[section]
     new, table = re.findall(r"`(src/draw/[\w/]+\.py)`", text)[:2]
     assert not (ROOT / new).exists()
-    assert f"in `{PARTS[section][0].upper()}S`" in re.sub(r"\s+", " ", text)
-    assert f"{PARTS[section][0].upper()}S" in (ROOT / table).read_text()
+    assert f"in `{PARTS[section][2]}`" in re.sub(r"\s+", " ", text)
+    assert f"{PARTS[section][2]}: dict[" in (ROOT / table).read_text()
 
 
 def test_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,7 +172,7 @@ def test_player_and_json_have_the_numbers_that_windows_of_ones_own_name(name, mo
                 sent["outlines"][i][t]["frames"], outline.frames, strict=True
             ):
                 np.testing.assert_allclose(sent_frame, frame / 16, atol=1e-3)
-            np.testing.assert_allclose(sent["centres"][i][t], windows.centre[t, i], rtol=1e-3)
+            np.testing.assert_allclose(sent["centres"][i][t], windows.centres[t, i], rtol=1e-3)
             for key, value in windows.numbers.items():
                 np.testing.assert_allclose(sent["numbers"][key][i][t], value[t, i], rtol=1e-3)
     Show("1", "drawings", 3, 16, 20, (made,)).to_json()

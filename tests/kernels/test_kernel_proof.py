@@ -8,11 +8,13 @@ import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+import draw.attention.movable
 import draw.attention.window
 import draw.model.classifier
 import draw.model.draw
 import draw.parts.likelihood
 from draw.attention.gaussian import GaussianAttention
+from draw.attention.grid import GaussianSampler
 from draw.attention.whole import NoAttention
 from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.errors import KernelUnavailableError
@@ -82,7 +84,10 @@ EQUATIONS: dict[str, tuple[Made, list[tuple[object, str]]]] = {
         for name in ("window_parameters", "filter_centres", "filterbank", "filterbanks",
                      "read_patch", "write_patch")
     ]),
-    "attention": (drawing, [(GaussianAttention, "read"), (GaussianAttention, "write")]),
+    "attention": (drawing, [
+        (GaussianAttention, "read"), (GaussianAttention, "write"), (draw.attention.movable, "look"),
+        (GaussianSampler, "window"), (GaussianSampler, "read"), (GaussianSampler, "write"),
+    ]),
     "no attention": (lambda **o: drawing(attention="none", **o),
                      [(NoAttention, "read"), (NoAttention, "write")]),
     "layers": (drawing, [(LSTMCell, "forward"), (Affine, "forward")]),
@@ -102,7 +107,8 @@ EQUATIONS: dict[str, tuple[Made, list[tuple[object, str]]]] = {
                         (draw.parts.likelihood, "reconstruction_loss")]),
     "classifier": (lambda **o: randomised(Classifier(dataclasses.replace(SMALL, **o))), [
         (Classifier, "look"), (Classifier, "_read"), (Classifier, "_longest"),
-        (Classifier, "_window"), (draw.model.classifier, "_shortened"), (Classifier, "forward"),
+        (draw.model.classifier, "_shortened"), (Classifier, "forward"),
+        (draw.model.classifier, "look"), (GaussianSampler, "window"), (GaussianSampler, "read"),
     ]),
 }  # fmt: skip
 IN_PYTHON = "forward", "_longest", "reconstruction_loss"

@@ -129,5 +129,5 @@ def test_a_weight_changed_before_the_gradient_is_an_error(case) -> None:
 
 def test_what_is_not_derived_is_refused(case) -> None:
     model, images, noise = case(attention="cauchy")
-    with pytest.raises(DrawError, match="got CauchyAttention; its gradient is autograd's"):
+    with pytest.raises(DrawError, match="got WindowAttention; its gradient is autograd's"):
         unroll_backward.unroll(model, images, noise)

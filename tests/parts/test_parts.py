@@ -27,7 +27,14 @@ TABLES = {
     "condition": CONDITIONS,
     "likelihood": LIKELIHOODS,
 }
-EVERY = [dict(zip(TABLES, names, strict=True)) for names in itertools.product(*TABLES.values())]
+AMONG_ALL = "gaussian", "cauchy", "none"
+EVERY = [
+    dict(zip(TABLES, names, strict=True))
+    for names in itertools.product(*TABLES.values())
+    # Of the other windows those with the first of all parts, and with the last of all.
+    if names[0] in AMONG_ALL
+    or names[1:] in [tuple([*table][end] for table in [*TABLES.values()][1:]) for end in (0, -1)]
+]
 SIZES = {
     "rows": 5, "columns": 4, "glimpses": 3, "hidden_size": 5, "latent_size": 3, "read_size": 2,
     "write_size": 2, "classes": 3,

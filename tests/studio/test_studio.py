@@ -170,7 +170,7 @@ class TestGenerating:
         sent = place_windows(drawn.write_windows, 28, 28)["outlines"][1][3]
         (papers,) = window_outlines(drawn.write_windows[3, 1:2], 28, 28, 16)
         np.testing.assert_allclose(sent["frames"], np.array(papers.frames) / 16, atol=1e-3)
-        assert sent["line"] == pytest.approx(papers.line_width / 16, abs=1e-3)
+        assert sent["lines"] == pytest.approx([papers.line_widths[0] / 16], abs=1e-3)
 
     def test_a_sheet_has_a_row_an_image_and_a_column_a_step(self):
         images = torch.arange(2 * 3 * 4, dtype=torch.float32).reshape(2, 3, 1, 2, 2) / 24

@@ -41,12 +41,12 @@ def box(window, rows, columns, scale=1):
     (outline,) = window_outlines(window[None], rows, columns, scale)
     (frame,) = outline.frames
     assert len(frame) == 4
-    return (*frame.min(0), *frame.max(0), outline.line_width)
+    return (*frame.min(0), *frame.max(0), *outline.line_widths)
 
 
 def rectangle(left, top, right, bottom, line):
     corners = [(left, top), (right, top), (right, bottom), (left, bottom)]
-    return Outline((np.array(corners, float),), line)
+    return Outline((np.array(corners, float),), (line,))
 
 
 def trajectory(glimpses=5, batch=3, shape=(1, 8, 8), *, write=True, read=False, seed=0):

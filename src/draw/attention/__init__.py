@@ -10,23 +10,33 @@ The window is a building block of its own. To let a network of yours look at par
     >>> read_patch(images, window).shape  # differentiable in both arguments
     torch.Size([8, 3, 12, 12])
 
-To give DRAW another attention, write a module with the methods of `Attention` in a file of its own
-and name it in `ATTENTIONS`. Where its windows are no grid of filters, write an `AbstractWindow` of
-your own: pictures, animations, the studio and ONNX files show what it says of itself.
+To give DRAW and the classifier another window, write a `Sampler` in a file of its own and name it
+in `SAMPLERS`. Where its windows are no grid of filters, write an `AbstractWindow` of your own:
+pictures, animations, the studio and ONNX files show what it says of itself. An attention without
+windows is a module with the methods of `Attention`, named in `ATTENTIONS`.
 
 `write_patch` is its counterpart, and `GaussianAttention` the pair as DRAW uses it. Pixels are
 counted from 1, as in the paper: the centre of the first pixel is at 1, that of the last at A or B.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from draw.attention.abstract import AbstractWindow
-from draw.attention.cauchy import CauchyAttention
-from draw.attention.gaussian import GaussianAttention, start_window
+from draw.attention.affine import AffineSampler
+from draw.attention.cauchy import CauchySampler
+from draw.attention.gaussian import GaussianAttention
+from draw.attention.grid import GaussianSampler
+from draw.attention.laplace import LaplaceSampler
+from draw.attention.lattice import LatticeSampler
+from draw.attention.movable import SamplerKind, WindowAttention
+from draw.attention.rotated import RotatedSampler
+from draw.attention.sampler import Sampler
+from draw.attention.several import SeveralWindows
 from draw.attention.whole import NoAttention
 from draw.attention.window import (
     Window,
@@ -36,7 +46,7 @@ from draw.attention.window import (
     window_parameters,
     write_patch,
 )
-from draw.config.model import DRAWConfig
+from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.fields import part_of
 
 
@@ -73,9 +83,25 @@ class Attention(Protocol):
         """
 
 
+SAMPLERS: dict[str, SamplerKind] = {
+    "gaussian": GaussianSampler,
+    "cauchy": CauchySampler,
+    "laplace": LaplaceSampler,
+    "lattice": LatticeSampler,
+    "rotated": RotatedSampler,
+    "affine": AffineSampler,
+}
+"""The kinds of windows by their names in `attention` of a DRAW's and a classifier's config."""
+
+
+def through(sampler: SamplerKind) -> Callable[[DRAWConfig], nn.Module]:
+    """The attention through windows of a kind, made from a model's config."""
+    return partial(WindowAttention.from_config, sampler=sampler)
+
+
 ATTENTIONS: dict[str, Callable[[DRAWConfig], nn.Module]] = {
+    **{name: through(sampler) for name, sampler in SAMPLERS.items()},
     "gaussian": GaussianAttention.from_config,
-    "cauchy": CauchyAttention.from_config,
     "none": NoAttention.from_config,
 }
 """The kinds of attention by their names in `DRAWConfig.attention`."""
@@ -86,19 +112,36 @@ def make_attention(config: DRAWConfig) -> Any:
     return part_of(ATTENTIONS, "attention", config.attention)(config)
 
 
+def make_sampler(config: ClassifierConfig) -> Sampler:
+    """How a classifier with a config looks through its windows."""
+    kind = part_of(SAMPLERS, "attention", config.attention)
+    return kind(config.rows, config.columns, config.read_size)
+
+
 __all__ = [
     "ATTENTIONS",
+    "SAMPLERS",
     "AbstractWindow",
+    "AffineSampler",
     "Attention",
-    "CauchyAttention",
+    "CauchySampler",
     "GaussianAttention",
+    "GaussianSampler",
+    "LaplaceSampler",
+    "LatticeSampler",
     "NoAttention",
+    "RotatedSampler",
+    "Sampler",
+    "SamplerKind",
+    "SeveralWindows",
     "Window",
+    "WindowAttention",
     "filterbank",
     "filterbanks",
     "make_attention",
+    "make_sampler",
     "read_patch",
-    "start_window",
+    "through",
     "window_parameters",
     "write_patch",
 ]

@@ -37,9 +37,19 @@ class AbstractWindow(ABC):
         """Width in pixels of the image of the line that outlines each window."""
 
     @property
+    def line_widths(self) -> Float[Tensor, "*batch frames"]:
+        """`line_width` of each polygon of `outline`; the same for all of a window's."""
+        return self.line_width[..., None].expand(self.outline.shape[:-2])
+
+    @property
     def centre(self) -> Float[Tensor, "*batch 2"]:
         """Centre of each window: x and y in pixels counted from 1."""
         return self.outline.flatten(-3, -2).mean(-2)
+
+    @property
+    def centres(self) -> Float[Tensor, "*batch windows 2"]:
+        """`centre` of each of the windows of a step, of which most attentions have one."""
+        return self.centre[..., None, :]
 
     @property
     def numbers(self) -> dict[str, Tensor]:
@@ -49,7 +59,7 @@ class AbstractWindow(ABC):
 
     def map(self: Kind, change: Callable[[Tensor], Tensor]) -> Kind:
         """Apply a function to every tensor field, for example to move the windows to a device."""
-        return replace(self, **{name: change(value) for name, value in self.numbers.items()})
+        return self._with({name: change(value) for name, value in self.numbers.items()})
 
     def __getitem__(self: Kind, index: Any) -> Kind:
         """Some of the windows, by an index into the dimensions of the batch."""
@@ -72,9 +82,13 @@ class AbstractWindow(ABC):
                     f"expected windows of one kind and size at all steps, got {first._words} and "
                     f"{window._words}; let every step make windows that are alike"
                 )
-        return replace(
-            first, **{name: torch.stack([each[name] for each in numbers]) for name in numbers[0]}
+        return first._with(
+            {name: torch.stack([each[name] for each in numbers]) for name in numbers[0]}
         )
+
+    def _with(self: Kind, numbers: dict[str, Tensor]) -> Kind:
+        """The same windows with other numbers."""
+        return replace(self, **numbers)
 
     @property
     def _constants(self) -> dict[str, Any]:

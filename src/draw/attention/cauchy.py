@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from draw.attention.gaussian import GaussianAttention
+from draw.attention.grid import GaussianSampler
 from draw.attention.window import Filterbank, filter_centres
 
 
@@ -38,8 +38,8 @@ def cauchy_filterbank(
     return (-torch.log1p(distance.square())).softmax(-1)
 
 
-class CauchyAttention(GaussianAttention):
-    """`GaussianAttention` whose windows have Cauchy filters (`cauchy_filterbank`).
+class CauchySampler(GaussianSampler):
+    """Reads and writes through an N x N grid of Cauchy filters (`cauchy_filterbank`).
 
     # Differs from the paper, whose filters are Gaussian. Everything else is as there: five numbers
     # place a window, whose sigma is the half width at half height here.

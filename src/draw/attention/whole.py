@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
+from draw.fields import refuse
 
 
 class NoAttention(nn.Module):
@@ -30,7 +31,14 @@ class NoAttention(nn.Module):
 
     @classmethod
     def from_config(cls, config: DRAWConfig) -> "NoAttention":
-        """Build the attention of the model that a config describes."""
+        """Build the attention of the model that a config describes.
+
+        Raises:
+            DrawError: if the config asks for several windows.
+        """
+        for field in ("read_heads", "write_heads"):
+            if getattr(config, field) != 1:
+                refuse(f"model.{field}", "1 without attention", getattr(config, field))
         return cls(config.hidden_size, *config.image_shape)
 
     def read(

@@ -54,7 +54,10 @@ class ModelConfig:
         return 1, 0
 
 
-Attention = Annotated[Literal["gaussian", "cauchy", "none"], TABLE]
+Window = Annotated[Literal["gaussian", "cauchy", "laplace", "lattice", "rotated", "affine"], TABLE]
+Attention = Annotated[
+    Literal["gaussian", "cauchy", "laplace", "lattice", "rotated", "affine", "none"], TABLE
+]
 Prior = Annotated[Literal["standard", "learned"], TABLE]
 Condition = Annotated[Literal["none", "class"], TABLE]
 Likelihood = Annotated[Literal["bernoulli", "logistic"], TABLE]
@@ -74,12 +77,18 @@ class DRAWConfig(ModelConfig):
     latent_size: Count = 100
     """Latent variables per step, the size of z_t."""
     attention: Attention = "gaussian"
-    """Where it reads and writes: through a movable window of Gaussian filters (eqs 19-29) or of
-    Cauchy filters, or the whole image at every step (none: eqs 17-18)."""
+    """Where it reads and writes: through a movable window of Gaussian filters (eqs 19-29), or of
+    Cauchy or Laplace filters; through filters whose places are learned (lattice); through a window
+    that turns (rotated) or has any affine form (affine, bilinear); or the whole image at every step
+    (none: eqs 17-18)."""
     read_size: Count = 2
     """Side N of the read window in filters; unused without attention."""
     write_size: Count = 5
     """Side N of the write window in filters; unused without attention."""
+    read_heads: Count = 1
+    """Windows that it reads through at every step, the paper's 1; they share one kind and size."""
+    write_heads: Count = 1
+    """Windows that it writes through at every step, the paper's 1."""
     likelihood: Likelihood = "bernoulli"
     """'bernoulli' is the paper's, for pixels of 0 and 1; of grey values its nats are a
     cross-entropy. 'logistic', discretized, is a likelihood of 8-bit pixels: bits per dimension."""
@@ -106,6 +115,10 @@ class ClassifierConfig(ModelConfig):
     columns: Count = 100
     glimpses: Count = 8
     """Number of glimpses before the answer."""
+    attention: Window = "gaussian"
+    """Through what it looks, as in `DRAWConfig`; the paper's windows have Gaussian filters."""
+    read_heads: Count = 1
+    """Windows that it looks through at every glimpse, the paper's 1."""
     hidden_size: Count = 256
     """Units of the LSTM."""
     read_size: Count = 12
@@ -113,7 +126,7 @@ class ClassifierConfig(ModelConfig):
     classes: Classes = 10
     """Number of classes."""
     window_clip: Positive | None = None
-    """Longest gradient (L2) of one image's loss with respect to one glimpse's five window controls;
+    """Longest gradient (L2) of one image's loss with respect to one glimpse's window controls;
     longer ones are scaled to it, for a loss that is a mean over the batch. None leaves them."""
     early_loss: Annotated[float, Limits(least=0)] = 0.0
     """Weight in training of the answers before the last one: the loss is the weighted mean of the

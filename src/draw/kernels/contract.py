@@ -1,14 +1,14 @@
 """The interface of a backend, and the contract by which a compiled one is compared with a model."""
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from draw.attention.window import Window
+from draw.attention.abstract import AbstractWindow
 from draw.config.model import ModelConfig
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
@@ -91,7 +91,7 @@ class Backend(Protocol):
 
     def look(
         self, model: nn.Module, images: Float[Tensor, "batch channels rows columns"]
-    ) -> tuple[Float[Tensor, "glimpses batch hidden"], Window]:
+    ) -> tuple[Float[Tensor, "glimpses batch hidden"], AbstractWindow]:
         """Compute `Classifier.look`: the LSTM's outputs and the windows of all glimpses.
 
         A backend that knows nothing of classifiers says so in its `obstacle`.
@@ -100,7 +100,7 @@ class Backend(Protocol):
             model: a Classifier without an `obstacle`.
             images: images, [batch, channels, rows, columns], in [0, 1].
         """
-        looked: tuple[Tensor, Window] = model.look(images)  # type: ignore[operator]
+        looked: tuple[Tensor, AbstractWindow] = model.look(images)  # type: ignore[operator]
         return looked
 
 
@@ -155,6 +155,24 @@ class Contract:
     """Results of the kernel for a model's parameters and inputs."""
     reference: Callable[..., Trial]
     """Results of the model's own code for the same."""
+
+
+def unknown_option(config: ModelConfig, known: Mapping[str, tuple[Any, ...] | None]) -> str | None:
+    """What of a model's config a kernel does not know, in words; None where it knows all of it.
+
+    An option that is not named must have its default: so a new one is an obstacle until somebody
+    has looked at it.
+
+    Args:
+        config: of a model.
+        known: options with the values that the kernel takes, None for any.
+    """
+    for field in fields(config):
+        value = getattr(config, field.name)
+        values = known.get(field.name, (field.default,))
+        if values is not None and value not in values:
+            return f"this model has {field.name} {value!r}"
+    return None
 
 
 def small_side(size: int) -> int:

@@ -209,6 +209,8 @@ def steps_on(
 ) -> Float[Tensor, "glimpses drawings digits"] | None:
     """Mark for each step the digit nearest to its write window with 1; None without attention.
 
+    Of several windows each counts for its share.
+
     Args:
         drawn: drawings step by step.
         found: digits of the final images.
@@ -220,9 +222,9 @@ def steps_on(
     rows, columns = (torch.arange(1.0, n + 1, device=digits.device) for n in digits.shape[2:])
     x = (digits.sum(2) * columns).sum(-1) / total
     y = (digits.sum(3) * rows).sum(-1) / total
-    g_x, g_y = (part[:, found.two, None] for part in drawn.write_windows.centre.unbind(-1))
-    nearest = (g_x - x).hypot(g_y - y).argmin(-1)
-    return torch.nn.functional.one_hot(nearest, 2).to(digits)
+    g_x, g_y = drawn.write_windows.centres[:, found.two, :, :, None].unbind(3)
+    nearest = (g_x - x[:, None]).hypot(g_y - y[:, None]).argmin(-1)
+    return torch.nn.functional.one_hot(nearest, 2).to(digits).mean(2)
 
 
 def order(given: Float[Tensor, "glimpses batch digits"]) -> Order:

@@ -8,8 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from draw.attention.gaussian import start_window
-from draw.attention.window import Window, read_patch, window_parameters
+from draw.attention import make_sampler
+from draw.attention.abstract import AbstractWindow
+from draw.attention.movable import look
+from draw.attention.sampler import Sampler, start_windows
 from draw.config.model import ClassifierConfig
 from draw.kernels import BACKENDS
 from draw.model.checks import ImageCheck
@@ -26,7 +28,7 @@ class ClassifierOutput(NamedTuple):
     logits_by_glimpse: Float[Tensor, "glimpses batch classes"]
     """Logits of the classes after every glimpse, by the same affine map as the last: what the
     network would have answered by then."""
-    windows: Window | None
+    windows: AbstractWindow | None
     """Windows of all glimpses, each field [glimpses, batch], in pixels counted from 1; None from a
     network that sees the whole image."""
 
@@ -54,12 +56,14 @@ class Classifier(
         self.config = config
         self._check_images = ImageCheck()
         hidden, size = config.hidden_size, config.read_size
-        self.read_window = nn.Linear(hidden, 5)
-        self.lstm = LSTMCell(config.channels * size**2, hidden)
+        self.reader: Sampler = make_sampler(config)
+        heads = config.read_heads
+        self.read_window = nn.Linear(hidden, self.reader.controls * heads)
+        self.lstm = LSTMCell(config.channels * size**2 * heads, hidden)
         self.logits = Affine(hidden, config.classes)
         self.h_0 = nn.Parameter(torch.zeros(hidden))
         self.c_0 = nn.Parameter(torch.zeros(hidden))
-        start_window(self.read_window, config.rows, config.columns, size, share=1.0)
+        start_windows(self.read_window, self.reader, 1.0, heads)
         with torch.no_grad():  # ours: as in DRAW, gradients reach back through all glimpses
             self.lstm.bias_ih[hidden : 2 * hidden] += 1
 
@@ -79,7 +83,7 @@ class Classifier(
 
     def look(
         self, images: Float[Tensor, "batch channels rows columns"]
-    ) -> tuple[Float[Tensor, "glimpses batch hidden"], Window]:
+    ) -> tuple[Float[Tensor, "glimpses batch hidden"], AbstractWindow]:
         """Compute the LSTM's outputs and the windows of all glimpses, one after another.
 
         Args:
@@ -93,7 +97,7 @@ class Classifier(
             h, c = self.lstm(r, (h, c))
             outputs.append(h)
             windows.append(window)
-        return torch.stack(outputs), Window.stack(windows)
+        return torch.stack(outputs), windows[0].stack(windows)
 
     @staticmethod
     def specification() -> type[nn.Module]:
@@ -102,16 +106,14 @@ class Classifier(
 
     def _read(
         self, images: Float[Tensor, "batch channels rows columns"], h: Float[Tensor, "batch hidden"]
-    ) -> tuple[Float[Tensor, "batch features"], Window]:
-        """A patch of the image, through a window in full precision (see `GaussianAttention`)."""
+    ) -> tuple[Float[Tensor, "batch features"], AbstractWindow]:
+        """Patches of the image, through windows in full precision (see `WindowAttention`)."""
         with torch.autocast(h.device.type, enabled=False):
             controls = self.read_window(h)
             longest = self._longest(len(images))
             if controls.requires_grad and longest < math.inf:
                 controls.register_hook(partial(_shortened, longest=longest))
-            window = self._window(controls)  # (21)
-            patch = read_patch(images, window)
-        return patch.flatten(1), window
+            return look(self.reader, images, controls, self.config.read_heads)  # (21, 27)
 
     def _longest(self, batch: int) -> float:
         """The longest gradient of a mean over the batch that one image's controls may get.
@@ -123,12 +125,10 @@ class Classifier(
         clip = self.config.window_clip
         return math.inf if clip is None or batch == 0 else clip / batch
 
-    def _window(self, controls: Float[Tensor, "*batch 5"]) -> Window:
-        config = self.config
-        return window_parameters(controls, config.rows, config.columns, config.read_size)
 
-
-def _shortened(gradient: Float[Tensor, "batch 5"], longest: float) -> Float[Tensor, "batch 5"]:
+def _shortened(
+    gradient: Float[Tensor, "batch controls"], longest: float
+) -> Float[Tensor, "batch controls"]:
     """Each row scaled down to a length, where it is longer."""
     length: Tensor = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
     return gradient * (longest / length).clamp(max=1)

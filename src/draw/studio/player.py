@@ -83,11 +83,12 @@ def place_windows(windows: AbstractWindow, rows: int, columns: int) -> dict[str,
         columns: width of the image in pixels.
 
     Returns:
-        For each image and step, `outlines` with frames (corners x, y) and line width in pixels from
-        the upper left corner (None where the window is not finite), and `centres` with x and y in
-        pixels counted from 1; and `numbers` by name, each with a value for each image and step.
+        For each image and step, `outlines` with frames (corners x, y) and the width of each one's
+        line in pixels from the upper left corner (None where a window is not finite), and
+        `centres` with x and y of each window in pixels counted from 1; and `numbers` by name, each
+        with a value, or one a window, for each image and step.
     """
-    centres = windows.centre.transpose(0, 1).tolist()
+    centres = windows.centres.transpose(0, 1).tolist()
     outlines = [
         [_sent(outline) for outline in window_outlines(windows[:, i], rows, columns, SCALE)]
         for i in range(len(centres))
@@ -101,7 +102,7 @@ def _sent(outline: Outline | None) -> dict[str, Any] | None:
         return None
     return {
         "frames": [(frame / SCALE).round(3).tolist() for frame in outline.frames],
-        "line": round(outline.line_width / SCALE, 3),
+        "lines": [round(line_width / SCALE, 3) for line_width in outline.line_widths],
     }
 
 

@@ -153,8 +153,8 @@ def _draw_window(row: Any, image: Float[Tensor, "channels rows columns"], window
     scale = max(1, round(ROW * PIXELS / max(rows, columns)))
     (outline,) = window_outlines(one, rows, columns, scale)
     if outline is not None:
-        line = max(THINNEST, outline.line_width / scale * ROW * 72 / max(rows, columns))
-        for frame in outline.frames:
+        for frame, line_width in zip(outline.frames, outline.line_widths, strict=True):
+            line = max(THINNEST, line_width / scale * ROW * 72 / max(rows, columns))
             on_image.add_patch(
                 Polygon(
                     frame / scale + 0.5, fill=False, edgecolor=FILTERS, linewidth=line,

@@ -22,11 +22,12 @@ image stays visible."""
 
 
 class Outline(NamedTuple):
-    """Outline of a window: closed polygons in pixels from the picture's corner, and their line."""
+    """Outline of a window: closed polygons in pixels from the picture's corner, and their lines."""
 
     frames: tuple[NDArray[np.float64], ...]
     """Corners of each polygon, x and y, [corners, 2]."""
-    line_width: float
+    line_widths: tuple[float, ...]
+    """Width of the line along each polygon, in pixels of the picture."""
 
 
 def window_outlines(
@@ -49,17 +50,20 @@ def window_outlines(
     """
     exact = windows.map(lambda value: value.detach().cpu().double())
     corners: NDArray[np.float64] = exact.outline.numpy()
-    widths = exact.line_width.tolist()
+    widths = exact.line_widths.tolist()
     outlines: list[Outline | None] = []
-    for frames, width in zip(corners, widths, strict=True):
-        if not (math.isfinite(width) and np.isfinite(frames).all()):
+    for frames, wide in zip(corners, widths, strict=True):
+        if not (all(map(math.isfinite, wide)) and np.isfinite(frames).all()):
             outlines.append(None)
             continue
-        line = max(THINNEST_LINE, min(width, THICKEST_LINE * min(rows, columns)) * scale)
-        most = np.maximum(np.array([columns, rows]) * scale - line / 2, line / 2)
-        # Pixel k, counted from 1, covers [k - 1, k] in pixels of the image: its centre is k - 1/2.
-        placed = (_held((frame - 0.5) * scale, line / 2, most) for frame in frames)
-        outlines.append(Outline(tuple(placed), line))
+        placed, lines = [], []
+        for frame, width in zip(frames, wide, strict=True):
+            line = max(THINNEST_LINE, min(width, THICKEST_LINE * min(rows, columns)) * scale)
+            most = np.maximum(np.array([columns, rows]) * scale - line / 2, line / 2)
+            # Pixel k, counted from 1, covers [k - 1, k] of the image: its centre is k - 1/2.
+            placed.append(_held((frame - 0.5) * scale, line / 2, most))
+            lines.append(line)
+        outlines.append(Outline(tuple(placed), tuple(lines)))
     return outlines
 
 
@@ -86,7 +90,10 @@ def draw_outline(
     if outline is None:
         return tile
     height, width = tile.shape[:2]
-    lines = [_line(frame, outline.line_width, height, width) for frame in outline.frames]
+    lines = [
+        _line(frame, line_width, height, width)
+        for frame, line_width in zip(outline.frames, outline.line_widths, strict=True)
+    ]
     line = np.max(lines, 0)[..., None]
     drawn: NDArray[np.uint8] = np.rint(tile + line * (np.array(colour) - tile)).astype(np.uint8)
     return drawn

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from draw.attention.window import Window
+from draw.attention.abstract import AbstractWindow
 from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.errors import KernelUnavailableError
 from draw.kernels import allow_list, proof
@@ -69,7 +69,7 @@ class Cpp(Backend):
 
     def look(
         self, model: nn.Module, images: Float[Tensor, "batch channels rows columns"]
-    ) -> tuple[Float[Tensor, "glimpses batch hidden"], Window]:
+    ) -> tuple[Float[Tensor, "glimpses batch hidden"], AbstractWindow]:
         """Compute `Classifier.look` by the compiled operator."""
         return classifier_unroll.classifier_look(model, images)
 

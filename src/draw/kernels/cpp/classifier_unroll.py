@@ -11,9 +11,16 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from draw.attention.window import Window
+from draw.attention.abstract import AbstractWindow
 from draw.config.model import ClassifierConfig
-from draw.kernels.contract import Contract, Trial, multiplies_bf16, small_side, small_sides
+from draw.kernels.contract import (
+    Contract,
+    Trial,
+    multiplies_bf16,
+    small_side,
+    small_sides,
+    unknown_option,
+)
 from draw.kernels.cpp import buffers
 from draw.kernels.cpp.arguments import (
     CONTROLS,
@@ -62,7 +69,7 @@ def glimpses(
 
 def classifier_look(
     model: nn.Module, images: Float[Tensor, "batch channels rows columns"]
-) -> tuple[Float[Tensor, "glimpses batch hidden"], Window]:
+) -> tuple[Float[Tensor, "glimpses batch hidden"], AbstractWindow]:
     """What `Classifier.look` computes: the LSTM's outputs and the windows of all glimpses.
 
     Args:
@@ -72,7 +79,7 @@ def classifier_look(
     classifier: Any = model
     longest = classifier._longest(len(images))
     h, controls = glimpses(classifier.config, model, images, longest)
-    return h, classifier._window(controls)
+    return h, classifier.reader.window(controls)
 
 
 @torch.library.custom_op("draw::glimpses", mutates_args=(), device_types="cpu")
@@ -246,8 +253,14 @@ def _reference(model: Any, images: Tensor) -> Trial:
     return Trial({"h": h}, windows.numbers)
 
 
+_ANY = (
+    "rows", "columns", "channels", "glimpses", "hidden_size", "read_size", "classes",
+    "window_clip", "early_loss",
+)  # fmt: skip
+"""Options of which it takes every value."""
+
 CONTRACT = Contract(
-    obstacle=lambda config: None,
+    obstacle=lambda config: unknown_option(config, dict.fromkeys(_ANY)),
     parameters=lambda config: GLIMPSES_PARAMETERS,
     free=frozenset(("__init__", "forward", "backend", "choice", "forecast", "_longest")),
     outside=frozenset(("", "logits")),

@@ -8,7 +8,14 @@ from torch import Tensor, nn
 
 from draw.attention.window import Window, window_parameters
 from draw.config.model import DRAWConfig
-from draw.kernels.contract import Contract, Trial, multiplies_bf16, small_side, small_sides
+from draw.kernels.contract import (
+    Contract,
+    Trial,
+    multiplies_bf16,
+    small_side,
+    small_sides,
+    unknown_option,
+)
 from draw.kernels.cpp import arguments, operators
 from draw.kernels.cpp.binding import drawing_names, shape_of
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
@@ -147,13 +154,16 @@ def _reference(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> T
         return _trial(unrolled, drawn, model.trajectory(None, noise, context))
 
 
+_ANY = (
+    "rows", "columns", "channels", "glimpses", "hidden_size", "latent_size", "read_size",
+    "write_size", "likelihood", "condition", "classes",
+)  # fmt: skip
+"""Options of which it takes every value: likelihood and condition run in Python."""
+
+
 def _obstacle(config: DRAWConfig) -> str | None:
-    """The condition is none: it runs in Python, and the kernel takes what it tells."""
-    known = {"attention": ("gaussian", "none"), "prior": ("standard", "learned")}
-    for field, names in known.items():
-        if getattr(config, field) not in names:
-            return f"this model has {field} {getattr(config, field)!r}"
-    return None
+    parts = {"attention": ("gaussian", "none"), "prior": ("standard", "learned")}
+    return unknown_option(config, {**dict.fromkeys(_ANY), **parts})
 
 
 _FREE = frozenset((

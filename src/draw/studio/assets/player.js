@@ -37,6 +37,10 @@
   const NUMBERS = {
     delta: { word: "stride", symbol: "δ", say: (value) => `${value} px`, hint: "pixels from one filter to the next: large is a wide view" },
     sigma: { word: "blur", symbol: "σ", say: (value) => `${value} px`, hint: "width of each filter in pixels" },
+    angle: { word: "turned", symbol: "θ", say: (value) => `${value} rad`, hint: "radians from x to y" },
+    width: { word: "width", symbol: "", say: (value) => `${value} px`, hint: "of the window in pixels" },
+    height: { word: "height", symbol: "", say: (value) => `${value} px`, hint: "of the window in pixels" },
+    shear: { word: "shear", symbol: "k", say: (value) => value, hint: "how far the window leans" },
     gamma: { word: "intensity", symbol: "γ", say: (value) => `× ${value}`, hint: "a factor on what goes through the window" },
   };
 
@@ -300,15 +304,15 @@
         const outline = window.outlines[row][at];
         if (!outline) continue;
         context.strokeStyle = colour;
-        context.lineWidth = Math.max(outline.line * canvas.scale, width / 110);
-        context.beginPath();
-        for (const corners of outline.frames) {
+        for (const [index, corners] of outline.frames.entries()) {
+          context.lineWidth = Math.max(outline.lines[index] * canvas.scale, width / 110);
+          context.beginPath();
           for (const [k, [x, y]] of corners.entries()) {
             context[k ? "lineTo" : "moveTo"](x * canvas.scale, y * canvas.scale);
           }
           context.closePath();
+          context.stroke();
         }
-        context.stroke();
       }
     }
 
@@ -317,15 +321,16 @@
       context.globalAlpha = 0.55;
       context.strokeStyle = context.fillStyle = colour;
       context.lineWidth = 1.5;
-      context.beginPath();
-      for (let k = 0; k <= at; k++) {
-        context.lineTo((centres[k][0] - 0.5) * scale, (centres[k][1] - 0.5) * scale);
-      }
-      context.stroke();
-      for (let k = 0; k <= at; k++) {
+      for (let window = 0; window < centres[0].length; window++) {
+        const place = (k) => centres[k][window].map((value) => (value - 0.5) * scale);
         context.beginPath();
-        context.arc((centres[k][0] - 0.5) * scale, (centres[k][1] - 0.5) * scale, 3, 0, 7);
-        context.fill();
+        for (let k = 0; k <= at; k++) context.lineTo(...place(k));
+        context.stroke();
+        for (let k = 0; k <= at; k++) {
+          context.beginPath();
+          context.arc(...place(k), 3, 0, 7);
+          context.fill();
+        }
       }
       context.restore();
     }
@@ -353,12 +358,12 @@
       const [part, row] = this.part(this.chosen);
       const tables = [["read", part.read], ["write", part.write]].filter(([, window]) => window);
       this.numbers.replaceChildren(...tables.map(([which, window]) => {
-        const [x, y] = window.centres[row][t].map(number);
+        const centres = window.centres[row][t].map(([x, y]) => `${number(x)}, ${number(y)} px`);
         const line = (name, symbol, value, hint) =>
           node("div", { title: hint }, node("dt", {}, name, node("i", {}, symbol)), node("dd", {}, value));
         return node("dl", { class: `ds-window ds-window-${which}`, "aria-label": `${which} window` },
           node("div", { class: "ds-head" }, node("dt", {}, which === "read" ? "Reading window" : "Writing window"), node("dd", {}, which === "read" ? "green" : "red")),
-          line("centre", "g", `${x}, ${y} px`, "x and y in pixels, counted from 1 at the upper left"),
+          line("centre", "g", centres.join("; "), "x and y in pixels, counted from 1 at the upper left"),
           ...Object.keys(window.numbers).filter((name) => !CENTRE.includes(name)).map((name) => {
             const { word, symbol, hint, say } = NUMBERS[name] || { word: name, symbol: "", hint: name };
             const value = [window.numbers[name][row][t]].flat(Infinity).map(number).join(", ");

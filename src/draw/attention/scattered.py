@@ -1,0 +1,54 @@
+"""Gaussian filters at any places: reading and writing where they are no upright grid.
+
+A filter at (mu_x, mu_y) is still a product of one along the columns and one along the rows, so that
+each costs A + B numbers, not A B. What the grid of the paper saves besides, sharing its N filters a
+side among N^2 places, is lost: reading costs some N times as much.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+def scattered_filters(
+    mu: Float[Tensor, "*batch filters"], sigma: Float[Tensor, "*batch filters"], length: int
+) -> Float[Tensor, "*batch filters {length}"]:
+    """Gaussian filters along one side, each with a place and a width of its own, summing to 1.
+
+    F[i, a] = exp(-(a - mu_i)^2 / (2 sigma_i^2)) / Z_i, as eqs 25-26 for the filters of a grid.
+
+    Args:
+        mu: where they stand, in pixels counted from 1.
+        sigma: standard deviation of each in pixels.
+        length: number of pixels, A or B.
+    """
+    a = torch.arange(1, length + 1, dtype=mu.dtype, device=mu.device)
+    distance = (a - mu[..., None]) / sigma[..., None]
+    return (-distance.square() / 2).softmax(-1)
+
+
+def read_scattered(
+    images: Float[Tensor, "batch channels rows columns"],
+    F_y: Float[Tensor, "batch filters rows"],
+    F_x: Float[Tensor, "batch filters columns"],
+    size: int,
+) -> Float[Tensor, "batch channels {size} {size}"]:
+    """One number a filter: r_i = sum_b sum_a F_Y[i, b] F_X[i, a] x[b, a], channel by channel.
+
+    Args:
+        images: to look at.
+        F_y: vertical parts of size^2 filters.
+        F_x: their horizontal parts.
+        size: side of the patch, which the filters fill row by row.
+    """
+    r = ((F_y[:, None] @ images) * F_x[:, None]).sum(-1)
+    return r.reshape(*r.shape[:2], size, size)
+
+
+def write_scattered(
+    w: Float[Tensor, "batch channels size size"],
+    F_y: Float[Tensor, "batch filters rows"],
+    F_x: Float[Tensor, "batch filters columns"],
+) -> Float[Tensor, "batch channels rows columns"]:
+    """The adjoint of reading: sum_i w_i F_Y[i, b] F_X[i, a] at pixel (b, a)."""
+    return (F_y[:, None] * w.flatten(-2)[..., None]).mT @ F_x[:, None]

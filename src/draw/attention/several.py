@@ -1,0 +1,64 @@
+"""Several windows of one step, shown together."""
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+from jaxtyping import Float
+from torch import Tensor
+
+from draw.attention.abstract import AbstractWindow
+
+
+@dataclass(frozen=True, eq=False)
+class SeveralWindows(AbstractWindow):
+    """The windows through which one step reads, or writes: an outline and numbers for each.
+
+    Args:
+        window: of all of them, [*batch, heads].
+    """
+
+    meaning: ClassVar[str] = "several windows, and each of these numbers of every one of them"
+    window: AbstractWindow
+
+    @property
+    def outline(self) -> Float[Tensor, "*batch frames corners 2"]:
+        """The polygons of the first window, then those of the second, and so on."""
+        return self.window.outline.flatten(-4, -3)
+
+    @property
+    def line_width(self) -> Float[Tensor, "*batch"]:
+        """The mean of all windows'; `line_widths` has each."""
+        return self.window.line_width.mean(-1)
+
+    @property
+    def line_widths(self) -> Float[Tensor, "*batch frames"]:
+        """Of each polygon, that of its window."""
+        return self.window.line_widths.flatten(-2, -1)
+
+    @property
+    def centre(self) -> Float[Tensor, "*batch 2"]:
+        """The mean of all windows'."""
+        return self.window.centre.mean(-2)
+
+    @property
+    def centres(self) -> Float[Tensor, "*batch heads 2"]:
+        """Of each window."""
+        return self.window.centre
+
+    @property
+    def size(self) -> int:
+        """Number of filters along a side of each."""
+        size: int = self.window.size  # type: ignore[attr-defined]
+        return size
+
+    @property
+    def numbers(self) -> dict[str, Tensor]:
+        """Those of the windows by name, each [*batch, heads]."""
+        return self.window.numbers
+
+    def _with(self, numbers: dict[str, Tensor]) -> "SeveralWindows":
+        return replace(self, window=self.window._with(numbers))
+
+    @property
+    def _constants(self) -> dict[str, Any]:
+        return {"kind": type(self.window).__name__, **self.window._constants}
