@@ -12,7 +12,7 @@ DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 class DeviceName:
     """A rule: the name of a device, whether or not this computer has it."""
 
-    def expected(self, kind: str, value: Any) -> str | None:
+    def violation(self, kind: str, value: Any) -> str | None:
         """See `draw.fields.Rule`."""
         return None if DEVICE.fullmatch(value) else "auto, cpu, cuda, cuda:N or mps"
 
