@@ -10,6 +10,7 @@ from PIL import Image
 from draw.config.data import DataConfig
 from draw.data import DataError, load_images, load_splits, suggest
 from draw.data.store.splits import assign_splits
+from draw.errors import DrawError
 
 
 def save(path: Path, value: int = 0, size: tuple[int, int] = (4, 4), mode: str = "L") -> None:
@@ -278,10 +279,30 @@ def test_paths_that_are_none(path: str, message: str, no_network: None) -> None:
         load_splits(DataConfig("images", path=path), progress=False)
 
 
-def test_a_file_is_no_folder(folder: Path) -> None:
-    (folder / "all.zip").touch()
-    with pytest.raises(DataError, match=r"got the file .*all\.zip; pass the folder it is in"):
-        load_splits(config(folder / "all.zip"), progress=False)
+def test_a_file_that_is_no_data_set(folder: Path) -> None:
+    (folder / "notes.txt").touch()
+    with pytest.raises(DataError, match=r"got the file .*notes\.txt; pass the folder it is in"):
+        load_splits(config(folder / "notes.txt"), progress=False)
+
+
+@pytest.mark.parametrize(("above", "asked"), [(False, True), (True, False)])
+def test_a_missing_folder_comes_before_a_name_on_the_hub(
+    above: bool, asked: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """data/mnist is a folder that is missing where there is a folder data."""
+    names = []
+
+    def fetch(name: str, *_: object) -> Path:
+        names.append(name)
+        raise DrawError("not on the Hub")
+
+    monkeypatch.setattr("draw.hub.fetch", fetch)
+    monkeypatch.chdir(tmp_path)
+    if above:
+        (tmp_path / "data").mkdir()
+    with pytest.raises(DataError, match=f"there is no folder {tmp_path}/data/mnist"):
+        load_splits(DataConfig("images", "data/mnist"), progress=False)
+    assert names == (["data/mnist"] if asked else [])
 
 
 def test_a_folder_that_cannot_be_listed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

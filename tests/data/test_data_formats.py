@@ -2,16 +2,22 @@
 
 import gzip
 import hashlib
+import io
+import json
 import re
 import shutil
 import struct
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import scipy.io
+from datasets import Dataset, DatasetDict
 from PIL import Image
 
 from draw.config.data import DataConfig
@@ -103,6 +109,33 @@ def write_npy(folder: Path) -> None:
         np.save(folder / f"y_{split}.npy", LABELS[split])
 
 
+def rows_of(split: str, **columns: Callable[[np.ndarray], Any]) -> Dataset:
+    rows: dict[str, Any] = {"label": LABELS[split].tolist()}
+    for name, convert in columns.items():
+        rows[name] = [convert(picture) for picture in PICTURES[split]]
+    return Dataset.from_dict(rows)
+
+
+def png(picture: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def struct_of(picture: np.ndarray) -> dict[str, Any]:
+    return {"bytes": png(picture), "path": None}
+
+
+def write_parquet(folder: Path, **columns: Callable[[np.ndarray], Any]) -> None:
+    for split in PICTURES:
+        table = rows_of(split, **columns).data.table.replace_schema_metadata()  # as of pandas
+        pq.write_table(table, folder / f"{split}.parquet")
+
+
+def write_saved(folder: Path, **columns: Callable[[np.ndarray], Any]) -> None:
+    DatasetDict({split: rows_of(split, **columns) for split in PICTURES}).save_to_disk(folder)
+
+
 LAYOUTS: dict[str, Callable[[Path], None]] = {
     "idx": write_idx,
     "idx packed": lambda folder: write_idx(folder, end=".gz"),
@@ -126,6 +159,13 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
         folder, "x_{} y_{}", pictures=lambda x: x.astype(np.float64)
     ),
     "npy": write_npy,
+    "parquet, struct": lambda folder: write_parquet(folder, image=struct_of),
+    "parquet, bytes": lambda folder: write_parquet(folder, image=png),
+    "parquet, lists": lambda folder: write_parquet(folder, image=lambda x: x.tolist()),
+    "parquet, one list": lambda folder: write_parquet(folder, pixels=lambda x: x.ravel().tolist()),
+    "parquet, 0 to 1": lambda folder: write_parquet(folder, image=lambda x: (x / 255).tolist()),
+    "saved": lambda folder: write_saved(folder, image=struct_of),
+    "saved, lists": lambda folder: write_saved(folder, image=lambda x: x.tolist()),
 }  # fmt: skip
 
 
@@ -222,6 +262,142 @@ def test_arrays_that_are_no_pictures_nor_labels_are_named(tmp_path: Path) -> Non
     values = np.zeros((7, 4))
     np.savez(tmp_path / "sprites.npz", imgs=PICTURES["train"], latents=values, about=np.array([{}]))
     assert opened(tmp_path).remarks() == ("arrays not used: latents, about",)
+
+
+def test_one_parquet_file(tmp_path: Path) -> None:
+    write_parquet(tmp_path, image=png)
+    source = opened(tmp_path / "train.parquet")
+    assert content(source)[1] == {"train": LABELS["train"].tolist()}
+    assert source.description() == str(tmp_path / "train.parquet")
+    assert source.location() != opened(tmp_path).location()
+
+
+def test_lists_of_different_sizes_are_refused(tmp_path: Path) -> None:
+    Dataset.from_dict({"image": [[[1, 2], [3, 4]], [[1, 2, 3]]]}).to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(DataError, match="expected lists of pixels of one size in each row"):
+        content(opened(tmp_path), (2, 2))
+
+
+@pytest.mark.parametrize("name", ["../secret.arrow", "/etc/secret.arrow", "a/b.arrow", "a.txt", 3])
+def test_a_saved_set_reads_its_own_files_alone(name: object, tmp_path: Path) -> None:
+    write_saved(tmp_path, image=struct_of)
+    state = tmp_path / "train" / "state.json"
+    state.write_text(
+        json.dumps({**json.loads(state.read_text()), "_data_files": [{"filename": name}]})
+    )
+    with pytest.raises(DataError, match="expected the Arrow files of its own folder"):
+        opened(tmp_path).splits()
+
+
+def test_svhn_as_matlab_has_it(tmp_path: Path) -> None:
+    colours = {split: np.stack([of] * 3, -1) for split, of in PICTURES.items()}
+    for split, of in colours.items():
+        labels = np.where(LABELS[split] == 0, 10, LABELS[split])[:, None]
+        values = {"X": of.transpose(1, 2, 3, 0), "y": labels.astype(np.uint8)}
+        scipy.io.savemat(tmp_path / f"{split}_6x6.mat", values)
+    assert content(opened(tmp_path)) == expected()
+    (tmp_path / "test_6x6.mat").write_bytes(b"MATLAB 7.3")
+    with pytest.raises(DataError, match=r"test_6x6\.mat: expected MATLAB's format 5"):
+        opened(tmp_path).splits()
+    scipy.io.savemat(tmp_path / "test_6x6.mat", {"Y": np.zeros(3)})
+    with pytest.raises(DataError, match="expected an array X of rows x columns x 3 x pictures"):
+        opened(tmp_path).splits()
+
+
+@pytest.mark.parametrize(("names", "labels_each"), [
+    (("data_batch_1.bin", "data_batch_2.bin", "test_batch.bin"), 1),
+    (("train.bin", "test.bin"), 2),
+])  # fmt: skip
+def test_cifar(names: tuple[str, ...], labels_each: int, tmp_path: Path) -> None:
+    pictures = RANDOM.integers(0, 256, (2, 3, 32, 32), dtype=np.uint8)
+    for name in names:
+        rows = [
+            bytes([9] * (labels_each - 1) + [at]) + x.tobytes() for at, x in enumerate(pictures)
+        ]
+        (tmp_path / name).write_bytes(b"".join(rows))
+    (tmp_path / "batches.meta.txt").write_text("airplane\nautomobile\n\n")
+    source = opened(tmp_path)
+    pixels, labels = content(source, (32, 32), "colour")
+    assert pixels["test"] == [one.tobytes() for one in pictures]
+    assert labels == {"train": [0, 1] * (len(names) - 1), "test": [0, 1]}
+    assert source.classes() == ("airplane", "automobile")
+
+
+def test_boxes_of_house_numbers(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    folder = tmp_path / "train"
+    folder.mkdir()
+    with h5py.File(folder / "digitStruct.mat", "w") as file:
+        names, boxes = [], []
+        for number, count in ((1, 1), (2, 2)):
+            Image.new("RGB", (60, 40)).save(folder / f"{number}.png")
+            name = file.create_dataset(
+                f"#refs#/n{number}", data=[[ord(c)] for c in f"{number}.png"]
+            )
+            group = file.create_group(f"#refs#/b{number}")
+            for edge, start in (("left", 5), ("top", 10), ("width", 20), ("height", 30)):
+                values = [start + 25 * at * (edge == "left") for at in range(count)]
+                if count > 1:
+                    values = [
+                        [file.create_dataset(f"#refs#/{edge}{at}", data=[[float(v)]]).ref]
+                        for at, v in enumerate(values)
+                    ]
+                kind = h5py.ref_dtype if count > 1 else None
+                group.create_dataset(edge, data=np.array(values, dtype=kind).reshape(count, 1))
+            names.append([name.ref])
+            boxes.append([group.ref])
+        for what, of in (("name", names), ("bbox", boxes)):
+            file.create_dataset(f"digitStruct/{what}", data=np.array(of, dtype=h5py.ref_dtype))
+    source = open_source(DataConfig("svhn", str(tmp_path)))
+    assert [one.digits for one in source.splits()["train"]] == [
+        {"bbox": [[5, 10, 20, 30]]},
+        {"bbox": [[5, 10, 20, 30], [30, 10, 20, 30]]},
+    ]
+    plain = opened(tmp_path)
+    assert [one.box for one in plain.splits()["train"]] == [None, None]
+    assert plain.remarks() == ("boxes of digitStruct.mat not used: --data.name svhn cuts out",)
+    with h5py.File(folder / "digitStruct.mat", "a") as file:
+        del file["digitStruct/name"]
+        file["digitStruct/name"] = h5py.ExternalLink("/etc/passwd", "/name")
+    with pytest.raises(DataError, match="has no name of its own"):
+        list(open_source(DataConfig("svhn", str(tmp_path))).splits()["train"])
+
+
+def test_without_h5py_it_is_said_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    (tmp_path / "digitStruct.mat").touch()
+    Image.new("L", (4, 4)).save(tmp_path / "1.png")
+    with pytest.raises(DataError, match=r"which h5py reads; install it .* ufldl-stanford/svhn"):
+        list(open_source(DataConfig("svhn", str(tmp_path))).splits()["all"])
+
+
+def test_a_readme_with_several_configurations(tmp_path: Path) -> None:
+    for name in ("small", "large"):
+        (tmp_path / name).mkdir()
+        rows_of("train", image=png).to_parquet(tmp_path / name / "train-0.parquet")
+    entries = "".join(f"- config_name: {name}\n  data_files: {name}/train-*\n"
+                      for name in ("small", "large"))  # fmt: skip
+    (tmp_path / "README.md").write_text(f"---\nconfigs:\n{entries}---\n")
+    with pytest.raises(DataError, match="2 sets: large, small; pass"):
+        opened(tmp_path)
+    source = opened(tmp_path, config="small")
+    assert content(source)[1] == {"train": LABELS["train"].tolist()}
+    assert source.fingerprint() != opened(tmp_path, config="large").fingerprint()
+    with pytest.raises(DataError, match="expected a set named middle"):
+        opened(tmp_path, config="middle")
+    text = f"---\nconfigs:\n{entries}  default: true\n---\n"
+    (tmp_path / "README.md").write_text(text)
+    assert content(opened(tmp_path))[1] == {"train": LABELS["train"].tolist()}
+
+
+def test_a_configuration_is_refused_where_there_is_none(tmp_path: Path) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "one.png")
+    with pytest.raises(DataError, match=r"expected a set named full .* has one set alone"):
+        opened(tmp_path, config="full")
+    with pytest.raises(DataError, match=r"expected no --data\.config for digits"):
+        open_source(DataConfig("digits", config="full"))
 
 
 @pytest.mark.parametrize(

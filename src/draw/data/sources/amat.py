@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from draw.data.sources.number_lines import lines_at_once, parse, read_line, side_of
+from draw.data.sources.number_lines import lines_at_once, parse, read_line
+from draw.data.sources.pixels import side_of
 from draw.data.sources.source import Place
 from draw.data.sources.stacks import Block, Stack, set_name
 from draw.data.sources.tree import Found

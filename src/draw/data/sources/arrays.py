@@ -17,17 +17,9 @@ from typing import cast
 import numpy as np
 from numpy.lib import format as npy
 
-from draw.data.sources.number_lines import side_of
+from draw.data.sources.pixels import CONVERSION, picture_shape, reshape_pictures
 from draw.data.sources.source import Place
-from draw.data.sources.stacks import (
-    CONVERSION,
-    Block,
-    Label,
-    Stack,
-    read_rows,
-    rows_at_once,
-    set_name,
-)
+from draw.data.sources.stacks import Block, Label, Stack, read_rows, rows_at_once, set_name
 from draw.data.sources.tree import Found
 from draw.data.sources.unpack import most_unpacked, open_stream, read_exactly, with_limit
 from draw.data.store.splits import split_of
@@ -35,8 +27,6 @@ from draw.errors import DataError
 from draw.terminal import one_line
 
 SUFFIXES = (".npy", ".npz")
-SMALLEST_SIDE = 5
-"""A flat array with fewer numbers a row is no pictures."""
 WHOLE_BYTES = 2**31
 """As much is read at once where an array lies column by column."""
 _LABEL = re.compile(r"(?:^|[\W_])(?:labels?|y|targets?|class(?:es)?)(?:$|[\W_])", re.I)
@@ -77,14 +67,7 @@ class Array:
     @property
     def picture_shape(self) -> tuple[int, ...] | None:
         """Rows and columns of its pictures, and 3 where they have colours; None if it has none."""
-        match self.shape:
-            case (_, rows, columns, 1) | (_, 1, rows, columns) | (_, rows, columns):
-                return rows, columns
-            case (_, rows, columns, 3) | (_, 3, rows, columns):
-                return rows, columns, 3
-            case (_, pixels) if (side := side_of(pixels)) and side >= SMALLEST_SIDE:
-                return side, side
-        return None
+        return picture_shape(self.shape)
 
     @property
     def is_of_labels(self) -> bool:
@@ -207,7 +190,6 @@ def _blocks(
 ) -> Callable[[], Iterator[Block]]:
     shape = pictures.picture_shape or ()
     count = rows_at_once(pictures.shape[1:], pictures.dtype.itemsize, pictures.name)
-    planes = len(shape) == 3 and pictures.shape[-1] != 3
 
     def blocks() -> Iterator[Block]:
         numbers = None if labels is None else labels.numbers(count)
@@ -215,9 +197,7 @@ def _blocks(
             of: list[Label | None] | None = None if named is None else [named] * len(pixels)
             if numbers is not None:
                 of = [_plain(label) for label in next(numbers).reshape(-1).tolist()]
-            if planes:
-                pixels = pixels.transpose(0, 2, 3, 1)
-            yield Block(pixels.reshape(len(pixels), *shape), of)
+            yield Block(reshape_pictures(pixels, shape), of)
 
     return blocks
 

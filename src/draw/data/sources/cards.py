@@ -20,19 +20,39 @@ def refuse_leading_out(folder: Path) -> None:
         DataError: if one names an address, a full path, or a folder above.
         ValueError: if a header is none.
     """
-    from huggingface_hub import DatasetCard
-
-    for card in (folder / name for name in CARDS):
-        if not os.path.lexists(card):
-            continue
-        text = read_text(card)
-        header = text if card.suffix == ".md" else f"---\n{text}\n---\n"
-        for named in _texts(DatasetCard(header).data.get("configs")):
+    for card, configs in _headers(folder):
+        for named in _texts(configs):
             if "://" in named or os.path.isabs(named) or ".." in Path(named).parts:
                 raise DataError(
                     f"{card}: expected files of its own folder, got {one_line(named)}, which is "
                     "not read; put the files into the folder, and mend this header"
                 )
+
+
+def configurations(folder: Path) -> dict[str, bool]:
+    """Names of the sets that the cards of a folder say it has, and whether one is taken unasked.
+
+    Raises:
+        ValueError: if a header is none.
+    """
+    found = dict[str, bool]()
+    for _, configs in _headers(folder):
+        for entry in configs if isinstance(configs, list) else []:
+            if isinstance(entry, Mapping):
+                name = one_line(entry.get("config_name", "default"))
+                found[name] = name == "default" or bool(entry.get("default"))
+    return found
+
+
+def _headers(folder: Path) -> Iterator[tuple[Path, Any]]:
+    """What each card of a folder says of configurations."""
+    from huggingface_hub import DatasetCard
+
+    for card in (folder / name for name in CARDS):
+        if os.path.lexists(card):
+            text = read_text(card)
+            header = text if card.suffix == ".md" else f"---\n{text}\n---\n"
+            yield card, DatasetCard(header).data.get("configs")
 
 
 def _texts(value: Any) -> Iterator[str]:

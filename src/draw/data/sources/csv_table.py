@@ -7,17 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from draw.data.sources.labels import is_number
-from draw.data.sources.number_lines import lines_at_once, parse, read_line, side_of
+from draw.data.sources.number_lines import lines_at_once, parse, read_line
+from draw.data.sources.pixels import CONVERSION, side_of
 from draw.data.sources.source import Place
-from draw.data.sources.stacks import (
-    CONVERSION,
-    ON_ITS_SIDE,
-    Block,
-    Label,
-    Stack,
-    is_emnist,
-    set_name,
-)
+from draw.data.sources.stacks import ON_ITS_SIDE, Block, Label, Stack, is_emnist, set_name
 from draw.data.sources.tree import Found
 from draw.data.sources.unpack import open_stream, plain_name
 from draw.data.store.splits import split_of

@@ -21,13 +21,14 @@ logger = logging.getLogger("draw")
 
 def open_pictures(place: Place) -> Source | None:
     """The pictures of a folder (see `Opener`)."""
-    if place.path != place.folder or not any(map(_is_picture, place.files)):
+    if not place.is_folder or not any(map(is_picture, place.files)):
         return None
     place.refuse_config()
-    return PictureFolder(place.folder, place.files)
+    return PictureFolder(place.folder, place.files, place.named)
 
 
-def _is_picture(file: Found) -> bool:
+def is_picture(file: Found) -> bool:
+    """Whether a file is a picture by its name."""
     return file.path.suffix.lower() in SUFFIXES and file.stamp != "no file"
 
 
@@ -44,14 +45,16 @@ class PictureFolder:
 
     folder: Path
     files: tuple[Found, ...]
+    named: tuple[str, ...] = ()
+    """Folders that are splits by these names, beside those of `split_by_name`."""
 
     @cached_property
     def _sorted_out(self) -> tuple[dict[str, tuple[Found, ...]], tuple[Found, ...]]:
         """The pictures of each split, and files that are passed over."""
         pictures, others = list[Found](), list[Found]()
         for file in self.files:
-            (pictures if _is_picture(file) else others).append(file)
-        told = [split_of(file.parts[:-1], one_line(file.path)) for file in pictures]
+            (pictures if is_picture(file) else others).append(file)
+        told = [self._told_by_folders(file) for file in pictures]
         if not any(told):
             told = self._told_by_names(pictures)
         if not any(told):
@@ -65,6 +68,11 @@ class PictureFolder:
             for name in sorted(filter(None, set(told)))
         }
         return splits, (*others, *strays)
+
+    def _told_by_folders(self, file: Found) -> str | None:
+        folders = file.parts[:-1]
+        named = next((folder for folder in folders if folder in self.named), None)
+        return split_of(folders, one_line(file.path)) or named
 
     def _told_by_names(self, pictures: list[Found]) -> list[str | None]:
         """The split that each picture's own name tells of, where they tell of held-out ones too."""

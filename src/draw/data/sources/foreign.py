@@ -121,12 +121,12 @@ READ = "pictures, parquet, IDX (-ubyte), .amat, .npz and .npy, CSV with label, p
 def foreign_error(place: Place) -> DataError:
     """What to say of a place with no pictures in a format that is read."""
     found = f"got the file {one_line(place.path)}"
-    if place.path == place.folder:
+    if place.is_folder:
         found = f"found {kinds(place.files)}"
     for foreign in FOREIGN:
         for file in place.files:
             if foreign.name.fullmatch(file.path.name.lower()):
-                named = "which" if place.path != place.folder else one_line(file.path)
+                named = "which" if not place.is_folder else one_line(file.path)
                 return DataError(
                     f"expected pictures in {place.path}, {found}; {named} is {foreign.what}: "
                     f"{foreign.remedy}"

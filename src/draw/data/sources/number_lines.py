@@ -6,7 +6,6 @@ from io import BufferedIOBase
 import numpy as np
 from jaxtyping import Float64
 
-from draw.data.store.decode import MAX_PIXELS
 from draw.errors import DataError
 
 LINE_BYTES = 2**25
@@ -40,12 +39,6 @@ def lines_at_once(stream: BufferedIOBase, name: str) -> Iterator[list[bytes]]:
             lines, size = [], 0
     if lines:
         yield lines
-
-
-def side_of(count: int) -> int | None:
-    """Rows and columns of a square picture of so many pixels; None if there is none."""
-    side = round(count**0.5)
-    return side if 1 < count <= MAX_PIXELS and side * side == count else None
 
 
 def parse(

@@ -17,6 +17,7 @@ from draw.data.sources.source import Place, Source
 from draw.data.sources.tree import find_files, found_file
 from draw.data.store.decode import SUFFIXES, Picture
 from draw.errors import DataError, DrawError
+from draw.terminal import one_line
 
 
 def open_source(config: DataConfig) -> Source:
@@ -48,7 +49,7 @@ def _from_path(path: str, known: KnownSet, config: str | None) -> Source:
     there = Path(path).expanduser()
     try:
         if there.is_dir():
-            return open_folder(there, known.folder, known.splits, config)
+            return open_folder(there, known.folder, known.splits, config, boxes=known.boxes)
         exists = there.exists()
     except OSError as error:
         raise DataError(
@@ -56,8 +57,8 @@ def _from_path(path: str, known: KnownSet, config: str | None) -> Source:
         ) from error
     if exists:
         return open_place(Place(there, there.parent, (found_file(there),), config, known.splits))
-    if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", path):
-        return Hub(path, config=config)
+    if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", path) and not there.parent.exists():
+        return Hub(path, config=config, no_folder=there)
     raise DataError(
         f"expected data.path to be a folder of pictures or of parquet files, or a Hub name "
         f"(owner/name), but there is no folder {there.absolute()}; check the spelling"
@@ -69,6 +70,8 @@ def open_folder(
     inner: str | None = None,
     splits: tuple[str, ...] = (),
     config: str | None = None,
+    *,
+    boxes: bool = False,
 ) -> Source:
     """The images in a folder, in whichever format of `SOURCES` they are.
 
@@ -77,10 +80,11 @@ def open_folder(
         inner: the subfolder that holds the set, where there are others beside it.
         splits: what its splits are called, where that is not train, validation and test.
         config: which of several sets in it.
+        boxes: whether the boxes of digits in its pictures are asked for.
     """
     if inner is not None and (folder / inner).is_dir():
         folder /= inner
-    return open_place(Place(folder, folder, find_files(folder), config, splits))
+    return open_place(Place(folder, folder, find_files(folder), config, splits, boxes))
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class Hub:
     """What its splits are called, where that is not train, validation and test."""
     config: str | None = None
     """Which of its configurations."""
+    no_folder: Path | None = None
+    """What its name was first taken for, a folder that is not there."""
 
     def location(self) -> str:
         """The Hub's name, and which part of it."""
@@ -128,7 +134,16 @@ class Hub:
 
     @cached_property
     def _folder(self) -> Source:
-        return open_folder(fetch(self.name, self.inner), self.inner, self.named, self.config)
+        try:
+            folder = fetch(self.name, self.inner)
+        except DataError as error:
+            if self.no_folder is None:
+                raise
+            missing = one_line(self.no_folder.absolute())
+            raise DataError(
+                f"there is no folder {missing}; taken for a name on the Hugging Face Hub: {error}"
+            ) from error
+        return open_folder(folder, self.inner, self.named, self.config)
 
 
 def fetch(name: str, inner: str | None = None) -> Path:

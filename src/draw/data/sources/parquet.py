@@ -1,8 +1,7 @@
-"""A folder of parquet files as on the Hugging Face Hub, read through `datasets`."""
+"""Parquet files as on the Hugging Face Hub, or a single one, read through `datasets`."""
 
 import logging
 import os
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from draw.data.sources.cards import CARDS, refuse_leading_out
-from draw.data.sources.labels import LABEL_COLUMNS
+from draw.data.sources.cards import CARDS, configurations, refuse_leading_out
+from draw.data.sources.columns import Columns
 from draw.data.sources.source import Place, Source
 from draw.data.sources.tree import Found, digest_files, kinds, stamp_files
 from draw.data.store.decode import SUFFIXES, Picture
@@ -22,13 +21,6 @@ from draw.terminal import one_line
 
 logger = logging.getLogger("draw")
 
-ROWS_AT_ONCE = 64
-IMAGE_COLUMNS = ("image", "img")
-"""Which column is taken where several hold pictures."""
-TEXTS = ("string", "large_string", "string_view")
-DIGITS_COLUMN = "digits"
-"""Boxes and labels of the digits in a picture, as SVHN has them (see `draw.data.sets.svhn`)."""
-
 
 def is_shard(file: Found) -> bool:
     """Whether a file is one of parquet."""
@@ -36,11 +28,14 @@ def is_shard(file: Found) -> bool:
 
 
 def open_parquet(place: Place) -> Source | None:
-    """The pictures of a folder's parquet files (see `Opener`)."""
+    """The pictures of parquet files (see `Opener`)."""
     if not any(map(is_shard, place.files)):
         return None
-    place.refuse_config()
-    return ParquetFolder(place.folder, place.files, place.named)
+    with explained(place.path):
+        sets = configurations(place.folder) if place.is_folder else {}
+    if place.config is not None or (len(sets) > 1 and not any(sets.values())):
+        place.choose(sets or ("default",))
+    return ParquetFolder(place)
 
 
 def _is_of(file: Found, split: str) -> bool:
@@ -56,43 +51,39 @@ class ParquetFolder:
     row or a card names is read only where it lies in the folder.
     """
 
-    folder: Path
-    files: tuple[Found, ...]
-    named: tuple[str, ...] = ()
-    """Splits to be found by the names of shards and subfolders; by default, and where no shard has
-    such a name, those that `datasets` finds, which knows train, validation and test alone."""
+    place: Place
+    """Where they lie. Where the splits have other names (`Place.named`), these are looked for in
+    the names of shards and subfolders; else, and where no shard has such a name, splits are those
+    that `datasets` finds, which knows train, validation and test alone."""
+
+    @property
+    def folder(self) -> Path:
+        """Folder that all paths are relative to."""
+        return self.place.folder
+
+    @property
+    def files(self) -> tuple[Found, ...]:
+        """All files of the place."""
+        return self.place.files
 
     def location(self) -> str:
-        """The folder's full path."""
-        return str(self.folder.resolve())
+        """The full path, and which configuration."""
+        return self.place.location()
 
     def description(self) -> str:
         """The folder, and how many pictures beside the shards are passed over."""
-        pictures = [file for file in self.files if file.path.suffix.lower() in SUFFIXES]
-        return str(self.folder) + (f" (passed over: {kinds(pictures)})" if pictures else "")
+        pictures = {file for file in self.files if file.path.suffix.lower() in SUFFIXES}
+        return self.place.description(tuple(file for file in self.files if file not in pictures))
 
     def classes(self) -> tuple[str, ...] | None:
         """Names of the classes, if the shards have them; texts as labels are their own."""
-        column = self._label_column(self._features)
-        names = getattr(self._features[column], "names", None) if column else None
-        return tuple(names) if names else self._texts
-
-    @property
-    def _features(self) -> dict[str, Any]:
-        return next(iter(self._streams.values())).features or {}
+        with explained(self.place.path):
+            return self._columns.classes
 
     @cached_property
-    def _texts(self) -> tuple[str, ...] | None:
-        """All different labels, sorted, where they are texts."""
-        column = self._label_column(self._features)
-        if column is None or getattr(self._features[column], "dtype", "") not in TEXTS:
-            return None
-        texts = set[str]()
-        with _explained(self.folder):
-            for stream in self._streams.values():
-                for table in stream.select_columns([column]).with_format("arrow").iter(1000):
-                    texts |= set(table[column].unique().to_pylist()) - {None}
-        return tuple(sorted(texts))
+    def _columns(self) -> Columns:
+        features = next(iter(self._streams.values())).features or {}
+        return Columns(self.folder, features, self._streams.values)
 
     def stamp(self) -> str:
         """Changes with the names, sizes and times of the shards."""
@@ -100,7 +91,7 @@ class ParquetFolder:
 
     def fingerprint(self) -> str:
         """SHA-256 of the shards' relative paths and bytes."""
-        return digest_files(self._that_matter)
+        return digest_files(self._that_matter) + f" {self.place.config or ''}".rstrip()
 
     @property
     def _that_matter(self) -> tuple[Found, ...]:
@@ -113,23 +104,19 @@ class ParquetFolder:
 
     def remarks(self) -> tuple[str, ...]:
         """Columns of labels that are not used, and shards of no split."""
-        used = self._label_column(self._features)
-        others = ", ".join(
-            f"{name} ({getattr(feature, 'dtype', None) or type(feature).__name__})"
-            for name, feature in self._features.items()
-            if name != used and (_holds_classes(feature) or name in LABEL_COLUMNS)
-        )
-        labels = f"labels are of column {used}" if used else "no labels, which are numbers or texts"
-        return (*([f"{labels}, not {others}"] if others else []), *self._strays)
+        return (*self._columns.remarks(), *self._strays)
 
     @cached_property
     def _builder(self) -> Any:
         import datasets
 
-        with _quiet(), _explained(self.folder), tempfile.TemporaryDirectory() as scratch:
+        with quiet(), explained(self.folder), tempfile.TemporaryDirectory() as scratch:
             refuse_leading_out(self.folder)
             builder = datasets.load_dataset_builder(
-                str(self.folder), data_files=self._shards_by_name(), cache_dir=scratch
+                str(self.folder),
+                self.place.config,
+                data_files=self._shards_by_name(),
+                cache_dir=scratch,
             )
             self._refuse_others(builder.config.data_files)
             return builder
@@ -150,9 +137,11 @@ class ParquetFolder:
 
     def _shards_by_name(self) -> dict[str, list[str]] | None:
         shards = [file for file in self.files if is_shard(file)]
+        if not self.place.is_folder:
+            return {split_by_name(self.place.path.stem) or "train": ["/".join(shards[0].parts)]}
         found = {
             split: ["/".join(file.parts) for file in shards if _is_of(file, split)]
-            for split in self.named
+            for split in self.place.named
         }
         found = {split: names for split, names in found.items() if names}
         return found or None
@@ -189,56 +178,19 @@ class ParquetFolder:
 
     @cached_property
     def _streams(self) -> dict[str, Any]:
-        with _quiet(), _explained(self.folder):
+        with quiet(), explained(self.folder):
             for remark in self._strays:
                 logger.warning("%s: %s", self.folder, remark)
             return {str(name): s for name, s in self._builder.as_streaming_dataset().items()}
 
     def _pictures(self, split: str) -> Iterator[Picture]:
-        from datasets import Image
-
-        stream = self._streams[split]
-        features = stream.features or {}
-        image_column, label_column = self._image_column(features), self._label_column(features)
-        stream = stream.cast_column(image_column, Image(decode=False)).with_format("arrow")
-        shards = self._shard_names(split, stream.num_shards)
-        numbers: dict[Any, Any] = {text: at for at, text in enumerate(self._texts or ())}
+        with explained(self.place.path):
+            stream = self._columns.decoded_by_us(self._streams[split])
+            shards = self._shard_names(split, stream.num_shards)
         for index, shard in enumerate(shards):
-            row = 0
-            with _explained(self.folder / shard):
+            with explained(self.folder / shard):
                 part = stream.shard(num_shards=len(shards), index=index)
-                for table in part.iter(batch_size=ROWS_AT_ONCE):
-                    images = table[image_column].to_pylist()
-                    labels = (
-                        table[label_column].to_pylist() if label_column else [None] * len(images)
-                    )
-                    digits: list[Any] = [None] * len(images)
-                    if DIGITS_COLUMN in features:
-                        digits = [stored or () for stored in table[DIGITS_COLUMN].to_pylist()]
-                    for image, label, of_row in zip(images, labels, digits, strict=True):
-                        name = f"{shard}, row {row}"
-                        yield Picture(
-                            name, self._data(image, name), numbers.get(label, label), of_row
-                        )
-                        row += 1
-
-    def _data(self, image: dict[str, Any] | None, name: str) -> bytes | Path:
-        if image and image["bytes"] is not None:
-            return bytes(image["bytes"])
-        if image and image["path"]:
-            return self._inside(str(image["path"]), name)
-        raise DataError(f"{self.folder}: {name} has no picture; take the row out")
-
-    def _inside(self, named: str, name: str) -> Path:
-        """The picture that a row names by its path; it lies in the folder, also by links."""
-        path = self.folder / named
-        inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder))
-        if not inside or (path.exists() and not path.is_file()):
-            raise DataError(
-                f"{self.folder}: expected {name} to hold a picture, or the path of one in this "
-                f"folder, got {one_line(path)}, which is not read; put the picture into the row"
-            )
-        return path
+                yield from self._columns.pictures(part, shard)
 
     def _shard_names(self, split: str, shards: int) -> list[str]:
         files = [Path(file) for file in self._builder.config.data_files[split]]
@@ -247,39 +199,9 @@ class ParquetFolder:
         root = self.folder.resolve()
         return [one_line(f.relative_to(root) if f.is_relative_to(root) else f) for f in files]
 
-    def _image_column(self, features: dict[str, Any]) -> str:
-        from datasets import Image
-
-        columns = [name for name, feature in features.items() if isinstance(feature, Image)]
-        chosen = [name for name in IMAGE_COLUMNS if name in columns] or columns
-        if not chosen or (len(columns) > 1 and chosen == columns):
-            raise DataError(
-                f"expected one column of pictures in {self.folder}, got "
-                f"{', '.join(f'{name} ({feature})' for name, feature in features.items())}; "
-                "cast it to datasets.Image() and name it image"
-            )
-        return chosen[0]
-
-    def _label_column(self, features: dict[str, Any]) -> str | None:
-        named = [name for name, feature in features.items() if _holds_classes(feature)]
-        usable = (name for name in LABEL_COLUMNS if _holds_labels(features.get(name)))
-        return named[0] if named else next(usable, None)
-
-
-def _holds_classes(feature: Any) -> bool:
-    from datasets import ClassLabel
-
-    return isinstance(feature, ClassLabel)
-
-
-def _holds_labels(feature: Any) -> bool:
-    """Whether a column is of whole numbers or texts."""
-    dtype = str(getattr(feature, "dtype", ""))
-    return re.fullmatch(r"u?int\d+", dtype) is not None or dtype in TEXTS
-
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
     """Turns what `datasets` and parquet raise into a `DataError` about the path."""
     try:
         yield
@@ -294,7 +216,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keeps the progress bars of `datasets` away; ours is enough."""
     import datasets
 

@@ -50,6 +50,13 @@ class Place:
     """Which of several sets in it is asked for (--data.config)."""
     named: tuple[str, ...] = ()
     """What its splits are called, where that is not train, validation and test."""
+    boxes: bool = False
+    """Whether the boxes of digits in its pictures are asked for."""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a folder, not a file."""
+        return self.path == self.folder
 
     def location(self) -> str:
         """The full path, and which set of it."""

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from io import BufferedIOBase
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Shaped, UInt8
+from jaxtyping import Shaped
 
 from draw.data.sources.labels import LARGEST_LABEL, is_number
+from draw.data.sources.pixels import to_eight_bit, white_of
 from draw.data.sources.source import Opener, Place, Source
 from draw.data.sources.tree import Found, digest_files, stamp_files
 from draw.data.sources.unpack import read_exactly
@@ -26,14 +27,6 @@ from draw.errors import DataError
 BLOCK_BYTES = 2**20
 """About so much is read at once."""
 Label = int | str
-CONVERSION = """
-For example, where `x` is the array of pictures and `y` that of labels:
-  import numpy as np
-  x = np.clip(np.rint(255 * (x - x.min()) / (x.max() - x.min())), 0, 255).astype(np.uint8)
-  np.savez("pictures.npz", x_train=x, y_train=y)
-and pass --data.path pictures.npz"""
-
-
 _PART, _ENDS = re.compile(r"\d+$"), re.compile(r"^[\W_]+|[\W_]+$")
 _EMNIST = re.compile(r"(?:^|[\W_])emnist(?:$|[\W_])", re.I)
 ON_ITS_SIDE = "EMNIST's pictures lie on their side in its files, and are turned upright"
@@ -60,6 +53,8 @@ class Stack:
     """Of which set it is, where several may lie beside each other."""
     remarks: tuple[str, ...] = ()
     """What reports should say of it."""
+    classes: tuple[str, ...] | None = None
+    """What the labels 0, 1, ... mean, where a file says it."""
 
 
 def set_name(parts: Iterable[str]) -> str:
@@ -171,8 +166,8 @@ class Stacks:
         return self.place.description(self.files)
 
     def classes(self) -> tuple[str, ...] | None:
-        """The labels themselves where they are texts, sorted."""
-        return self._meaning.classes
+        """Names of the classes, where a file has them or the labels are texts."""
+        return self._meaning.classes or self._stacks[0].classes
 
     def stamp(self) -> str:
         """Changes with the names, sizes and times of the files."""
@@ -210,37 +205,6 @@ class Stacks:
                         if abs(label) > LARGEST_LABEL:
                             raise DataError(f"{name}: has the label {label}, which is too large")
                     yield Picture(name, picture, label)
-
-
-def white_of(low: Any, high: Any, whole: bool, where: str, name: str) -> int:
-    """Which number stands for white in pictures: 1 or 255.
-
-    Args:
-        low: the lowest number.
-        high: the highest number.
-        whole: whether all are whole numbers.
-        where: they lie, for errors.
-        name: of the first of them, for errors.
-
-    Raises:
-        DataError: neither, or it is not known.
-    """
-    if low >= 0 and high <= 1:
-        return 1
-    if whole and low >= 0 and high <= 255:
-        return 255
-    kind = "whole numbers" if whole else "numbers"
-    raise DataError(
-        f"expected pixels in {where} to be whole numbers from 0 to 255, or to lie between 0 and 1, "
-        f"got {kind} from {low:g} to {high:g} ({name}); nothing is scaled unasked.{CONVERSION}"
-    )
-
-
-def to_eight_bit(pixels: Shaped[np.ndarray, "..."], white: int) -> UInt8[np.ndarray, "..."]:
-    """Numbers as 8 bits: black is 0, and white 255."""
-    if white == 255:
-        return pixels.astype(np.uint8, copy=False)
-    return np.rint(pixels * np.float64(255)).astype(np.uint8)
 
 
 def read_rows(

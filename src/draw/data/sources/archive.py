@@ -1,0 +1,242 @@
+"""Archives, zip and tar, unpacked beside the other temporary files for as long as they are read.
+
+What an archive can do is bounded: it writes below a new folder alone, whatever its names say; links
+and devices are left out, and so are archives in it; and it may not unpack to more than some hundred
+times its size, nor to more than the disk has room for.
+"""
+
+import bz2
+import gzip
+import lzma
+import re
+import shutil
+import stat
+import tarfile
+import tempfile
+import weakref
+import zipfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from io import BufferedIOBase, BufferedReader
+from pathlib import Path, PurePosixPath
+from typing import IO, NamedTuple
+
+from draw.data.sources.source import Opener, Place, Source
+from draw.data.sources.tree import Found, digest_files, find_files, stamp_files
+from draw.data.sources.unpack import MOST_TIMES, most_unpacked, open_stream, with_limit
+from draw.data.store.decode import Picture
+from draw.errors import DataError
+from draw.files import open_file
+from draw.terminal import one_line
+
+SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
+MOST_FILES = 5_000_000
+BYTES_AT_ONCE = 2**20
+UNPACKERS: dict[str, Callable[[BufferedReader], BufferedIOBase]] = {
+    ".gz": gzip.open,
+    ".tgz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
+}
+"""Of compressed tar files, by the end of their names."""
+
+
+class Entry(NamedTuple):
+    """A file in an archive."""
+
+    name: str
+    stream: IO[bytes]
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file is an archive that is unpacked, by its name."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def archives_of(open_place: Callable[[Place], Source]) -> Opener:
+    """The opener (see `Opener`) of archives.
+
+    Args:
+        open_place: opens what is in them.
+    """
+
+    def open_archives(place: Place) -> Source | None:
+        files = tuple(f for f in place.files if is_archive(f.path.name) and f.stamp != "no file")
+        return Archives(place, files, open_place) if files else None
+
+    return open_archives
+
+
+@dataclass(frozen=True)
+class Archives:
+    """A source (see `Source`): what is in an archive, or in each of several.
+
+    Of several each counts as a folder of its name, so that train.zip and test.zip are splits.
+    """
+
+    place: Place
+    files: tuple[Found, ...]
+    open_place: Callable[[Place], Source]
+
+    def location(self) -> str:
+        """The full path."""
+        return self.place.location()
+
+    def description(self) -> str:
+        """The path, and how many files beside archives are passed over."""
+        return self.place.description(self.files)
+
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes of what is in them."""
+        return self._inner[0].classes()
+
+    def stamp(self) -> str:
+        """Changes with the names, sizes and times of the archives."""
+        return stamp_files(self.files)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the archives' names and bytes."""
+        return digest_files(self.files) + f" {self.place.config or ''}".rstrip()
+
+    def splits(self) -> Mapping[str, Iterable[Picture]]:
+        """The pictures of each split of what is in them."""
+        return self._inner[0].splits()
+
+    def remarks(self) -> tuple[str, ...]:
+        """What is said of what is in them, and what of it was left out."""
+        return (*self._inner[0].remarks(), *self._inner[1])
+
+    @cached_property
+    def _inner(self) -> tuple[Source, tuple[str, ...]]:
+        """The source of what is in them, and what was left out."""
+        root = Path(tempfile.mkdtemp(prefix="draw-"))
+        try:
+            left_out = list[str]()
+            for file in self.files:
+                folder = root / _stem(file) if len(self.files) > 1 else root
+                left_out += unpack(file.path, folder)
+            place = Place(root, root, find_files(root), self.place.config, self.place.named)
+            source = self.open_place(place)
+        except BaseException:
+            shutil.rmtree(root, ignore_errors=True)
+            raise
+        weakref.finalize(source, shutil.rmtree, root, ignore_errors=True)
+        return source, tuple(left_out)
+
+
+def _stem(file: Found) -> str:
+    name = file.path.name
+    return next(name[: -len(end)] for end in reversed(SUFFIXES) if name.lower().endswith(end))
+
+
+def unpack(path: Path, folder: Path) -> list[str]:
+    """Write the files of an archive below a folder.
+
+    Args:
+        path: the archive.
+        folder: where to; made if it is not there.
+
+    Returns:
+        What was left out, for reports.
+
+    Raises:
+        DataError: it is damaged, encrypted or too large, or a name leads out of the folder.
+    """
+    name, count, skipped = one_line(path), 0, list[str]()
+    folder.mkdir(parents=True, exist_ok=True)
+    left = min(most_unpacked(path.stat().st_size), shutil.disk_usage(folder).free)
+    entries = _zip_entries if path.suffix.lower() == ".zip" else _tar_entries
+    with _explained(name):
+        for entry in entries(path, skipped):
+            parts, count = _parts(entry.name, name), count + 1
+            if is_archive(parts[-1]):
+                skipped.append(entry.name)
+                continue
+            if count > MOST_FILES:
+                raise DataError(f"{name}: expected at most {MOST_FILES:,} files, got more")
+            target = folder.joinpath(*parts)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with target.open("xb") as file:
+                while content := entry.stream.read(BYTES_AT_ONCE):
+                    left -= len(content)
+                    if left < 0:
+                        raise DataError(
+                            f"{name}: unpacks to more than {MOST_TIMES} times its size, or than "
+                            "the disk has room for; unpack it yourself if it is what it says, and "
+                            "pass its folder"
+                        )
+                    file.write(content)
+    if not skipped:
+        return []
+    return [
+        f"of {path.name} not unpacked, as links, devices or archives: {len(skipped):,}, such as "
+        f"{one_line(skipped[0])}"
+    ]
+
+
+def _parts(entry: str, archive: str) -> tuple[str, ...]:
+    """The path of an entry below the folder.
+
+    Raises:
+        DataError: it would lie elsewhere.
+    """
+    path = PurePosixPath(entry)
+    parts = tuple(part for part in path.parts if part != ".")
+    if not parts or path.is_absolute() or ".." in parts or re.search(r"[\\\0]|^[A-Za-z]:", entry):
+        raise DataError(
+            f"{archive}: expected names of files in it, got {one_line(entry)}, which leads "
+            "elsewhere; do not trust the archive"
+        )
+    return parts
+
+
+def _zip_entries(path: Path, skipped: list[str]) -> Iterator[Entry]:
+    with open_stream(path) as stream, zipfile.ZipFile(stream) as archive:
+        for info in archive.infolist():
+            if info.is_dir():
+                continue
+            kind = stat.S_IFMT(info.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG):
+                skipped.append(info.filename)
+                continue
+            with archive.open(info) as content:
+                yield Entry(info.filename, content)
+
+
+def _tar_entries(path: Path, skipped: list[str]) -> Iterator[Entry]:
+    most = most_unpacked(path.stat().st_size)
+    with open_file(path) as packed, ExitStack() as stack:
+        stream: BufferedIOBase = packed
+        opener = UNPACKERS.get(path.suffix.lower())
+        if opener is not None:
+            stream = stack.enter_context(opener(packed))
+        whole = with_limit(stream, most, one_line(path))
+        with tarfile.open(fileobj=whole, mode="r|") as archive:
+            for info in archive:
+                if info.isdir():
+                    continue
+                content = archive.extractfile(info) if info.isreg() else None
+                if content is None:
+                    skipped.append(info.name)
+                    continue
+                yield Entry(info.name, content)
+
+
+@contextmanager
+def _explained(name: str) -> Iterator[None]:
+    try:
+        yield
+    except DataError:
+        raise
+    except FileExistsError as error:
+        raise DataError(f"{name}: has a file twice, {one_line(error.filename)}") from error
+    except OSError as error:
+        raise DataError(f"{name}: cannot be unpacked: {error.strerror or error}") from error
+    except Exception as error:  # whatever a damaged archive makes the readers raise
+        reason = str(error) or type(error).__name__
+        raise DataError(
+            f"{name}: is damaged, encrypted, or no archive ({reason}); fetch it again, or unpack "
+            "it yourself and pass its folder"
+        ) from error
