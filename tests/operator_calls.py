@@ -19,7 +19,8 @@ from draw import DRAW, Classifier, ClassifierConfig, DRAWConfig
 from draw.kernels.cpp import classifier_unroll as glimpses
 from draw.kernels.cpp import operators
 from draw.kernels.cpp.arguments import parameters_of
-from draw.kernels.cpp.binding import GLIMPSES_PARAMETERS, shape_of, shape_of_classifier
+from draw.kernels.cpp.binding import shape_of, shape_of_classifier
+from draw.kernels.cpp.form import GLIMPSES_PARAMETERS
 from draw.kernels.cpp.unroll import parameter_names
 from draw.parts.state import Context
 

@@ -11,8 +11,9 @@ from torch._subclasses import FakeTensorMode
 import oracle
 from draw.config.model import ClassifierConfig
 from draw.errors import DrawError, KernelUnavailableError
-from draw.kernels.cpp.binding import GLIMPSES_PARAMETERS, shape_of_classifier
+from draw.kernels.cpp.binding import shape_of_classifier
 from draw.kernels.cpp.classifier_unroll import look, look_backward
+from draw.kernels.cpp.form import GLIMPSES_PARAMETERS
 from draw.model.classifier import Classifier
 from running import on
 

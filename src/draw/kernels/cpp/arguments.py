@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from draw.errors import KernelArgumentError
-from draw.kernels.cpp.binding import GLIMPSES_PARAMETERS, drawing_names
+from draw.kernels.cpp.form import GLIMPSES_PARAMETERS, drawing_names
 
 CONTROLS = 5
 """Numbers that place a window: g~_X, g~_Y, log sigma^2, log delta~, log gamma (eq 21)."""

@@ -21,6 +21,7 @@ import torch
 from draw.errors import DrawError, KernelUnavailableError, LibraryError
 from draw.files import cache_folder
 from draw.kernels.cpp import libraries
+from draw.kernels.cpp.form import check_form
 from draw.terminal import say
 
 FLAGS = (
@@ -67,6 +68,10 @@ def _outcome() -> ctypes.CDLL | KernelUnavailableError:
         loaded = libraries.load(path)
     except (LibraryError, OSError) as error:
         return KernelUnavailableError(f"{path} does not load ({error}); remove it")
+    try:
+        check_form(loaded)
+    except KernelUnavailableError as error:
+        return error
     hand_over_products(loaded)
     return loaded
 

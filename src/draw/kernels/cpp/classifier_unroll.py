@@ -35,15 +35,8 @@ from draw.kernels.cpp.arguments import (
     parameters_of,
     readable,
 )
-from draw.kernels.cpp.binding import (
-    GLIMPSES,
-    GLIMPSES_PARAMETERS,
-    Kind,
-    make_call,
-    run,
-    saved_bytes,
-    shape_of_classifier,
-)
+from draw.kernels.cpp.binding import Kind, make_call, run, saved_bytes, shape_of_classifier
+from draw.kernels.cpp.form import GLIMPSES, GLIMPSES_PARAMETERS
 
 
 def glimpses(
@@ -94,7 +87,7 @@ def look(
 
     Args:
         images: [batch, channels, rows, columns], float32 or float64 as everything here.
-        parameters: parameters in the order of `binding.GLIMPSES_PARAMETERS`.
+        parameters: parameters in the order of `form.GLIMPSES_PARAMETERS`.
         shape: result of `binding.shape_of_classifier` for the model's config.
         bf16: whether to round the operands of matrix products to bfloat16.
         longest: greatest length (L2) of the gradient that the controls of one image may get at one

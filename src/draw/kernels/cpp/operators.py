@@ -1,7 +1,7 @@
 """The compiled kernel as operators of torch: `draw::unroll`, its gradient, and `draw::trajectory`.
 
 What they compute is `DRAW.forward`, `reconstruct` and `generate` of draw/model/draw.py; how, is in
-src/. The operators take a model's parameters in the order of `binding.drawing_names`.
+src/. The operators take a model's parameters in the order of `form.drawing_names`.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,8 @@ from draw.kernels.cpp.arguments import (
     length,
     readable,
 )
-from draw.kernels.cpp.binding import UNROLL, Kind, make_call, run, saved_bytes
+from draw.kernels.cpp.binding import Kind, make_call, run, saved_bytes
+from draw.kernels.cpp.form import UNROLL
 
 
 @torch.library.custom_op("draw::unroll", mutates_args=(), device_types="cpu")
@@ -44,7 +45,7 @@ def unroll(
         noise: standard normal noise, [glimpses, batch, latent].
         context_enc: addend to the encoder's gates at every step, [batch, 4 hidden], or None.
         context_dec: addend to the decoder's gates at every step, [batch, 4 hidden], or None.
-        parameters: parameters in the order of `binding.drawing_names`.
+        parameters: parameters in the order of `form.drawing_names`.
         shape: result of `binding.shape_of` for the model's config.
         bf16: whether to round the operands of matrix products to bfloat16.
         keep: whether to save what the gradient needs.

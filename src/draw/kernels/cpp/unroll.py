@@ -17,7 +17,8 @@ from draw.kernels.contract import (
     unknown_option,
 )
 from draw.kernels.cpp import arguments, operators
-from draw.kernels.cpp.binding import drawing_names, shape_of
+from draw.kernels.cpp.binding import shape_of
+from draw.kernels.cpp.form import drawing_names
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 

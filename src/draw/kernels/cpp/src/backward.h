@@ -53,7 +53,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
     for (R *&c : dcell) c = arena.take<R>(b * l.hidden);
     transposed = arena.take<Op>((chunk + 1) * b * l.width);
     for (int which : {0, 1}) {
-      const bool adds = call.dcontext[which] || (!which && !l.gaussian);
+      const bool adds = call.dcontext(which) || (!which && !l.gaussian);
       dgates_sum[which] = adds ? arena.take<R>(b * l.gates) : nullptr;
     }
     if (l.gaussian) {
@@ -79,7 +79,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
       slopes.give_out(l, this->gradients());
       if (dx) this->each_slice([&](Slice s) { this->export_canvas(dx, s, call.dimages); });
       for (int which : {0, 1})
-        if (call.dcontext[which]) this->each_slice([&](Slice s) { export_context(which, s); });
+        if (call.dcontext(which)) this->each_slice([&](Slice s) { export_context(which, s); });
     });
     sum_over_images();
   }
@@ -316,7 +316,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
     const int64_t last = std::min(slice.image() + slice.rows(), l.n.batch);
     for (int64_t b = slice.image(); b < last; b++)
       this->each_gate([&](int64_t column, int64_t at, int64_t count) {
-        store_part(static_cast<R *>(call.dcontext[decoder]) + b * 4 * l.n.hidden + at,
+        store_part(static_cast<R *>(call.dcontext(decoder)) + b * 4 * l.n.hidden + at,
                    load(dgates_sum[decoder] + b * l.gates + column), count);
       });
   }

@@ -38,7 +38,7 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
     for (R *&c : cell) c = arena.take<R>(l.batch * l.hidden);
     canvas = arena.take<R>(l.batch * l.pixels);
     for (int which : {0, 1}) {
-      const bool adds = call.context[which] || (!which && !l.gaussian);
+      const bool adds = call.context(which) || (!which && !l.gaussian);
       addend[which] = adds ? arena.take<R>(l.batch * l.gates) : nullptr;
     }
     if (!l.gaussian) x_operand = arena.take<Op>(l.batch * l.seen);
@@ -113,7 +113,7 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
 
   // What the drawings are told, beside x's share of the encoder's gates without attention.
   void add_context(int decoder, Slice slice) {
-    const R *context = static_cast<R *>(call.context[decoder]);
+    const R *context = static_cast<R *>(call.context(decoder));
     if (!context) return;
     for (int64_t b = slice.image(); b < slice.image() + slice.rows(); b++)
       this->each_gate([&](int64_t column, int64_t at, int64_t count) {

@@ -9,22 +9,25 @@
 
 namespace draw {
 
-enum GlimpsesParameter {
-  H_0, C_0, W_IH, W_HH, B_IH, B_HH, WINDOW_W, WINDOW_B,
-  GLIMPSES_PARAMETERS
-};
+#define GLIMPSES_PARAMETERS(EACH) \
+  EACH(H_0, "h_0") EACH(C_0, "c_0") EACH(W_IH, "lstm.weight_ih") EACH(W_HH, "lstm.weight_hh") \
+  EACH(B_IH, "lstm.bias_ih") EACH(B_HH, "lstm.bias_hh") \
+  EACH(WINDOW_W, "read_window.weight") EACH(WINDOW_B, "read_window.bias")
 
-// Mirrored by draw/kernels/cpp/binding.py. Null: not wanted, or not there.
+// images    [batch, channels, rows, columns]
+// h, dh     [glimpses, batch, hidden]
+// controls  [glimpses, batch, 5]
+#define GLIMPSES_TENSORS(EACH) \
+  EACH(images) EACH(h) EACH(controls) EACH(saved) EACH(scratch) EACH(dh) EACH(dimages)
+
+enum GlimpsesParameter { GLIMPSES_PARAMETERS(DRAW_SYMBOL) GLIMPSES_PARAMETER_COUNT };
+
+// Everything a call is given. Null: not wanted, or not there.
 struct GlimpsesCall {
   Shape shape;  // latent, write_size, gaussian and learned are not used
-  void *parameters[GLIMPSES_PARAMETERS];
-  void *images;    // [batch, channels, rows, columns]
-  void *h;         // [glimpses, batch, hidden]
-  void *controls;  // [glimpses, batch, 5]
-  void *saved, *scratch;
-  void *dh;
-  void *gradients[GLIMPSES_PARAMETERS];
-  void *dimages;
+  void *parameters[GLIMPSES_PARAMETER_COUNT];
+  void *gradients[GLIMPSES_PARAMETER_COUNT];
+  GLIMPSES_TENSORS(DRAW_POINTER)
   double longest;  // gradient that the controls of an image may get at a glimpse; 0 for any
 };
 

@@ -17,37 +17,66 @@
 
 namespace draw {
 
+// The lists that Python has too (draw/kernels/cpp/form.py): the library hands out their names, and
+// Python compares them when it is loaded.
+#define DRAW_NUMBER(name) int64_t name;
+#define DRAW_POINTER(name) void *name;
+#define DRAW_NAME(name) #name " "
+#define DRAW_SYMBOL(symbol, name) symbol,
+#define DRAW_NAME_OF(symbol, name) name " "
+
+// gaussian: attention, 1 with a window, 0 without; learned: prior, 1 learned, 0 standard.
+#define DRAW_SHAPE(EACH) \
+  EACH(glimpses) EACH(batch) EACH(channels) EACH(rows) EACH(columns) EACH(hidden) EACH(latent) \
+  EACH(read_size) EACH(write_size) EACH(gaussian) EACH(learned)
+
+#define DRAW_PARAMETERS(EACH) \
+  EACH(CANVAS_0, "canvas_0") \
+  EACH(H_ENC_0, "h_enc_0") EACH(C_ENC_0, "c_enc_0") \
+  EACH(H_DEC_0, "h_dec_0") EACH(C_DEC_0, "c_dec_0") \
+  EACH(ENC_W_IH, "lstm_enc.weight_ih") EACH(ENC_W_HH, "lstm_enc.weight_hh") \
+  EACH(ENC_B_IH, "lstm_enc.bias_ih") EACH(ENC_B_HH, "lstm_enc.bias_hh") \
+  EACH(DEC_W_IH, "lstm_dec.weight_ih") EACH(DEC_W_HH, "lstm_dec.weight_hh") \
+  EACH(DEC_B_IH, "lstm_dec.bias_ih") EACH(DEC_B_HH, "lstm_dec.bias_hh") \
+  EACH(MU_W, "mu.weight") EACH(MU_B, "mu.bias") \
+  EACH(LOG_SIGMA_W, "log_sigma.weight") EACH(LOG_SIGMA_B, "log_sigma.bias") \
+  EACH(CONTENT_W, "attention.write_content.weight") \
+  EACH(CONTENT_B, "attention.write_content.bias") \
+  EACH(READ_W, "attention.read_window.weight") EACH(READ_B, "attention.read_window.bias") \
+  EACH(WRITE_W, "attention.write_window.weight") EACH(WRITE_B, "attention.write_window.bias") \
+  EACH(PRIOR_MU_W, "prior.mu.weight") EACH(PRIOR_MU_B, "prior.mu.bias") \
+  EACH(PRIOR_LOG_SIGMA_W, "prior.log_sigma.weight") \
+  EACH(PRIOR_LOG_SIGMA_B, "prior.log_sigma.bias")
+
+// images        [batch, channels, rows, columns]; null: generate, z from the prior
+// noise         [glimpses, batch, latent]
+// context_...   addends to the gates of encoder and decoder, [batch, 4 * hidden]
+// canvas        [batch, channels, rows, columns]
+// canvases      [glimpses, batch, channels, rows, columns]
+// ..._controls  [glimpses, batch, 5]
+// kl            [batch, glimpses]
+// log_ratio     [batch]: log p(z) / q(z | x)
+// dcanvas, dkl, dlog_ratio: gradients that come in; all other d... go out; same shapes
+#define DRAW_TENSORS(EACH) \
+  EACH(images) EACH(noise) EACH(context_enc) EACH(context_dec) EACH(canvas) EACH(canvases) \
+  EACH(read_controls) EACH(write_controls) EACH(kl) EACH(log_ratio) EACH(saved) EACH(scratch) \
+  EACH(dcanvas) EACH(dkl) EACH(dlog_ratio) EACH(dimages) EACH(dnoise) EACH(dcontext_enc) \
+  EACH(dcontext_dec)
+
 struct Shape {
-  int64_t glimpses, batch, channels, rows, columns, hidden, latent, read_size, write_size;
-  int64_t gaussian;  // attention: 1 with a window, 0 without
-  int64_t learned;   // prior: 1 learned, 0 standard
+  DRAW_SHAPE(DRAW_NUMBER)
 };
 
-enum Parameter {
-  CANVAS_0, H_ENC_0, C_ENC_0, H_DEC_0, C_DEC_0,
-  ENC_W_IH, ENC_W_HH, ENC_B_IH, ENC_B_HH, DEC_W_IH, DEC_W_HH, DEC_B_IH, DEC_B_HH,
-  MU_W, MU_B, LOG_SIGMA_W, LOG_SIGMA_B, CONTENT_W, CONTENT_B,
-  READ_W, READ_B, WRITE_W, WRITE_B,
-  PRIOR_MU_W, PRIOR_MU_B, PRIOR_LOG_SIGMA_W, PRIOR_LOG_SIGMA_B,
-  PARAMETERS
-};
+enum Parameter { DRAW_PARAMETERS(DRAW_SYMBOL) PARAMETERS };
 
-// Everything a call is given; mirrored by draw/kernels/cpp/binding.py. Null: not wanted, or not there.
+// Everything a call is given. Null: not wanted, or not there.
 struct Call {
   Shape shape;
   void *parameters[PARAMETERS];
-  void *images;   // [batch, channels, rows, columns]; null: generate, z from the prior
-  void *noise;    // [glimpses, batch, latent]
-  void *context[2];  // addends to the gates of encoder and decoder, [batch, 4 * hidden]
-  void *canvas;  // [batch, channels, rows, columns]
-  void *canvases;                         // [glimpses, batch, channels, rows, columns]
-  void *read_controls, *write_controls;   // [glimpses, batch, 5]
-  void *kl;                               // [batch, glimpses]
-  void *log_ratio;                        // [batch]: log p(z) / q(z | x)
-  void *saved, *scratch;
-  void *dcanvas, *dkl, *dlog_ratio;       // gradients that come in; same shapes
-  void *gradients[PARAMETERS];            // gradients that go out; same shapes as the parameters
-  void *dimages, *dnoise, *dcontext[2];
+  void *gradients[PARAMETERS];  // those that go out; same shapes as the parameters
+  DRAW_TENSORS(DRAW_POINTER)
+  void *context(int decoder) const { return decoder ? context_dec : context_enc; }
+  void *dcontext(int decoder) const { return decoder ? dcontext_dec : dcontext_enc; }
 };
 
 // Hands out parts of one block of memory; without a block it only counts.

@@ -82,7 +82,13 @@ void glimpses_backward(int type, GlimpsesCall *call) {
   with_type<draw::GlimpsesBackward>(type, call, false);
 }
 
-// For a check that both sides of the calls agree on their form.
+// For a check that both sides of the calls agree on their form: names in their order, and sizes.
+const char *draw_shape() { return DRAW_SHAPE(DRAW_NAME); }
+const char *draw_parameters() { return DRAW_PARAMETERS(DRAW_NAME_OF); }
+const char *draw_tensors() { return DRAW_TENSORS(DRAW_NAME); }
+const char *glimpses_shape() { return draw_shape(); }
+const char *glimpses_parameters() { return GLIMPSES_PARAMETERS(DRAW_NAME_OF); }
+const char *glimpses_tensors() { return GLIMPSES_TENSORS(DRAW_NAME); }
 int64_t draw_call_bytes() { return sizeof(Call); }
 int64_t glimpses_call_bytes() { return sizeof(GlimpsesCall); }
 }
