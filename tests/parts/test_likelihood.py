@@ -5,6 +5,7 @@ import json
 import math
 import re
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from draw.config.data import Binarization
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError, Interruption
 from draw.measure.bound import evaluate
@@ -198,13 +200,13 @@ def test_bits_are_only_for_the_logistic() -> None:
     assert in_bits(TINY.model, 30 * math.log(256)) is None
 
 
-@pytest.mark.parametrize(("binary", "dynamic"), [(True, False), (False, True), (False, False)])
-def test_words_for_bernoulli_pixels_know_no_bits(binary: bool, dynamic: bool) -> None:
-    words = meaning(TINY.model, binary=binary, dynamic=dynamic)
+@pytest.mark.parametrize("binarization", get_args(Binarization))
+def test_words_for_bernoulli_pixels_know_no_bits(binarization: Binarization) -> None:
+    words = meaning(TINY.model, binarization)
     assert "Bernoulli" in words
     assert "bits" not in words
-    assert ("cross-entropy, no likelihood" in words) == (not binary and not dynamic)
-    assert "bits per dimension" in meaning(LOGISTIC.model, binary=False, dynamic=False)
+    assert ("cross-entropy, no likelihood" in words) == (binarization == "none")
+    assert "bits per dimension" in meaning(LOGISTIC.model, "none")
 
 
 # The model
@@ -333,8 +335,9 @@ def test_binary_pixels_are_refused_before_anything_is_written(tmp_path: Path, ki
     assert not (tmp_path / "run").exists()
 
 
-def test_binary_pixels_are_the_bernoullis() -> None:
-    check_pixels(TINY.model, binary=True, dynamic=True, source="anywhere")
+@pytest.mark.parametrize("binarization", get_args(Binarization))
+def test_binary_pixels_are_the_bernoullis(binarization: Binarization) -> None:
+    check_pixels(TINY.model, binarization, source="anywhere")
 
 
 def test_evaluation_has_both_bounds_in_bits() -> None:

@@ -282,7 +282,7 @@ def test_static_images_pass_dynamic_binarization_unchanged(tmp_path: Path) -> No
     config = dataclasses.replace(TINY, data=dataclasses.replace(TINY.data, binarize="dynamic"))
     binary = image_set(10, binary=True)
     trainer = start(config, tmp_path / "run", binary, VALIDATION)
-    assert not trainer.task.binarizes(binary)
+    assert trainer.task.binarization(binary) == "static"
     images, *_ = trainer._batch()
     indices = batch_indices(0, 0, config.train.batch_size, 10)
     assert torch.equal(images, torch.from_numpy(binary.images[indices]).float() / 255)

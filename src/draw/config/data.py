@@ -11,6 +11,9 @@ from draw.fields import (
     refuse,
 )
 
+Binarization = Literal["none", "static", "dynamic"]
+"""Way in which the pixels that a model sees come to be 0 or 1: not at all, once and for all in the
+stored images, or drawn anew at each use."""
 Augment = Annotated[Literal["affine", "flip", "colour"], TABLE]
 
 

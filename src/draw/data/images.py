@@ -3,10 +3,12 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int, Int64, UInt8
 
+from draw.config.data import Binarization
 from draw.data.batches import spread
 from draw.data.store.splits import SPLITS
 from draw.data.views.augmentation import augmentation_of
@@ -57,6 +59,14 @@ class ImageSet:
     def image_shape(self) -> Shape:
         """Shape of one image as a model sees it: channels, rows, columns."""
         return self.view.image_shape(self.stored_shape) if self.view else self.stored_shape
+
+    def binarization(self, asked: Literal["none", "dynamic"]) -> Binarization:
+        """Way in which the pixels of these images come to be 0 or 1 for a model.
+
+        Args:
+            asked: `DataConfig.binarize`, which leaves images alone that are binary already.
+        """
+        return "static" if self.binary else asked
 
     def batch(self, indices: Int[np.ndarray, " batch"], random: np.random.Generator) -> ViewOutput:
         """Images by number as a model sees them in training, and their labels.

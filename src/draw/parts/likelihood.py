@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from draw.config.data import Binarization
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError
 from draw.fields import part_of
@@ -126,49 +127,47 @@ def in_bits(config: DRAWConfig, nats: float | None) -> float | None:
     return bits_per_dimension(nats, channels * rows * columns)
 
 
-def bounds_likelihood(config: DRAWConfig, *, binary: bool) -> bool:
+def bounds_likelihood(config: DRAWConfig, binarization: Binarization) -> bool:
     """Whether a model's nats bound -log p(x); otherwise they are a cross-entropy.
 
     Args:
         config: the model's config.
-        binary: whether all pixels that the model sees are 0 or 1.
+        binarization: way in which the pixels that the model sees come to be 0 or 1.
     """
-    return has_bits(config) or binary
+    return has_bits(config) or binarization != "none"
 
 
-def meaning(config: DRAWConfig, *, binary: bool, dynamic: bool) -> str:
+def meaning(config: DRAWConfig, binarization: Binarization) -> str:
     """Describe in words for people what the nats of a model measure.
 
     Args:
         config: the model's config.
-        binary: whether all pixels of the images are 0 or 1.
-        dynamic: whether pixels are drawn as 0 or 1 anew at each use.
+        binarization: way in which the pixels that the model sees come to be 0 or 1.
     """
     title = likelihood_of(config).title
     if has_bits(config):
         return f"8-bit pixels, {title} likelihood: nats, and bits per dimension"
-    if binary:
+    if binarization == "static":
         return f"{title} likelihood, pixels are 0 or 1 (static)"
-    if dynamic:
+    if binarization == "dynamic":
         return f"{title} likelihood, pixels are drawn as 0 or 1 anew at each use (dynamic)"
     return f"{title} means, grey values: nats are a cross-entropy, no likelihood"
 
 
-def check_pixels(config: DRAWConfig, *, binary: bool, dynamic: bool, source: str) -> None:
+def check_pixels(config: DRAWConfig, binarization: Binarization, *, source: str) -> None:
     """Refuse images of two pixel values for a likelihood of 256 values.
 
     Args:
         config: the model's config.
-        binary: whether all pixels of the images are 0 or 1.
-        dynamic: whether pixels are drawn as 0 or 1 anew at each use.
+        binarization: way in which the pixels that the model sees come to be 0 or 1.
         source: what the images are, for the message.
 
     Raises:
         DrawError: if the figures would mean nothing, with what to do.
     """
-    if not has_bits(config) or not (binary or dynamic):
+    if not has_bits(config) or binarization == "none":
         return
-    if dynamic:
+    if binarization == "dynamic":
         came, remedy = "pixels drawn as 0 or 1", "pass --data.binarize none, or "
     else:
         came, remedy = "images whose pixels are all 0 or 255", ""

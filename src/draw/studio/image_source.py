@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from draw.config.data import DataConfig
+from draw.config.data import Binarization, DataConfig
 from draw.data import DataError, ImageSet, view_of
 from draw.data.load import at_hand, find_or_build
 from draw.errors import DrawError
@@ -105,10 +105,10 @@ def model_input(
     return task.model_input(_alone(pixels), np.zeros(1, np.int64), seed).images
 
 
-def is_binarized(loaded: LoadedModel, pixels: Pixels) -> bool:
-    """Whether `model_input` draws the pixels of an image as 0 or 1."""
+def binarization(loaded: LoadedModel, pixels: Pixels) -> Binarization:
+    """Way in which the pixels of an image come to be 0 or 1 in `model_input`."""
     task = task_of(loaded.model.config, loaded.data)
-    return task.binarizes(_alone(pixels))
+    return task.binarization(_alone(pixels))
 
 
 def _alone(pixels: Pixels) -> ImageSet:

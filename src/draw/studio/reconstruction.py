@@ -9,7 +9,7 @@ from torch import Tensor
 from draw.model.draw import DRAW
 from draw.parts.likelihood import bounds_likelihood, in_bits
 from draw.parts.state import Trajectory
-from draw.studio.image_source import is_binarized, model_input
+from draw.studio.image_source import binarization, model_input
 from draw.studio.models import Shelf
 from draw.studio.pictures import Pixels
 from draw.studio.player import Show, finite, part, sheet
@@ -90,7 +90,7 @@ def reconstruct(
         output = model(x, noise, labels)
         drawn = model.reconstruct(x, noise, labels=labels)
         costs = [float(model.likelihood(canvas, x)) for canvas in drawn.canvases]
-        dynamic = is_binarized(loaded, pixels)
+        pixels_are = binarization(loaded, pixels)
     config = model.config
     made = part(drawn)
     made |= {
@@ -110,8 +110,8 @@ def reconstruct(
         reconstruction=float(output.reconstruction),
         kl=float(output.kl.sum()),
         bits_per_dimension=in_bits(config, float(output.bound)),
-        dynamic=dynamic,
-        likelihood=bounds_likelihood(config, binary=bool(((x == 0) | (x == 1)).all())),
+        dynamic=pixels_are == "dynamic",
+        likelihood=bounds_likelihood(config, pixels_are),
         label=None if labels is None else label,
         guess=guessed,
     )

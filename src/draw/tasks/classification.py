@@ -11,6 +11,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from draw.config.data import Binarization
 from draw.config.run import Config
 from draw.data import ImageSet
 from draw.data.batches import to_unit_interval
@@ -98,9 +99,9 @@ class Classifying:
         """Format an error with its unit."""
         return f"{value:.2f} % wrong"
 
-    def binarizes(self, images: ImageSet) -> bool:
-        """Return False: a classifier sees images as they are."""
-        return False
+    def binarization(self, images: ImageSet) -> Binarization:
+        """Way in which pixels came to be 0 or 1: a classifier sees images as they are."""
+        return images.binarization("none")
 
     def check(self, images: ImageSet) -> None:
         """Refuse images without labels that the model can answer with."""

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 from jaxtyping import Int
 from torch import Tensor, nn
 
+from draw.config.data import Binarization
 from draw.config.model import DRAWConfig
 from draw.config.run import Config
 from draw.data import ImageSet
@@ -104,9 +105,12 @@ class Drawing:
         """Format a bound with its unit."""
         return f"{value:.2f} nats"
 
-    def binarizes(self, images: ImageSet) -> bool:
-        """Whether images are drawn as 0 or 1 before the model sees them."""
-        return self.config.data.binarize == "dynamic" and not images.binary
+    def binarization(self, images: ImageSet) -> Binarization:
+        """Way in which the pixels of images come to be 0 or 1 before the model sees them."""
+        return images.binarization(self.config.data.binarize)
+
+    def _draws_pixels(self, images: ImageSet) -> bool:
+        return self.binarization(images) == "dynamic"
 
     @property
     def takes_labels(self) -> bool:
@@ -123,8 +127,7 @@ class Drawing:
 
     def check(self, images: ImageSet) -> None:
         """Refuse images that the likelihood is not one of; see `check_pixels`."""
-        dynamic = self.config.data.binarize == "dynamic"
-        check_pixels(self.model_config, binary=images.binary, dynamic=dynamic, source=images.source)
+        check_pixels(self.model_config, self.binarization(images), source=images.source)
         if self.takes_labels:
             check_labels(images, self.model_config.classes)
 
@@ -140,7 +143,7 @@ class Drawing:
     def needs(self, training: ImageSet) -> Needs:
         """The noise of eq 6, and classes where the model is told them."""
         noise = self.model_config.glimpses, self.model_config.latent_size
-        return Needs(noise, binarize=self.binarizes(training), labels=self.takes_labels)
+        return Needs(noise, binarize=self._draws_pixels(training), labels=self.takes_labels)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The bound and its parts, in nats."""
@@ -184,7 +187,7 @@ class Drawing:
             cast(DRAW, model),
             images.images,
             labels=self.labels(images),
-            dynamic=self.binarizes(images),
+            dynamic=self._draws_pixels(images),
             batch_size=how.batch_size,
             importance_samples=how.importance_samples,
             seed=how.seed,
@@ -196,29 +199,25 @@ class Drawing:
         self, images: ImageSet, numbers: Int[np.ndarray, " n"], seed: int = 0
     ) -> ModelInput:
         """Images by number, drawn as 0 or 1 where the model learns from such."""
-        x = evaluation_images(images.images, numbers, self.binarizes(images), seed)
+        x = evaluation_images(images.images, numbers, self._draws_pixels(images), seed)
         labels = self.labels(images)
         return ModelInput(x, None if labels is None else torch.from_numpy(labels[numbers]))
 
     def meaning(self, images: ImageSet) -> str:
         """Describe what the nats are; see `draw.parts.likelihood.meaning`."""
-        return meaning(self.model_config, binary=images.binary, dynamic=self.binarizes(images))
+        return meaning(self.model_config, self.binarization(images))
 
     def facts(self, images: ImageSet, how: Measuring) -> dict[str, Any]:
         """List likelihood, binarization and the seed of the noise."""
-        binarization = (
-            "static" if images.binary else "dynamic" if self.binarizes(images) else "none"
-        )
         return {
             "likelihood": self.model_config.likelihood,
-            "binarization": binarization,
+            "binarization": self.binarization(images),
             "seed": how.seed,
         }
 
     def figures(self, images: ImageSet) -> dict[str, str]:
         """Words for the bound and the estimate, which say so where no likelihood is bounded."""
-        binary = images.binary or self.config.data.binarize == "dynamic"
-        bounds = bounds_likelihood(self.model_config, binary=binary)
+        bounds = bounds_likelihood(self.model_config, self.binarization(images))
         return FIGURES if bounds else FIGURES | _OF_GREY
 
     def remarks(self, model: nn.Module, images: ImageSet) -> dict[str, str]:

@@ -13,6 +13,7 @@ from accelerate import Accelerator
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from draw.config.data import Binarization
 from draw.config.run import Config
 from draw.data import ImageSet
 from draw.model.pretrained import Model
@@ -143,8 +144,8 @@ class Task(Protocol):
             value: the score.
         """
 
-    def binarizes(self, images: ImageSet) -> bool:
-        """Whether images are drawn as 0 or 1 before the model sees them."""
+    def binarization(self, images: ImageSet) -> Binarization:
+        """Way in which the pixels of images come to be 0 or 1 before the model sees them."""
 
     def check(self, images: ImageSet) -> None:
         """Refuse images that the task cannot learn from.
