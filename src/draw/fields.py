@@ -8,34 +8,33 @@ import dataclasses
 import math
 import os
 import types
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import (
     Annotated,
     Any,
     Literal,
-    Protocol,
     TypeVar,
     Union,
     get_args,
     get_origin,
     get_type_hints,
-    runtime_checkable,
 )
 
 from draw.errors import DrawError
 
 
-@runtime_checkable
-class Rule(Protocol):
+class Rule(ABC):
     """A rule for values beyond their kind; it stands in `Annotated`."""
 
+    @abstractmethod
     def violation(self, kind: str, value: Any) -> str | None:
         """Say what was expected instead of a value of this kind; None if the value fits."""
 
 
 @dataclass(frozen=True)
-class Limits:
+class Limits(Rule):
     """Limits between which a number must lie."""
 
     least: int | float = -math.inf

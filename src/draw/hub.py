@@ -9,12 +9,12 @@ from draw.errors import DrawError
 
 logger = logging.getLogger("draw")
 
+Repository = Literal["dataset", "model"]
+
 SECONDS_TO_ANSWER = 5.0
 
 
-def fetch(
-    name: str, kind: Literal["dataset", "model"], patterns: Sequence[str], choices: str
-) -> Path:
+def fetch(name: str, kind: Repository, patterns: Sequence[str], choices: str) -> Path:
     """Download files of a repository; they stay in the Hub's own cache, shared with other programs.
 
     Args:
@@ -64,7 +64,7 @@ def fetch(
         ) from error
 
 
-def _silence(name: str, kind: Literal["dataset", "model"]) -> Exception | None:
+def _silence(name: str, kind: Repository) -> Exception | None:
     """Why the Hub does not answer, found out within seconds; None if it does.
 
     Raises:

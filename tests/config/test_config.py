@@ -1,17 +1,21 @@
 """Configurations refuse what does not fit, name it, and survive the way through JSON."""
 
+import ast
 import dataclasses
 import json
 import math
+from pathlib import Path
 
 import pytest
 
+import draw
 from draw.config.compute import ComputeConfig
 from draw.config.data import DataConfig
 from draw.config.model import DRAWConfig
 from draw.config.run import Config
 from draw.config.train import TrainConfig
-from draw.fields import from_plain
+from draw.errors import DrawError
+from draw.fields import Rule, from_plain
 from draw.models.kinds import configs
 
 # The import hook checks the types of dataclasses too, before they check themselves.
@@ -233,3 +237,17 @@ def test_unknown_fields_are_refused_and_the_known_ones_listed():
 def test_wrong_values_in_json_are_refused():
     with pytest.raises(ValueError, match=r"model\.rows"):
         Config.from_dict({"preset": "mine", "model": {"rows": 0}}, configs())
+
+
+def test_every_rule_in_a_type_is_one_that_is_asked() -> None:
+    """What says how a value must be extends `Rule`: anything else in `Annotated` is passed by."""
+    for path in sorted(Path(draw.__file__).parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                methods = {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
+                bases = {ast.unparse(base) for base in node.bases}
+                assert "violation" not in methods or bases & {"Rule", "ABC"}, (path, node.name)
+    with pytest.raises(TypeError, match="abstract"):
+        type("Forgotten", (Rule,), {})()
+    with pytest.raises(DrawError, match=r"compute\.device to be auto, cpu, .*, got 'toaster'"):
+        ComputeConfig(device="toaster")

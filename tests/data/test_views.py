@@ -222,10 +222,14 @@ def test_images_that_do_not_fit_are_refused(view: View, shape, message: str) -> 
 @pytest.mark.parametrize(
     ("kind", "options", "message"),
     [
-        (TwoDigits, {"size": 0}, "size of at least 1, got 0"),
-        (Cluttered, {"size": 0}, "size of at least 1, got 0"),
-        (Cluttered, {"distractors": -1}, "distractors of at least 0, got -1"),
-        (Cluttered, {"distractor_size": 0}, "distractor_size of at least 1, got 0"),
+        (TwoDigits, {"size": 0}, "size to be a whole number of at least 1, got 0"),
+        (Cluttered, {"size": 0}, "size to be a whole number of at least 1, got 0"),
+        (Cluttered, {"distractors": -1}, "distractors to be a whole number of at least 0, got -1"),
+        (
+            Cluttered,
+            {"distractor_size": 0},
+            "distractor_size to be a whole number of at least 1, got 0",
+        ),
         (RandomCrop, {"size": 65}, r"size of 1 to 64 \(of\), got 65"),
     ],
 )

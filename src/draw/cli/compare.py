@@ -1,7 +1,7 @@
 """draw compare: models side by side."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
@@ -16,8 +16,10 @@ from draw.cli.options import (
     write_result,
 )
 from draw.config.compute import PLAIN, ComputeConfig
+from draw.config.run import Weights
 from draw.errors import DrawError
 from draw.fields import Count, Natural, Seed
+from draw.formats import FIGURES
 from draw.terminal import VisibleConsole, say
 
 if TYPE_CHECKING:
@@ -29,10 +31,10 @@ def compare(
     data: Annotated[DataOptions, arg(name="")],
     importance_samples: Natural = 0,
     batch_size: Count = 250,
-    weights: Literal["best", "last"] = "best",
+    weights: Weights = "best",
     seed: Seed = 0,
     json: Json = None,
-    out: Annotated[Path | None, Output((".png", ".svg", ".pdf"))] = None,
+    out: Annotated[Path | None, Output(FIGURES)] = None,
     compute: Annotated[ComputeConfig, arg(name="")] = PLAIN,
 ) -> None:
     """Measure two or more models on the same images with the same noise, in one table.

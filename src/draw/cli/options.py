@@ -7,15 +7,17 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 from tyro.conf import Positional, arg
 
 from draw.config.compute import PLAIN, ComputeConfig
-from draw.config.data import DataConfig
+from draw.config.data import DataConfig, Split
+from draw.config.run import Weights
 from draw.errors import DrawError
-from draw.fields import Seed, check, either
+from draw.fields import Rule, Seed, check, either
 from draw.files import obstacle_to_writing
+from draw.formats import PICTURES
 from draw.terminal import say
 
 if TYPE_CHECKING:
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True)
-class Output:
+class Output(Rule):
     """A rule for an option that names a file to write, which is checked before work begins."""
 
     suffixes: tuple[str, ...] = ()
@@ -43,12 +45,10 @@ class Output:
 
 Json = Annotated[str | None, arg(metavar="FILE"), Output()]
 """A file for the result, or - for standard output."""
-Picture = Annotated[Path, Output((".png", ".webp"))]
+Picture = Annotated[Path, Output(PICTURES)]
 """A file for a picture of any size."""
 
 _POSITIONAL = get_args(Positional[str])[1]
-
-Split = Literal["train", "validation", "test"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +57,7 @@ class ModelOptions:
 
     model: Annotated[Positional[str], arg(metavar="MODEL")]
     """Run folder, exported folder, a name from draw models, or owner/name on the Hub."""
-    weights: Literal["best", "last"] = "best"
+    weights: Weights = "best"
     """Weights of a run: those with the lowest validation bound, or the last ones."""
     seed: Seed = 0
     """The same seed gives the same result."""

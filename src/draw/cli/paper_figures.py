@@ -18,8 +18,10 @@ from draw.cli.options import (
     words_apart_from,
 )
 from draw.config.compute import PLAIN, ComputeConfig
+from draw.config.run import Weights
 from draw.errors import DrawError
 from draw.fields import Count, Limits, Seed
+from draw.formats import FIGURES, PICTURES
 from draw.terminal import say
 
 if TYPE_CHECKING:
@@ -51,7 +53,7 @@ class FigureOptions:
     """Figures 5, 6, 9 and 12: where its images are, if not where they were."""
     cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None
     """Figures 5, 6, 9 and 12: folder of decoded images; by default the run's, or ~/.cache/draw."""
-    weights: Literal["best", "last"] = "best"
+    weights: Weights = "best"
     """Weights of a run: those with the lowest validation bound, or the last ones."""
     seed: Seed = 0
     """The same seed gives the same figure."""
@@ -105,7 +107,7 @@ def figure(
     """
     _refuse_what_does_not_apply(number, options)
     out = options.out or Path(f"figure-{number}.png")
-    suffixes = (".png", ".svg", ".pdf") if number in (3, 11) else (".png", ".webp")
+    suffixes = FIGURES if number in (3, 11) else PICTURES
     check_option("out", Annotated[Path, Output(suffixes)], out)
     match number:
         case 3:

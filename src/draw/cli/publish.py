@@ -1,12 +1,12 @@
 """The verbs export and models: exported models, and those that come with the package."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import Positional, arg
 
 from draw.cli.options import Json, words_apart_from, write_result
-from draw.config.compute import PLAIN, ComputeConfig
+from draw.config.compute import PLAIN, ComputeConfig, StoredType
 from draw.errors import DrawError
 from draw.fields import Natural
 from draw.terminal import say
@@ -16,7 +16,7 @@ def export(
     model: Annotated[Positional[str], arg(metavar="MODEL")],
     to: Path,
     name: str | None = None,
-    dtype: Literal["fp32", "fp16", "bf16"] | None = None,
+    dtype: StoredType | None = None,
     importance_samples: Natural = 0,
     onnx: bool = False,
     path: Annotated[str | None, arg(name="data.path")] = None,

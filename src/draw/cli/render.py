@@ -16,6 +16,7 @@ from draw.cli.options import (
 )
 from draw.errors import DrawError
 from draw.fields import Count, Natural
+from draw.formats import ANIMATIONS, PICTURES
 
 
 def sample(
@@ -58,7 +59,7 @@ def reconstruct(
     options: Annotated[ModelOptions, arg(name="")],
     data: Annotated[DataOptions, arg(name="")],
     n: Count = 6,
-    out: Annotated[Path, Output((".png", ".webp", ".gif", ".mp4"))] = Path("reconstructions.png"),
+    out: Annotated[Path, Output((*PICTURES, *ANIMATIONS))] = Path("reconstructions.png"),
 ) -> None:
     """Draw given images anew, with the read window (green) and the write window (red).
 
@@ -110,7 +111,7 @@ def reconstruct(
 def animate(
     options: Annotated[ModelOptions, arg(name="")],
     n: Count = 16,
-    out: Annotated[Path, Output((".gif", ".webp", ".mp4", ".png"))] = Path("generation.gif"),
+    out: Annotated[Path, Output((*ANIMATIONS, ".png"))] = Path("generation.gif"),
     label: Natural | None = None,
 ) -> None:
     """Show images being drawn step by step, with the write window (figures 7 and 10).

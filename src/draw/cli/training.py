@@ -4,14 +4,14 @@ import dataclasses
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import tyro
 from tyro.conf import Positional, arg
 
 from draw.cli.options import RunOptions, check_option, words_apart_from, write_result
 from draw.config.compute import ComputeConfig
-from draw.config.data import DataConfig
+from draw.config.data import DataConfig, Mode
 from draw.config.presets import PRESETS
 from draw.config.run import Config
 from draw.config.train import TrainConfig
@@ -182,7 +182,7 @@ def _settle_images(config: DataConfig) -> DataConfig:
     )
     mode: Any = config.mode or Prompt.ask(
         "grey or colour (--data.mode)",
-        choices=["grey", "colour"],
+        choices=[*get_args(Mode)],
         default=found.mode,
         console=console,
     )

@@ -4,22 +4,24 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from draw.fields import TABLE, check_fields
+from draw.fields import TABLE, Rule, check_fields
 
 DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d{1,3})?")
 
 
-class DeviceName:
+class DeviceName(Rule):
     """A rule: the name of a device, whether or not this computer has it."""
 
     def violation(self, kind: str, value: Any) -> str | None:
-        """See `draw.fields.Rule`."""
+        """Say what name of a device was expected; None if the value is one."""
         return None if DEVICE.fullmatch(value) else "auto, cpu, cuda, cuda:N or mps"
 
 
 Device = Annotated[str, DeviceName()]
 BackendName = Annotated[Literal["auto", "cpp", "reference", "graph"], TABLE]
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
+StoredType = Literal["fp32", "fp16", "bf16"]
+"""Types of the numbers of an exported model's weights."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,11 @@ from draw.fields import (
     refuse,
 )
 
+Mode = Literal["grey", "colour"]
+Fit = Literal["crop", "pad", "stretch"]
+BadBoxes = Literal["refuse", "skip"]
+Split = Literal["train", "validation", "test"]
+Binarize = Literal["none", "dynamic"]
 Binarization = Literal["none", "static", "dynamic"]
 """Way in which the pixels that a model sees come to be 0 or 1: not at all, once and for all in the
 stored images, or drawn anew at each use."""
@@ -29,17 +34,17 @@ class DataConfig:
     """Which of several sets at --data.path, or of the Hub's configurations."""
     size: tuple[Count, ...] | None = None
     """Rows and columns in pixels, or one number for a square; by default as the images are."""
-    mode: Literal["grey", "colour"] | None = None
+    mode: Mode | None = None
     """Turn every image into this mode; by default as the images are."""
-    fit: Literal["crop", "pad", "stretch"] | None = None
+    fit: Fit | None = None
     """Way to bring an image of another size to --data.size; by default it is refused."""
-    binarize: Literal["none", "dynamic"] = "none"
+    binarize: Binarize = "none"
     """'dynamic' draws each pixel as 0 or 1, anew at each use, with its grey value as probability;
     images whose pixels are already 0 or 1 ("static") come through unchanged."""
     augment: tuple[Augment, ...] = ()
     """Changes of training images, anew at each use: 'affine' turns, scales, shears and shifts a
     little, 'flip' mirrors every second one, 'colour' changes brightness and contrast."""
-    bad_boxes: Literal["refuse", "skip"] = "refuse"
+    bad_boxes: BadBoxes = "refuse"
     """Pictures of svhn whose boxes are missing or empty: an error, or left out and counted."""
     cache_dir: str | None = None
     """Folder of decoded images; by default ~/.cache/draw."""

@@ -6,7 +6,7 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from draw.config.compute import ComputeConfig
 from draw.config.data import DataConfig
@@ -24,6 +24,9 @@ from draw.fields import (
     from_plain,
     names_and_values,
 )
+
+Weights = Literal["best", "last"]
+"""Choice among the averaged weights of a run: of the lowest validation score, or the latest."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +79,10 @@ class Config:
             DrawError: if a field is unknown or has a value that does not fit.
         """
         given = _with_compute(names_and_values("config", values))
-        sections = "model", "data", "train", "compute"
-        unknown = sorted(set(given) - {"preset", *sections})
+        unknown = sorted(set(given) - {"preset", *SECTIONS})
         if unknown or "preset" not in given:
             raise DrawError(
-                f"expected a run's config with preset, {', '.join(sections)}; got {sorted(given)}"
+                f"expected a run's config with preset, {', '.join(SECTIONS)}; got {sorted(given)}"
             )
         return cls(
             preset=given["preset"],
@@ -89,6 +91,10 @@ class Config:
             train=from_plain(TrainConfig, "train", given.get("train", {})),
             compute=from_plain(ComputeConfig, "compute", given.get("compute", {})),
         )
+
+
+SECTIONS = tuple(field.name for field in dataclasses.fields(Config) if field.name != "preset")
+"""Names of the parts of a run's config."""
 
 
 def _with_compute(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,12 +3,11 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int, Int64, UInt8
 
-from draw.config.data import Binarization
+from draw.config.data import Binarization, Binarize
 from draw.data.batches import spread
 from draw.data.store.splits import SPLITS
 from draw.data.views.augmentation import augmentation_of
@@ -60,7 +59,7 @@ class ImageSet:
         """Shape of one image as a model sees it: channels, rows, columns."""
         return self.view.image_shape(self.stored_shape) if self.view else self.stored_shape
 
-    def binarization(self, asked: Literal["none", "dynamic"]) -> Binarization:
+    def binarization(self, asked: Binarize) -> Binarization:
         """Way in which the pixels of these images come to be 0 or 1 for a model.
 
         Args:

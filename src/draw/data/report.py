@@ -3,9 +3,8 @@
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
-from draw.config.data import DataConfig
+from draw.config.data import DataConfig, Mode
 from draw.data.images import ImageSet
 from draw.data.load import cache_root, conversion_of, find_or_build, known_entry, view_of
 from draw.data.sets.official import text_sum
@@ -75,7 +74,7 @@ class Suggestion:
     sizes: tuple[tuple[int, int, int], ...]
     """The most common rows and columns, and how many pictures have them."""
     modes: dict[str, int]
-    mode: Literal["grey", "colour"]
+    mode: Mode
     """Grey if all pictures are grey, else colour."""
     same_size: bool
     """Whether all pictures have one size, so that no --data.size is needed."""

@@ -12,6 +12,11 @@ from draw.attention.abstract import AbstractWindow
 from draw.config.model import ModelConfig
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
+OUTSIDE = frozenset(("", "likelihood", "condition"))
+"""Parts of a DRAW that run in Python in any case, before and after its loop; empty for itself."""
+OUTSIDE_NAMES = tuple(f"{part}." for part in sorted(OUTSIDE) if part)
+"""Prefixes of the names of their parameters, which no kernel meets."""
+
 
 @runtime_checkable
 class Backend(Protocol):

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
 from draw.kernels.allow_list import hook, state_of
-from draw.kernels.contract import Backend
+from draw.kernels.contract import OUTSIDE, Backend
 from draw.parts.state import NOTHING, Context, UnrollOutput
 
 
@@ -42,10 +42,6 @@ class Graph(Backend):
         """`model.unroll(images, noise, context)`, from a graph where its gradients are wanted."""
         graphs: Graphs = model.execution.kept.setdefault(self.name, Graphs())  # type: ignore[union-attr, operator, unused-ignore]
         return graphs.unroll(model, images, noise, context)
-
-
-OUTSIDE = frozenset(("", "likelihood", "condition"))
-"""Parts of a DRAW that run in Python in any case; empty for the model itself."""
 
 
 class _Loop(nn.Module):

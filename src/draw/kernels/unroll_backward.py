@@ -18,6 +18,7 @@ from draw.attention.gaussian import GaussianAttention
 from draw.attention.whole import NoAttention
 from draw.errors import DrawError
 from draw.kernels.attention_backward import read_backward, write_backward
+from draw.kernels.contract import OUTSIDE_NAMES
 from draw.kernels.products import Products
 from draw.parts.distribution import Gaussian
 from draw.parts.layers import LSTMCell
@@ -295,7 +296,7 @@ def unroll(
     parameters = {
         name: parameter
         for name, parameter in model.named_parameters()
-        if not name.startswith(("likelihood.", "condition."))
+        if not name.startswith(OUTSIDE_NAMES)
     }
     found = _Unroll.apply(  # type: ignore[no-untyped-call]
         model, list(parameters), images, noise, *context, *parameters.values()

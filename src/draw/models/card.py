@@ -2,10 +2,11 @@
 
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from draw.config.compute import StoredType
 from draw.config.run import Config
 from draw.data import KNOWN_SETS, Splits
 from draw.model.pretrained import Model, shipped_models
@@ -19,7 +20,6 @@ from draw.tasks.drawing import CROSS_ENTROPY
 from draw.terminal import one_line, visible
 
 CARD_FILE = "README.md"
-Precision = Literal["fp32", "fp16", "bf16"]
 
 
 def make_card(
@@ -29,7 +29,7 @@ def make_card(
     splits: Splits,
     figures: dict[str, dict[str, Any]],
     name: str,
-    dtype: Precision,
+    dtype: StoredType,
     step: int | None = None,
 ) -> ModelCard:
     """Write a model card: what a model is, how it was made, what it does, and what it is not for.

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
+from draw.config.compute import StoredType
 from draw.config.run import Config
 from draw.data import ImageSet, Splits
 from draw.errors import DrawError
@@ -27,7 +28,7 @@ from draw.measure.progress_bar import with_progress
 from draw.model.checks import check_weights
 from draw.model.machine import Compute
 from draw.model.pretrained import Model
-from draw.models.card import CARD_FILE, Precision, make_card
+from draw.models.card import CARD_FILE, make_card
 from draw.models.kinds import run_config, task_for
 from draw.models.onnx import check_exportable, how_to_run, make_generator
 from draw.models.storage import export_model, exported_folder, load_model
@@ -45,7 +46,7 @@ def export(
     accelerator: Accelerator,
     *,
     name: str,
-    dtype: Precision = "fp32",
+    dtype: StoredType = "fp32",
     importance_samples: int = 0,
     onnx: bool = False,
     compute: Compute | None = None,

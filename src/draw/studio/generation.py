@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from draw.data.sources.labels import LARGEST_LABEL
 from draw.errors import DrawError
 from draw.parts.state import Trajectory
 from draw.studio.models import Shelf
@@ -12,7 +13,6 @@ from draw.studio.numbers import real, whole
 from draw.studio.player import Show, part
 
 MOST_IMAGES, LARGEST_SEED, MOST_HEAT = 64, 2**32 - 1, 2.0
-LARGEST_LABEL = 2**31 - 1
 FIRST, LARGEST_PART = 4, 16
 """Number of images that are drawn at first, and at most at a time."""
 

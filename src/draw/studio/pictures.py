@@ -4,12 +4,12 @@ import base64
 import binascii
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from draw.config.data import Fit, Mode
 from draw.config.model import ModelConfig
 from draw.data.store.decode import Conversion, Picture, decode, read_header
 from draw.errors import DrawError
@@ -35,7 +35,7 @@ class PictureTarget:
     size: tuple[int, int]
     """Rows and columns in pixels."""
     channels: int
-    fit: Literal["crop", "pad", "stretch"] = "pad"
+    fit: Fit = "pad"
     on_paper: bool = False
     """Whether dark ink on light paper becomes white ink on black."""
     centring: bool = False
@@ -103,7 +103,7 @@ def _converted(picture: Picture, wanted: PictureTarget, most: int) -> Pixels:
             f"expected a picture of at most {most / 1e6:g} megapixels, got {columns}×{rows} "
             f"({rows * columns / 1e6:.1f} megapixels); scale it down and try again"
         )
-    mode: Literal["grey", "colour"] = "colour" if wanted.channels == 3 else "grey"
+    mode: Mode = "colour" if wanted.channels == 3 else "grey"
     if wanted.centring:
         return centre_ink(decode(picture, Conversion((rows, columns), mode)), wanted.size)
     pixels = decode(picture, Conversion(wanted.size, mode, wanted.fit, invert=wanted.on_paper))

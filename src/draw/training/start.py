@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from draw.config.run import Config
+from draw.config.run import SECTIONS, Config
 from draw.data import ImageSet
 from draw.errors import DrawError
 from draw.files import is_temporary, make_folder, remove_file, remove_leftovers
@@ -158,7 +158,7 @@ def changes_between(before: Config, after: Config) -> dict[str, tuple[Any, Any]]
     was, now = before.to_dict(), after.to_dict()
     return {
         f"{section}.{name}": (old, new)
-        for section in ("model", "data", "train", "compute")
+        for section in SECTIONS
         for name, old in was[section].items()
         if (new := now[section].get(name)) != old
     }

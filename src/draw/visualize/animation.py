@@ -11,6 +11,7 @@ from PIL import Image
 
 from draw.errors import DrawError
 from draw.files import write_atomically
+from draw.formats import ANIMATIONS
 from draw.parts.state import Trajectory
 from draw.visualize.outlines import COLOURS, READ_COLOUR, draw_outline, window_outlines
 from draw.visualize.sheet import (
@@ -36,7 +37,6 @@ WIDTH = 480
 """Picture pixels to aim at for a row: small enough for a README."""
 GREY_PALETTE = 48
 """Colours of a GIF of grey drawings: a third smaller than with 256, and hard to tell apart."""
-SUFFIXES = (".gif", ".webp", ".mp4")
 
 
 def animate(
@@ -66,7 +66,7 @@ def animate(
         DrawError: if the suffix is not one of the three, or the rate or duration cannot be.
         ValueError: if there are no drawings, or images and drawings do not match.
     """
-    target = check_suffix(path, SUFFIXES)
+    target = check_suffix(path, ANIMATIONS)
     if frames_per_second is None:
         frames_per_second = min(max(len(trajectory.canvases) / 5, 4.0), 12.0)
     if not 0 < frames_per_second <= 50 or not 0 <= hold_seconds < math.inf:

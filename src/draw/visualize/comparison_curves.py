@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from draw.visualize.curves import SUFFIXES
+from draw.formats import FIGURES
 from draw.visualize.plots import make_figure, save_figure
 from draw.visualize.sheet import check_suffix
 
@@ -40,7 +40,7 @@ def comparison_curves(
     """
     from matplotlib.ticker import EngFormatter
 
-    target = check_suffix(path, SUFFIXES)
+    target = check_suffix(path, FIGURES)
     figure = make_figure(figsize=(10, 3.8), dpi=150, layout="constrained")
     over_images, over_time = figure.subplots(1, 2, sharey=True)
     shown = []

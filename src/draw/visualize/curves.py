@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from draw.formats import FIGURES
 from draw.runs.metrics import best_evaluation, images_behind_weights
 from draw.visualize.plots import make_figure, save_figure
 from draw.visualize.sheet import check_suffix, evenly
 
 Numbers = NDArray[np.float64]
 TRAIN, VALIDATION, RECONSTRUCTION, KL = "#8a8f98", "#0b5cad", "#c4480c", "#008b6b"
-SUFFIXES = (".png", ".svg", ".pdf")
 TITLE_PAD = 36
 """Points between axes and titles: two lines of legend lie there, where no curve can run."""
 LARGEST = 1e100
@@ -104,7 +104,7 @@ def _figure(
     """An empty figure for three curves side by side, and where it goes."""
     if not metrics:
         raise ValueError("expected at least one line of metrics, got none")
-    target = check_suffix(path, SUFFIXES)
+    target = check_suffix(path, FIGURES)
     figure = make_figure(figsize=(11, 3.6), dpi=150, layout="constrained")
     if title:
         figure.suptitle(title)

@@ -14,6 +14,7 @@ from draw.data import ImageSet
 from draw.data.sets.digits import Digits
 from draw.data.store.decode import Conversion, Picture, decode, read_header
 from draw.errors import DrawError
+from draw.formats import PICTURES
 from draw.measure.halves import Halves, measure_halves
 from draw.measure.nearest import nearest_in_training
 from draw.model.classifier import Classifier
@@ -103,7 +104,7 @@ def samples_figure(
         width: width in pixels to aim at.
         label: class to draw, for a class-conditional model; by default each in turn.
     """
-    check_suffix(out, (".png", ".webp"))  # before the search for the nearest, which takes a while
+    check_suffix(out, PICTURES)  # before the search for the nearest, which takes a while
     images = model.generate(n, seed=seed, labels=model.labels_for(n, label)).images[-1].cpu()
     result: dict[str, Any] = {"images": n}
     neighbours = None
@@ -178,7 +179,7 @@ def two_digits_figure(model: DRAW, n: int, seed: int, out: Path) -> Halves:
         seed: seed of the noise.
         out: file to write: .png or .webp.
     """
-    check_suffix(out, (".png", ".webp"))
+    check_suffix(out, PICTURES)
     halves = measure_halves(model, n, seed=seed)
     shown = model.generate(min(n, GRID_COLUMNS * GRID_ROWS), seed=seed)
     some = model.generate(min(n, ROWS), seed=seed)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from draw.attention.window import Window, filter_centres, read_patch, write_patch
 from draw.errors import DrawError
+from draw.formats import FIGURES
 from draw.visualize.outlines import READ_COLOUR, WRITE_COLOUR, window_outlines
 from draw.visualize.plots import make_figure, save_figure
 from draw.visualize.sheet import check_suffix, to_pixels
@@ -22,7 +23,6 @@ ROW, DPI = 1.75, 200
 """Inches of a row on the right, and dots per inch."""
 PIXELS, THINNEST = 96, 1.0
 """Dots per inch by which `window_outlines` counts, and the least width of a line in points."""
-SUFFIXES = (".png", ".svg", ".pdf")
 FILTERS, CENTRE = (tuple(part / 255 for part in colour) for colour in (READ_COLOUR, WRITE_COLOUR))
 
 
@@ -46,7 +46,7 @@ def window_geometry(
         DrawError: if the suffix is not one of the three, there are no or too many windows, or one
             has no filters.
     """
-    target = check_suffix(path, SUFFIXES)
+    target = check_suffix(path, FIGURES)
     sizes = sorted({window.size for window in windows})
     if not 1 <= len(windows) <= MAX_WINDOWS or sizes[0] < 1:
         raise DrawError(

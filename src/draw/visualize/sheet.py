@@ -15,6 +15,7 @@ from torch import Tensor
 
 from draw.errors import DrawError
 from draw.files import write_atomically
+from draw.formats import PICTURES
 
 Pixels = NDArray[np.uint8]
 """An RGB picture, [height, width, 3]."""
@@ -233,7 +234,7 @@ def check_suffix(path: str | os.PathLike[str], known: Sequence[str]) -> Path:
 
 def save_picture(image: Image.Image, path: str | os.PathLike[str]) -> Path:
     """Write a picture without loss, as .png or .webp, whole or not at all."""
-    target = check_suffix(path, (".png", ".webp"))
+    target = check_suffix(path, PICTURES)
     with write_atomically(target) as temporary:
         image.save(temporary, lossless=True, optimize=True)
     return target

@@ -12,8 +12,9 @@ import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
+from draw.config.data import BadBoxes
 from draw.data.sources.source import Source
 from draw.data.store.decode import Box, Picture, read_header
 from draw.errors import DataError, listing
@@ -48,7 +49,7 @@ class HouseNumbers:
     """
 
     pictures: Source
-    bad_boxes: Literal["refuse", "skip"]
+    bad_boxes: BadBoxes
     """Way to treat pictures that have no usable box."""
     _findings: dict[str, Findings] = field(default_factory=dict, compare=False, repr=False)
 

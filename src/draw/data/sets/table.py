@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
+from draw.config.data import Fit, Mode
 from draw.data.store.splits import LARGEST_HOLDOUT
 from draw.data.views.cluttered import Cluttered
 from draw.data.views.crops import RandomCrop
@@ -26,9 +26,9 @@ class KnownSet:
     """Shape of an image as a model sees it by default: channels, rows, columns."""
     size: tuple[int, int] | None = None
     """Rows and columns to bring the source's pictures to, where --data.size is not given."""
-    mode: Literal["grey", "colour"] | None = None
+    mode: Mode | None = None
     """Mode to turn the source's pictures into, where --data.mode is not given."""
-    fit: Literal["crop", "pad", "stretch"] | None = None
+    fit: Fit | None = None
     """Way to bring the source's pictures to their size, where --data.fit is not given."""
     boxes: bool = False
     """Whether pictures are cut out round their digits where these have boxes (`svhn`); the defaults

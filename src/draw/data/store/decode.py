@@ -12,12 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from draw.config.data import Fit, Mode
 from draw.errors import DataError, DrawError
 from draw.files import check_regular_file
 
@@ -77,8 +78,8 @@ class Conversion:
 
     size: tuple[int, int] | None = None
     """Rows and columns in pixels."""
-    mode: Literal["grey", "colour"] | None = None
-    fit: Literal["crop", "pad", "stretch"] | None = None
+    mode: Mode | None = None
+    fit: Fit | None = None
     invert: bool = False
 
 
@@ -197,7 +198,7 @@ def _draft(image: Image.Image, size: tuple[int, int]) -> None:
         image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
 
 
-def _to_mode(image: Image.Image, mode: Literal["grey", "colour"]) -> Image.Image:
+def _to_mode(image: Image.Image, mode: Mode) -> Image.Image:
     if image.mode in SIXTEEN_BIT or image.mode in ("I", "F"):
         image = _to_eight_bit(image)
     elif image.has_transparency_data:
@@ -228,7 +229,7 @@ def _to_eight_bit(image: Image.Image) -> Image.Image:
 def _fit(
     image: Image.Image,
     size: tuple[int, int],
-    fit: Literal["crop", "pad", "stretch"] | None,
+    fit: Fit | None,
 ) -> Image.Image:
     rows, columns = size
     if image.size == (columns, rows):

@@ -4,13 +4,15 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Int
 
+from draw.config.data import Split
 from draw.errors import DataError
 
-SPLITS = ("train", "validation", "test")
+SPLITS: tuple[str, ...] = get_args(Split)
 ALIASES = {
     "train": "train", "training": "train", "trainval": "train",
     "validation": "validation", "valid": "validation", "val": "validation", "dev": "validation",

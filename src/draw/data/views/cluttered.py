@@ -17,6 +17,7 @@ from draw.data.views.view import (
     places,
 )
 from draw.errors import DataError
+from draw.fields import Count, Natural, check_fields
 
 
 @dataclass(frozen=True)
@@ -30,20 +31,15 @@ class Cluttered:
     generator's example.
     """
 
-    size: int = 100
+    size: Count = 100
     """Rows and columns of the canvas in pixels."""
-    distractors: int = 8
+    distractors: Natural = 8
     """Number of pieces of other images."""
-    distractor_size: int = 8
+    distractor_size: Count = 8
     """Rows and columns of such a piece in pixels."""
 
     def __post_init__(self) -> None:
-        least = {"size": 1, "distractors": 0, "distractor_size": 1}
-        for name, smallest in least.items():
-            if getattr(self, name) < smallest:
-                raise ValueError(
-                    f"expected {name} of at least {smallest}, got {getattr(self, name)}"
-                )
+        check_fields("", self)
 
     def image_shape(self, stored_shape: Shape) -> Shape:
         """Shape of the canvas, with the channels of the images."""

@@ -7,6 +7,7 @@ from jaxtyping import Int, UInt8
 
 from draw.data.views.augmentation import Augmentation, identity
 from draw.data.views.view import Labels, Shape, ViewOutput, add, canvas_shape, places
+from draw.fields import Count, check_fields
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,11 @@ class TwoDigits:
     labels, since there would be two.
     """
 
-    size: int = 60
+    size: Count = 60
     """Rows and columns of the canvas in pixels."""
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValueError(f"expected size of at least 1, got {self.size}")
+        check_fields("", self)
 
     def image_shape(self, stored_shape: Shape) -> Shape:
         """Shape of the canvas, with the channels of the images."""

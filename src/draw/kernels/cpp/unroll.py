@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from draw.attention.window import Window, window_parameters
 from draw.config.model import DRAWConfig
 from draw.kernels.contract import (
+    OUTSIDE,
     Contract,
     Trial,
     multiplies_bf16,
@@ -176,7 +177,7 @@ CONTRACT = Contract(
     parameters=parameter_names,
     obstacle=_obstacle,
     free=_FREE,
-    outside=frozenset(("", "likelihood", "condition")),
+    outside=OUTSIDE,
     key=lambda config: (*shape_of(config), config.condition),
     miniature=_miniature,
     inputs=_inputs,

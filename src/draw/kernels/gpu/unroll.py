@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from draw.attention.window import Window, window_parameters
+from draw.kernels.contract import OUTSIDE_NAMES
 from draw.kernels.gpu.gradient import Backward, Slopes, Wanted
 from draw.kernels.gpu.layout import CONTROLS, Layout, Tiles, layout_of
 from draw.kernels.gpu.sequence import Kept, Run
@@ -15,9 +16,6 @@ from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 if TYPE_CHECKING:
     from draw.model.draw import DRAW
-
-OUTSIDE = ("likelihood.", "condition.")
-"""Prefixes of parameters that the kernels do not meet."""
 
 
 class _Unroll(torch.autograd.Function):
@@ -143,5 +141,5 @@ def _parameters(model: "DRAW") -> dict[str, Tensor]:
     return {
         name: parameter
         for name, parameter in model.named_parameters()
-        if not name.startswith(OUTSIDE)
+        if not name.startswith(OUTSIDE_NAMES)
     }

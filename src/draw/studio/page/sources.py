@@ -1,10 +1,11 @@
 """The source of an image that a model is to look at: drawn, uploaded, or a test image."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import gradio as gr
 
+from draw.config.data import Fit
 from draw.errors import DrawError
 from draw.studio.image_source import examples
 from draw.studio.models import Shelf
@@ -13,7 +14,7 @@ from draw.studio.page import parts
 from draw.studio.pictures import PictureTarget, Pixels, from_page, from_upload
 
 TEST, DRAW, UPLOAD = "Test image", "Draw", "Upload"
-FITS: dict[str, Literal["pad", "crop", "stretch"]] = {
+FITS: dict[str, Fit] = {
     "Whole, with bars": "pad",
     "Middle, cropped": "crop",
     "Stretched": "stretch",

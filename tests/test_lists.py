@@ -1,0 +1,53 @@
+"""A list of names stands once: what two modules need, one of them has from the other."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import draw
+
+ROOT = Path(draw.__file__).parent
+MODULES = sorted(ROOT.rglob("*.py"))
+
+
+def lists(tree: ast.AST) -> Iterator[frozenset[str]]:
+    """The names in every Literal, and in every other list of three texts or more."""
+    of_literals = {
+        id(node.slice)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript) and ast.unparse(node.value) == "Literal"
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Tuple | ast.List | ast.Set):
+            texts = [one.value for one in node.elts if isinstance(one, ast.Constant)]
+            names = frozenset(text for text in texts if isinstance(text, str))
+            least = 2 if id(node) in of_literals else 3
+            if len(names) == len(node.elts) >= least:
+                yield names
+
+
+def places(sources: dict[str, str]) -> dict[frozenset[str], list[str]]:
+    found = defaultdict(list)
+    for name, text in sources.items():
+        for names in lists(ast.parse(text)):
+            found[names].append(name)
+    return {names: where for names, where in found.items() if len(where) > 1}
+
+
+def test_no_list_of_names_stands_twice() -> None:
+    sources = {str(path.relative_to(ROOT)): path.read_text() for path in MODULES}
+    found = places(sources)
+    assert not found, "\n".join(f"{sorted(names)}: {where}" for names, where in found.items())
+
+
+def test_a_list_in_another_order_is_the_same() -> None:
+    sources = {
+        "one.py": "Mode = Literal['grey', 'colour']\nA = ('x', 'y')",
+        "two.py": "def f(mode: Literal['colour', 'grey']): return ['x', 'y'], {'a', 'b', 'c'}",
+        "three.py": "KNOWN = 'c', 'b', 'a'",
+    }
+    assert places(sources) == {
+        frozenset(("grey", "colour")): ["one.py", "two.py"],
+        frozenset("abc"): ["two.py", "three.py"],
+    }
