@@ -19,7 +19,7 @@ from benchmarks.devices import device_of
 from benchmarks.measure import report, seconds_each
 from benchmarks.ways import BOTH, Precision, made_for, optimizer, products_in
 from draw.config.model import ClassifierConfig
-from draw.kernels import BACKENDS
+from draw.kernels import BACKENDS, choose
 from draw.model.classifier import Classifier
 
 
@@ -56,7 +56,7 @@ def main(
 def obstacle(model: Classifier) -> str | None:
     """Why the backend that is asked for cannot run a classifier; None where it can."""
     weights = model.h_0
-    return BACKENDS[model.backend].obstacle(model, weights.device, weights.dtype)
+    return choose.obstacle(BACKENDS[model.backend], model, weights.device, weights.dtype)
 
 
 def inputs(

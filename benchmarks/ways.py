@@ -14,7 +14,7 @@ from benchmarks.eager import EagerDRAW
 from draw.config.model import DRAWConfig
 from draw.config.presets import cifar10, mnist, mnist_no_attention, mnist_small, svhn
 from draw.config.run import Config
-from draw.kernels import BACKENDS
+from draw.kernels import BACKENDS, choose
 from draw.model.draw import DRAW
 from draw.parts.state import DRAWOutput
 
@@ -45,7 +45,7 @@ def usual_ways(config: DRAWConfig, device: torch.device) -> tuple[str, ...]:
     """
     model, ways = DRAW(config).to(device), ["eager", "reference"]
     for name in made_for(device):
-        found = BACKENDS[name].obstacle(model, device, torch.float32)
+        found = choose.obstacle(BACKENDS[name], model, device, torch.float32)
         if found is None:
             ways.append(name)
         else:

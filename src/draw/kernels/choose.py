@@ -3,7 +3,7 @@
 import logging
 from dataclasses import dataclass
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
@@ -83,7 +83,7 @@ def _choice(model: nn.Module, asked: str, *, look: bool) -> Choice:
             continue
         if look and not backend.ready(model, *place):
             return Choice(name, f"{backend.description}; to be compiled at its first use")
-        found = backend.obstacle(model, *place)
+        found = obstacle(backend, model, *place)
         if found is None:
             reason = "; ".join([backend.reason(model), *passed])
             _note(name, reason, slow=bool(passed))
@@ -99,13 +99,31 @@ def _as_asked(model: nn.Module, backend: Backend, place: _Place, look: bool) -> 
         devices = either(sorted((backend.devices or frozenset()) - {"meta"}))
         found: str | None = f"it runs on {devices}, the model is on {place.device.type}"
     else:
-        found = backend.obstacle(model, *place)
+        found = obstacle(backend, model, *place)
     if found is not None:
         raise KernelUnavailableError(
             f"the backend {backend.name} cannot run: {found}; choose the backend 'auto' or "
             "'reference'"
         )
     return Choice(backend.name, "as asked")
+
+
+def obstacle(
+    backend: Backend, model: nn.Module, device: torch.device, dtype: torch.dtype
+) -> str | None:
+    """Say why a backend cannot run a model as it is now; None where nothing is in the way.
+
+    Args:
+        backend: one of `BACKENDS`.
+        model: any model with backends.
+        device: device of the model's weights.
+        dtype: floating-point type of the model's weights.
+    """
+    config: Any = model.config
+    if not isinstance(config, backend.configs):
+        kinds = either([one.kind for one in backend.configs])
+        return f"it computes models of kind {kinds}, this one is of kind {config.kind}"
+    return backend.obstacle(model, device, dtype)
 
 
 def _made_for(backend: Backend, place: _Place) -> bool:

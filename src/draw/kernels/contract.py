@@ -35,6 +35,9 @@ class Backend(Protocol):
     devices: ClassVar[frozenset[str] | None] = None
     """Types of the devices that the backend is made for; None for all. On others it is not
     asked."""
+    configs: ClassVar[tuple[type[ModelConfig], ...]] = (ModelConfig,)
+    """Configs of the models that the backend computes, and those that extend one of them. Of other
+    models it is not asked."""
 
     def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
         """Say why the backend cannot run a model as it is now; None where nothing is in the way.

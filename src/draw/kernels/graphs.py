@@ -25,11 +25,10 @@ class Graph(Backend):
     name: ClassVar = "graph"
     description: ClassVar = "the loop captured as a CUDA graph"
     devices: ClassVar = frozenset(("cuda",))
+    configs: ClassVar = (DRAWConfig,)
 
     def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
         """A model of another kind, or a hook, which a replay would not call."""
-        if not isinstance(model.config, DRAWConfig):
-            return f"it captures the loop of a DRAW, not of a {type(model).__name__}"
         return hook(model, outside=OUTSIDE)
 
     def unroll(

@@ -39,6 +39,17 @@ class Kind:
     task: TaskClass
     """Task class, which trains, measures and shows the model, and has the words for it."""
 
+    def __post_init__(self) -> None:
+        task = getattr(self.task, "__name__", repr(self.task))
+        for asked, base in ((self.draws, DRAW), (self.looks, Classifier)):
+            if asked and not issubclass(self.model, base):
+                raise DrawError(
+                    f"expected the model of a kind with the task {task} to be a "
+                    f"{base.__name__} or to extend it, since measurements, pictures, ONNX and the "
+                    f"studio call its methods; got {self.model.__name__}. Extend {base.__name__}, "
+                    "or give the kind a task of its own"
+                )
+
     @property
     def draws(self) -> bool:
         """Whether the models of this kind draw; otherwise they answer with a class."""

@@ -11,10 +11,10 @@ from torch import nn
 from draw import hub
 from draw.config.data import DataConfig
 from draw.config.model import ModelConfig, to_file
-from draw.config.run import Config
+from draw.config.run import Config, Weights
 from draw.data.store.places import places_of_model
 from draw.errors import DrawError
-from draw.fields import from_plain
+from draw.fields import check, from_plain
 from draw.files import (
     read_json_object,
     write_json,
@@ -108,7 +108,7 @@ class LoadedModel:
         return cast(Classifier, self.model)
 
 
-def load_model(name: str, weights: str = "best") -> LoadedModel:
+def load_model(name: str, weights: Weights = "best") -> LoadedModel:
     """Load a model from a run folder, an exported folder, the package or the Hub.
 
     Args:
@@ -119,6 +119,7 @@ def load_model(name: str, weights: str = "best") -> LoadedModel:
     Raises:
         DrawError: if there is no such model, it is damaged, or its weights are not finite.
     """
+    check("weights", Weights, weights)
     folder = Path(name)
     if (folder / RUN_FILE).exists():
         config = run_config(folder)

@@ -7,12 +7,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from draw.attention.abstract import AbstractWindow
-from draw.config.model import ClassifierConfig, DRAWConfig
+from draw.config.model import ClassifierConfig, DRAWConfig, ModelConfig
 from draw.errors import KernelUnavailableError
 from draw.kernels import allow_list, proof
 from draw.kernels.contract import Backend, Contract, multiplies_bf16
 from draw.kernels.cpp import build, classifier_unroll, unroll
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
+
+CONTRACTS: dict[type[ModelConfig], Contract] = {
+    DRAWConfig: unroll.CONTRACT,
+    ClassifierConfig: classifier_unroll.CONTRACT,
+}
+"""Contracts of the compiled operators by the configs of the models that they compute."""
 
 
 class Cpp(Backend):
@@ -21,6 +27,7 @@ class Cpp(Backend):
     name: ClassVar = "cpp"
     description: ClassVar = "C++, compiled for this processor"
     devices: ClassVar = frozenset(("cpu", "meta"))
+    configs: ClassVar = tuple(CONTRACTS)
 
     def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
         """Name other numbers, a missing compiler, or a model that is not as its class makes it."""
@@ -30,8 +37,6 @@ class Cpp(Backend):
         if torch.is_autocast_enabled(device.type) and not bf16:
             return f"it multiplies bfloat16, not {torch.get_autocast_dtype(device.type)}"
         contract = _contract(model)
-        if contract is None:
-            return f"it knows nothing of a {type(model).__name__}"
         found = allow_list.obstacle(contract, model)
         if found is not None:
             return found
@@ -74,7 +79,5 @@ class Cpp(Backend):
         return classifier_unroll.classifier_look(model, images)
 
 
-def _contract(model: nn.Module) -> Contract | None:
-    if isinstance(model.config, DRAWConfig):
-        return unroll.CONTRACT
-    return classifier_unroll.CONTRACT if isinstance(model.config, ClassifierConfig) else None
+def _contract(model: nn.Module) -> Contract:
+    return next(each for kind, each in CONTRACTS.items() if isinstance(model.config, kind))
