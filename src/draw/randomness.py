@@ -15,6 +15,7 @@ from draw.errors import DrawError
 
 TRAINING, EVALUATION, GENERATION, ORDER, BINARIZE_TRAINING, BINARIZE_EVALUATION = range(6)
 VIEW_TRAINING, VIEW_EVALUATION = 6, 7
+LABELS_TRAINING = 8
 """Purposes: each has a stream of its own."""
 
 

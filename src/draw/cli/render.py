@@ -1,7 +1,7 @@
 """The verbs sample, reconstruct, animate and glimpses: pictures from a model."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from tyro.conf import arg
 
@@ -15,8 +15,11 @@ from draw.cli.options import (
     report_picture,
 )
 from draw.errors import DrawError
-from draw.fields import Count, Natural
+from draw.fields import Count, Limits, Natural
 from draw.formats import ANIMATIONS, PICTURES
+
+Strength = Annotated[float, Limits(least=0)]
+"""How clearly a class shows, at least 0."""
 
 
 def sample(
@@ -26,7 +29,8 @@ def sample(
     nearest: bool = False,
     path: Annotated[str | None, arg(name="data.path")] = None,
     cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None,
-    label: Natural | None = None,
+    label: Natural | Literal["none"] | None = None,
+    guidance: Strength = 1.0,
 ) -> None:
     """Draw new images, as a grid (figure 6).
 
@@ -38,7 +42,9 @@ def sample(
         path: for --nearest: another folder or Hub name than the run was trained on; an exported
             model does not say where its images are.
         cache_dir: for --nearest: folder of decoded images; by default the run's, or ~/.cache/draw.
-        label: class to draw, for a model that is told it; by default each in turn.
+        label: class to draw, for a model that is told it, or none; by default each in turn.
+        guidance: how clearly the class shows: 1 as learned, 1.5 or 2 more so; for a model trained
+            with --model.label-dropout.
     """
     from draw.visualize.figures import samples_figure
 
@@ -51,7 +57,9 @@ def sample(
     asked = DataOptions("train", path=path, cache_dir=cache_dir)
     training = images_for(loaded, asked)[0] if nearest else None
     result = {"model": loaded.source, "seed": options.seed, "picture": str(out)}
-    result |= samples_figure(loaded.drawing, n, options.seed, training, out, label=label)
+    result |= samples_figure(
+        loaded.drawing, n, options.seed, training, out, label=label, guidance=guidance
+    )
     report_picture(out, options.json, result)
 
 
@@ -112,7 +120,8 @@ def animate(
     options: Annotated[ModelOptions, arg(name="")],
     n: Count = 16,
     out: Annotated[Path, Output((*ANIMATIONS, ".png"))] = Path("generation.gif"),
-    label: Natural | None = None,
+    label: Natural | Literal["none"] | None = None,
+    guidance: Strength = 1.0,
 ) -> None:
     """Show images being drawn step by step, with the write window (figures 7 and 10).
 
@@ -121,7 +130,9 @@ def animate(
             counted from 1.
         n: how many images.
         out: .gif, .webp or .mp4 for an animation; .png for steps side by side.
-        label: class to draw, for a model that is told it; by default each in turn.
+        label: class to draw, for a model that is told it, or none; by default each in turn.
+        guidance: how clearly the class shows: 1 as learned, 1.5 or 2 more so; for a model trained
+            with --model.label-dropout.
     """
     from draw.visualize import animate as animation
     from draw.visualize import generation_strip
@@ -129,7 +140,8 @@ def animate(
 
     loaded = load(options)
     model = loaded.drawing
-    trajectory = model.generate(n, seed=options.seed, labels=model.labels_for(n, label))
+    labels = model.labels_for(n, label)
+    trajectory = model.generate(n, seed=options.seed, labels=labels, guidance=guidance)
     if out.suffix.lower() == ".png":
         generation_strip(trajectory, out)
     else:
@@ -138,6 +150,7 @@ def animate(
         "model": loaded.source,
         "seed": options.seed,
         "images": n,
+        "guidance": guidance,
         "picture": str(out),
         **write_windows(trajectory),
     }

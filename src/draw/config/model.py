@@ -98,6 +98,14 @@ class DRAWConfig(ModelConfig):
     """Conditioning of a drawing: none, or its class, by the images' labels."""
     classes: Classes = 10
     """Number of classes; used with condition class alone."""
+    label_dropout: Annotated[float, Limits(least=0, below=1)] = 0.0
+    """Fraction of labels that training leaves out (0.1 is usual): the model then also draws, and
+    measures, images of no given class, and how clearly a class shows can be chosen (--guidance)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.label_dropout and self.condition == "none":
+            refuse("model.label_dropout", "0 for a model of condition none", self.label_dropout)
 
     @property
     def activations(self) -> tuple[int, int]:

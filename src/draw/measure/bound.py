@@ -121,7 +121,7 @@ def evaluate(
             none; or if the model's weights are not finite.
     """
     check_weights(model.state_dict().items(), "the model")
-    if labels is None and model.condition.takes_labels:
+    if labels is None and model.condition.takes_labels and not model.config.label_dropout:
         raise DrawError(
             "expected labels, which this model is told, got images without; pass labels"
         )

@@ -1,5 +1,6 @@
 """Comparison of a model's inputs and weights with what the model expects."""
 
+import math
 from collections.abc import Iterable
 
 import torch
@@ -7,6 +8,7 @@ from torch import Tensor
 
 from draw.config.model import DRAWConfig, ModelConfig
 from draw.errors import DrawError
+from draw.parts.state import NO_LABEL
 
 
 def check_images(config: ModelConfig, dtype: torch.dtype, images: Tensor) -> None:
@@ -104,7 +106,8 @@ def check_labels(config: DRAWConfig, takes_labels: bool, labels: Tensor | None, 
     Args:
         config: the model's config.
         takes_labels: whether the model is conditioned on the class of a drawing.
-        labels: class of each drawing, whole numbers, [batch]; None for none.
+        labels: class of each drawing, whole numbers, [batch]; None for none. A model that learned
+            without labels too (model.label_dropout) may have `NO_LABEL` among them.
         batch: number of drawings.
 
     Raises:
@@ -131,11 +134,38 @@ def check_labels(config: DRAWConfig, takes_labels: bool, labels: Tensor | None, 
     if len(labels) == 0 or labels.is_meta or learning or torch.compiler.is_compiling():
         return
     least, most = (int(value) for value in torch.aminmax(labels))
-    if least < 0 or most >= config.classes:
+    lowest = NO_LABEL if config.label_dropout else 0
+    if least == NO_LABEL < lowest:
         raise DrawError(
-            f"expected labels from 0 to {config.classes - 1}, got "
-            f"{least if least < 0 else most}; the model knows {config.classes} classes "
+            f"expected labels from 0 to {config.classes - 1}, got {NO_LABEL} for none: this model "
+            "was told a class whenever it learned; train it with --model.label-dropout 0.1 to have "
+            "it draw without one"
+        )
+    if least < lowest or most >= config.classes:
+        raise DrawError(
+            f"expected labels from {lowest} to {config.classes - 1}, got "
+            f"{least if least < lowest else most}; the model knows {config.classes} classes "
             "(model.classes)"
+        )
+
+
+def check_guidance(config: DRAWConfig, guidance: float) -> None:
+    """Refuse guidance that has no meaning, or that a model has not learned for.
+
+    Args:
+        config: the model's config.
+        guidance: s of `draw.model.guidance`, other than 1.
+
+    Raises:
+        DrawError: if it is negative or not finite, or the model knows no drawing without a class.
+    """
+    if not 0 <= guidance < math.inf:
+        raise DrawError(f"expected a guidance of at least 0, got {guidance}")
+    if not config.label_dropout:
+        raise DrawError(
+            f"expected a guidance of 1 for this model, got {guidance}: it has not learned to draw "
+            "both with a class and without; train one with --model.condition class "
+            "--model.label-dropout 0.1"
         )
 
 

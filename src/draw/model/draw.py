@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -12,7 +13,14 @@ from draw.attention.abstract import AbstractWindow
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError
 from draw.kernels import BACKENDS
-from draw.model.checks import ImageCheck, check_labels, check_noise, check_weights
+from draw.model.checks import (
+    ImageCheck,
+    check_guidance,
+    check_labels,
+    check_noise,
+    check_weights,
+)
+from draw.model.guidance import guided_trajectory
 from draw.model.memory import check_drawings
 from draw.model.pretrained import Pretrained
 from draw.model.recurrent import Recurrent
@@ -23,6 +31,7 @@ from draw.parts.likelihood import make_likelihood
 from draw.parts.objective import kl_divergence, log_prior_over_posterior
 from draw.parts.priors import make_prior
 from draw.parts.state import (
+    NO_LABEL,
     NOTHING,
     Context,
     DRAWOutput,
@@ -196,15 +205,18 @@ class DRAW(
             state, step = self.step(images, noise_t, state, context)
             yield state, step
 
-    def labels_for(self, n: int, label: int | None = None) -> Int[Tensor, " n"] | None:
+    def labels_for(
+        self, n: int, label: int | Literal["none"] | None = None
+    ) -> Int[Tensor, " n"] | None:
         """Labels of n new drawings: one class for all, or each class in turn.
 
         Args:
             n: number of drawings.
-            label: class of all drawings; None for each class in turn, and for an unconditional
-                model.
+            label: class of all drawings, or "none" where none is to be told; None for each class
+                in turn, and for an unconditional model.
         """
         device = self.canvas_0.device
+        label = NO_LABEL if label == "none" else label
         if label is not None:
             return torch.full((n,), label, device=device)
         if not self.condition.takes_labels:
@@ -215,15 +227,32 @@ class DRAW(
         """Conditioning of n drawings: what `draw.parts.conditions` adds to the LSTMs' gates.
 
         Args:
-            labels: class of each drawing, [n]; None for an unconditional model.
+            labels: class of each drawing, [n], or `NO_LABEL` for none; None for an unconditional
+                model, and for drawings of no given class.
             n: number of drawings.
 
         Raises:
             ValueError: if the labels do not fit the model's condition.
         """
+        if labels is None and self.config.label_dropout:
+            labels = self.labels_for(n, "none")
         check_labels(self.config, self.condition.takes_labels, labels, n)
-        context: Context = self.condition(labels)
-        return context
+        return self.addends(labels)
+
+    def addends(self, labels: Int[Tensor, " batch"] | None) -> Context:
+        """`context` of labels that fit.
+
+        # ours: where no class is told nothing is added to the gates, whose own biases serve it.
+
+        Args:
+            labels: as in `context`.
+        """
+        if labels is None or not self.config.label_dropout:
+            context: Context = self.condition(labels)
+            return context
+        told = (labels >= 0)[:, None]
+        each = self.condition(labels.clamp_min(0))
+        return Context(*(None if addend is None else addend * told for addend in each))
 
     @torch.no_grad()
     def reconstruct(
@@ -262,6 +291,7 @@ class DRAW(
         noise: Float[Tensor, "glimpses batch latent"] | None = None,
         temperature: float = 1.0,
         labels: Int[Tensor, " n"] | None = None,
+        guidance: float = 1.0,
     ) -> Trajectory:
         """Draw n new images, and return every step of the drawings (eqs 13-16).
 
@@ -276,6 +306,8 @@ class DRAW(
                 nearer to the likeliest ones and less various.
             labels: class of each drawing, for a class-conditional model; by default each class in
                 turn.
+            guidance: how clearly the class shows: 1 as learned, above it more so, 0 as without a
+                class; see `draw.model.guidance`. For a model of model.label_dropout above 0.
 
         Raises:
             ValueError: if n is below 1, the noise has another shape, the temperature is negative
@@ -291,7 +323,12 @@ class DRAW(
             noise = self.noise_for(n, seed)
         check_noise(self.config, self.canvas_0.dtype, noise, n)
         labels = self.labels_for(n) if labels is None else labels
-        return self._drawn(None, temperature * noise, self.context(labels, n))
+        told = self.context(labels, n)
+        if guidance == 1:
+            return self._drawn(None, temperature * noise, told)
+        check_guidance(self.config, guidance)
+        untold = self.context(None, n)
+        return guided_trajectory(self, temperature * noise, told, untold, guidance)
 
     def _drawn(self, images: Tensor | None, noise: Tensor, context: Context) -> Trajectory:
         return BACKENDS[self.choice.name].trajectory(self, images, noise, context)

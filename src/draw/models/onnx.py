@@ -135,7 +135,7 @@ class _Step(nn.Module):
         self, canvas: Tensor, h_dec: Tensor, c_dec: Tensor, z: Tensor, labels: Tensor | None = None
     ) -> tuple[Tensor, ...]:
         """The three of the state, the image, and the window's numbers where there is one."""
-        told = self.model.condition(labels)
+        told = self.model.addends(labels)
         unused = self.model.initial_state(z.shape[0])
         before = unused._replace(canvas=canvas, h_dec=h_dec, c_dec=c_dec)
         state, window = self.model.generate_step(z, before, told)
@@ -380,6 +380,8 @@ def how_to_run(generator: Generator, model: DRAW) -> str:
         labels = (
             f"\nlabels = np.arange(9) % {config.classes}  # classes from 0 to {config.classes - 1}"
         )
+        if config.label_dropout:
+            labels += ", or -1 for none"
         feed, ones = ', "labels": labels', ", and the `labels`"
     fields = ""
     if window is not None:

@@ -27,6 +27,9 @@ class Context(NamedTuple):
     dec: Float[Tensor, "batch 4*hidden"] | None
 
 
+NO_LABEL = -1
+"""In the place of a class: this drawing is told none."""
+
 NOTHING = Context(None, None)
 """The context of the paper's model, which is unconditional."""
 

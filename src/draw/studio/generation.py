@@ -7,12 +7,13 @@ from typing import Any
 
 from draw.data.sources.labels import LARGEST_LABEL
 from draw.errors import DrawError
-from draw.parts.state import Trajectory
+from draw.parts.state import NO_LABEL, Trajectory
 from draw.studio.models import Shelf
 from draw.studio.numbers import real, whole
 from draw.studio.player import Show, part
 
 MOST_IMAGES, LARGEST_SEED, MOST_HEAT = 64, 2**32 - 1, 2.0
+MOST_GUIDANCE = 5.0
 FIRST, LARGEST_PART = 4, 16
 """Number of images that are drawn at first, and at most at a time."""
 
@@ -26,10 +27,14 @@ class Request:
     seed: int
     temperature: float
     label: int | None = None
-    """Class of all drawings, for a class-conditional model; None for each in turn."""
+    """Class of all drawings, for a class-conditional model: -1 for none, None for each in turn."""
+    guidance: float = 1.0
+    """How clearly the class shows, as in `DRAW.generate`."""
 
 
-def request(model: Any, n: Any, seed: Any, temperature: Any, label: Any = None) -> Request:
+def request(
+    model: Any, n: Any, seed: Any, temperature: Any, label: Any = None, guidance: Any = 1.0
+) -> Request:
     """Make a request from the fields of a form; a class that is left empty is each in turn.
 
     Raises:
@@ -40,7 +45,8 @@ def request(model: Any, n: Any, seed: Any, temperature: Any, label: Any = None) 
         whole("the number of images", n, 1, MOST_IMAGES),
         whole("the seed", seed, 0, LARGEST_SEED),
         real("the temperature", temperature, 0.0, MOST_HEAT),
-        None if label is None else whole("the class", label, 0, LARGEST_LABEL),
+        None if label is None else whole("the class", label, NO_LABEL, LARGEST_LABEL),
+        real("the guidance", guidance, 0.0, MOST_GUIDANCE),
     )
 
 
@@ -56,7 +62,7 @@ def generate(shelf: Shelf, asked: Request) -> Iterator[Show]:
             labels = model.labels_for(done + size, asked.label)
             drawn = model.generate(
                 size, noise=noise, temperature=asked.temperature,
-                labels=None if labels is None else labels[done:],
+                labels=None if labels is None else labels[done:], guidance=asked.guidance,
             )  # fmt: skip
             config = model.config
         made = part(drawn)
@@ -75,7 +81,7 @@ def trajectory(shelf: Shelf, asked: Request) -> Trajectory:
         model = loaded.drawing
         return model.generate(
             asked.n, seed=asked.seed, temperature=asked.temperature,
-            labels=model.labels_for(asked.n, asked.label),
+            labels=model.labels_for(asked.n, asked.label), guidance=asked.guidance,
         )  # fmt: skip
 
 
@@ -96,3 +102,12 @@ def classes(shelf: Shelf, name: str | None) -> int | None:
             return model.config.classes if model.condition.takes_labels else None
     except (DrawError, OSError):
         return None
+
+
+def guides(shelf: Shelf, name: str | None) -> bool:
+    """Whether a model has learned to draw with a class and without; not if it cannot be had."""
+    try:
+        with shelf.use(name) as loaded:
+            return loaded.drawing.config.label_dropout > 0
+    except (DrawError, OSError):
+        return False

@@ -143,7 +143,8 @@ class Drawing:
     def needs(self, training: ImageSet) -> Needs:
         """The noise of eq 6, and classes where the model is told them."""
         noise = self.model_config.glimpses, self.model_config.latent_size
-        return Needs(noise, binarize=self._draws_pixels(training), labels=self.takes_labels)
+        dropout = self.model_config.label_dropout
+        return Needs(noise, self._draws_pixels(training), self.takes_labels, dropout)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The bound and its parts, in nats."""

@@ -58,6 +58,8 @@ class Needs(NamedTuple):
     """Whether each pixel is drawn as 0 or 1 with its grey value as probability."""
     labels: bool
     """Whether the class of each image is told, or learned."""
+    label_dropout: float = 0.0
+    """Fraction of the classes that are not told, `NO_LABEL` in their place."""
 
 
 class Batch(NamedTuple):

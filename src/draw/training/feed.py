@@ -14,7 +14,14 @@ from torch import Tensor
 from draw.config.train import TrainConfig
 from draw.data import ImageSet
 from draw.data.batches import batch_indices, binarize
-from draw.randomness import BINARIZE_TRAINING, TRAINING, VIEW_TRAINING, generator
+from draw.parts.state import NO_LABEL
+from draw.randomness import (
+    BINARIZE_TRAINING,
+    LABELS_TRAINING,
+    TRAINING,
+    VIEW_TRAINING,
+    generator,
+)
 from draw.tasks import Batch, Needs
 
 
@@ -24,7 +31,7 @@ class Feed(NamedTuple):
     images: UInt8[Tensor, "batch channels rows columns"]
     """Images of 8 bits."""
     labels: Int[Tensor, " batch"] | None
-    """Class of each image; None where the task needs none."""
+    """Class of each image, `NO_LABEL` where it is left out; None where the task needs none."""
     uniform: Float[Tensor, "batch channels rows columns"] | None
     """Random numbers in [0, 1) to binarize by; None where the task does not."""
     noise: Float[Tensor, "glimpses batch latent"] | None
@@ -55,9 +62,13 @@ def feed_at(step: int, training: ImageSet, needs: Needs, config: TrainConfig, ow
         glimpses, latent = needs.noise
         random = generator(seed, TRAINING, step)
         noise = random.standard_normal((glimpses, size, latent), np.float32)[:, own]
+    labels = None if labels is None or not needs.labels else labels[own]
+    if needs.label_dropout and labels is not None:
+        dropped = generator(seed, LABELS_TRAINING, step).random(size)[own] < needs.label_dropout
+        labels = np.where(dropped, np.asarray(NO_LABEL, labels.dtype), labels)
     return Feed(
         torch.from_numpy(images[own]),
-        torch.from_numpy(labels[own]) if needs.labels and labels is not None else None,
+        None if labels is None else torch.from_numpy(labels),
         None if uniform is None else torch.from_numpy(uniform),
         None if noise is None else torch.from_numpy(noise),
     )

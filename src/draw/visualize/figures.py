@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -91,7 +91,8 @@ def samples_figure(
     training: ImageSet | None,
     out: Path,
     width: int = PICTURE_WIDTH,
-    label: int | None = None,
+    label: int | Literal["none"] | None = None,
+    guidance: float = 1.0,
 ) -> dict[str, Any]:
     """Draw figures 6, 9 and 12: new images, beside the last column the nearest training images.
 
@@ -102,11 +103,13 @@ def samples_figure(
         training: images among which the nearest are searched for; None leaves them out.
         out: file to write: .png or .webp.
         width: width in pixels to aim at.
-        label: class to draw, for a class-conditional model; by default each in turn.
+        label: class to draw, for a class-conditional model, or "none"; by default each in turn.
+        guidance: how clearly the class shows, as in `DRAW.generate`.
     """
     check_suffix(out, PICTURES)  # before the search for the nearest, which takes a while
-    images = model.generate(n, seed=seed, labels=model.labels_for(n, label)).images[-1].cpu()
-    result: dict[str, Any] = {"images": n}
+    labels = model.labels_for(n, label)
+    images = model.generate(n, seed=seed, labels=labels, guidance=guidance).images[-1].cpu()
+    result: dict[str, Any] = {"images": n, "guidance": guidance}
     neighbours = None
     if training is not None:
         neighbours, numbers, distances = nearest_in_training(last_column(images), training)

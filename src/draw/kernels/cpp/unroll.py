@@ -158,7 +158,7 @@ def _reference(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> T
 
 _ANY = (
     "rows", "columns", "channels", "glimpses", "hidden_size", "latent_size", "read_size",
-    "write_size", "likelihood", "condition", "classes",
+    "write_size", "likelihood", "condition", "classes", "label_dropout",
 )  # fmt: skip
 """Options of which it takes every value: likelihood and condition run in Python."""
 

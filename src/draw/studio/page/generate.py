@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import gradio as gr
 
+from draw.parts.state import NO_LABEL
 from draw.studio import generation
 from draw.studio.downloads import Format, save_drawings
 from draw.studio.generation import Request
@@ -37,6 +38,11 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
                 None, label="Class", info="What to draw, a number from 0; empty: each in turn",
                 visible=known is not None, elem_id="generate-class",
             )  # fmt: skip
+            guidance = gr.Slider(
+                0, generation.MOST_GUIDANCE, value=1, step=0.1, label="Guidance",
+                info="How clearly the class shows: 1 as learned, above it more so",
+                visible=generation.guides(studio.shelf, model.value), elem_id="generate-guidance",
+            )  # fmt: skip
             with gr.Row():
                 draw = gr.Button("Draw", variant="primary", elem_id="generate-draw")
                 stop = gr.Button("Stop", elem_id="generate-stop", visible=False)
@@ -60,16 +66,22 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
 
     running = gr.on(
         [draw.click, seed.submit],
-        parts.safe(make), [model, number, seed, temperature, label], [player, shown, status, stop],
+        parts.safe(make), [model, number, seed, temperature, label, guidance],
+        [player, shown, status, stop],
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
     parts.finish(running, stop, status)
 
     def offer(name: str | None) -> Any:
-        return gr.update(visible=generation.classes(studio.shelf, name) is not None, value=None)
+        known = generation.classes(studio.shelf, name) is not None
+        guides = generation.guides(studio.shelf, name)
+        return gr.update(visible=known, value=None), gr.update(visible=guides, value=1)
 
-    model.change(parts.safe(offer), model, label, show_progress="hidden", api_visibility="private")
+    model.change(
+        parts.safe(offer), model, [label, guidance], show_progress="hidden",
+        api_visibility="private",
+    )  # fmt: skip
     dice.click(None, None, seed, js=parts.DICE, api_visibility="private")
 
     def save(asked: Request, kind: str) -> Path:
@@ -83,4 +95,8 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
 def _finished(asked: Request) -> str:
     images = "1 image" if asked.n == 1 else f"{asked.n} images"
     what = "" if asked.label is None else f" of class {asked.label}"
+    if asked.label == NO_LABEL:
+        what = " of no given class"
+    if asked.guidance != 1:
+        what += f", guidance {asked.guidance:g},"
     return f"{images}{what} by {asked.model}, seed {asked.seed}, temperature {asked.temperature:g}"
