@@ -20,7 +20,7 @@ from PIL import Image
 
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
-from running import TINY_DIGITS, draw_command, draw_process, one_thread, python_process
+from running import TINY_DIGITS, draw_command, draw_process, one_thread
 
 
 @pytest.fixture(scope="module")
@@ -368,106 +368,3 @@ def test_killed_and_interrupted_runs_end_with_the_same_bits(place: Path, flags: 
         assert torch.equal(value, finals[1][name]), name
     tests = [read_metrics(place / run / "metrics.jsonl")[-1] for run in ("straight", "broken")]
     assert tests[0] == tests[1]
-
-
-@pytest.mark.slow
-def test_a_batch_that_processes_cannot_share_is_refused(place: Path, flags: list[str]) -> None:
-    program = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m")
-    done = draw_process(
-        "train", "digits", "--out", "odd", *flags, "--train.batch-size", "7", cwd=place,
-        launcher=program, check=1,
-    )  # fmt: skip
-    assert "multiple of the 2 processes, got 7; pass --train.batch-size 8" in done.stderr
-
-
-# Threads that outlive the process group abort the process now and then, after all work is done.
-ONE_OF_TWO = """
-from pathlib import Path
-
-import psutil
-import torch
-from draw.config.compute import PLAIN
-from draw.model.machine import settle
-from draw.training.accelerator import make_accelerator
-
-before = psutil.Process().num_threads()
-accelerator = make_accelerator(settle(PLAIN))
-accelerator.prepare(torch.nn.Linear(1, 1))
-during = psutil.Process().num_threads()
-accelerator.end_training()
-counts = before, during, psutil.Process().num_threads()
-Path(f"{accelerator.process_index}.txt").write_text(" ".join(map(str, counts)))
-"""
-
-
-@pytest.mark.slow
-def test_the_threads_of_a_process_group_end_with_it(tmp_path: Path) -> None:
-    (tmp_path / "one.py").write_text(ONE_OF_TWO)
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2")
-    python_process(*launcher, "one.py", cwd=tmp_path)
-    for rank in range(2):
-        before, during, after = map(int, (tmp_path / f"{rank}.txt").read_text().split())
-        assert before == after < during
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", ["torchrun", "accelerate"])
-@pytest.mark.parametrize("backend", ["cpp"], indirect=True)
-def test_two_processes_make_the_same_updates_as_one(
-    place: Path, flags: list[str], launcher: str, backend: str
-) -> None:
-    short = [*flags, "--train.steps", "5", "--train.evaluate-every", "5", "--backend", backend]
-    if not (place / "alone").exists():
-        draw_command("train", "digits", "--out", "alone", *short, cwd=place)
-    program = {
-        "torchrun": ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m"),
-        "accelerate": (
-            "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2",
-            "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
-            "--main_process_port", "0", "-m",
-        ),
-    }[launcher]  # fmt: skip
-    draw_process("train", "digits", "--out", launcher, *short, cwd=place, launcher=program)
-    alone, both = (last_weights(place / run) for run in ("alone", launcher))
-    assert alone.keys() == both.keys()
-    for name, value in alone.items():
-        torch.testing.assert_close(both[name], value, rtol=1e-4, atol=1e-6, msg=name)
-    one, two = (read_metrics(place / run / "metrics.jsonl") for run in ("alone", launcher))
-    assert [line["kind"] for line in one] == [line["kind"] for line in two]
-    for first, second in zip(one, two, strict=True):
-        assert second["bound"] == pytest.approx(first["bound"], rel=1e-5)
-    assert one[-1]["images"] == two[-1]["images"] == 179
-
-
-@pytest.mark.slow
-def test_two_processes_measure_what_one_does(run: Path, place: Path) -> None:
-    draw_command("evaluate", "run", "--json", "one.json", cwd=place)
-    launcher = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "-m")
-    done = draw_process("evaluate", "run", "--json", "two.json", cwd=place, launcher=launcher)
-    one, two = (json.loads((place / name).read_text()) for name in ("one.json", "two.json"))
-    assert two["bound"] == pytest.approx(one["bound"], rel=1e-5)
-    assert one["images"] == two["images"] == 179
-    assert done.stdout.count("test images of") == 1
-
-
-@pytest.mark.parametrize("verb", ["export", "sample", "data"])
-def test_copies_of_a_verb_do_not_write_over_each_other(
-    run: Path, place: Path, verb: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    rest = {
-        "export": ["run", "--to", "copies"],
-        "sample": ["run", "--out", "copies"],
-        "data": ["list"],
-    }
-    told = draw_command(verb, *rest[verb], cwd=place, check=1).stderr
-    assert f"expected one process for draw {verb}, got 2" in told
-    assert not (place / "copies").exists()
-
-
-def test_help_is_there_for_each_of_several_processes(
-    place: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "draw studio" in draw_command("--help", cwd=place).stdout
-    assert "--seed" in draw_command("sample", "--help", cwd=place).stdout

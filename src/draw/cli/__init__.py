@@ -21,7 +21,13 @@ from draw.cli.render import animate, glimpses, reconstruct, sample
 from draw.cli.studio import studio
 from draw.cli.training import run_train, train
 from draw.errors import DrawError, Interruption
-from draw.launch import launched_processes
+from draw.launch import (
+    is_first_process,
+    is_to_tell,
+    launched_processes,
+    lost_process,
+    something_was_told,
+)
 from draw.terminal import flush, guard, say
 
 DESCRIPTION = """DRAW (Gregor et al. 2015): train a network that draws images step by step.
@@ -97,7 +103,8 @@ def _dispatch(arguments: list[str]) -> None:
 def main() -> None:
     """Run one command; print a mistake or mishap on standard error, with exit status 1."""
     guard()
-    logging.getLogger("draw").setLevel(logging.INFO)
+    # What is told of a run, its first process tells; what is wrong, whoever finds it.
+    logging.getLogger("draw").setLevel(logging.INFO if is_first_process() else logging.WARNING)
     try:
         _check_working_folder()
         _dispatch(sys.argv[1:])
@@ -116,6 +123,10 @@ def main() -> None:
     except (MemoryError, RuntimeError) as error:
         from draw.model.memory import ran_out
 
+        if lost_process(error):
+            if something_was_told():
+                sys.exit(1)
+            _fail("another process of this launch was killed, or says elsewhere why it ended")
         if not ran_out(error):
             raise
         reason = str(error).partition("\n")[0]
@@ -123,7 +134,8 @@ def main() -> None:
 
 
 def _fail(message: str) -> NoReturn:
-    say(f"draw: {message}", error=True)
+    if is_to_tell(message):
+        say(f"draw: {message}", error=True)
     sys.exit(1)
 
 

@@ -87,15 +87,17 @@ def run_train(arguments: list[str]) -> None:
     check_option("options", RunOptions, options)
     run = options.out or Path("runs") / name
     from draw.data import load_splits, view_of
-    from draw.training.start import finish, refuse_existing, start
+    from draw.training.restart import is_restart, start_or_go_on
+    from draw.training.start import finish, refuse_existing
 
-    refuse_existing(run)
+    if not is_restart(run):
+        refuse_existing(run)
     if config.data.name == "images":
         config = dataclasses.replace(config, data=_settle_images(config.data))
     view = view_of(config.data)
     config = config.with_model_following_data(view.image_shape if view else None)
     splits = load_splits(config.data)
-    trainer = start(config, run, splits.train, splits.validation)
+    trainer = start_or_go_on(config, run, splits.train, splits.validation)
     with words_apart_from(options.json):
         result = finish(trainer, splits.test)
     write_result(options.json, result)
@@ -110,6 +112,7 @@ def _resume(arguments: list[str]) -> None:
         Resume, prog="draw train", args=arguments, return_unknown_args=True, add_help=False
     )
     from draw.data import load_splits
+    from draw.training.restart import go_on, is_restart
     from draw.training.start import finish, resume, resumed_config, run_of
 
     run = run_of(where.resume)
@@ -120,7 +123,10 @@ def _resume(arguments: list[str]) -> None:
         raise DrawError(f"expected no --out with --resume: the run goes on in {run}")
     config = resumed_config(run, after)
     splits = load_splits(config.data)
-    trainer = resume(config, where.resume, splits.train, splits.validation)
+    if is_restart(run):
+        trainer = go_on(config, run, splits.train, splits.validation)
+    else:
+        trainer = resume(config, where.resume, splits.train, splits.validation)
     with words_apart_from(options.json):
         result = finish(trainer, splits.test)
     write_result(options.json, result)

@@ -21,8 +21,9 @@ PROVENANCE_FIELDS: dict[str, Any] = {
     "hardware": str,
     "versions": dict[str, str],
     "compute": dict[str, str],
+    "launch": dict[str, str],
 }
-"""Fields of how a run came about, which cards show, with their types."""
+"""Fields of how a run came about, which cards show, and its launches, with their types."""
 
 
 def seal(config: dict[str, Any], made: dict[str, Any]) -> dict[str, Any]:

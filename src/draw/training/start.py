@@ -10,6 +10,7 @@ from draw.config.run import SECTIONS, Config
 from draw.data import ImageSet
 from draw.errors import DrawError
 from draw.files import is_temporary, make_folder, remove_file, remove_leftovers
+from draw.launch import launches
 from draw.measure.progress_bar import with_progress
 from draw.model.pretrained import Model
 from draw.models.kinds import run_config, task_for
@@ -107,9 +108,10 @@ def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -
 
 
 def _made(trainer: Trainer) -> dict[str, Any]:
-    """How a run comes about, with what it was found to be computed with."""
+    """How a run comes about, with what it was found to be computed with, and by which launch."""
     chosen = trainer.compute.chosen(trainer.bare_model)
-    return {**provenance(trainer.accelerator.device), "compute": chosen}
+    launch = {"launch": names} if (names := launches()) else {}
+    return {**provenance(trainer.accelerator.device), "compute": chosen, **launch}
 
 
 @contextmanager
@@ -164,7 +166,14 @@ def changes_between(before: Config, after: Config) -> dict[str, tuple[Any, Any]]
     }
 
 
-def resume(config: Config, checkpoint: Path, training: ImageSet, validation: ImageSet) -> Trainer:
+def resume(
+    config: Config,
+    checkpoint: Path,
+    training: ImageSet,
+    validation: ImageSet,
+    *,
+    test_again: bool = False,
+) -> Trainer:
     """Go on with a run; its file tells from then on what it goes by, and what was changed when.
 
     A run that was stopped before its first checkpoint begins at step 0, and one that was stopped
@@ -176,6 +185,7 @@ def resume(config: Config, checkpoint: Path, training: ImageSet, validation: Ima
         checkpoint: a run folder, for its newest checkpoint, or one of its checkpoint files.
         training: the same images as before.
         validation: the same images as before.
+        test_again: a run that is complete is tested once more, rather than refused.
 
     Raises:
         DrawError: if the checkpoint is missing, damaged, complete, or does not fit, or another
@@ -187,7 +197,7 @@ def resume(config: Config, checkpoint: Path, training: ImageSet, validation: Ima
         begins = checkpoint.is_dir() and not checkpoints(run) and _nothing_learned(run)
         tensors, state = ({}, {"step": 0}) if begins else load_checkpoint(checkpoint)
         complete = state["step"] >= config.train.steps
-        if complete and not _missing(config, run):
+        if complete and not test_again and not _missing(config, run):
             raise DrawError(
                 f"{run} has all of its {config.train.steps} steps; for more, pass --train.steps "
                 f"{2 * config.train.steps}"

@@ -1,0 +1,58 @@
+"""Runs that their launcher starts again: torchrun --max-restarts, a job that SLURM puts back.
+
+A launcher repeats the command that began a run, whose folder is there by then. It goes on only
+where the folder says that this very launch began or resumed it, and only after a restart.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from draw.config.run import Config
+from draw.data import ImageSet
+from draw.errors import DrawError
+from draw.launch import is_first_process, restarts
+from draw.models.kinds import run_config
+from draw.runs.paths import RUN_FILE
+from draw.runs.run_file import read_values
+from draw.terminal import say
+from draw.training.start import changes_between, resume, start
+from draw.training.trainer import Trainer
+
+
+def is_restart(run: Path) -> bool:
+    """Whether a launcher starts a run again that it has begun, or gone on with, before.
+
+    Raises:
+        DrawError: if the folder is a run whose file is damaged.
+    """
+    now = restarts().items()
+    if not now or not (run / RUN_FILE).exists():
+        return False
+    made = read_values(run / RUN_FILE)[1]
+    before: list[dict[str, Any]] = [made, *made.get("resumed", [])]
+    return any(now & one.get("launch", {}).items() for one in before)
+
+
+def start_or_go_on(config: Config, run: Path, training: ImageSet, validation: ImageSet) -> Trainer:
+    """A new run, or after a restart by its launcher the one that is there, from its last step.
+
+    Raises:
+        DrawError: as `start` and `resume` do, or if the run that is there has another config.
+    """
+    if not is_restart(run):
+        return start(config, run, training, validation)
+    changes = changes_between(run_config(run), config)
+    if changes:
+        told = "; ".join(f"{name} is {was!r}, got {now!r}" for name, (was, now) in changes.items())
+        raise DrawError(
+            f"expected the launcher to start the run in {run} again as it was, got another: {told}."
+            " Name another folder with --out, and give every job a --rdzv-id of its own"
+        )
+    return go_on(config, run, training, validation)
+
+
+def go_on(config: Config, run: Path, training: ImageSet, validation: ImageSet) -> Trainer:
+    """A run from its last step, after a restart by its launcher; its test is made once more."""
+    if is_first_process():
+        say(f"started again by the launcher: going on with {run}")
+    return resume(config, run, training, validation, test_again=True)
