@@ -16,6 +16,7 @@ from rich.table import Table
 
 from benchmarks.command import command_line
 from benchmarks.devices import description, seconds_of
+from draw.files import make_folder, write_atomically
 from draw.runs import provenance
 
 RESULTS = Path(__file__).parent / "results"
@@ -114,7 +115,26 @@ def write_result(question: str, device: torch.device, **facts: object) -> Path:
 
     A later result of the same day gets a number: none is overwritten.
     """
-    today = date.today().isoformat()
+    path = new_result(question, device, facts)()
+    print(path)
+    return path
+
+
+def new_result(
+    question: str,
+    device: torch.device,
+    facts: Mapping[str, object],
+    folder: Path | None = None,
+) -> Callable[[], Path]:
+    """A result that grows: a function that writes what the facts are by now, into one new file.
+
+    Args:
+        question: what was measured; names the file.
+        device: where.
+        facts: what belongs to the result; what changes in them later counts.
+        folder: for the file, by default `RESULTS`.
+    """
+    folder, today = folder or RESULTS, date.today().isoformat()
     result = {
         "question": question,
         "command": command_line(),
@@ -126,13 +146,17 @@ def write_result(question: str, device: torch.device, **facts: object) -> Path:
     }
     hardware = provenance.hardware(device).lower()
     slug = "".join(c if c.isalnum() else "-" for c in hardware)
-    RESULTS.mkdir(exist_ok=True)
+    make_folder(folder)
     stem = f"{question}_{slug}_{today}"
     names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
-    path = next(path for name in names if not (path := RESULTS / f"{name}.json").exists())
-    path.write_text(json.dumps(result, indent=2) + "\n")
-    print(path)
-    return path
+    path = next(path for name in names if not (path := folder / f"{name}.json").exists())
+
+    def write() -> Path:
+        with write_atomically(path) as temporary:
+            temporary.write_text(json.dumps(result, indent=2) + "\n")
+        return path
+
+    return write
 
 
 def versions() -> dict[str, str]:

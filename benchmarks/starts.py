@@ -25,6 +25,7 @@ from benchmarks.devices import device_of
 from benchmarks.measure import write_result
 from benchmarks.ways import model_of
 from draw.attention import GaussianAttention
+from draw.config.compute import ComputeConfig
 from draw.config.presets import digits
 from draw.config.run import Config
 from draw.data import Splits, load_splits
@@ -78,7 +79,7 @@ class Choices:
     read_size: int = 2
     write_size: int = 5
 
-    def config(self, images: int, seed: int) -> Config:
+    def config(self, images: int, seed: int, device: str) -> Config:
         """A run over so many images."""
         steps, preset = images // self.batch_size, digits()
         model = dataclasses.replace(
@@ -94,7 +95,8 @@ class Choices:
             seed=seed,
             evaluate_every=steps,
         )
-        return dataclasses.replace(preset, model=model, train=train)
+        compute = ComputeConfig(device=device)
+        return dataclasses.replace(preset, model=model, train=train, compute=compute)
 
 
 ROWS: dict[str, dict[str, Any]] = {
@@ -123,11 +125,15 @@ def all_choices() -> Iterator[tuple[str, Choices]]:
         yield f"all but {part}", dataclasses.replace(choices, plain=(part,))
 
 
-def validation(choices: Choices, images: int, seed: int, splits: Splits) -> dict[str, float]:
+def validation(
+    choices: Choices, images: int, seed: int, splits: Splits, device: str
+) -> dict[str, float]:
     """Bound and KL of the averaged weights after a run, in nats."""
     with TemporaryDirectory() as folder:
         place = Path(folder) / "run"
-        trainer = start(choices.config(images, seed), place, splits.train, splits.validation)
+        trainer = start(
+            choices.config(images, seed, device), place, splits.train, splits.validation
+        )
         model = trainer.bare_model
         assert isinstance(model, DRAW)
         with torch.no_grad():
@@ -145,16 +151,14 @@ def main(images: int = 32_000, seeds: tuple[int, ...] = (0, 1), device: str = "a
     Args:
         images: How many images a run sees.
         seeds: One run each; the table has their mean, and how far apart they are.
-        device: Where: auto, which is the GPU if there is one, as in draw train.
+        device: Where: auto (the GPU if there is one), cpu, cuda, cuda:1, mps.
     """
-    where = device_of("auto")
-    if device_of(device).type != where.type:
-        raise SystemExit(f"expected --device {where.type}, where draw trains here, got {device}")
+    where = device_of(device)
     splits = load_splits(digits().data)
     table = Table("choice, on top of those above", "bound", "apart", "KL", title="nats")
     lines = {}
     for name, choices in all_choices():
-        found = [validation(choices, images, seed, splits) for seed in seeds]
+        found = [validation(choices, images, seed, splits, device) for seed in seeds]
         bounds, kls = ([one[what] for one in found] for what in ("bound", "kl"))
         table.add_row(
             name,

@@ -38,7 +38,10 @@ from draw.model.draw import DRAW
 
 TINY = Shape(batch=2, glimpses=2, hidden_size=8)
 BENCHMARKS = sorted(
-    {*(command.split()[0] for command in all_benchmarks.SECTIONS.values()), "starts"}
+    {
+        *(command.split()[0] for command in all_benchmarks.SECTIONS.values()),
+        *("starts", "gpu.__main__"),
+    }
 )
 KINDS = pytest.mark.parametrize(
     ("channels", "attention"), [(1, "gaussian"), (3, "gaussian"), (1, "none"), (3, "none")]

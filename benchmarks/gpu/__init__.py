@@ -1,0 +1,1 @@
+"""Everything that needs a GPU, in six minutes: `python -m benchmarks.gpu`."""

@@ -1,0 +1,89 @@
+"""How long does a training step take, by batch, and how much memory?
+
+A step is the bound, its gradient, clipping and Adam, as in benchmarks.train_step. Times are from
+an idle device to an idle device, after the warm-up that compiles and captures; the median of three
+windows of calls. Memory is what torch has reserved on the device at most, more than before.
+"""
+
+import gc
+import statistics
+import time
+from functools import partial
+
+import torch
+
+from benchmarks.devices import seconds_of
+from benchmarks.gpu.plan import Items, Plan, Result
+from benchmarks.ways import Precision, RowName, Shape, timed_step
+from draw.errors import KernelUnavailableError
+
+WINDOW = 0.3
+"""Seconds that a window lasts at least, unless one call takes longer."""
+
+
+def items(plan: Plan) -> Items:
+    """Every way at batch 128 first, then the other batches, then the other rows."""
+    if plan.small:
+        ways = ("eager", *plan.backends, "floor")
+        shape = Shape(batch=2, glimpses=2, hidden_size=8)
+        return {
+            _name(shape, way, "fp32"): partial(measure, shape, way, "fp32", plan.where)
+            for way in ways
+        }
+    lines: list[tuple[RowName, int, str, Precision]] = []
+    usual = ("eager", "compile", *plan.backends, "floor")
+    fast = tuple(way for way in usual if way not in ("eager", "compile", "reference"))
+    lines += [("mnist", 128, way, "bf16") for way in usual]
+    lines += [("mnist", 128, way, "fp32") for way in ("eager", *fast)]
+    lines += [("mnist", batch, way, "bf16") for batch in (1024, 2048, 512) for way in fast]
+    rows: tuple[tuple[RowName, int], ...] = (
+        ("mnist-no-attention", 512), ("cifar", 128), ("svhn", 128),
+    )  # fmt: skip
+    for row, batch in rows:
+        lines += [(row, batch, way, "bf16") for way in ("eager", *plan.backends, "floor")]
+    lines += [("mnist", batch, way, "bf16") for batch in (64, 8192, 256, 4096) for way in fast]
+    lines += [("mnist", batch, "eager", "bf16") for batch in (1024, 8192)]
+    lines += [("mnist", batch, "compile", "bf16") for batch in (1024, 8192)]
+    return {
+        _name(Shape(row, batch), way, precision): partial(
+            measure, Shape(row, batch), way, precision, plan.where
+        )
+        for row, batch, way, precision in lines
+    }
+
+
+def _name(shape: Shape, way: str, precision: Precision) -> str:
+    return f"{shape.row}, batch {shape.batch}; {way} {precision}"
+
+
+def measure(shape: Shape, way: str, precision: Precision, device: torch.device) -> Result:
+    """Milliseconds of a step, images per second, and memory."""
+    before = reserved(device)
+    began = time.perf_counter()
+    try:
+        step = timed_step(way, precision, shape.config, shape.batch, device)
+        seconds_of(step, device)
+    except KernelUnavailableError as error:
+        return {"obstacle": str(error)}
+    seconds_of(step, device)
+    first = time.perf_counter() - began
+    once = seconds_of(step, device)
+    calls = max(1, round(WINDOW / once)) if device.type != "cpu" else 1
+    median = statistics.median(seconds_of(step, device, calls) for _ in range(3))
+    peak = None if device.type != "cuda" else torch.cuda.max_memory_reserved(device) - before
+    return {
+        "milliseconds": 1000 * median,
+        "images_per_second": shape.batch / median,
+        "seconds_until_warm": first,
+        "gib_reserved": None if peak is None else peak / 2**30,
+    }
+
+
+def reserved(device: torch.device) -> int:
+    """Bytes that are reserved when nothing is kept for later; the peak counts from now on."""
+    gc.collect()
+    if device.type != "cuda":
+        return 0
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats(device)
+    return torch.cuda.memory_reserved(device)
