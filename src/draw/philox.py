@@ -1,4 +1,4 @@
-"""Random numbers by counter, on any device: Philox 4x32-10.
+"""Random numbers by counter, on any device: the generator Philox 4x32-10.
 
 Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). A block of
 four numbers is a function of its counter and a key alone, computed with integers, so that it is the
@@ -27,7 +27,7 @@ Words = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def philox(counter: Sequence[Tensor], key: tuple[int, int]) -> Words:
-    """Four random words for each counter.
+    """Compute four random words for each counter.
 
     Args:
         counter: four words, int64 from 0 to 2^32 - 1, of shapes that broadcast.
@@ -67,9 +67,9 @@ def uniform(
 
     Args:
         seed: below 2^64.
-        purpose: one of those of `draw.randomness`.
-        step: of training, int64: a tensor, so that a captured graph meets its present value.
-        images: which rows of the batch; each has numbers of its own, whoever asks for it.
+        purpose: purpose of the numbers, one of those of `draw.randomness`.
+        step: step of training, int64: a tensor, so that a captured graph meets its present value.
+        images: rows of the batch; each has numbers of its own, whoever asks for it.
         count: numbers of each image; the first ones do not depend on how many.
 
     Raises:

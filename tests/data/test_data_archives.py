@@ -145,7 +145,7 @@ def test_no_name_leads_out(
 def test_a_bomb_is_not_unpacked(
     end: str, tmp_path: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unpack, "ALWAYS_ALLOWED", 2**18)
+    monkeypatch.setattr(unpack, "FREE_BYTES", 2**18)
     monkeypatch.setattr(unpack, "MOST_TIMES", 2)
     path = tmp_path / f"a{end}"
     (write_zip if end == ".zip" else write_tar)(path, {"a.png": bytes(2**20)})

@@ -45,18 +45,18 @@ class AffineWindow(AbstractWindow):
 
     @property
     def outline(self) -> Float[Tensor, "*batch 1 4 2"]:
-        """The parallelogram, from the patch's upper left corner."""
+        """Corners of the parallelogram, from the patch's upper left, in pixels counted from 1."""
         square = self.g_x.new_tensor([[-1, -1], [1, -1], [1, 1], [-1, 1]])
         return self.place(square.expand(*self.g_x.shape, 1, 4, 2))
 
     @property
     def line_width(self) -> Float[Tensor, "*batch"]:
-        """None of its own: there is no sigma."""
+        """Width of the outline, the thinnest there is: the window has no sigma."""
         return torch.zeros_like(self.g_x)
 
     @property
     def centre(self) -> Float[Tensor, "*batch 2"]:
-        """g_X and g_Y."""
+        """Centre of the window, g_X and g_Y, in pixels counted from 1."""
         return torch.stack([self.g_x, self.g_y], -1)
 
     def place(self, u: Float[Tensor, "*batch i j 2"]) -> Float[Tensor, "*batch i j 2"]:
@@ -105,7 +105,7 @@ class AffineSampler(Sampler):
     controls: ClassVar[int] = 7
 
     def start(self, share: float, x: float = 0.0, y: float = 0.0) -> Float[Tensor, " controls"]:
-        """An upright square over a share of the image's longer side."""
+        """Controls of an upright square over a fraction of the image's longer side."""
         log_share = math.log(share)
         return torch.tensor([x, y, log_share, log_share, 0.0, 0.0, 0.0])
 
@@ -132,7 +132,7 @@ class AffineSampler(Sampler):
     def read(
         self, images: Float[Tensor, "batch channels rows columns"], window: AffineWindow
     ) -> Float[Tensor, "batch channels {self.size} {self.size}"]:
-        """The image at the middles of the patch's fields, times gamma."""
+        """Read the image at the middles of the patch's fields, times gamma."""
         fields = torch.arange(1, self.size + 1, dtype=images.dtype, device=images.device)
         u = (2 * fields - self.size - 1) / self.size
         square = torch.stack(torch.meshgrid(u, u, indexing="xy"), -1)
@@ -147,7 +147,7 @@ class AffineSampler(Sampler):
     def write(
         self, patch: Float[Tensor, "batch channels {self.size} {self.size}"], window: AffineWindow
     ) -> Float[Tensor, "batch channels {self.rows} {self.columns}"]:
-        """The patch at the places of the pixels, over gamma."""
+        """Write the patch at the places of the pixels, over gamma."""
         a = torch.arange(1, self.columns + 1, dtype=patch.dtype, device=patch.device)
         b = torch.arange(1, self.rows + 1, dtype=patch.dtype, device=patch.device)
         pixels = torch.stack(torch.meshgrid(a, b, indexing="xy"), -1)

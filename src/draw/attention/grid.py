@@ -32,7 +32,7 @@ class GaussianSampler(Sampler):
     description: ClassVar[str] = "windows of Gaussian filters, as in the paper"
     controls: ClassVar[int] = 5
     filters: ClassVar[Filterbank] = staticmethod(filterbank)
-    """Of the windows, along either side of the image."""
+    """Filters of the windows, along either side of the image."""
 
     def start(self, share: float, x: float = 0.0, y: float = 0.0) -> Float[Tensor, " controls"]:
         """Controls of a window whose filters overlap.
@@ -42,9 +42,9 @@ class GaussianSampler(Sampler):
         # spread over a share of its longer side, each half as wide (sigma) as they lie apart.
 
         Args:
-            share: of the image's longer side, between the outermost filters.
-            x: g~_X.
-            y: g~_Y.
+            share: distance between the outermost filters as a fraction of the image's longer side.
+            x: g~_X, the centre, from -1 at the left border to 1 at the right.
+            y: g~_Y, the centre, from -1 at the upper border to 1 at the lower.
         """
         delta = share * (max(self.rows, self.columns) - 1) / max(self.size - 1, 1)
         return torch.tensor([x, y, 2 * math.log(max(delta, 1.0) / 2), math.log(share), 0.0])
@@ -56,11 +56,11 @@ class GaussianSampler(Sampler):
     def read(
         self, images: Float[Tensor, "batch channels rows columns"], window: Window
     ) -> Float[Tensor, "batch channels {self.size} {self.size}"]:
-        """What the window sees: gamma F_Y x F_X^T (eq 27)."""
+        """Read images through the windows: gamma F_Y x F_X^T (eq 27)."""
         return read_patch(images, window, self.filters)
 
     def write(
         self, patch: Float[Tensor, "batch channels {self.size} {self.size}"], window: Window
     ) -> Float[Tensor, "batch channels {self.rows} {self.columns}"]:
-        """What the window leaves: (1/gamma) F_Y^T w F_X (eq 29)."""
+        """Write patches through the windows: (1/gamma) F_Y^T w F_X (eq 29)."""
         return write_patch(patch, window, self.rows, self.columns, self.filters)

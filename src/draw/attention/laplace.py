@@ -25,10 +25,10 @@ def laplace_filterbank(
 
     Args:
         g: centre of the grid in pixels, counted from 1.
-        delta: distance between filters in pixels.
+        delta: distance between neighbouring filters in pixels.
         sigma: distance in pixels at which a filter has fallen to 1/e.
-        size: number of filters, N.
-        length: number of pixels, A for F_X and B for F_Y.
+        size: number of filters along the side, N.
+        length: number of pixels along the side, A for F_X and B for F_Y.
     """
     mu = filter_centres(g, delta, size)  # (19-20)
     a = torch.arange(1, length + 1, dtype=g.dtype, device=g.device)

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from draw.attention.grid import GaussianSampler
-from draw.attention.scattered import read_scattered, scattered_filters, write_scattered
+from draw.attention.scattered import read_by_filters, scattered_filters, write_by_filters
 from draw.attention.window import MAX_LOG, Window, filter_centres, window_parameters
 
 
@@ -28,7 +28,7 @@ class LatticeWindow(Window):
 
     @property
     def outline(self) -> Float[Tensor, "*batch 1 4 2"]:
-        """The upright rectangle round the pixels under the outermost filters."""
+        """Corners of the upright rectangle round the pixels under the outermost filters."""
         sign = self.reach.new_tensor([-0.5, -0.5, 0.5, 0.5])
         edges = (
             torch.cat([self.centre, self.centre], -1) + self.reach * self.delta[..., None] + sign
@@ -60,7 +60,7 @@ class LatticeSampler(GaussianSampler):
     Args:
         rows: height of the images in pixels, B.
         columns: width of the images in pixels, A.
-        size: the lattice has N^2 filters.
+        size: side of the lattice, which has N^2 filters.
     """
 
     description: ClassVar = "lattices of Gaussian filters whose places and widths are learned"
@@ -96,13 +96,13 @@ class LatticeSampler(GaussianSampler):
     def read(
         self, images: Float[Tensor, "batch channels rows columns"], window: Window
     ) -> Float[Tensor, "batch channels {self.size} {self.size}"]:
-        """What each filter sees, times gamma."""
-        patch = read_scattered(images, *self._filters(window), self.size)
+        """Read through each filter, times gamma."""
+        patch = read_by_filters(images, *self._filters(window), self.size)
         return window.gamma[:, None, None, None] * patch
 
     def write(
         self, patch: Float[Tensor, "batch channels {self.size} {self.size}"], window: Window
     ) -> Float[Tensor, "batch channels {self.rows} {self.columns}"]:
-        """What each filter leaves, over gamma."""
-        written = write_scattered(patch, *self._filters(window))
+        """Write through each filter, over gamma."""
+        written = write_by_filters(patch, *self._filters(window))
         return written / window.gamma[:, None, None, None]

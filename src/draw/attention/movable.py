@@ -31,13 +31,13 @@ class WindowAttention(nn.Module):
     each with a patch w_k of its own.
 
     Args:
-        hidden_size: size of h_dec.
-        channels: channels of the images; the same filters serve all of them.
+        hidden_size: length of the decoder output h_dec.
+        channels: colour channels of the images; the same filters serve all of them.
         rows: height of the images in pixels, B.
         columns: width of the images in pixels, A.
         read_size: side N of a read window in filters.
         write_size: side N of a write window in filters.
-        sampler: geometry of the windows.
+        sampler: class of the samplers, which decides the geometry of the windows.
         read_heads: number of windows that a step reads through.
         write_heads: number of windows that a step writes through.
     """
@@ -72,14 +72,14 @@ class WindowAttention(nn.Module):
     def from_config(
         cls, config: DRAWConfig, sampler: SamplerKind = GaussianSampler
     ) -> "WindowAttention":
-        """The attention of a model with a config, through windows of a geometry."""
+        """Build the attention of the model that a config describes, with windows of a geometry."""
         sizes = config.read_size, config.write_size
         heads = config.read_heads, config.write_heads
         return cls(config.hidden_size, *config.image_shape, *sizes, sampler, *heads)
 
     @property
     def description(self) -> str:
-        """Through what it reads and writes, for model cards."""
+        """How the attention reads and writes, in words for model cards."""
         if self.read_heads == self.write_heads == 1:
             return self.reader.description
         return (
@@ -93,7 +93,7 @@ class WindowAttention(nn.Module):
         x_hat: Float[Tensor, "batch channels rows columns"],
         h_dec: Float[Tensor, "batch hidden"],
     ) -> tuple[Float[Tensor, "batch features"], AbstractWindow]:
-        """Patches of the image and of the error image, read through the same windows (eq 27)."""
+        """Read patches of the image and of the error image through the same windows (eq 27)."""
         with torch.autocast(h_dec.device.type, enabled=False):
             controls = self.read_window(h_dec)  # (21)
             return look(self.reader, torch.cat([x, x_hat], 1), controls, self.read_heads)
@@ -101,7 +101,7 @@ class WindowAttention(nn.Module):
     def write(
         self, h_dec: Float[Tensor, "batch hidden"]
     ) -> tuple[Float[Tensor, "batch channels rows columns"], AbstractWindow]:
-        """What the decoder adds to the canvas (eqs 28-29)."""
+        """Write patches of the decoder's into the image, to be added to the canvas (eqs 28-29)."""
         heads = self.write_heads
         with torch.autocast(h_dec.device.type, enabled=False):
             controls = self.write_window(h_dec)  # (21)
@@ -122,12 +122,13 @@ def look(
     controls: Float[Tensor, "batch controls"],
     heads: int = 1,
 ) -> tuple[Float[Tensor, "batch features"], AbstractWindow]:
-    """What is read of images, and through which windows (eq 27).
+    """Read images through several windows, and return the patches and the windows (eq 27).
 
     Args:
-        sampler: of the windows.
-        images: to look at.
-        controls: those of the first window, then those of the second, and so on.
+        sampler: sampler of the windows.
+        images: images, [batch, channels, rows, columns].
+        controls: controls of the first window, then those of the second, and so on, [batch, heads *
+            controls].
         heads: number of windows, whose patches stand one after another in the result.
     """
     if heads == 1:

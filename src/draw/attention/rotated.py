@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from draw.attention.grid import GaussianSampler
-from draw.attention.scattered import read_scattered, scattered_filters, write_scattered
+from draw.attention.scattered import read_by_filters, scattered_filters, write_by_filters
 from draw.attention.window import MAX_CENTRE, Window, filter_centres, window_parameters
 
 
@@ -24,7 +24,7 @@ class RotatedWindow(Window):
 
     @property
     def outline(self) -> Float[Tensor, "*batch 1 4 2"]:
-        """The frame of `Window`, turned."""
+        """Corners of the turned frame of `Window`, in pixels counted from 1."""
         centre = self.centre[..., None, None, :]
         x, y = (super().outline - centre).unbind(-1)
         cos, sin = self.angle.cos()[..., None, None], self.angle.sin()[..., None, None]
@@ -67,7 +67,7 @@ class RotatedSampler(GaussianSampler):
     controls: ClassVar[int] = 6
 
     def start(self, share: float, x: float = 0.0, y: float = 0.0) -> Float[Tensor, " controls"]:
-        """Those of the paper's window, and an angle of 0."""
+        """Controls of the paper's window, at an angle of 0."""
         return torch.cat([super().start(share, x, y), torch.zeros(1)])
 
     def window(self, controls: Float[Tensor, "*batch 6"]) -> RotatedWindow:
@@ -79,14 +79,14 @@ class RotatedSampler(GaussianSampler):
     def read(  # type: ignore[override]
         self, images: Float[Tensor, "batch channels rows columns"], window: RotatedWindow
     ) -> Float[Tensor, "batch channels {self.size} {self.size}"]:
-        """What each filter sees, times gamma."""
+        """Read through each filter, times gamma."""
         filters = turned_filters(window, self.rows, self.columns)
-        patch = read_scattered(images, *filters, self.size)
+        patch = read_by_filters(images, *filters, self.size)
         return window.gamma[:, None, None, None] * patch
 
     def write(  # type: ignore[override]
         self, patch: Float[Tensor, "batch channels {self.size} {self.size}"], window: RotatedWindow
     ) -> Float[Tensor, "batch channels {self.rows} {self.columns}"]:
-        """What each filter leaves, over gamma."""
+        """Write through each filter, over gamma."""
         filters = turned_filters(window, self.rows, self.columns)
-        return write_scattered(patch, *filters) / window.gamma[:, None, None, None]
+        return write_by_filters(patch, *filters) / window.gamma[:, None, None, None]

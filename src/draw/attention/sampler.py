@@ -1,4 +1,4 @@
-"""How N x N numbers are read and written through one window: what every window's code offers."""
+"""The interface of a window's code: how N x N numbers are read and written through one window."""
 
 import math
 from abc import ABC, abstractmethod
@@ -32,29 +32,29 @@ class Sampler(nn.Module, ABC):
 
     @abstractmethod
     def start(self, share: float, x: float = 0.0, y: float = 0.0) -> Float[Tensor, " controls"]:
-        """The controls of a window to begin with.
+        """Controls of a window to begin with.
 
         Args:
-            share: of the image's longer side that the window spans.
-            x: g~_X, where its centre is: -1 at the left border, 1 at the right.
-            y: g~_Y, -1 at the upper border, 1 at the lower.
+            share: extent of the window as a fraction of the image's longer side.
+            x: g~_X, the centre, from -1 at the left border to 1 at the right.
+            y: g~_Y, the centre, from -1 at the upper border to 1 at the lower.
         """
 
     @abstractmethod
     def window(self, controls: Float[Tensor, "*batch controls"]) -> Any:
-        """The windows, an `AbstractWindow`, that free numbers stand for."""
+        """Make the windows, an `AbstractWindow`, of unbounded numbers."""
 
     @abstractmethod
     def read(
         self, images: Float[Tensor, "batch channels rows columns"], window: Any
     ) -> Float[Tensor, "batch channels {self.size} {self.size}"]:
-        """What is seen of images, each through its window."""
+        """Read images, each through its window."""
 
     @abstractmethod
     def write(
         self, patch: Float[Tensor, "batch channels {self.size} {self.size}"], window: Any
     ) -> Float[Tensor, "batch channels {self.rows} {self.columns}"]:
-        """Patches put into images, each through its window."""
+        """Write patches into images, each through its window."""
 
 
 def start_windows(affine: nn.Linear, sampler: Sampler, share: float, heads: int = 1) -> None:
@@ -64,9 +64,9 @@ def start_windows(affine: nn.Linear, sampler: Sampler, share: float, heads: int 
     evenly on a circle round it, each of a smaller share, or they would have to drift apart first.
 
     Args:
-        affine: makes the controls of all windows.
-        sampler: of the windows.
-        share: of the image's longer side that one window would span.
+        affine: affine map from h_dec to the controls of all windows; its bias is set.
+        sampler: sampler of the windows.
+        share: extent that one window would have as a fraction of the image's longer side.
         heads: number of windows.
     """
     turns = [2 * math.pi * head / heads for head in range(heads)]

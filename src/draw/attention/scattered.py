@@ -18,8 +18,8 @@ def scattered_filters(
     F[i, a] = exp(-(a - mu_i)^2 / (2 sigma_i^2)) / Z_i, as eqs 25-26 for the filters of a grid.
 
     Args:
-        mu: where they stand, in pixels counted from 1.
-        sigma: standard deviation of each in pixels.
+        mu: centres of the filters, in pixels counted from 1.
+        sigma: standard deviation of each filter in pixels.
         length: number of pixels, A or B.
     """
     a = torch.arange(1, length + 1, dtype=mu.dtype, device=mu.device)
@@ -27,25 +27,25 @@ def scattered_filters(
     return (-distance.square() / 2).softmax(-1)
 
 
-def read_scattered(
+def read_by_filters(
     images: Float[Tensor, "batch channels rows columns"],
     F_y: Float[Tensor, "batch filters rows"],
     F_x: Float[Tensor, "batch filters columns"],
     size: int,
 ) -> Float[Tensor, "batch channels {size} {size}"]:
-    """One number a filter: r_i = sum_b sum_a F_Y[i, b] F_X[i, a] x[b, a], channel by channel.
+    """Read one number a filter: r_i = sum_b sum_a F_Y[i, b] F_X[i, a] x[b, a], for each channel.
 
     Args:
-        images: to look at.
+        images: images, [batch, channels, rows, columns].
         F_y: vertical parts of size^2 filters.
-        F_x: their horizontal parts.
+        F_x: horizontal parts of the same filters.
         size: side of the patch, which the filters fill row by row.
     """
     r = ((F_y[:, None] @ images) * F_x[:, None]).sum(-1)
     return r.reshape(*r.shape[:2], size, size)
 
 
-def write_scattered(
+def write_by_filters(
     w: Float[Tensor, "batch channels size size"],
     F_y: Float[Tensor, "batch filters rows"],
     F_x: Float[Tensor, "batch filters columns"],

@@ -14,7 +14,7 @@ class SeveralWindows(AbstractWindow):
     """The windows through which one step reads, or writes: an outline and numbers for each.
 
     Args:
-        window: of all of them, [*batch, heads].
+        window: all windows of the step, [*batch, heads].
     """
 
     meaning: ClassVar[str] = "several windows, and each of these numbers of every one of them"
@@ -22,38 +22,38 @@ class SeveralWindows(AbstractWindow):
 
     @property
     def outline(self) -> Float[Tensor, "*batch frames corners 2"]:
-        """The polygons of the first window, then those of the second, and so on."""
+        """Polygons of the first window, then those of the second, and so on."""
         return self.window.outline.flatten(-4, -3)
 
     @property
     def line_width(self) -> Float[Tensor, "*batch"]:
-        """The mean of all windows'; `line_widths` has each."""
+        """Mean line width of all windows in pixels; `line_widths` has each."""
         return self.window.line_width.mean(-1)
 
     @property
     def line_widths(self) -> Float[Tensor, "*batch frames"]:
-        """Of each polygon, that of its window."""
+        """Line width of each polygon in pixels, that of its window."""
         return self.window.line_widths.flatten(-2, -1)
 
     @property
     def centre(self) -> Float[Tensor, "*batch 2"]:
-        """The mean of all windows'."""
+        """Mean centre of all windows, in pixels counted from 1."""
         return self.window.centre.mean(-2)
 
     @property
     def centres(self) -> Float[Tensor, "*batch heads 2"]:
-        """Of each window."""
+        """Centre of each window, in pixels counted from 1."""
         return self.window.centre
 
     @property
     def size(self) -> int:
-        """Number of filters along a side of each."""
+        """Number of filters along a side of each window."""
         size: int = self.window.size  # type: ignore[attr-defined]
         return size
 
     @property
     def numbers(self) -> dict[str, Tensor]:
-        """Those of the windows by name, each [*batch, heads]."""
+        """Numbers of the windows by name, each [*batch, heads]."""
         return self.window.numbers
 
     def _with(self, numbers: dict[str, Tensor]) -> "SeveralWindows":

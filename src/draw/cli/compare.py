@@ -1,4 +1,4 @@
-"""draw compare: models side by side."""
+"""The verb compare: models side by side."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -50,11 +50,12 @@ def compare(
 
     Args:
         models: run folders, exported folders, names from draw models, or owner/name on the Hub.
-        data: which images; by default those that the first model was trained on.
+        data: options that name the images; by default those that the first model was trained on.
         importance_samples: K of the importance-weighted estimate; takes K times as long.
         batch_size: images at a time; changes speed and memory, not the result.
-        weights: of runs: those with the lowest validation score, or the last ones.
-        seed: of the noise.
+        weights: choice among the weights of runs: those with the lowest validation score, or the
+            last ones.
+        seed: seed of the noise.
         json: also write all figures as JSON to this file (- for standard output).
         out: also draw validation curves over images and over time (.png, .svg or .pdf).
         compute: how to run the models.
@@ -95,11 +96,11 @@ def compare(
 
 
 def print_comparison(title: str, found: "Comparison") -> None:
-    """A column for each candidate, a line for each figure.
+    """Print a table with a column for each candidate and a line for each figure.
 
     Args:
-        title: which images.
-        found: what was measured.
+        title: name of the images.
+        found: result of the comparison.
     """
     from rich.table import Table
 

@@ -59,7 +59,7 @@ def evaluate(
             "weights": loaded.state,
             "data": images.source,
             "split": data.split,
-            "compute": compute.chosen(model),
+            "compute": compute.choices(model),
             **task.facts(images, how),
             **result.to_dict(),
         }
@@ -86,7 +86,7 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
         "kind": config.kind,
         "is": type(model).__name__,
         "parameters": sum(p.numel() for p in model.parameters()),
-        **settle(options.compute).chosen(model, look=True),
+        **settle(options.compute).choices(model, look=True),
         "losses": task.units,
         **{name: v for name, v in loaded.state.items() if isinstance(v, int | float)},
         **{f"validation_{name}": value for name, value in derived.items()},

@@ -1,4 +1,4 @@
-"""How a model is run, which is no part of what it is: device, backend and precision."""
+"""Config of how a model is run, which is no part of what it is: device, backend and precision."""
 
 import re
 from dataclasses import dataclass
@@ -35,12 +35,13 @@ class ComputeConfig:
     """What computes the steps: auto takes the first that can (draw info says which, and why not
     others); reference is the readable loop; one that is asked for by name must be able to run."""
     precision: Precision = "auto"
-    """Of matrix products; weights, states and canvas stay fp32. auto takes bf16 where the processor
-    multiplies it in hardware, else fp32. tf32 and fp16 need a GPU; fp16 trains nothing."""
+    """Precision of matrix products; weights, states and canvas stay fp32. auto takes bf16 where the
+    processor multiplies it in hardware, else fp32. tf32 and fp16 need a GPU; fp16 trains
+    nothing."""
 
     def __post_init__(self) -> None:
         check_fields("compute.", self)
 
 
 PLAIN = ComputeConfig(precision="fp32")
-"""What everything but training does where nothing else is asked for."""
+"""Compute config of everything but training where nothing else is asked for."""

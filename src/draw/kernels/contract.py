@@ -172,7 +172,7 @@ def unknown_option(config: ModelConfig, known: Mapping[str, tuple[Any, ...] | No
     has looked at it.
 
     Args:
-        config: of a model.
+        config: config of a model.
         known: options with the values that the kernel takes, None for any.
     """
     for field in fields(config):

@@ -1,4 +1,4 @@
-"""What this computer has of a `ComputeConfig`: its device, and the precision of its products."""
+"""The device and the precision that a `ComputeConfig` comes to on this computer."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -16,12 +16,12 @@ from draw.model.recurrent import Recurrent
 TF32_SINCE = 8, 0
 """The first compute capability whose cards have it (Ampere)."""
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-"""Of products under autocast."""
+"""Types of products under autocast."""
 
 
 @dataclass(frozen=True)
 class Compute:
-    """Where, by what and in what numbers models run here."""
+    """The device, the backend and the precision by which models run here."""
 
     device: torch.device
     backend: str
@@ -48,7 +48,7 @@ class Compute:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Products in the precision, as long as it lasts; for what Accelerate does not run."""
+        """Compute products in the precision while the context lasts, without Accelerate."""
         dtype = DTYPES.get(self.precision)
         cast: Any = nullcontext() if dtype is None else torch.autocast(self.device.type, dtype)
         with self.products(), cast:
@@ -56,7 +56,7 @@ class Compute:
 
     @contextmanager
     def products(self) -> Iterator[None]:
-        """Products of fp32 in TF32 or in full, as the precision says; on a GPU it is a choice."""
+        """Compute products of fp32 in TF32 or in full; on a GPU that is a choice."""
         if self.device.type != "cuda":
             yield
             return
@@ -67,7 +67,7 @@ class Compute:
         finally:
             torch.set_float32_matmul_precision(before)
 
-    def chosen(self, model: nn.Module, *, look: bool = False) -> dict[str, str]:
+    def choices(self, model: nn.Module, *, look: bool = False) -> dict[str, str]:
         """What a model runs on, in words with the reasons: device, backend, precision.
 
         Args:
@@ -85,10 +85,10 @@ class Compute:
 
 
 def settle(config: ComputeConfig, *, training: bool = False) -> Compute:
-    """What a config comes to on this computer.
+    """Settle a config on this computer: find its device, and check the precision.
 
     Args:
-        config: what is asked for.
+        config: config that is asked for.
         training: whether gradients are wanted.
 
     Raises:
@@ -107,7 +107,7 @@ def settle(config: ComputeConfig, *, training: bool = False) -> Compute:
 
 
 def name_of(device: torch.device) -> str:
-    """A device by its name in torch and, of a GPU, by its maker's."""
+    """Name of a device in torch and, of a GPU, by its maker."""
     if device.type != "cuda":
         return str(device)
     return f"{device} ({torch.cuda.get_device_name(device)})"

@@ -1,4 +1,4 @@
-"""Models side by side: on the same test images, after equal images and after equal seconds."""
+"""Comparison of models: on the same test images, after equal images and after equal seconds."""
 
 import dataclasses
 import math
@@ -23,14 +23,14 @@ Numbers = Float[np.ndarray, " n"]
 
 
 class Progress(NamedTuple):
-    """The validation scores of a run on its way."""
+    """Validation scores of a run on its way."""
 
     images: Numbers
     """Training images seen."""
     seconds: Numbers
-    """In training."""
+    """Seconds in training at each evaluation."""
     scores: Numbers
-    """Of the averaged weights on validation images."""
+    """Scores of the averaged weights on validation images."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,10 +38,10 @@ class Candidate:
     """A model to compare, or several runs of it that differ in their seed alone."""
 
     names: tuple[str, ...]
-    """As they were given."""
+    """Names of the runs as they were given."""
     parameters: int
     results: tuple[Result, ...]
-    """Of each run, on the same images."""
+    """Results of each run, on the same images."""
     score: float
     """Mean over images and runs of the number that the task makes small."""
     standard_error: float
@@ -49,7 +49,7 @@ class Candidate:
     difference: Difference | None
     """From the first candidate; None for that itself."""
     progress: tuple[Progress, ...]
-    """Of each that is a run folder."""
+    """Progress of each that is a run folder."""
     images_per_second: float | None
     """In training, the mean of the runs."""
     after_images: float | None = None
@@ -59,7 +59,7 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """Its name, or that of the first run and how many more there are."""
+        """Name of the candidate: of its first run, and how many more there are."""
         more = f" and {len(self.names) - 1} more" if len(self.names) > 1 else ""
         return self.names[0] + more
 
@@ -77,7 +77,7 @@ class Comparison:
     equal_seconds: float | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, ready for JSON."""
+        """Convert the comparison to plain values, ready for JSON."""
         return {
             "score": self.task.score,
             "images": self.images,
@@ -112,12 +112,12 @@ def compare(
 
     Args:
         models: names and models; the first is what the others are compared with.
-        images: as the models see them in evaluation.
-        how: samples, batch size and seed of the noise.
-        evaluate: measures one of them.
+        images: images as the models see them in evaluation.
+        how: options of the evaluation: samples, batch size and seed of the noise.
+        evaluate: function that measures one of the models.
 
     Raises:
-        DrawError: if there are fewer than two, or their scores do not compare: other images,
+        DrawError: if there are fewer than two models, or their scores do not compare: other images,
             likelihood or binarization, or one draws and another classifies.
     """
     if len(models) < 2:

@@ -116,7 +116,7 @@ class Classifying:
         """Leave the starting weights alone: none depends on the images."""
 
     def needs(self, training: ImageSet) -> Needs:
-        """Labels alone."""
+        """Inputs of a training step: images and labels, no noise."""
         return Needs(noise=None, binarize=False, labels=True)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Accelerate, on the device and in the precision of a `Compute`."""
+"""Accelerate on the device and in the precision of a `Compute`."""
 
 import importlib
 from pathlib import Path
@@ -13,7 +13,7 @@ from draw.model.machine import DTYPES, Compute
 
 
 def make_accelerator(compute: Compute, tensorboard: Path | None = None) -> Accelerator:
-    """Accelerate on a device; each of several processes takes its own.
+    """Make Accelerate's accelerator on a device; each of several processes takes its own.
 
     Args:
         compute: device and precision.

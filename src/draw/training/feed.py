@@ -1,7 +1,7 @@
-"""What the host hands to each step of training: images, labels and NumPy's random numbers.
+"""The feed of a training step: images, labels and NumPy's random numbers from the host.
 
 It is a function of the seed and the step: it can be made ahead (`draw.training.prefetch`), a
-resumed run meets it again, and each of several processes takes its own share of it.
+resumed run meets it again, and each of several processes takes its own part of it.
 """
 
 from typing import NamedTuple
@@ -26,7 +26,7 @@ from draw.tasks import Batch, Needs
 
 
 class Feed(NamedTuple):
-    """One process's share of what one step learns from, on the host."""
+    """One process's part of the inputs of one step, on the host."""
 
     images: UInt8[Tensor, "batch channels rows columns"]
     """Images of 8 bits."""
@@ -39,17 +39,17 @@ class Feed(NamedTuple):
 
 
 def feed_at(step: int, training: ImageSet, needs: Needs, config: TrainConfig, own: slice) -> Feed:
-    """The feed of one step, a function of the arguments alone.
+    """Make the feed of one step, a function of the arguments alone.
 
     Images and random numbers are drawn for the whole batch by every process, since one generator
     makes them all.
 
     Args:
-        step: from 0.
+        step: number of the step, from 0.
         training: images to learn from.
-        needs: of the task.
-        config: with the seed and the size of the batch.
-        own: this process's share of the batch.
+        needs: inputs that the task needs.
+        config: config of the run, with the seed and the size of the batch.
+        own: slice of the batch that this process computes.
     """
     size, seed = config.batch_size, config.seed
     indices = batch_indices(seed, step, size, training.count)

@@ -16,9 +16,9 @@ class Prefetch(Generic[Value]):
     whoever asks. On leaving, what has begun is finished, and the thread ends.
 
     Args:
-        make: the function, of its argument alone.
-        end: the first number that is never asked for.
-        depth: how many are made ahead, and kept in memory.
+        make: function of its argument alone.
+        end: first number that is never asked for.
+        depth: number of values that are made ahead, and kept in memory.
     """
 
     def __init__(self, make: Callable[[int], Value], end: int, depth: int = 2) -> None:

@@ -1,4 +1,4 @@
-"""Starting a run, and going on with one."""
+"""The start of a run, and its resumption."""
 
 import os
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ from draw.training.trainer import Trainer
 
 FILES = RUN_FILE, METRICS_FILE, DAMAGED_FILE, "best/config.json", str(BEST_FILE)
 FOLDERS = "best", "checkpoints", "samples", "glimpses", "tensorboard"
-"""What a run writes besides its pictures."""
+"""Folders that a run writes besides its pictures."""
 FREE_ON_RESUME = frozenset(
     {
         "compute.device", "compute.backend", "compute.precision", "data.path", "data.cache_dir",
@@ -48,7 +48,7 @@ FREE_ON_RESUME = frozenset(
         "train.keep_checkpoints",
     }
 )  # fmt: skip
-"""What may change when a run is resumed; the rest decides what the numbers of a checkpoint mean."""
+"""Fields that may change when a run is resumed; the rest decides what has been learned."""
 
 
 def refuse_existing(run: Path) -> None:
@@ -85,7 +85,7 @@ def _is_nothing(path: Path) -> bool:
 
 
 def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -> Trainer:
-    """A new run in a folder of its own, which is locked until the run ends.
+    """Start a new run in a folder of its own, which is locked until the run ends.
 
     Raises:
         DrawError: if the folder holds something already or is in use, the images do not fit the
@@ -109,7 +109,7 @@ def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -
 
 def _made(trainer: Trainer) -> dict[str, Any]:
     """How a run comes about, with what it was found to be computed with, and by which launch."""
-    chosen = trainer.compute.chosen(trainer.bare_model)
+    chosen = trainer.compute.choices(trainer.bare_model)
     launch = {"launch": names} if (names := launches()) else {}
     return {**provenance(trainer.accelerator.device), "compute": chosen, **launch}
 
@@ -131,11 +131,11 @@ def _weights_to_start_from(config: Config) -> Model | None:
 
 
 def resumed_config(run: Path, after: Config | None = None) -> Config:
-    """The config of a run to go on with.
+    """Read the config of a run to go on with, and check the user's changes of it.
 
     Args:
         run: the run folder.
-        after: what the user made of it; by default as it is.
+        after: config that the user wants; by default the run's as it is.
 
     Raises:
         DrawError: if a change does not fit what the checkpoint holds.
@@ -156,7 +156,7 @@ def resumed_config(run: Path, after: Config | None = None) -> Config:
 
 
 def changes_between(before: Config, after: Config) -> dict[str, tuple[Any, Any]]:
-    """Fields that differ, by names such as `train.steps`: their values before and after."""
+    """List fields that differ, by names such as `train.steps`: their values before and after."""
     was, now = before.to_dict(), after.to_dict()
     return {
         f"{section}.{name}": (old, new)
@@ -181,10 +181,10 @@ def resume(
     processes that are no more are removed.
 
     Args:
-        config: what `resumed_config` returned.
+        config: config that `resumed_config` returned.
         checkpoint: a run folder, for its newest checkpoint, or one of its checkpoint files.
-        training: the same images as before.
-        validation: the same images as before.
+        training: training images of the run, the same as before.
+        validation: validation images of the run, the same as before.
         test_again: a run that is complete is tested once more, rather than refused.
 
     Raises:
@@ -318,7 +318,7 @@ def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
 
 def _describe_start(trainer: Trainer) -> str:
     images, config = trainer.training, trainer.config
-    chosen = trainer.compute.chosen(trainer.bare_model)
+    chosen = trainer.compute.choices(trainer.bare_model)
     on = "; ".join(text if name == "device" else f"{name} {text}" for name, text in chosen.items())
     parameters = sum(p.numel() for p in trainer.bare_model.parameters())
     return (
@@ -344,10 +344,10 @@ def _describe_view(images: ImageSet) -> str:
 
 
 def run_of(checkpoint: Path) -> Path:
-    """The run folder of a checkpoint file, or the folder itself.
+    """Find the run folder of a checkpoint file, or the folder itself.
 
     Raises:
-        DrawError: if it is neither.
+        DrawError: if the path is neither.
     """
     if checkpoint.is_dir():
         return checkpoint
@@ -361,10 +361,10 @@ def run_of(checkpoint: Path) -> Path:
 
 
 def check_images(config: Config, *sets: ImageSet) -> None:
-    """Compare images with what the model and its task need.
+    """Refuse images that the model and its task cannot learn from.
 
     Raises:
-        DrawError: if they do not fit, with what to do.
+        DrawError: if the images do not fit, with what to do.
     """
     task = task_for(config)
     for images in sets:
@@ -373,10 +373,10 @@ def check_images(config: Config, *sets: ImageSet) -> None:
 
 
 def check_shape(config: Config, images: ImageSet) -> None:
-    """Compare images with the model.
+    """Refuse images whose shape is not the model's.
 
     Raises:
-        DrawError: if they do not fit, with the flags that would make them.
+        DrawError: if the shapes differ, with the flags that would make them fit.
     """
     expected, got = config.model.image_shape, images.image_shape
     if got == expected:

@@ -1,4 +1,4 @@
-"""The training loop, on Accelerate.
+"""The training loop on Accelerate.
 
 The order of the images and all noise are functions of the seed and the step, so a run that was
 interrupted and resumed ends with the same bits on the CPU, and two processes make the same updates
@@ -51,7 +51,7 @@ from draw.training.prefetch import Prefetch
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:
-    """Adam's step size at a step (0-based): a linear warm-up, then half a cosine."""
+    """Learning rate at a step (0-based): a linear warm-up, then half a cosine."""
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
     progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
@@ -73,11 +73,11 @@ def _average_weights(decay: float) -> Callable[[Tensors, Tensors, Tensor | int],
 
 
 def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """Parameters with their weight decay and their share of the step size.
+    """Parameters with their weight decay and their fraction of the learning rate.
 
     Weights decay, biases and starting states do not; the affine maps to window parameters take
-    `window_share` of the step size. Each parameter is a group of its own, so that their order, by
-    which checkpoints know them, is the model's.
+    `window_share` of the learning rate. Each parameter is a group of its own, so that their order,
+    by which checkpoints know them, is the model's.
     """
     return [
         {
@@ -93,11 +93,11 @@ class Trainer:
     """A run: model, optimizer, averaged weights, and the folder that holds them.
 
     Args:
-        config: the whole run.
+        config: config of the whole run.
         run: the run folder.
         training: images to learn from.
         validation: images to choose the best weights by.
-        lock: of the folder, if it is held already.
+        lock: lock of the folder, if it is held already.
     """
 
     def __init__(
@@ -163,13 +163,13 @@ class Trainer:
         return bool(self.accelerator.is_main_process)
 
     def start(self, before: nn.Module | None = None) -> None:
-        """Set those starting weights that depend on the training images, or all of them.
+        """Initialise the weights that depend on the training images, or take all of another model.
 
         Args:
-            before: a model to take the weights of.
+            before: model whose weights to take; None for none.
 
         Raises:
-            DrawError: if they do not fit.
+            DrawError: if the weights do not fit.
         """
         if before is None:
             self.task.start_from_data(self.bare_model, self.training)
@@ -303,7 +303,7 @@ class Trainer:
             self.track(kind, values)
 
     def line(self, kind: str, values: Mapping[str, Any]) -> Line:
-        """A line of metrics.jsonl about the weights as they are now."""
+        """Make a line of metrics.jsonl about the weights as they are now."""
         images = self.step * self.config.train.batch_size
         return {"kind": kind, "step": self.step, "images_seen": images, **values}
 
@@ -337,7 +337,7 @@ class Trainer:
             remove_file(old)
 
     def restore(self, tensors: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Put back what `save` wrote.
+        """Restore the weights, the moments and the counters that `save` wrote.
 
         Raises:
             DrawError: if weights or moments do not fit the config or are not finite, or the images

@@ -12,7 +12,7 @@ from draw.visualize.plots import make_figure, save_figure
 from draw.visualize.sheet import check_suffix
 
 COLOURS = "#0b5cad", "#c4480c", "#008b6b", "#8a4fbe", "#a0741b", "#4c6a78", "#c02a6b", "#5f7f13"
-"""Of the runs, in their order; begun anew after the last."""
+"""Colours of the runs, in their order; begun anew after the last."""
 
 Curve = tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"], Float[np.ndarray, " n"]]
 """Images seen, seconds in training, validation score, at each evaluation."""
@@ -25,15 +25,15 @@ def comparison_curves(
     title: str,
     unit: str,
 ) -> Path:
-    """Two panels with a colour for each model: the score over images, and over minutes.
+    """Plot the score of each model over images and over minutes, in two panels.
 
     The axes leave out the first tenth of the evaluations, where scores fall steeply.
 
     Args:
-        curves: by a model's name, those of each of its runs; runs of one model have one colour.
-        path: a .png, .svg or .pdf file.
-        title: what the score is.
-        unit: of the score.
+        curves: curves of each run of a model, by the model's name; its runs have one colour.
+        path: file to write: .png, .svg or .pdf.
+        title: name of the score.
+        unit: unit of the score.
 
     Raises:
         DrawError: if the suffix is not one of the three.

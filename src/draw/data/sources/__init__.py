@@ -1,1 +1,1 @@
-"""Where images come from, as they lie on disk or on the Hub."""
+"""Sources of images: how pictures lie on disk or on the Hub."""

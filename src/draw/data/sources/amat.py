@@ -13,7 +13,7 @@ from draw.data.sources.number_lines import lines_at_once, parse, read_line
 from draw.data.sources.pixels import side_of
 from draw.data.sources.source import Place
 from draw.data.sources.stacks import Block, Stack, set_name
-from draw.data.sources.tree import Found
+from draw.data.sources.tree import FileEntry
 from draw.data.sources.unpack import open_stream, plain_name
 from draw.data.store.splits import split_of
 from draw.errors import DataError
@@ -23,18 +23,18 @@ SUFFIX = ".amat"
 
 
 class Amat:
-    """The format (see `StackFormat`)."""
+    """The format .amat (see `StackFormat`)."""
 
-    def takes(self, file: Found) -> bool:
-        """By its suffix."""
+    def takes(self, file: FileEntry) -> bool:
+        """Whether a file is of the format, by its suffix."""
         return plain_name(file.path).suffix.lower() == SUFFIX
 
-    def stacks(self, place: Place, files: tuple[Found, ...]) -> list[Stack]:
-        """One for each file."""
+    def stacks(self, place: Place, files: tuple[FileEntry, ...]) -> list[Stack]:
+        """Stacks of the files, one for each."""
         return [_stack(file) for file in files]
 
 
-def _stack(file: Found) -> Stack:
+def _stack(file: FileEntry) -> Stack:
     name = one_line(file.path)
     with open_stream(file.path) as stream:
         count = len(read_line(stream, name).split())

@@ -24,8 +24,8 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from draw.data.sources.source import Opener, Place, Source
-from draw.data.sources.tree import Found, digest_files, find_files, stamp_files
-from draw.data.sources.unpack import MOST_TIMES, most_unpacked, open_stream, with_limit
+from draw.data.sources.tree import FileEntry, digest_files, find_files, stamp_files
+from draw.data.sources.unpack import MOST_TIMES, open_stream, unpacked_limit, with_limit
 from draw.data.store.decode import Picture
 from draw.errors import DataError
 from draw.files import open_file
@@ -40,7 +40,7 @@ UNPACKERS: dict[str, Callable[[BufferedReader], BufferedIOBase]] = {
     ".bz2": bz2.open,
     ".xz": lzma.open,
 }
-"""Of compressed tar files, by the end of their names."""
+"""Functions that open compressed tar files, by the end of their names."""
 
 
 class Entry(NamedTuple):
@@ -56,10 +56,10 @@ def is_archive(name: str) -> bool:
 
 
 def archives_of(open_place: Callable[[Place], Source]) -> Opener:
-    """The opener (see `Opener`) of archives.
+    """Make the opener (see `Opener`) of archives.
 
     Args:
-        open_place: opens what is in them.
+        open_place: function that opens what is in the archives.
     """
 
     def open_archives(place: Place) -> Source | None:
@@ -71,17 +71,17 @@ def archives_of(open_place: Callable[[Place], Source]) -> Opener:
 
 @dataclass(frozen=True)
 class Archives:
-    """A source (see `Source`): what is in an archive, or in each of several.
+    """A source (see `Source`) of what is in an archive, or in each of several.
 
     Of several each counts as a folder of its name, so that train.zip and test.zip are splits.
     """
 
     place: Place
-    files: tuple[Found, ...]
+    files: tuple[FileEntry, ...]
     open_place: Callable[[Place], Source]
 
     def location(self) -> str:
-        """The full path."""
+        """Full path of the archives."""
         return self.place.location()
 
     def description(self) -> str:
@@ -89,11 +89,11 @@ class Archives:
         return self.place.description(self.files)
 
     def classes(self) -> tuple[str, ...] | None:
-        """Names of the classes of what is in them."""
+        """Names of the classes of what is in the archives."""
         return self._inner[0].classes()
 
     def stamp(self) -> str:
-        """Changes with the names, sizes and times of the archives."""
+        """Stamp that changes with the names, sizes and times of the archives."""
         return stamp_files(self.files)
 
     def fingerprint(self) -> str:
@@ -101,11 +101,11 @@ class Archives:
         return digest_files(self.files) + f" {self.place.config or ''}".rstrip()
 
     def splits(self) -> Mapping[str, Iterable[Picture]]:
-        """The pictures of each split of what is in them."""
+        """Yield the pictures of each split of what is in the archives."""
         return self._inner[0].splits()
 
     def remarks(self) -> tuple[str, ...]:
-        """What is said of what is in them, and what of it was left out."""
+        """Remarks on what is in the archives, and on what of it was left out."""
         return (*self._inner[0].remarks(), *self._inner[1])
 
     @cached_property
@@ -117,7 +117,7 @@ class Archives:
             for file in self.files:
                 folder = root / _stem(file) if len(self.files) > 1 else root
                 left_out += unpack(file.path, folder)
-            place = Place(root, root, find_files(root), self.place.config, self.place.named)
+            place = Place(root, root, find_files(root), self.place.config, self.place.split_names)
             source = self.open_place(place)
         except BaseException:
             shutil.rmtree(root, ignore_errors=True)
@@ -126,7 +126,7 @@ class Archives:
         return source, tuple(left_out)
 
 
-def _stem(file: Found) -> str:
+def _stem(file: FileEntry) -> str:
     name = file.path.name
     return next(name[: -len(end)] for end in reversed(SUFFIXES) if name.lower().endswith(end))
 
@@ -135,18 +135,19 @@ def unpack(path: Path, folder: Path) -> list[str]:
     """Write the files of an archive below a folder.
 
     Args:
-        path: the archive.
-        folder: where to; made if it is not there.
+        path: path of the archive.
+        folder: folder to write to; made if it is not there.
 
     Returns:
-        What was left out, for reports.
+        Remarks on what was left out, for reports.
 
     Raises:
-        DataError: it is damaged, encrypted or too large, or a name leads out of the folder.
+        DataError: the archive is damaged, encrypted or too large, or a name leads out of the
+            folder.
     """
     name, count, skipped = one_line(path), 0, list[str]()
     folder.mkdir(parents=True, exist_ok=True)
-    left = min(most_unpacked(path.stat().st_size), shutil.disk_usage(folder).free)
+    left = min(unpacked_limit(path.stat().st_size), shutil.disk_usage(folder).free)
     entries = _zip_entries if path.suffix.lower() == ".zip" else _tar_entries
     with _explained(name):
         for entry in entries(path, skipped):
@@ -206,7 +207,7 @@ def _zip_entries(path: Path, skipped: list[str]) -> Iterator[Entry]:
 
 
 def _tar_entries(path: Path, skipped: list[str]) -> Iterator[Entry]:
-    most = most_unpacked(path.stat().st_size)
+    most = unpacked_limit(path.stat().st_size)
     with open_file(path) as packed, ExitStack() as stack:
         stream: BufferedIOBase = packed
         opener = UNPACKERS.get(path.suffix.lower())

@@ -20,63 +20,63 @@ from numpy.lib import format as npy
 from draw.data.sources.pixels import CONVERSION, picture_shape, reshape_pictures
 from draw.data.sources.source import Place
 from draw.data.sources.stacks import Block, Label, Stack, read_rows, rows_at_once, set_name
-from draw.data.sources.tree import Found
-from draw.data.sources.unpack import most_unpacked, open_stream, read_exactly, with_limit
+from draw.data.sources.tree import FileEntry
+from draw.data.sources.unpack import open_stream, read_exactly, unpacked_limit, with_limit
 from draw.data.store.splits import split_of
 from draw.errors import DataError
 from draw.terminal import one_line
 
 SUFFIXES = (".npy", ".npz")
 WHOLE_BYTES = 2**31
-"""As much is read at once where an array lies column by column."""
+"""Most bytes of an array that is read at once where it lies column by column."""
 _LABEL = re.compile(r"(?:^|[\W_])(?:labels?|y|targets?|class(?:es)?)(?:$|[\W_])", re.I)
 
 
 @dataclass(frozen=True)
 class Array:
-    """The head of an array."""
+    """Head of an array: its shape, its type and its place."""
 
-    file: Found
+    file: FileEntry
     member: str
-    """Its name in an .npz; empty for an .npy."""
+    """Name of the array in an .npz; empty for an .npy."""
     shape: tuple[int, ...]
     dtype: np.dtype
     by_column: bool
 
     @property
     def name(self) -> str:
-        """How errors call it."""
+        """Name of the array in errors."""
         return one_line(self.file.path) + (f", array {one_line(self.stem)}" if self.member else "")
 
     @property
     def stem(self) -> str:
-        """Its own name, or its file's."""
+        """Name of the array, or of its file."""
         return self.member.removesuffix(".npy") or self.file.path.stem
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """All names on the way to it, its own last."""
+        """All names on the way to the array, its own last."""
         inner = (self.file.path.stem, self.stem) if self.member else (self.file.path.stem,)
         return (*self.file.parts[:-1], *inner)
 
     @property
     def split(self) -> str | None:
-        """What the names tell of."""
+        """Split that the names stand for."""
         return split_of(self.parts, self.name)
 
     @property
     def picture_shape(self) -> tuple[int, ...] | None:
-        """Rows and columns of its pictures, and 3 where they have colours; None if it has none."""
+        """Rows and columns of the array's pictures, and 3 where they have colours; or None."""
         return picture_shape(self.shape)
 
     @property
     def is_of_labels(self) -> bool:
-        """Whether it has one whole number or text for each of something."""
+        """Whether the array has one whole number or text for each of something."""
         flat = len(self.shape) == 1 or (len(self.shape) == 2 and self.shape[1] == 1)
         return flat and self.dtype.kind in "iubUS"
 
     def numbers(self, count: int) -> Iterator[np.ndarray]:
-        """All there are, so many lines of the first dimension at a time."""
+        """Yield all numbers, so many lines of the first dimension at a time."""
         size = int(np.prod(self.shape)) * self.dtype.itemsize
         with _stream(self.file, self.member) as stream:
             _read_head(stream, self.name)
@@ -94,14 +94,14 @@ class Array:
 
 
 class Arrays:
-    """The format (see `StackFormat`)."""
+    """The formats .npy and .npz (see `StackFormat`)."""
 
-    def takes(self, file: Found) -> bool:
-        """By its suffix."""
+    def takes(self, file: FileEntry) -> bool:
+        """Whether a file is of the format, by its suffix."""
         return file.path.suffix.lower() in SUFFIXES and file.stamp != "no file"
 
-    def stacks(self, place: Place, files: tuple[Found, ...]) -> list[Stack]:
-        """One for each array of pictures."""
+    def stacks(self, place: Place, files: tuple[FileEntry, ...]) -> list[Stack]:
+        """Stacks of the files, one for each array of pictures."""
         arrays = [array for file in files for array in _heads(file)]
         pictures = [array for array in arrays if array.picture_shape and len(array.shape) > 2]
         pictures = pictures or [array for array in arrays if array.picture_shape]
@@ -208,7 +208,7 @@ def _plain(label: bytes | str | int) -> Label:
     return label if isinstance(label, str) else int(label)
 
 
-def _heads(file: Found) -> list[Array]:
+def _heads(file: FileEntry) -> list[Array]:
     """The arrays of a file."""
     if file.path.suffix.lower() == ".npy":
         members = [""]
@@ -237,7 +237,7 @@ def _read_head(stream: BufferedIOBase, name: str) -> tuple[tuple[int, ...], np.d
 
 
 @contextmanager
-def _zip(file: Found) -> Iterator[zipfile.ZipFile]:
+def _zip(file: FileEntry) -> Iterator[zipfile.ZipFile]:
     name = one_line(file.path)
     with open_stream(file.path) as stream:
         try:
@@ -248,11 +248,11 @@ def _zip(file: Found) -> Iterator[zipfile.ZipFile]:
 
 
 @contextmanager
-def _stream(file: Found, member: str) -> Iterator[BufferedIOBase]:
+def _stream(file: FileEntry, member: str) -> Iterator[BufferedIOBase]:
     if not member:
         with open_stream(file.path) as stream:
             yield stream
         return
     with _zip(file) as archive, archive.open(member) as unpacked:
-        most = most_unpacked(archive.getinfo(member).compress_size)
+        most = unpacked_limit(archive.getinfo(member).compress_size)
         yield with_limit(cast(BufferedIOBase, unpacked), most, one_line(file.path))

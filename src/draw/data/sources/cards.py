@@ -10,15 +10,15 @@ from draw.files import read_text
 from draw.terminal import one_line
 
 CARDS = "README.md", ".huggingface.yaml"
-"""Where `datasets` looks for it."""
+"""Names of the files in which `datasets` looks for a card."""
 
 
 def refuse_leading_out(folder: Path) -> None:
-    """See that the cards of a folder name nothing outside of it, before `datasets` follows them.
+    """Refuse a folder whose cards name something outside of it, before `datasets` follows them.
 
     Raises:
-        DataError: if one names an address, a full path, or a folder above.
-        ValueError: if a header is none.
+        DataError: if a card names an address, a full path, or a folder above.
+        ValueError: if a card's header is none.
     """
     for card, configs in _headers(folder):
         for named in _texts(configs):
@@ -30,10 +30,10 @@ def refuse_leading_out(folder: Path) -> None:
 
 
 def configurations(folder: Path) -> dict[str, bool]:
-    """Names of the sets that the cards of a folder say it has, and whether one is taken unasked.
+    """Names of the sets that the cards of a folder list, and whether one is taken unasked.
 
     Raises:
-        ValueError: if a header is none.
+        ValueError: if a card's header is none.
     """
     found = dict[str, bool]()
     for _, configs in _headers(folder):

@@ -11,7 +11,7 @@ import numpy as np
 
 from draw.data.sources.source import Place
 from draw.data.sources.stacks import Block, Stack, read_rows
-from draw.data.sources.tree import Found
+from draw.data.sources.tree import FileEntry
 from draw.data.sources.unpack import open_stream
 from draw.data.store.splits import split_of
 from draw.errors import DataError, DrawError
@@ -27,28 +27,28 @@ NAMES = "batches.meta.txt", "fine_label_names.txt"
 
 
 class Cifar:
-    """The format (see `StackFormat`)."""
+    """The binary version of CIFAR (see `StackFormat`)."""
 
-    def takes(self, file: Found) -> bool:
-        """By its name and size, a whole number of pictures."""
+    def takes(self, file: FileEntry) -> bool:
+        """Whether a file is of the format, by its name and size, a whole number of pictures."""
         labels = _labels_each(file)
         size = file.stamp.partition(" ")[0]
         whole = size.isdigit() and labels and int(size) > 0 and int(size) % (labels + PIXELS) == 0
         return bool(whole)
 
-    def stacks(self, place: Place, files: tuple[Found, ...]) -> list[Stack]:
-        """One for each file."""
+    def stacks(self, place: Place, files: tuple[FileEntry, ...]) -> list[Stack]:
+        """Stacks of the files, one for each."""
         classes = next((_names(file) for file in place.files if file.path.name in NAMES), None)
         return [_stack(file, classes) for file in files]
 
 
-def _labels_each(file: Found) -> int:
+def _labels_each(file: FileEntry) -> int:
     """How many labels a picture of a file has; 0 if it is no file of CIFAR by its name."""
     name = file.path.name
     return 1 if _CIFAR_10.fullmatch(name) else 2 if _CIFAR_100.fullmatch(name) else 0
 
 
-def _names(file: Found) -> tuple[str, ...] | None:
+def _names(file: FileEntry) -> tuple[str, ...] | None:
     try:
         lines = read_text(file.path, largest=2**16).split()
     except DrawError as error:
@@ -56,7 +56,7 @@ def _names(file: Found) -> tuple[str, ...] | None:
     return tuple(map(one_line, lines)) or None
 
 
-def _stack(file: Found, classes: tuple[str, ...] | None) -> Stack:
+def _stack(file: FileEntry, classes: tuple[str, ...] | None) -> Stack:
     name = one_line(file.path)
     fine = _labels_each(file) == 2
     return Stack(
@@ -69,7 +69,7 @@ def _stack(file: Found, classes: tuple[str, ...] | None) -> Stack:
     )
 
 
-def _blocks(file: Found, name: str) -> Callable[[], Iterator[Block]]:
+def _blocks(file: FileEntry, name: str) -> Callable[[], Iterator[Block]]:
     labels = _labels_each(file)
     width = labels + PIXELS
 

@@ -114,7 +114,7 @@ class Columns:
             labels = f"labels are of column {self.label}"
         return (f"{labels}, not {others}",) if others else ()
 
-    def decoded_by_us(self, stream: Any) -> Any:
+    def stored_pictures(self, stream: Any) -> Any:
         """A stream whose pictures come as they are stored, in Arrow's tables."""
         from datasets import Image
 
@@ -126,7 +126,7 @@ class Columns:
         """Yield the picture of each row.
 
         Args:
-            rows: a stream as of `decoded_by_us`.
+            rows: stream of rows as they are stored.
             shard: name of the file, for errors.
 
         Raises:

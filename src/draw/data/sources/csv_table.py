@@ -11,7 +11,7 @@ from draw.data.sources.number_lines import lines_at_once, parse, read_line
 from draw.data.sources.pixels import CONVERSION, side_of
 from draw.data.sources.source import Place
 from draw.data.sources.stacks import ON_ITS_SIDE, Block, Label, Stack, is_emnist, set_name
-from draw.data.sources.tree import Found
+from draw.data.sources.tree import FileEntry
 from draw.data.sources.unpack import open_stream, plain_name
 from draw.data.store.splits import split_of
 from draw.errors import DataError
@@ -27,33 +27,33 @@ _PIXEL = re.compile(r"(?:pixel|pix|px|p|x|column|col|feature|attr|v)?[\s_.-]?\d+
 
 
 class Csv:
-    """The format (see `StackFormat`)."""
+    """The format of CSV with a picture a line (see `StackFormat`)."""
 
-    def takes(self, file: Found) -> bool:
-        """By its suffix, and whether the first line has the columns of pixels."""
+    def takes(self, file: FileEntry) -> bool:
+        """Whether a file is of the format: its suffix, and columns of pixels in its first line."""
         if plain_name(file.path).suffix.lower() not in SUFFIXES or file.stamp == "no file":
             return False
         return len(_pixels(_first_line(file)[1])) > 1
 
-    def stacks(self, place: Place, files: tuple[Found, ...]) -> list[Stack]:
-        """One for each file."""
+    def stacks(self, place: Place, files: tuple[FileEntry, ...]) -> list[Stack]:
+        """Stacks of the files, one for each."""
         return [_stack(file) for file in files]
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of a file is what."""
+    """Meaning of the columns of a file."""
 
     side: int
     pixels: tuple[int, ...]
     label: int | None
-    headed: bool
+    has_header: bool
     """Whether the first line has names."""
     others: tuple[str, ...]
     """Names of those that are not used."""
 
 
-def _first_line(file: Found) -> tuple[str, list[str]]:
+def _first_line(file: FileEntry) -> tuple[str, list[str]]:
     """What separates the columns, and what stands in the first line of each."""
     name = one_line(file.path)
     with open_stream(file.path) as stream:
@@ -108,7 +108,7 @@ def _columns(name: str, first: list[str]) -> Columns:
     return Columns(side, tuple(pixels), label, _is_headed(first), others)
 
 
-def _stack(file: Found) -> Stack:
+def _stack(file: FileEntry) -> Stack:
     name = one_line(file.path)
     separator, first = _first_line(file)
     columns = _columns(name, first)
@@ -122,7 +122,7 @@ def _stack(file: Found) -> Stack:
     stem = plain_name(file.path).stem
     turned = is_emnist(stem)
     remarks = [f"columns not used: {one_line(', '.join(columns.others))}"] if columns.others else []
-    if not columns.headed and columns.label is not None:
+    if not columns.has_header and columns.label is not None:
         remarks.append(f"{file.path.name} has no header: the first number of a line is its label")
     return Stack(
         name=name,
@@ -134,11 +134,11 @@ def _stack(file: Found) -> Stack:
 
 
 def _blocks(
-    file: Found, name: str, separator: str, columns: Columns, turned: bool
+    file: FileEntry, name: str, separator: str, columns: Columns, turned: bool
 ) -> Callable[[], Iterator[Block]]:
     def blocks() -> Iterator[Block]:
         with open_stream(file.path) as stream:
-            if columns.headed:
+            if columns.has_header:
                 read_line(stream, name)
             for lines in lines_at_once(stream, name):
                 numbers = parse(lines, separator, columns.pixels, name)

@@ -14,7 +14,7 @@ from typing import Any
 
 from draw.data.sources.folder import PictureFolder, is_picture
 from draw.data.sources.source import Place, Source
-from draw.data.sources.tree import Found, digest_files, stamp_files
+from draw.data.sources.tree import FileEntry, digest_files, stamp_files
 from draw.data.store.decode import Picture
 from draw.errors import DataError, DrawError
 from draw.files import check_regular_file
@@ -33,22 +33,22 @@ Boxes = dict[str, list[list[float]]]
 
 
 def open_digit_struct(place: Place) -> Source | None:
-    """Pictures with the boxes of their digits (see `Opener`)."""
+    """Open pictures with the boxes of their digits (see `Opener`)."""
     structs = tuple(file for file in place.files if file.path.name == NAME)
     if not structs or not place.is_folder or not any(map(is_picture, place.files)):
         return None
     place.refuse_config()
     others = tuple(file for file in place.files if file not in structs)
-    return DigitStruct(PictureFolder(place.folder, others, place.named), structs, place.boxes)
+    return DigitStruct(PictureFolder(place.folder, others, place.split_names), structs, place.boxes)
 
 
 @dataclass(frozen=True)
 class DigitStruct:
-    """A source (see `Source`): pictures of a folder, with the boxes beside them."""
+    """A source (see `Source`) of the pictures of a folder, with the boxes beside them."""
 
     pictures: PictureFolder
-    structs: tuple[Found, ...]
-    wanted: bool
+    structs: tuple[FileEntry, ...]
+    uses_boxes: bool
     """Whether the boxes are used."""
 
     @cached_property
@@ -57,19 +57,19 @@ class DigitStruct:
         return {file.path.parent: read_boxes(file.path) for file in self.structs}
 
     def location(self) -> str:
-        """The full path."""
-        return f"{self.pictures.location()} with{'' if self.wanted else 'out'} boxes"
+        """Full path of the folder."""
+        return f"{self.pictures.location()} with{'' if self.uses_boxes else 'out'} boxes"
 
     def description(self) -> str:
-        """As of the pictures."""
+        """Describe the pictures of the folder."""
         return self.pictures.description()
 
     def classes(self) -> tuple[str, ...] | None:
-        """None: a picture has several digits."""
+        """Return None, no classes: a picture has several digits."""
         return None
 
     def stamp(self) -> str:
-        """Changes with the pictures and with the boxes."""
+        """Stamp that changes with the pictures and with the boxes."""
         return f"{self.pictures.stamp()} {stamp_files(self.structs)}"
 
     def fingerprint(self) -> str:
@@ -77,13 +77,15 @@ class DigitStruct:
         return f"{self.pictures.fingerprint()} {digest_files(self.structs)}"
 
     def splits(self) -> Mapping[str, Iterable[Picture]]:
-        """The pictures of each split."""
+        """Yield the pictures of each split."""
         splits = self.pictures.splits()
-        return {s: self._with_boxes(of) for s, of in splits.items()} if self.wanted else splits
+        return {s: self._with_boxes(of) for s, of in splits.items()} if self.uses_boxes else splits
 
     def remarks(self) -> tuple[str, ...]:
-        """As of the pictures, and whether the boxes are used."""
-        unused = () if self.wanted else (f"boxes of {NAME} not used: --data.name svhn cuts out",)
+        """Remarks on the pictures, and whether the boxes are used."""
+        unused = (
+            () if self.uses_boxes else (f"boxes of {NAME} not used: --data.name svhn cuts out",)
+        )
         return (*self.pictures.remarks(), *unused)
 
     def _with_boxes(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
@@ -95,7 +97,7 @@ class DigitStruct:
 
 
 def read_boxes(path: Path) -> Boxes:
-    """The boxes in a digitStruct.mat.
+    """Read the boxes in a digitStruct.mat.
 
     Raises:
         DataError: h5py is missing, or the file is not what its name says.

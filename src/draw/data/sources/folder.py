@@ -10,7 +10,7 @@ from pathlib import Path
 
 from draw.data.sources.labels import METADATA_FILES, Labels, label_by_folder, read_labels
 from draw.data.sources.source import Place, Source
-from draw.data.sources.tree import Found, digest_files, kinds, stamp_files
+from draw.data.sources.tree import FileEntry, digest_files, kinds, stamp_files
 from draw.data.store.decode import SUFFIXES, Picture
 from draw.data.store.splits import split_by_name, split_of
 from draw.errors import DataError
@@ -20,14 +20,14 @@ logger = logging.getLogger("draw")
 
 
 def open_pictures(place: Place) -> Source | None:
-    """The pictures of a folder (see `Opener`)."""
+    """Open the pictures of a folder (see `Opener`)."""
     if not place.is_folder or not any(map(is_picture, place.files)):
         return None
     place.refuse_config()
-    return PictureFolder(place.folder, place.files, place.named)
+    return PictureFolder(place.folder, place.files, place.split_names)
 
 
-def is_picture(file: Found) -> bool:
+def is_picture(file: FileEntry) -> bool:
     """Whether a file is a picture by its name."""
     return file.path.suffix.lower() in SUFFIXES and file.stamp != "no file"
 
@@ -44,14 +44,14 @@ class PictureFolder:
     """
 
     folder: Path
-    files: tuple[Found, ...]
-    named: tuple[str, ...] = ()
+    files: tuple[FileEntry, ...]
+    split_names: tuple[str, ...] = ()
     """Folders that are splits by these names, beside those of `split_by_name`."""
 
     @cached_property
-    def _sorted_out(self) -> tuple[dict[str, tuple[Found, ...]], tuple[Found, ...]]:
+    def _sorted_out(self) -> tuple[dict[str, tuple[FileEntry, ...]], tuple[FileEntry, ...]]:
         """The pictures of each split, and files that are passed over."""
-        pictures, others = list[Found](), list[Found]()
+        pictures, others = list[FileEntry](), list[FileEntry]()
         for file in self.files:
             (pictures if is_picture(file) else others).append(file)
         told = [self._told_by_folders(file) for file in pictures]
@@ -69,12 +69,12 @@ class PictureFolder:
         }
         return splits, (*others, *strays)
 
-    def _told_by_folders(self, file: Found) -> str | None:
+    def _told_by_folders(self, file: FileEntry) -> str | None:
         folders = file.parts[:-1]
-        named = next((folder for folder in folders if folder in self.named), None)
+        named = next((folder for folder in folders if folder in self.split_names), None)
         return split_of(folders, one_line(file.path)) or named
 
-    def _told_by_names(self, pictures: list[Found]) -> list[str | None]:
+    def _told_by_names(self, pictures: list[FileEntry]) -> list[str | None]:
         """The split that each picture's own name tells of, where they tell of held-out ones too."""
         told = [split_by_name(file.path.stem) for file in pictures]
         if "train" not in told or len(set(told) - {None}) < 2:
@@ -88,7 +88,7 @@ class PictureFolder:
             )
         return told
 
-    def _check_training(self, pictures: list[Found], told: list[str | None]) -> None:
+    def _check_training(self, pictures: list[FileEntry], told: list[str | None]) -> None:
         if "train" in told:
             return
         number = next(number for number, split in enumerate(told) if split is not None)
@@ -100,16 +100,16 @@ class PictureFolder:
         )
 
     @property
-    def _pictures(self) -> tuple[Found, ...]:
+    def _pictures(self) -> tuple[FileEntry, ...]:
         """Those of all splits."""
         return tuple(chain.from_iterable(self._sorted_out[0].values()))
 
     @property
-    def _metadata(self) -> tuple[Found, ...]:
+    def _metadata(self) -> tuple[FileEntry, ...]:
         return tuple(file for file in self.files if _is_metadata(file))
 
     def location(self) -> str:
-        """The folder's full path."""
+        """Full path of the folder."""
         return str(self.folder.resolve())
 
     def description(self) -> str:
@@ -135,7 +135,7 @@ class PictureFolder:
         return labels
 
     def stamp(self) -> str:
-        """Changes with the names, sizes and times of the pictures and their metadata."""
+        """Stamp that changes with the names, sizes and times of the pictures and their metadata."""
         return stamp_files((*self._pictures, *self._metadata))
 
     def fingerprint(self) -> str:
@@ -143,17 +143,17 @@ class PictureFolder:
         return digest_files((*self._pictures, *self._metadata))
 
     def splits(self) -> dict[str, Iterator[Picture]]:
-        """The pictures of each split, sorted by relative path."""
+        """Yield the pictures of each split, sorted by relative path."""
         return {name: self._read(files) for name, files in self._sorted_out[0].items()}
 
     def remarks(self) -> tuple[str, ...]:
-        """What became of labels that could not be used."""
+        """Remarks on labels that could not be used."""
         return self._labels.remarks
 
-    def _read(self, files: tuple[Found, ...]) -> Iterator[Picture]:
+    def _read(self, files: tuple[FileEntry, ...]) -> Iterator[Picture]:
         for file in files:
             yield Picture(one_line(file.path), file.path, self._labels.of.get(file.parts))
 
 
-def _is_metadata(file: Found) -> bool:
+def _is_metadata(file: FileEntry) -> bool:
     return file.parts[-1] in METADATA_FILES

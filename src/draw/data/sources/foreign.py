@@ -1,4 +1,4 @@
-"""Formats that are not read: what they are, and the lines that make of them one that is."""
+"""Formats that are not read: their names, and lines that convert them to one that is."""
 
 import re
 from typing import NamedTuple
@@ -119,7 +119,7 @@ READ = "pictures, parquet, IDX (-ubyte), .amat, .npz and .npy, CSV with label, p
 
 
 def foreign_error(place: Place) -> DataError:
-    """What to say of a place with no pictures in a format that is read."""
+    """Make the error for a place with no pictures in a format that is read."""
     found = f"got the file {one_line(place.path)}"
     if place.is_folder:
         found = f"found {kinds(place.files)}"

@@ -11,16 +11,17 @@ from draw.data.sources.foreign import foreign_error
 from draw.data.sources.idx import Idx
 from draw.data.sources.mat_stack import MatStack
 from draw.data.sources.parquet import open_parquet
-from draw.data.sources.saved import open_saved
+from draw.data.sources.saved import open_saved_folder
 from draw.data.sources.source import Opener, Place, Source
 from draw.data.sources.stacks import stacks_of
 
 
 def open_place(place: Place) -> Source:
-    """The images of a folder or a file, in whichever format they are.
+    """Open the images of a folder or a file, in whichever format they are.
 
     Raises:
-        DataError: they are in none that is known; it says how to convert them where that is.
+        DataError: the images are in no format that is known; the message says how to convert them
+            where it can be done.
     """
     return _open_by(SOURCES, place)
 
@@ -40,7 +41,7 @@ def _open_by(sources: dict[str, Opener], place: Place) -> Source:
 
 ARCHIVES = "zip and tar"
 SOURCES: dict[str, Opener] = {
-    "save_to_disk": open_saved,
+    "save_to_disk": open_saved_folder,
     "parquet": open_parquet,
     "IDX": stacks_of(Idx()),
     "amat": stacks_of(Amat()),

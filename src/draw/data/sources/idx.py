@@ -22,14 +22,14 @@ from draw.data.sources.stacks import (
     rows_at_once,
     set_name,
 )
-from draw.data.sources.tree import Found
+from draw.data.sources.tree import FileEntry
 from draw.data.sources.unpack import open_stream, plain_name, read_exactly
 from draw.data.store.splits import split_of
 from draw.errors import DataError
 from draw.terminal import one_line
 
 TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-"""Of numbers, by the third byte of a file."""
+"""Types of numbers, by the third byte of a file."""
 MOST_DIMENSIONS = 4
 _NAME = re.compile(r"idx[1-4]|ubyte", re.I)
 _WORDS = re.compile(r"idx[1-4]|ubyte|int|images?|labels?|[\W_]+", re.I)
@@ -37,20 +37,20 @@ _WORDS = re.compile(r"idx[1-4]|ubyte|int|images?|labels?|[\W_]+", re.I)
 
 @dataclass(frozen=True)
 class IdxFile:
-    """The head of a file."""
+    """Head of an IDX file."""
 
-    file: Found
+    file: FileEntry
     dtype: np.dtype
     shape: tuple[int, ...]
 
     @property
     def name(self) -> str:
-        """How errors call it."""
+        """Name of the file in errors."""
         return one_line(self.file.path)
 
     @property
     def key(self) -> tuple[str, ...]:
-        """The same for pictures and for their labels: folders and name without what differs."""
+        """Key that pictures share with their labels: folders and name without what differs."""
         words = [_WORDS.sub(" ", part).strip().lower() for part in self.file.parts[:-1]
                  if not _NAME.search(part)]  # fmt: skip
         own = _WORDS.sub(" ", plain_name(self.file.path).name).strip().lower()
@@ -58,21 +58,21 @@ class IdxFile:
 
     @property
     def set_name(self) -> str:
-        """The key, splits aside, as a user can type it."""
+        """Name of the set as a user can type it: the key, splits aside."""
         return set_name(re.sub(r"\s+", "-", part) for part in self.key)
 
     def numbers(self, count: int) -> Iterator[np.ndarray]:
-        """All there are, so many lines of the first dimension at a time."""
+        """Yield all numbers, so many lines of the first dimension at a time."""
         with open_stream(self.file.path) as stream:
             read_head(stream, self.name)
             yield from read_rows(stream, self.shape, self.dtype, count, self.name)
 
 
 def read_head(stream: BufferedIOBase, name: str) -> tuple[np.dtype, tuple[int, ...]]:
-    """The type and the dimensions that an IDX file begins with.
+    """Read the type and the dimensions that an IDX file begins with.
 
     Raises:
-        DataError: it begins in another way.
+        DataError: the file begins in another way.
     """
     zero, kind, dimensions = np.frombuffer(read_exactly(stream, 4, name), ">u2,u1,u1")[0].tolist()
     if zero != 0 or kind not in TYPES or not 1 <= dimensions <= MOST_DIMENSIONS:
@@ -85,14 +85,14 @@ def read_head(stream: BufferedIOBase, name: str) -> tuple[np.dtype, tuple[int, .
 
 
 class Idx:
-    """The format (see `StackFormat`)."""
+    """The format IDX (see `StackFormat`)."""
 
-    def takes(self, file: Found) -> bool:
-        """By its name, which says idx3 or ubyte."""
+    def takes(self, file: FileEntry) -> bool:
+        """Whether a file is of the format, by its name, which says idx3 or ubyte."""
         return _NAME.search(file.path.name) is not None and file.stamp != "no file"
 
-    def stacks(self, place: Place, files: tuple[Found, ...]) -> list[Stack]:
-        """One for each file of pictures; labels are in the file of the same name otherwise."""
+    def stacks(self, place: Place, files: tuple[FileEntry, ...]) -> list[Stack]:
+        """Stacks of the files of pictures; labels are in the file of the same name otherwise."""
         pictures, labels = dict[tuple[str, ...], IdxFile](), dict[tuple[str, ...], IdxFile]()
         copies = list[str]()
         # Of copies the one to take is that which needs no unpacking, and lies highest.

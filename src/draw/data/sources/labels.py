@@ -27,34 +27,34 @@ _MASK = re.compile(
 """What folders and pictures are called that say of other pictures what is where in them."""
 
 Parts = tuple[str, ...]
-"""A path relative to the folder of all pictures."""
+"""Path relative to the folder of all pictures, in parts."""
 
 
 class Labels(NamedTuple):
     """Labels of pictures, and what there is to say of them."""
 
     of: Mapping[Parts, int]
-    """What is missing here has none."""
+    """Labels by the pictures' paths; a picture that is missing here has none."""
     classes: tuple[str, ...] | None
-    """What 0, 1, ... mean, if that is known."""
+    """Names of the labels 0, 1, ..., if they are known."""
     remarks: tuple[str, ...]
-    """Such as what could not be used, for reports."""
+    """Remarks for reports, for example on labels that could not be used."""
 
 
 def number_texts(texts: Mapping[Parts, str]) -> tuple[dict[Parts, int], tuple[str, ...]]:
-    """Texts as numbers, and which number stands for which: the place in their sorted order."""
+    """Number texts by their place in sorted order, and list which number stands for which."""
     classes = tuple(sorted(set(texts.values())))
     numbers = {text: number for number, text in enumerate(classes)}
     return {parts: numbers[text] for parts, text in texts.items()}, classes
 
 
 def label_by_folder(pictures: Collection[Parts]) -> Labels:
-    """Labels by the first folders, splits aside, that are not the same for all pictures.
+    """Label pictures by the first folders, splits aside, that are not the same for all of them.
 
     There are none unless there are two classes at least, and every picture is in one.
 
     Args:
-        pictures: their relative paths.
+        pictures: relative paths of the pictures.
     """
     folders = {
         parts: tuple(name for name in parts[:-1] if split_by_name(name) is None)
@@ -96,10 +96,10 @@ def _few(names: tuple[str, ...], most: int = 5) -> str:
 
 
 def read_labels(files: Mapping[Parts, Path], pictures: frozenset[Parts]) -> Labels:
-    """The labels that files of metadata give to pictures.
+    """Read the labels that files of metadata give to pictures.
 
     Args:
-        files: the files of metadata, by their paths relative to the folder of all pictures.
+        files: files of metadata, by their paths relative to the folder of all pictures.
         pictures: relative paths of the pictures.
 
     Raises:

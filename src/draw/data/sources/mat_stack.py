@@ -11,8 +11,8 @@ import numpy as np
 
 from draw.data.sources.source import Place
 from draw.data.sources.stacks import Block, Label, Stack, rows_at_once
-from draw.data.sources.tree import Found
-from draw.data.sources.unpack import most_unpacked, open_stream
+from draw.data.sources.tree import FileEntry
+from draw.data.sources.unpack import open_stream, unpacked_limit
 from draw.data.store.splits import split_of
 from draw.errors import DataError
 from draw.terminal import one_line
@@ -21,18 +21,18 @@ _NAME = re.compile(r"(.*)_\d+x\d+\.mat", re.I)
 
 
 class MatStack:
-    """The format (see `StackFormat`)."""
+    """The format of SVHN's cropped digits (see `StackFormat`)."""
 
-    def takes(self, file: Found) -> bool:
-        """By its name, which ends in the size."""
+    def takes(self, file: FileEntry) -> bool:
+        """Whether a file is of the format, by its name, which ends in the size."""
         return _NAME.fullmatch(file.path.name) is not None and file.stamp != "no file"
 
-    def stacks(self, place: Place, files: tuple[Found, ...]) -> list[Stack]:
-        """One for each file."""
+    def stacks(self, place: Place, files: tuple[FileEntry, ...]) -> list[Stack]:
+        """Stacks of the files, one for each."""
         return [_stack(file) for file in files]
 
 
-def _stack(file: Found) -> Stack:
+def _stack(file: FileEntry) -> Stack:
     name = one_line(file.path)
     shapes = {what: shape for what, shape, _ in _matlab(file, "whosmat")}
     shape, labels = shapes.get("X", ()), shapes.get("y", ())
@@ -44,7 +44,7 @@ def _stack(file: Found) -> Stack:
     if labels and int(np.prod(labels, dtype=np.float64)) != shape[3]:
         raise DataError(f"{name}: expected a label y for each of {shape[3]:,} pictures, got y of "
                         f"the shape {labels}")  # fmt: skip
-    most, size = most_unpacked(file.path.stat().st_size), np.prod(shape, dtype=np.float64)
+    most, size = unpacked_limit(file.path.stat().st_size), np.prod(shape, dtype=np.float64)
     if size > most:
         raise DataError(f"{name}: expected at most {most:,} bytes of pixels, got {size:,.0f}, more "
                         "than a file of its size can hold")  # fmt: skip
@@ -60,7 +60,7 @@ def _stack(file: Found) -> Stack:
 
 
 def _blocks(
-    file: Found, name: str, shape: tuple[int, ...], labelled: bool
+    file: FileEntry, name: str, shape: tuple[int, ...], labelled: bool
 ) -> Callable[[], Iterator[Block]]:
     rows, columns, colours, total = shape
     count = rows_at_once(shape[:3], 1, name)
@@ -82,7 +82,7 @@ def _blocks(
     return blocks
 
 
-def _matlab(file: Found, verb: str, **options: Any) -> Any:
+def _matlab(file: FileEntry, verb: str, **options: Any) -> Any:
     """What a function of `scipy.io` makes of a file.
 
     Raises:

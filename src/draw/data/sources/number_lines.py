@@ -14,10 +14,10 @@ BYTES_AT_ONCE = 2**20
 
 
 def read_line(stream: BufferedIOBase, name: str) -> bytes:
-    """The next line, with its end; empty where the file ends.
+    """Read the next line, with its end; empty where the file ends.
 
     Raises:
-        DataError: it is far too long.
+        DataError: the line is far too long.
     """
     line = stream.readline(LINE_BYTES + 1)
     if len(line) > LINE_BYTES:
@@ -28,7 +28,7 @@ def read_line(stream: BufferedIOBase, name: str) -> bytes:
 
 
 def lines_at_once(stream: BufferedIOBase, name: str) -> Iterator[list[bytes]]:
-    """All lines that are left, empty ones apart, some at a time."""
+    """Yield all lines that are left, empty ones apart, some at a time."""
     lines, size = list[bytes](), 0
     while line := read_line(stream, name):
         if not line.isspace():
@@ -44,13 +44,13 @@ def lines_at_once(stream: BufferedIOBase, name: str) -> Iterator[list[bytes]]:
 def parse(
     lines: list[bytes], separator: str | None, columns: Sequence[int] | None, name: str
 ) -> Float64[np.ndarray, "lines numbers"]:
-    """Numbers, a row a line.
+    """Parse lines as numbers, a row a line.
 
     Args:
-        lines: of equally many numbers each.
-        separator: what stands between them; None for blanks.
-        columns: which to take of each line; by default all.
-        name: of the file, for errors.
+        lines: lines of equally many numbers each.
+        separator: text between the numbers; None for blanks.
+        columns: numbers of the columns to take; by default all.
+        name: name of the file, for errors.
 
     Raises:
         DataError: something in them is no number, or their lengths differ.

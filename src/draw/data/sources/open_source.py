@@ -1,4 +1,4 @@
-"""Where images come from: a folder or file, the Hugging Face Hub, or this computer's own digits."""
+"""The source of a config's images: a folder or file, the Hub, or this computer's own digits."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ from draw.terminal import one_line
 
 
 def open_source(config: DataConfig) -> Source:
-    """Finds out where the images of a configuration are. The Hub is not asked before it must be.
+    """Find out where the images of a config are. The Hub is not asked before it must be.
 
     Raises:
         DataError: the set is unknown, needs a path, or the path cannot be used.
@@ -73,13 +73,13 @@ def open_folder(
     *,
     boxes: bool = False,
 ) -> Source:
-    """The images in a folder, in whichever format of `SOURCES` they are.
+    """Open the images in a folder, in whichever format they are.
 
     Args:
-        folder: which.
+        folder: path of the folder.
         inner: the subfolder that holds the set, where there are others beside it.
-        splits: what its splits are called, where that is not train, validation and test.
-        config: which of several sets in it.
+        splits: names of its splits, where these are not train, validation and test.
+        config: name of one of several sets in the folder.
         boxes: whether the boxes of digits in its pictures are asked for.
     """
     if inner is not None and (folder / inner).is_dir():
@@ -96,8 +96,8 @@ class Hub:
 
     name: str
     inner: str | None = None
-    """The only folder of it to fetch, where it has others beside."""
-    named: tuple[str, ...] = ()
+    """Only folder of the repository to fetch, where it has others beside."""
+    split_names: tuple[str, ...] = ()
     """What its splits are called, where that is not train, validation and test."""
     config: str | None = None
     """Which of its configurations."""
@@ -105,31 +105,31 @@ class Hub:
     """What its name was first taken for, a folder that is not there."""
 
     def location(self) -> str:
-        """The Hub's name, and which part of it."""
+        """Name of the repository on the Hub, and the part of it."""
         return " ".join(filter(None, ("hub", self.name, self.inner, self.config)))
 
     def description(self) -> str:
-        """The Hub's name."""
+        """Name of the repository on the Hub."""
         return f"{self.name} (Hugging Face Hub)"
 
     def classes(self) -> tuple[str, ...] | None:
-        """As in the fetched folder."""
+        """Names of the classes of the fetched folder."""
         return self._folder.classes()
 
     def stamp(self) -> str:
-        """Always the same: once prepared, a set is used without asking the Hub again."""
+        """Stamp that never changes: once prepared, a set is used without asking the Hub again."""
         return "hub"
 
     def fingerprint(self) -> str:
-        """As of the fetched folder."""
+        """Hash of the fetched folder's content."""
         return self._folder.fingerprint()
 
     def splits(self) -> Mapping[str, Iterable[Picture]]:
-        """As in the fetched folder."""
+        """Yield the pictures of each split of the fetched folder."""
         return self._folder.splits()
 
     def remarks(self) -> tuple[str, ...]:
-        """As in the fetched folder."""
+        """Remarks on the fetched folder."""
         return self._folder.remarks()
 
     @cached_property
@@ -143,18 +143,18 @@ class Hub:
             raise DataError(
                 f"there is no folder {missing}; taken for a name on the Hugging Face Hub: {error}"
             ) from error
-        return open_folder(folder, self.inner, self.named, self.config)
+        return open_folder(folder, self.inner, self.split_names, self.config)
 
 
 def fetch(name: str, inner: str | None = None) -> Path:
-    """Downloads a data set's parquet files or pictures from the Hub.
+    """Download a data set's parquet files or pictures from the Hub.
 
     Args:
-        name: owner/name.
+        name: owner/name of the repository.
         inner: the folder of it that holds the parquet files wanted; by default all there is.
 
     Raises:
-        DataError: as `draw.hub.fetch`.
+        DataError: the Hub cannot be reached, has no such repository, or refuses it.
     """
     pictures = [f"*{suffix}" for suffix in sorted(SUFFIXES)]
     patterns = ["*.parquet", "README.md", *(f"*{name}" for name in METADATA_FILES), *pictures]

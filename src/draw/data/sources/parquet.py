@@ -13,7 +13,7 @@ from typing import Any
 from draw.data.sources.cards import CARDS, configurations, refuse_leading_out
 from draw.data.sources.columns import Columns
 from draw.data.sources.source import Place, Source
-from draw.data.sources.tree import Found, digest_files, kinds, stamp_files
+from draw.data.sources.tree import FileEntry, digest_files, kinds, stamp_files
 from draw.data.store.decode import SUFFIXES, Picture
 from draw.data.store.splits import split_by_name, split_of
 from draw.errors import DataError
@@ -22,23 +22,23 @@ from draw.terminal import one_line
 logger = logging.getLogger("draw")
 
 
-def is_shard(file: Found) -> bool:
+def is_shard(file: FileEntry) -> bool:
     """Whether a file is one of parquet."""
     return file.path.suffix.lower() == ".parquet"
 
 
 def open_parquet(place: Place) -> Source | None:
-    """The pictures of parquet files (see `Opener`)."""
+    """Open the pictures of parquet files (see `Opener`)."""
     if not any(map(is_shard, place.files)):
         return None
-    with explained(place.path):
+    with explain_errors(place.path):
         sets = configurations(place.folder) if place.is_folder else {}
     if place.config is not None or (len(sets) > 1 and not any(sets.values())):
         place.choose(sets or ("default",))
     return ParquetFolder(place)
 
 
-def _is_of(file: Found, split: str) -> bool:
+def _is_of(file: FileEntry, split: str) -> bool:
     return file.parts[0] == split or file.path.name.startswith((f"{split}-", f"{split}."))
 
 
@@ -62,12 +62,12 @@ class ParquetFolder:
         return self.place.folder
 
     @property
-    def files(self) -> tuple[Found, ...]:
+    def files(self) -> tuple[FileEntry, ...]:
         """All files of the place."""
         return self.place.files
 
     def location(self) -> str:
-        """The full path, and which configuration."""
+        """Full path of the folder, and the configuration."""
         return self.place.location()
 
     def description(self) -> str:
@@ -77,7 +77,7 @@ class ParquetFolder:
 
     def classes(self) -> tuple[str, ...] | None:
         """Names of the classes, if the shards have them; texts as labels are their own."""
-        with explained(self.place.path):
+        with explain_errors(self.place.path):
             return self._columns.classes
 
     @cached_property
@@ -86,7 +86,7 @@ class ParquetFolder:
         return Columns(self.folder, features, self._streams.values)
 
     def stamp(self) -> str:
-        """Changes with the names, sizes and times of the shards."""
+        """Stamp that changes with the names, sizes and times of the shards."""
         return stamp_files(self._that_matter)
 
     def fingerprint(self) -> str:
@@ -94,23 +94,23 @@ class ParquetFolder:
         return digest_files(self._that_matter) + f" {self.place.config or ''}".rstrip()
 
     @property
-    def _that_matter(self) -> tuple[Found, ...]:
+    def _that_matter(self) -> tuple[FileEntry, ...]:
         """Shards, and the README, whose header may say how they are split."""
         return tuple(f for f in self.files if is_shard(f) or f.parts == ("README.md",))
 
     def splits(self) -> dict[str, Iterator[Picture]]:
-        """The pictures of each split, in stored order."""
+        """Yield the pictures of each split, in stored order."""
         return {name: self._pictures(name) for name in self._streams}
 
     def remarks(self) -> tuple[str, ...]:
-        """Columns of labels that are not used, and shards of no split."""
+        """Remarks on columns of labels that are not used, and on shards of no split."""
         return (*self._columns.remarks(), *self._strays)
 
     @cached_property
     def _builder(self) -> Any:
         import datasets
 
-        with quiet(), explained(self.folder), tempfile.TemporaryDirectory() as scratch:
+        with quiet(), explain_errors(self.folder), tempfile.TemporaryDirectory() as scratch:
             refuse_leading_out(self.folder)
             builder = datasets.load_dataset_builder(
                 str(self.folder),
@@ -141,7 +141,7 @@ class ParquetFolder:
             return {split_by_name(self.place.path.stem) or "train": ["/".join(shards[0].parts)]}
         found = {
             split: ["/".join(file.parts) for file in shards if _is_of(file, split)]
-            for split in self.place.named
+            for split in self.place.split_names
         }
         found = {split: names for split, names in found.items() if names}
         return found or None
@@ -178,17 +178,17 @@ class ParquetFolder:
 
     @cached_property
     def _streams(self) -> dict[str, Any]:
-        with quiet(), explained(self.folder):
+        with quiet(), explain_errors(self.folder):
             for remark in self._strays:
                 logger.warning("%s: %s", self.folder, remark)
             return {str(name): s for name, s in self._builder.as_streaming_dataset().items()}
 
     def _pictures(self, split: str) -> Iterator[Picture]:
-        with explained(self.place.path):
-            stream = self._columns.decoded_by_us(self._streams[split])
+        with explain_errors(self.place.path):
+            stream = self._columns.stored_pictures(self._streams[split])
             shards = self._shard_names(split, stream.num_shards)
         for index, shard in enumerate(shards):
-            with explained(self.folder / shard):
+            with explain_errors(self.folder / shard):
                 part = stream.shard(num_shards=len(shards), index=index)
                 yield from self._columns.pictures(part, shard)
 
@@ -201,7 +201,7 @@ class ParquetFolder:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explain_errors(path: Path) -> Iterator[None]:
     """Turns what `datasets` and parquet raise into a `DataError` about the path."""
     try:
         yield
@@ -217,7 +217,7 @@ def explained(path: Path) -> Iterator[None]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keeps the progress bars of `datasets` away; ours is enough."""
+    """Keep the progress bars of `datasets` away; ours is enough."""
     import datasets
 
     disabled = datasets.are_progress_bars_disabled()

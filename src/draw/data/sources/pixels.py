@@ -19,17 +19,17 @@ and pass --data.path pictures.npz"""
 
 
 def white_of(low: Any, high: Any, whole: bool, where: str, name: str) -> int:
-    """Which number stands for white in pictures: 1 or 255.
+    """Find the number that stands for white in pictures: 1 or 255.
 
     Args:
-        low: the lowest number.
-        high: the highest number.
+        low: lowest number.
+        high: highest number.
         whole: whether all are whole numbers.
-        where: they lie, for errors.
-        name: of the first of them, for errors.
+        where: place of the pictures, for errors.
+        name: name of the first picture, for errors.
 
     Raises:
-        DataError: neither, or it is not known.
+        DataError: white is neither, or it cannot be known.
     """
     if low >= 0 and high <= 1:
         return 1
@@ -43,7 +43,7 @@ def white_of(low: Any, high: Any, whole: bool, where: str, name: str) -> int:
 
 
 def to_eight_bit(pixels: Shaped[np.ndarray, "..."], white: int) -> UInt8[np.ndarray, "..."]:
-    """Numbers as 8 bits: black is 0, and white 255."""
+    """Convert numbers to 8 bits: black is 0, and white 255."""
     if white == 255:
         return pixels.astype(np.uint8, copy=False)
     return np.rint(pixels * np.float64(255)).astype(np.uint8)
@@ -53,10 +53,10 @@ def picture_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
     """Rows and columns of the pictures of an array, and 3 where they have colours.
 
     Args:
-        shape: of the array, the number of pictures first.
+        shape: shape of the array, the number of pictures first.
 
     Returns:
-        None if it has no pictures.
+        None if the array has no pictures.
     """
     match shape:
         case (_, rows, columns, 1) | (_, 1, rows, columns) | (_, rows, columns):
@@ -71,11 +71,11 @@ def picture_shape(shape: tuple[int, ...]) -> tuple[int, ...] | None:
 def reshape_pictures(
     array: Shaped[np.ndarray, "n ..."], shape: tuple[int, ...]
 ) -> Shaped[np.ndarray, "n ..."]:
-    """An array of pictures with their rows first, their colours last.
+    """Reshape an array of pictures to rows first, colours last.
 
     Args:
-        array: as it is stored.
-        shape: of its pictures, as of `picture_shape`.
+        array: array as it is stored.
+        shape: shape of its pictures, from `picture_shape`.
     """
     if len(shape) == 3 and array.shape[-1] != 3:
         array = array.transpose(0, 2, 3, 1)

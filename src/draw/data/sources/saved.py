@@ -1,4 +1,4 @@
-"""What `datasets` writes with `save_to_disk`: Arrow files, and JSON that says which."""
+"""Folders that `datasets` wrote with `save_to_disk`: Arrow files, and JSON that lists them."""
 
 import logging
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from draw.data.sources.columns import Columns
-from draw.data.sources.parquet import explained, quiet
+from draw.data.sources.parquet import explain_errors, quiet
 from draw.data.sources.source import Place, Source
 from draw.data.sources.tree import digest_files, stamp_files
 from draw.data.store.decode import Picture
@@ -21,7 +21,7 @@ logger = logging.getLogger("draw")
 SPLITS_FILE, STATE_FILE = "dataset_dict.json", "state.json"
 
 
-def open_saved(place: Place) -> Source | None:
+def open_saved_folder(place: Place) -> Source | None:
     """A folder that `save_to_disk` wrote (see `Opener`)."""
     names = {file.parts for file in place.files}
     if (SPLITS_FILE,) not in names and (STATE_FILE,) not in names:
@@ -32,7 +32,7 @@ def open_saved(place: Place) -> Source | None:
 
 @dataclass(frozen=True)
 class SavedFolder:
-    """A source (see `Source`): a data set, or several splits of one, as `datasets` saved it."""
+    """A source (see `Source`) of a data set, or several splits of one, as `datasets` saved it."""
 
     place: Place
 
@@ -45,7 +45,7 @@ class SavedFolder:
         states = [file.path for file in self.place.files if file.parts[-1] == STATE_FILE]
         for path in states:
             _refuse_leading_out(path)
-        with quiet(), explained(folder):
+        with quiet(), explain_errors(folder):
             found = datasets.load_from_disk(str(folder))
             splits = found if isinstance(found, dict) else {"all": found}
             return {str(name): one.to_iterable_dataset() for name, one in splits.items()}
@@ -56,11 +56,11 @@ class SavedFolder:
         return Columns(self.place.folder, features, self._streams.values)
 
     def location(self) -> str:
-        """The full path."""
+        """Full path of the folder."""
         return self.place.location()
 
     def description(self) -> str:
-        """The folder."""
+        """Describe the folder by its path."""
         return str(self.place.path)
 
     def classes(self) -> tuple[str, ...] | None:
@@ -68,7 +68,7 @@ class SavedFolder:
         return self._columns.classes
 
     def stamp(self) -> str:
-        """Changes with the names, sizes and times of the files."""
+        """Stamp that changes with the names, sizes and times of the files."""
         return stamp_files(self.place.files)
 
     def fingerprint(self) -> str:
@@ -76,16 +76,16 @@ class SavedFolder:
         return digest_files(self.place.files)
 
     def splits(self) -> dict[str, Iterator[Picture]]:
-        """The pictures of each split, in stored order."""
+        """Yield the pictures of each split, in stored order."""
         return {name: self._pictures(name) for name in self._streams}
 
     def remarks(self) -> tuple[str, ...]:
-        """Columns of labels that are not used."""
+        """Remarks on columns of labels that are not used."""
         return self._columns.remarks()
 
     def _pictures(self, split: str) -> Iterator[Picture]:
-        with explained(self.place.folder):
-            rows = self._columns.decoded_by_us(self._streams[split])
+        with explain_errors(self.place.folder):
+            rows = self._columns.stored_pictures(self._streams[split])
             yield from self._columns.pictures(rows, one_line(split))
 
 

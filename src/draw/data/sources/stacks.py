@@ -18,7 +18,7 @@ from jaxtyping import Shaped
 from draw.data.sources.labels import LARGEST_LABEL, is_number
 from draw.data.sources.pixels import to_eight_bit, white_of
 from draw.data.sources.source import Opener, Place, Source
-from draw.data.sources.tree import Found, digest_files, stamp_files
+from draw.data.sources.tree import FileEntry, digest_files, stamp_files
 from draw.data.sources.unpack import read_exactly
 from draw.data.store.decode import MAX_PIXELS, Picture
 from draw.data.store.splits import without_split
@@ -46,11 +46,11 @@ class Stack:
     name: str
     """How errors call it: the file, and what in it."""
     split: str | None
-    """As of `split_by_name`."""
+    """Split that the stack belongs to, as `split_by_name` has it."""
     blocks: Callable[[], Iterator[Block]]
     """All of them from the start, whenever it is called."""
     set_name: str
-    """Of which set it is, where several may lie beside each other."""
+    """Name of the set, where several may lie beside each other."""
     remarks: tuple[str, ...] = ()
     """What reports should say of it."""
     classes: tuple[str, ...] | None = None
@@ -58,10 +58,10 @@ class Stack:
 
 
 def set_name(parts: Iterable[str]) -> str:
-    """What a set is called whose pictures are in a file: splits and numbers of parts aside.
+    """Name of the set whose pictures are in a file: splits and numbers of parts aside.
 
     Args:
-        parts: of the file's path, without its suffix.
+        parts: parts of the file's path, without its suffix.
     """
     words = (_ENDS.sub("", without_split(_PART.sub("", part))) for part in parts)
     return "/".join(filter(None, words)) or "default"
@@ -74,25 +74,25 @@ def is_emnist(name: str) -> bool:
 
 @runtime_checkable
 class StackFormat(Protocol):
-    """One way that stacks of pictures lie in files."""
+    """Interface of a way that stacks of pictures lie in files."""
 
-    def takes(self, file: Found) -> bool:
+    def takes(self, file: FileEntry) -> bool:
         """Whether a file is of the format; at most its first bytes are looked at."""
 
-    def stacks(self, place: Place, files: tuple[Found, ...]) -> list[Stack]:
-        """What the files hold; their heads are read, and no pictures.
+    def stacks(self, place: Place, files: tuple[FileEntry, ...]) -> list[Stack]:
+        """Describe the stacks that the files hold; their heads are read, and no pictures.
 
         Args:
-            place: where they lie, for errors.
-            files: those taken.
+            place: place of the files, for errors.
+            files: files of the format.
 
         Raises:
-            DataError: there are no pictures in them, or some that cannot be told apart.
+            DataError: there are no pictures in the files, or some that cannot be distinguished.
         """
 
 
 def stacks_of(form: StackFormat) -> Opener:
-    """The opener (see `Opener`) of a format of stacks."""
+    """Make the opener (see `Opener`) of a format of stacks."""
 
     def open_stacks(place: Place) -> Source | None:
         files = tuple(file for file in place.files if form.takes(file))
@@ -112,14 +112,14 @@ class _Meaning(NamedTuple):
 
 @dataclass(frozen=True)
 class Stacks:
-    """A source (see `Source`): stacks of pictures in the files of one format.
+    """A source (see `Source`) of stacks of pictures in the files of one format.
 
     Splits are told by the names of files, or of what is in them. Numbers are whole ones from 0 to
     255, or lie between 0 and 1; all stacks of a set have the same.
     """
 
     place: Place
-    files: tuple[Found, ...]
+    files: tuple[FileEntry, ...]
     form: StackFormat
 
     @cached_property
@@ -158,11 +158,11 @@ class Stacks:
         return _Meaning(white, classes)
 
     def location(self) -> str:
-        """The full path."""
+        """Full path of the place."""
         return self.place.location()
 
     def description(self) -> str:
-        """The path, and how many files in it are passed over."""
+        """Describe the path, and how many files in it are passed over."""
         return self.place.description(self.files)
 
     def classes(self) -> tuple[str, ...] | None:
@@ -170,7 +170,7 @@ class Stacks:
         return self._meaning.classes or self._stacks[0].classes
 
     def stamp(self) -> str:
-        """Changes with the names, sizes and times of the files."""
+        """Stamp that changes with the names, sizes and times of the files."""
         return stamp_files(self.files)
 
     def fingerprint(self) -> str:
@@ -178,14 +178,14 @@ class Stacks:
         return digest_files(self.files) + f" {self.place.config or ''}"
 
     def splits(self) -> dict[str, Iterator[Picture]]:
-        """The pictures of each split, in stored order."""
+        """Yield the pictures of each split, in stored order."""
         parts: dict[str, list[Stack]] = {}
         for stack in self._stacks:
             parts.setdefault(stack.split or "all", []).append(stack)
         return {split: self._pictures(stacks) for split, stacks in parts.items()}
 
     def remarks(self) -> tuple[str, ...]:
-        """What the format has to say, and which number was taken for white."""
+        """Remarks of the format, and the number that was taken for white."""
         every = dict.fromkeys(remark for stack in self._stacks for remark in stack.remarks)
         white = ["pixels from 0 to 1, of which 1 is white"] if self._meaning.white == 1 else []
         return (*every, *white)
@@ -210,14 +210,14 @@ class Stacks:
 def read_rows(
     stream: BufferedIOBase, shape: tuple[int, ...], dtype: np.dtype, count: int, name: str
 ) -> Iterator[Shaped[np.ndarray, "..."]]:
-    """The numbers of a stack, so many lines of its first dimension at a time.
+    """Yield the numbers of a stack, so many lines of its first dimension at a time.
 
     Args:
-        stream: where they begin.
-        shape: of all of them.
-        dtype: theirs.
-        count: how many lines.
-        name: how errors call the stack.
+        stream: stream at the first of the numbers.
+        shape: shape of all of the numbers.
+        dtype: type of the numbers.
+        count: number of lines at a time.
+        name: name of the stack in errors.
     """
     size = int(np.prod(shape[1:])) * dtype.itemsize
     for first in range(0, shape[0], count):
@@ -227,15 +227,15 @@ def read_rows(
 
 
 def rows_at_once(shape: tuple[int, ...], size: int, name: str) -> int:
-    """How many pictures to read at once.
+    """Number of pictures to read at once.
 
     Args:
-        shape: of one of them.
+        shape: shape of one picture.
         size: bytes of one number.
-        name: how errors call the stack.
+        name: name of the stack in errors.
 
     Raises:
-        DataError: they have no pixels, or too many.
+        DataError: the pictures have no pixels, or too many.
     """
     pixels = int(np.prod(shape, dtype=np.float64))
     if not 0 < pixels <= MAX_PIXELS:

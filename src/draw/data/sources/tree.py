@@ -1,4 +1,4 @@
-"""The files below a folder: which there are, and what changes when they do."""
+"""The files below a folder, and a stamp of them."""
 
 import hashlib
 import os
@@ -11,18 +11,18 @@ from draw.errors import DataError, DrawError
 from draw.files import open_file
 
 
-class Found(NamedTuple):
+class FileEntry(NamedTuple):
     """A file below a folder."""
 
     path: Path
     parts: tuple[str, ...]
-    """Its path relative to the folder."""
+    """Path of the file relative to the folder, in parts."""
     stamp: str
     """Size and time of the last change."""
 
 
-def find_files(folder: Path) -> tuple[Found, ...]:
-    """All visible files below a folder, links followed, sorted by relative path.
+def find_files(folder: Path) -> tuple[FileEntry, ...]:
+    """Find all visible files below a folder, links followed, sorted by relative path.
 
     Raises:
         DataError: a folder cannot be listed.
@@ -38,13 +38,13 @@ def find_files(folder: Path) -> tuple[Found, ...]:
         for name in names:
             path = Path(parent, name)
             if not name.startswith("."):
-                found.append(Found(path, path.relative_to(folder).parts, _stamp(path)))
+                found.append(FileEntry(path, path.relative_to(folder).parts, _stamp(path)))
     return tuple(sorted(found, key=lambda file: file.parts))
 
 
-def found_file(path: Path) -> Found:
+def found_file(path: Path) -> FileEntry:
     """A single file, as if its folder held nothing else."""
-    return Found(path, (path.name,), _stamp(path))
+    return FileEntry(path, (path.name,), _stamp(path))
 
 
 def _stamp(path: Path) -> str:
@@ -64,7 +64,7 @@ def _cannot_list(error: OSError) -> None:
     ) from error
 
 
-def digest_files(files: tuple[Found, ...]) -> str:
+def digest_files(files: tuple[FileEntry, ...]) -> str:
     """SHA-256 of the relative paths and bytes of all files; the unreadable count as such."""
     digest = hashlib.sha256()
     for file in files:
@@ -77,14 +77,14 @@ def digest_files(files: tuple[Found, ...]) -> str:
     return digest.hexdigest()
 
 
-def stamp_files(files: tuple[Found, ...]) -> str:
-    """Changes when a file comes, goes, or is written to; cheap, since nothing is read."""
+def stamp_files(files: tuple[FileEntry, ...]) -> str:
+    """Stamp that changes when a file comes, goes, or is written to; nothing is read for it."""
     lines = (os.fsencode("/".join(file.parts) + "\0" + file.stamp) for file in files)
     return hashlib.sha256(b"\n".join(lines)).hexdigest()
 
 
-def kinds(files: list[Found] | tuple[Found, ...]) -> str:
-    """Such as "3 files (2 .txt, 1 without suffix)"."""
+def kinds(files: list[FileEntry] | tuple[FileEntry, ...]) -> str:
+    """Count files by suffix, in words such as "3 files (2 .txt, 1 without suffix)"."""
     if not files:
         return "nothing"
     counts = Counter(file.path.suffix.lower() or "without suffix" for file in files)

@@ -1,4 +1,4 @@
-"""Files that may be compressed, read so that no small one fills the memory or the disk."""
+"""Reading of files that may be compressed, so that no small one fills the memory or the disk."""
 
 import gzip
 import zlib
@@ -13,14 +13,14 @@ from draw.terminal import one_line
 
 MOST_TIMES = 500
 """Pictures unpack to a few times their size, drawings of few lines to some hundred."""
-ALWAYS_ALLOWED = 2**26
+FREE_BYTES = 2**26
 """Bytes that anything may unpack to."""
 GZIP = ".gz"
 
 
-def most_unpacked(packed: int) -> int:
+def unpacked_limit(packed: int) -> int:
     """How many bytes so many compressed ones may become."""
-    return max(ALWAYS_ALLOWED, MOST_TIMES * packed)
+    return max(FREE_BYTES, MOST_TIMES * packed)
 
 
 class _Bounded(RawIOBase):
@@ -51,29 +51,29 @@ class _Bounded(RawIOBase):
 
 
 def with_limit(stream: BufferedIOBase, most: int, name: str) -> BufferedReader:
-    """A stream that ends in a `DataError` where it has more bytes than it may have.
+    """Limit a stream: it ends in a `DataError` where it has more bytes than it may have.
 
     Args:
-        stream: what is read.
-        most: bytes.
-        name: how the error calls it.
+        stream: stream that is read.
+        most: most bytes.
+        name: name of the stream in the error.
     """
     return BufferedReader(_Bounded(stream, most, name))
 
 
 @contextmanager
 def open_stream(path: Path) -> Iterator[BufferedIOBase]:
-    """The bytes of a file, unpacked where its name ends in .gz.
+    """Open the bytes of a file, unpacked where its name ends in .gz.
 
     Raises:
-        DataError: it cannot be read, is damaged, or unpacks to far too much.
+        DataError: the file cannot be read, is damaged, or unpacks to far too much.
     """
     try:
         with open_file(path) as file:
             if path.suffix.lower() != GZIP:
                 yield file
                 return
-            most = most_unpacked(path.stat().st_size)
+            most = unpacked_limit(path.stat().st_size)
             with gzip.GzipFile(fileobj=file) as unpacked:
                 yield with_limit(unpacked, most, one_line(path))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -86,15 +86,15 @@ def open_stream(path: Path) -> Iterator[BufferedIOBase]:
 
 
 def plain_name(path: Path) -> Path:
-    """A path without the suffix that says that it is compressed."""
+    """Path without the suffix that says that a file is compressed."""
     return path.with_suffix("") if path.suffix.lower() == GZIP else path
 
 
 def read_exactly(stream: BufferedIOBase, count: int, name: str) -> bytes:
-    """So many bytes of a stream.
+    """Read so many bytes of a stream.
 
     Raises:
-        DataError: it ends before.
+        DataError: the stream ends before.
     """
     content = stream.read(count)
     if len(content) < count:

@@ -53,7 +53,7 @@ class Box(NamedTuple):
     """The first row beyond it."""
 
 
-Stored = (
+PictureData = (
     Path | bytes | UInt8[np.ndarray, "rows columns"] | UInt8[np.ndarray, "rows columns 3"]
 )  # fmt: skip
 """A file, the bytes of one, or pixels."""
@@ -64,7 +64,7 @@ class Picture(NamedTuple):
 
     name: str
     """Name of the picture in errors: a path, or a shard and its row."""
-    data: Stored
+    data: PictureData
     label: int | None
     digits: Any = None
     """Digits in the picture as stored (see `svhn`); None if the set has no such."""
@@ -158,7 +158,7 @@ def _opened(picture: Picture) -> Iterator[Image.Image]:
         raise DataError(f"{picture.name}: {_reason(error, data)}") from error
 
 
-def _reason(error: Exception, data: Stored) -> str:
+def _reason(error: Exception, data: PictureData) -> str:
     match error:
         case DrawError():
             return str(error)

@@ -1,6 +1,6 @@
-"""Changes of training images that leave what they show: small affine maps, mirroring, colours.
+"""Augmentation of training images that leaves what they show: affine maps, mirroring, colours.
 
-They are made anew for every batch from the random numbers of its step, before a view lays the
+Changes are made anew for every batch from the random numbers of its step, before a view lays the
 images out; images of validation and test are never changed. To add one, write a function of images
 and a generator and name it in `AUGMENTATIONS`.
 """
@@ -26,13 +26,13 @@ BRIGHTNESS, CONTRAST = 0.15, 0.2
 
 
 def affine(images: Pixels, random: np.random.Generator) -> Pixels:
-    """Each image turned, scaled, sheared and shifted a little, bilinearly sampled.
+    """Turn, scale, shear and shift each image a little, bilinearly sampled.
 
     Up to 15 degrees, 15 % and 7 % of a side, uniformly; beyond the edge its pixels go on.
 
     Args:
-        images: 8 bits.
-        random: where chance comes from.
+        images: images of 8 bits.
+        random: random generator.
     """
     n = len(images)
     if n == 0:
@@ -54,24 +54,24 @@ def affine(images: Pixels, random: np.random.Generator) -> Pixels:
 
 
 def flip(images: Pixels, random: np.random.Generator) -> Pixels:
-    """Every second image, by chance, mirrored from left to right.
+    """Mirror every second image, by chance, from left to right.
 
     Args:
-        images: 8 bits.
-        random: where chance comes from.
+        images: images of 8 bits.
+        random: random generator.
     """
     mirrored = random.random(len(images)) < 0.5
     return np.where(mirrored[:, None, None, None], images[..., ::-1], images)
 
 
 def colour(images: Pixels, random: np.random.Generator) -> Pixels:
-    """The brightness of each channel and the contrast of each image changed a little.
+    """Change the brightness of each channel and the contrast of each image a little.
 
     By up to 15 % of the range and 20 % of the distance from an image's mean, uniformly; clipped.
 
     Args:
-        images: 8 bits.
-        random: where chance comes from.
+        images: images of 8 bits.
+        random: random generator.
     """
     n, channels = images.shape[:2]
     contrast = 1 + random.uniform(-CONTRAST, CONTRAST, (n, 1, 1, 1)).astype(np.float32)
@@ -84,24 +84,24 @@ def colour(images: Pixels, random: np.random.Generator) -> Pixels:
 AUGMENTATIONS: dict[str, Augmentation] = {"affine": affine, "flip": flip, "colour": colour}
 """By the names that `DataConfig.augment` takes."""
 KEEP_BINARY = frozenset({"flip"})
-"""Those that leave images binary whose every pixel is 0 or 255."""
+"""Names of the augmentations that leave images binary whose every pixel is 0 or 255."""
 
 
 def identity(images: Pixels, random: np.random.Generator) -> Pixels:
-    """The images themselves, for no augmentation; no chance is used up.
+    """Return the images themselves, for no augmentation; no chance is used up.
 
     Args:
-        images: 8 bits.
-        random: left alone.
+        images: images of 8 bits.
+        random: random generator, which is left alone.
     """
     return images
 
 
 def augmentation_of(names: Sequence[str]) -> Augmentation:
-    """Several augmentations, one after another.
+    """Combine several augmentations, one after another.
 
     Args:
-        names: of `AUGMENTATIONS`, in order; none for `identity`.
+        names: names in `AUGMENTATIONS`, in order; none for `identity`.
 
     Raises:
         DrawError: if there is no such augmentation.
