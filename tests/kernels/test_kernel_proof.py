@@ -173,9 +173,9 @@ def unproven(monkeypatch) -> list[object]:
     """As in a new process; what is compared."""
     compared: list[object] = []
 
-    def count(contract: object, model: torch.nn.Module, bf16: bool) -> str | None:
-        compared.append((type(model), model.config, bf16))
-        return compare(contract, model, bf16)
+    def count(contract: object, model: torch.nn.Module, rounds: tuple[object, ...]) -> str | None:
+        compared.append((type(model), model.config, rounds))
+        return compare(contract, model, rounds)
 
     compare = proof._compared
     monkeypatch.setattr(proof, "_verdicts", {})

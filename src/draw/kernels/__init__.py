@@ -2,11 +2,13 @@
 
 from draw.kernels.contract import Backend
 from draw.kernels.cpp.backend import Cpp
+from draw.kernels.gpu.backend import TRITON
 from draw.kernels.graphs import Graph
 from draw.kernels.reference import Reference
 
 BACKENDS: dict[str, Backend] = {
     "cpp": Cpp(),
+    "triton": TRITON,
     "reference": Reference(),
     "graph": Graph(),
 }

@@ -81,6 +81,9 @@ def _choice(model: nn.Module, asked: str, *, look: bool) -> Choice:
     for name, backend in BACKENDS.items():
         if not _made_for(backend, place):
             continue
+        if (doubt := backend.doubt(model, place.device)) is not None:
+            passed.append(f"not {name}: {doubt}")
+            continue
         if look and not backend.ready(model, *place):
             return Choice(name, f"{backend.description}; to be compiled at its first use")
         found = obstacle(backend, model, *place)

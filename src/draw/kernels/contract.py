@@ -56,6 +56,18 @@ class Backend(Protocol):
         """Whether `obstacle` can be asked without compiling anything."""
         return True
 
+    def doubt(self, model: nn.Module, device: torch.device) -> str | None:
+        """Say why it should not run a model where it is not asked for by name; None if it should.
+
+        Asked before `obstacle`, and before anything is compiled: of models for which it was not
+        measured to be faster than what comes after it, for example.
+
+        Args:
+            model: any model that has backends.
+            device: device of the model's weights; of a type in `devices`.
+        """
+        return None
+
     def reason(self, model: nn.Module) -> str:
         """Say why the backend runs where it was not asked for by name."""
         return self.description

@@ -7,7 +7,7 @@ was: an equation was edited, or a compiler or a library is broken.
 
 import threading
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +15,67 @@ from torch import Tensor, nn
 from draw.kernels.allow_list import code_of, expected_of, other_code
 from draw.kernels.contract import Contract, Trial
 
-TOLERANCE, TOLERANCE_SINGLE, TOLERANCE_BF16, TOLERANCE_BEYOND = 1e-11, 1e-4, 0.25, 1e-5
-"""Largest difference as a share of a tensor's largest number, which counts for at least `FLOOR`:
-in float64, float32, with products in bf16, and of windows beyond the limits, where rounding is
-enlarged. Measured were 4e-15, 3e-6, 0.09 and 1e-7."""
-FLOOR = 1e-3
+CPU = torch.device("cpu")
+
+TOLERANCE, TOLERANCE_BEYOND, FLOOR = 1e-11, 1e-5, 1e-3
+"""Largest difference as a share of a tensor's largest number, which counts for at least `FLOOR`, in
+float64; and of windows beyond the limits, where rounding is enlarged. Measured were 4e-15, 1e-7."""
+TOLERANCES = {torch.float32: 1e-4, torch.float16: 0.05, torch.bfloat16: 0.25}
+"""The same of a kernel in float32, by the type of the operands of products. Measured were 3e-6,
+0.007 and 0.09."""
+TOLERANCE_TF32 = 0.02
+"""The same where float32 is multiplied as TF32, whose operands have the bits of float16."""
 BEYOND = 2e4, -2e4, 25.0, 23.0, -21.0
 """Controls of a window beyond every limit of `window_parameters`, each of which
 has its effect on what is written."""
+BEYOND_SINGLE = 2e4, -2e4, 25.0, -25.0, -21.0
+"""The same without a stride that leaves nothing of float32's digits."""
+
+
+class Round(NamedTuple):
+    """One comparison of a kernel with the code: in what numbers, and how far apart they may be."""
+
+    dtype: torch.dtype
+    """Of all that the kernel is given."""
+    tolerance: float
+    device: torch.device = CPU
+    autocast: torch.dtype | None = None
+    """With it the code runs beside the kernel, in the same numbers; else in float64 on the CPU."""
+    controls: tuple[float, ...] | None = None
+    """Of all windows."""
+
+
+def in_double(*, bf16: bool) -> tuple[Round, ...]:
+    """Rounds of a kernel on the CPU: in float64; in float32, as it is used; windows far off.
+
+    Args:
+        bf16: whether matrix products round to bfloat16.
+    """
+    kind = torch.bfloat16 if bf16 else torch.float32
+    return (
+        Round(torch.float64, TOLERANCE),
+        Round(torch.float32, TOLERANCES[kind], autocast=kind if bf16 else None),
+        Round(torch.float64, TOLERANCE_BEYOND, controls=BEYOND),
+    )
+
+
+def in_single(device: torch.device, operands: torch.dtype, *, tf32: bool) -> tuple[Round, ...]:
+    """Rounds of a kernel that has no float64: in float32; as it is used; windows far off.
+
+    Args:
+        device: where the kernel runs.
+        operands: type of the operands of products.
+        tf32: whether float32 is multiplied as TF32.
+    """
+    tolerance = TOLERANCE_TF32 if tf32 else TOLERANCES[torch.float32]
+    rounded = operands != torch.float32
+    used = (Round(torch.float32, TOLERANCES[operands], device, operands),) if rounded else ()
+    return (
+        Round(torch.float32, tolerance, device),
+        *used,
+        Round(torch.float32, tolerance, device, controls=BEYOND_SINGLE),
+    )
+
 
 _Verdict = tuple[list[Any], str | None]
 _verdicts: dict[tuple[Any, ...], _Verdict] = {}
@@ -30,7 +83,7 @@ _miniatures: dict[tuple[Contract, Hashable], Any] = {}
 _lock = threading.Lock()
 
 
-def difference(contract: Contract, model: nn.Module, *, bf16: bool) -> str | None:
+def difference(contract: Contract, model: nn.Module, rounds: tuple[Round, ...]) -> str | None:
     """Say how a kernel differs from the code of a model's class; None where the two are the same.
 
     Found out once for each class, its options, and each state of the package's code: functions that
@@ -40,17 +93,17 @@ def difference(contract: Contract, model: nn.Module, *, bf16: bool) -> str | Non
         contract: contract of the kernel.
         model: a model without an `allow_list.obstacle`; its class and options count, and whether it
             trains.
-        bf16: whether matrix products round to bfloat16.
+        rounds: comparisons that it has to pass.
     """
     expected, kind = expected_of(contract, model), type(model)
     base, miniature = expected.root.kind, _miniature(contract, model)
-    key = contract, kind, miniature, model.training, bf16
+    key = contract, kind, miniature, model.training, rounds
     code = code_of(kind, expected.kinds)
     with _lock:
         known = _verdicts.get(key)
         if known is None or known[0] != code:
             found = other_code(expected, contract, kind) or _in_a_thread(
-                lambda: _compared(contract, _made(base, kind, miniature, model.training), bf16)
+                lambda: _compared(contract, _made(base, kind, miniature, model.training), rounds)
             )
             known = _verdicts[key] = code, found
     return known[1]
@@ -94,8 +147,7 @@ def _made(
     return model.to_empty(device="cpu").double().train(training)
 
 
-def _compared(contract: Contract, model: nn.Module, bf16: bool) -> str | None:
-    """In double precision; in single, as it will be used; and with windows beyond all limits."""
+def _compared(contract: Contract, model: nn.Module, rounds: tuple[Round, ...]) -> str | None:
     config: Any = model.config
     random = torch.Generator().manual_seed(0)
     with torch.no_grad():
@@ -103,28 +155,42 @@ def _compared(contract: Contract, model: nn.Module, bf16: bool) -> str | None:
             drawn = torch.randn(parameter.shape, generator=random, dtype=torch.float64)
             parameter.copy_(0.4 * drawn)
     inputs = contract.inputs(config, random)
-    expected = _numbers(contract, contract.reference, model, inputs)
-    found = _numbers(contract, contract.kernel, model, inputs)
-    said = _difference(expected, found, TOLERANCE)
-    if said is None:
-        single = [tensor.float() for tensor in inputs]
-        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-            found = _numbers(contract, contract.kernel, model.float(), single)
-            if bf16:  # not the same numbers, but of the same types
-                expected = _numbers(contract, contract.reference, model, single)
-            else:
-                found = {name: value.double() for name, value in found.items()}
-        said = _difference(expected, found, TOLERANCE_BF16 if bf16 else TOLERANCE_SINGLE)
     placing = [name for name in contract.parameters(config) if name.endswith("_window.bias")]
-    if said is None and placing:
-        model.double()
-        with torch.no_grad():
-            for name in placing:
-                model.get_parameter(name).copy_(torch.tensor(BEYOND))
-        expected = _numbers(contract, contract.reference, model, inputs)
-        found = _numbers(contract, contract.kernel, model, inputs)
-        said = _difference(expected, found, TOLERANCE_BEYOND)
-    return said
+    exact: dict[str, Tensor] | None = None
+    for trial in rounds:
+        if trial.controls is not None:
+            if not placing:
+                continue
+            with torch.no_grad():
+                for name in placing:
+                    model.get_parameter(name).copy_(torch.tensor(trial.controls))
+            exact = None
+        if exact is None:
+            exact = _numbers(contract, contract.reference, model.to(CPU, torch.float64), inputs)
+        said = _difference(*_side_by_side(contract, model, inputs, trial, exact), trial.tolerance)
+        if said is not None:
+            return said
+    return None
+
+
+def _side_by_side(
+    contract: Contract,
+    model: nn.Module,
+    inputs: list[Tensor],
+    trial: Round,
+    exact: dict[str, Tensor],
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What is expected of a kernel in a round, and what it computes."""
+    model.to(trial.device, trial.dtype)
+    given = [tensor.to(trial.device, trial.dtype) for tensor in inputs]
+    if trial.autocast is None:
+        found = _numbers(contract, contract.kernel, model, given)
+        return exact, {name: value.to(CPU, torch.float64) for name, value in found.items()}
+    with torch.autocast(trial.device.type, trial.autocast):
+        return (  # not the numbers of float64, but of the same types
+            _numbers(contract, contract.reference, model, given),
+            _numbers(contract, contract.kernel, model, given),
+        )
 
 
 def _difference(
@@ -152,7 +218,10 @@ def _numbers(
     outputs, seen = compute(model, *given)
     random = torch.Generator().manual_seed(1)
     parts = [
-        (torch.randn(output.shape, generator=random, dtype=torch.float64) * output).sum()
+        (
+            torch.randn(output.shape, generator=random, dtype=torch.float64).to(output.device)
+            * output
+        ).sum()
         for output in outputs.values()
     ]
     leaves = {f"input {n}": tensor for n, tensor in enumerate(given)}

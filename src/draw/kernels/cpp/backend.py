@@ -44,7 +44,7 @@ class Cpp(Backend):
             build.library()
         except KernelUnavailableError as error:
             return str(error)
-        return proof.difference(contract, model, bf16=bf16)
+        return proof.difference(contract, model, proof.in_double(bf16=bf16))
 
     def ready(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> bool:
         """Whether the kernel was compiled before, or never can be."""

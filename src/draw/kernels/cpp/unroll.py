@@ -156,7 +156,7 @@ def _reference(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> T
         return _trial(unrolled, drawn, model.trajectory(None, noise, context))
 
 
-_ANY = (
+ANY = (
     "rows", "columns", "channels", "glimpses", "hidden_size", "latent_size", "read_size",
     "write_size", "likelihood", "condition", "classes", "label_dropout",
 )  # fmt: skip
@@ -165,7 +165,7 @@ _ANY = (
 
 def _obstacle(config: DRAWConfig) -> str | None:
     parts = {"attention": ("gaussian", "none"), "prior": ("standard", "learned")}
-    return unknown_option(config, {**dict.fromkeys(_ANY), **parts})
+    return unknown_option(config, {**dict.fromkeys(ANY), **parts})
 
 
 _FREE = frozenset((

@@ -21,6 +21,11 @@ except ImportError:
     tl = _NoLanguage()
 
 
+def installed() -> bool:
+    """Whether the kernels can run."""
+    return triton is not None
+
+
 def jit(function: Callable[..., Any]) -> Any:
     """A function as Triton compiles it: its own source, whatever has been wrapped round it."""
     return function if triton is None else triton.jit(inspect.unwrap(function))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from draw.errors import DrawError
 from draw.kernels.gpu.forward import unroll_forward
 from draw.kernels.gpu.launch import launch
 from draw.kernels.gpu.layout import Layout, round_up
@@ -26,6 +27,16 @@ class Kept(NamedTuple):
     moments: Tensor
     outputs: Tensor
     canvases: Tensor
+
+
+def largest_batch(layout: Layout) -> int:
+    """The largest batch whose numbers of one step 32 bits can count, as the kernels do."""
+    widest = max(
+        layout.stride, layout.canvas, 4 * layout.hidden, layout.moments, layout.outputs,
+        layout.table, layout.table_backward, layout.config.glimpses,
+    )  # fmt: skip
+    images = layout.tiles.images
+    return (2**31 - 1) // (layout.tiles.parts * widest) // images * images
 
 
 @dataclass
@@ -55,6 +66,10 @@ class Run:
     def __post_init__(self) -> None:
         sizes, tiles = self.layout, self.layout.tiles
         T, batch = self.noise.shape[:2]
+        if batch > (most := largest_batch(sizes)):
+            raise DrawError(
+                f"expected at most {most:,} drawings at a time, got {batch:,}; make them in parts"
+            )
         self.padded = padded = round_up(batch, tiles.images)
         self.noise = self.noise.contiguous()
         self.trace = self.trace or self.keep

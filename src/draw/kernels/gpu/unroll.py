@@ -1,5 +1,6 @@
 """The unroll on a GPU by one kernel forward and one backward: what `DRAW.unroll` computes."""
 
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -49,11 +50,12 @@ class _Unroll(torch.autograd.Function):
             ctx.layout, ctx.dtype, dict(zip(ctx.names, rest[:n], strict=True)), noise.contiguous(),
             Kept(*rest[n : n + kept]), dict(zip(ctx.products, rest[n + kept :], strict=True)),
         )  # fmt: skip
-        with torch.autocast(noise.device.type, enabled=False):
+        with without_autocast(noise.device):
             inputs, parameters = run(Slopes(*slopes), Wanted(*ctx.needs_input_grad[3:7]))
         return None, None, None, *inputs, *(parameters[name] for name in ctx.names)
 
 
+@torch.compiler.disable(reason="a kernel of its own")  # type: ignore[no-untyped-call, untyped-decorator]
 def unroll(
     model: "DRAW",
     images: Float[Tensor, "batch channels rows columns"],
@@ -75,11 +77,11 @@ def unroll(
         tiles: how the work is cut.
     """
     dtype = dtype or operands(noise.device)
-    layout = layout_of(model.config, dtype, tiles)
+    layout = layout_of(model.config, dtype, tiles or Tiles(precision=precision()))
     parameters = _parameters(model)
     given = images, noise, *context, *parameters.values()
     wanted = any(tensor is not None and tensor.requires_grad for tensor in given)
-    with torch.autocast(noise.device.type, enabled=False):
+    with without_autocast(noise.device):
         if torch.is_grad_enabled() and wanted:
             found = _Unroll.apply(  # type: ignore[no-untyped-call]
                 layout, dtype, list(parameters), *given
@@ -90,6 +92,7 @@ def unroll(
         return run.results()
 
 
+@torch.compiler.disable(reason="a kernel of its own")  # type: ignore[no-untyped-call, untyped-decorator]
 @torch.no_grad()
 def trajectory(
     model: "DRAW",
@@ -111,9 +114,9 @@ def trajectory(
         tiles: how the work is cut.
     """
     dtype = dtype or operands(noise.device)
-    layout = layout_of(model.config, dtype, tiles)
+    layout = layout_of(model.config, dtype, tiles or Tiles(precision=precision()))
     run = Run(layout, dtype, _parameters(model), images, noise, context, trace=True)
-    with torch.autocast(noise.device.type, enabled=False):
+    with without_autocast(noise.device):
         run.forward()
     batch, config = noise.shape[1], model.config
     canvases = run.canvases[1:, :batch, : layout.pixels]
@@ -129,6 +132,16 @@ def trajectory(
         write_windows=windows(run.outputs[1:], CONTROLS, config.write_size),
         read_windows=None if images is None else windows(run.outputs[:-1], 0, config.read_size),
     )
+
+
+def precision() -> str:
+    """How float32 is multiplied: 'tf32' where torch was told so, else 'ieee'."""
+    return "tf32" if torch.backends.cuda.matmul.fp32_precision == "tf32" else "ieee"
+
+
+def without_autocast(device: torch.device) -> AbstractContextManager[None]:
+    """A context in which what is float32 stays float32."""
+    return torch.autocast(device.type, enabled=False)
 
 
 def operands(device: torch.device) -> torch.dtype:

@@ -1,0 +1,160 @@
+"""The unroll in Triton: forward and backward of all steps in one kernel each, on NVIDIA's cards."""
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, cast
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from draw.config.model import DRAWConfig
+from draw.kernels import allow_list, proof
+from draw.kernels.contract import Backend, Trial, unknown_option
+from draw.kernels.cpp import unroll as cpp
+from draw.kernels.cpp.binding import drawing_names
+from draw.kernels.gpu import language, unroll
+from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
+
+OLDEST = 8, 0
+"""The oldest compute capability that multiplies bfloat16."""
+COMPILED = (8, 0), (9, 0), (10, 0)
+"""Compute capabilities for which registers and shared memory were seen to suffice."""
+MEASURED = DRAWConfig(
+    rows=28, columns=28, channels=1, glimpses=64, hidden_size=256, latent_size=100, read_size=2,
+    write_size=5,
+)  # fmt: skip
+"""What was measured: the paper's MNIST row, with attention and without."""
+RATIOS = {
+    "gaussian": "34 times the loop under autograd in bf16 and 12 times in fp32 at batch 128",
+    "none": "1.4 times the loop compiled and captured as a CUDA graph at batch 512 in bf16",
+}
+"""By attention; docs/performance.md has the figures."""
+
+
+class Triton(Backend):
+    """The kernels of `draw.kernels.gpu`, for weights in float32 on an NVIDIA card."""
+
+    name: ClassVar = "triton"
+    description: ClassVar = "all steps in one Triton kernel"
+    devices: ClassVar = frozenset(("cuda",))
+    configs: ClassVar = (DRAWConfig,)
+
+    def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
+        """Another card, other numbers, or a model that is not as its class makes it."""
+        if (found := unfit(device)) is not None:
+            return found
+        if not isinstance(model.config, DRAWConfig):
+            return f"it knows nothing of a {type(model).__name__}"
+        if dtype != torch.float32:
+            return f"it takes weights in float32, the model is in {dtype}"
+        operands = unroll.operands(device)
+        if operands not in proof.TOLERANCES:
+            return f"it multiplies float32, bfloat16 or float16, not {operands}"
+        if (found := allow_list.obstacle(CONTRACT, model)) is not None:
+            return found
+        rounds = proof.in_single(device, operands, tf32=unroll.precision() == "tf32")
+        return proof.difference(CONTRACT, model, rounds)
+
+    def doubt(self, model: nn.Module, device: torch.device) -> str | None:
+        """A model or a card for which it was not measured."""
+        config: Any = model.config
+        if not isinstance(config, DRAWConfig):
+            return f"it knows nothing of a {type(model).__name__}"
+        for field in SIZES:
+            if getattr(config, field) != getattr(MEASURED, field):
+                return (
+                    f"it was measured with {field} {getattr(MEASURED, field)}, this model has "
+                    f"{getattr(config, field)}; ask for it by name"
+                )
+        if config.attention not in RATIOS:
+            return f"it was not measured with attention {config.attention!r}; ask for it by name"
+        if language.installed() and (card := capability(device)) not in COMPILED:
+            return f"it was not compiled for compute capability {card}; ask for it by name"
+        return None
+
+    def reason(self, model: nn.Module) -> str:
+        """By what it was measured, and where."""
+        config: Any = model.config
+        return f"{self.description}: {RATIOS[config.attention]}, measured on one NVIDIA H100"
+
+    def unroll(
+        self,
+        model: nn.Module,
+        images: Float[Tensor, "batch channels rows columns"],
+        noise: Float[Tensor, "glimpses batch latent"],
+        context: Context = NOTHING,
+    ) -> UnrollOutput:
+        """See `draw.kernels.gpu.unroll.unroll`."""
+        unrolled: UnrollOutput = unroll.unroll(cast(Any, model), images, noise, context)
+        return unrolled
+
+    def trajectory(
+        self,
+        model: nn.Module,
+        images: Float[Tensor, "batch channels rows columns"] | None,
+        noise: Float[Tensor, "glimpses batch latent"],
+        context: Context = NOTHING,
+    ) -> Trajectory:
+        """See `draw.kernels.gpu.unroll.trajectory`."""
+        drawn: Trajectory = unroll.trajectory(cast(Any, model), images, noise, context)
+        return drawn
+
+
+SIZES = (
+    "rows", "columns", "channels", "glimpses", "hidden_size", "latent_size", "read_size",
+    "write_size", "prior", "condition",
+)  # fmt: skip
+"""Options that speed depends on, besides the attention."""
+
+
+def unfit(device: torch.device) -> str | None:
+    """Why no model runs in Triton here; None where nothing is in the way."""
+    if not language.installed():
+        return "Triton is not installed, which comes with torch for CUDA"
+    if torch.version.hip is not None:
+        return "it is written for NVIDIA's cards"
+    if (card := capability(device)) < OLDEST:
+        return f"it needs compute capability {OLDEST} or later, this card has {card}"
+    return None
+
+
+def capability(device: torch.device) -> tuple[int, int]:
+    """The compute capability of a card."""
+    return torch.cuda.get_device_capability(device)
+
+
+@dataclass(frozen=True)
+class _InTriton:
+    """A model whose two ways through all steps are the kernels."""
+
+    model: Any
+
+    def unroll(self, images: Tensor, noise: Tensor, context: Context) -> UnrollOutput:
+        return TRITON.unroll(self.model, images, noise, context)
+
+    def trajectory(self, images: Tensor | None, noise: Tensor, context: Context) -> Trajectory:
+        return TRITON.trajectory(self.model, images, noise, context)
+
+
+TRITON = Triton()
+
+
+def _computed(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
+    return cpp.CONTRACT.reference(_InTriton(model), images, noise, *addends)
+
+
+def _unknown(config: DRAWConfig) -> str | None:
+    parts = {"attention": ("gaussian", "cauchy", "none"), "prior": ("standard", "learned")}
+    return unknown_option(config, {**dict.fromkeys(cpp.ANY), **parts})
+
+
+CONTRACT = replace(
+    cpp.CONTRACT,
+    parameters=lambda config: drawing_names(
+        gaussian=config.attention != "none", learned=config.prior == "learned"
+    ),
+    obstacle=_unknown,
+    key=lambda config: (config.attention, cpp.CONTRACT.key(config)),
+    kernel=_computed,
+)
+"""What the kernels stand for in a DRAW."""
