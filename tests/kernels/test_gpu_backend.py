@@ -13,7 +13,7 @@ pytest.importorskip("triton", reason="Triton is not installed: it comes with tor
 
 import draw.attention.window
 import draw.model.draw
-from draw.config.model import ClassifierConfig, DRAWConfig
+from draw.config.model import DRAWConfig
 from draw.errors import DrawError, KernelUnavailableError
 from draw.kernels import BACKENDS, proof
 from draw.kernels.choose import choose
@@ -21,7 +21,6 @@ from draw.kernels.gpu import backend, gradient, launch, sequence
 from draw.kernels.gpu import unroll as gpu
 from draw.kernels.gpu.layout import Tiles
 from draw.measure.bound import evaluate
-from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
 from draw.parts.state import Context, Trajectory
 
@@ -136,13 +135,12 @@ def test_what_it_cannot_take_is_named(monkeypatch) -> None:
     for model, said in (
         (drawing().double(), "weights in float32, the model is in torch.float64"),
         (hooked, "lstm_dec has a forward hook"),
+        (drawing(attention="affine"), "this model has attention 'affine'"),
+        (drawing(write_heads=2), "this model has write_heads 2"),
         (drawing(likelihood="logistic", prior="standard").requires_grad_(False), None),
     ):
         found = TRITON.obstacle(model, DEVICE, model.canvas_0.dtype)
         assert found is None if said is None else said in str(found)
-    classifier = Classifier(ClassifierConfig(rows=4, columns=5, glimpses=2, hidden_size=4))
-    assert "nothing of a Classifier" in str(TRITON.obstacle(classifier, DEVICE, torch.float32))
-    assert "nothing of a Classifier" in str(TRITON.doubt(classifier, DEVICE))
     monkeypatch.setattr(backend, "capability", lambda device: (7, 5))
     assert "this card has (7, 5)" in str(TRITON.obstacle(drawing(), DEVICE, torch.float32))
     monkeypatch.setattr(backend.language, "triton", None)

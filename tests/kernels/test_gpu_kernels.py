@@ -62,6 +62,7 @@ CASES: dict[str, dict[str, object]] = {
         "context": (True, True), "prior": "learned", "attention": "none", "channels": 3, "rows": 3,
     },
     "Cauchy filters": {"attention": "cauchy", "rows": 5},
+    "Laplace filters": {"attention": "laplace", "rows": 5},
     "Cauchy filters far off, told, learned prior": {
         "attention": "cauchy", "read_window": OFF_IMAGE, "write_window": OFF_IMAGE,
         "context": (True, False), "prior": "learned", "channels": 3,

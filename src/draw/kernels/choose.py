@@ -81,12 +81,10 @@ def _choice(model: nn.Module, asked: str, *, look: bool) -> Choice:
     for name, backend in BACKENDS.items():
         if not _made_for(backend, place):
             continue
-        if (doubt := backend.doubt(model, place.device)) is not None:
-            passed.append(f"not {name}: {doubt}")
-            continue
-        if look and not backend.ready(model, *place):
+        found = _kind(backend, model) or backend.doubt(model, place.device)
+        if found is None and look and not backend.ready(model, *place):
             return Choice(name, f"{backend.description}; to be compiled at its first use")
-        found = obstacle(backend, model, *place)
+        found = found or obstacle(backend, model, *place)
         if found is None:
             reason = "; ".join([backend.reason(model), *passed])
             _note(name, reason, slow=bool(passed))
@@ -122,11 +120,15 @@ def obstacle(
         device: device of the model's weights.
         dtype: floating-point type of the model's weights.
     """
+    return _kind(backend, model) or backend.obstacle(model, device, dtype)
+
+
+def _kind(backend: Backend, model: nn.Module) -> str | None:
     config: Any = model.config
-    if not isinstance(config, backend.configs):
-        kinds = either([one.kind for one in backend.configs])
-        return f"it computes models of kind {kinds}, this one is of kind {config.kind}"
-    return backend.obstacle(model, device, dtype)
+    if isinstance(config, backend.configs):
+        return None
+    kinds = either([one.kind for one in backend.configs])
+    return f"it computes models of kind {kinds}, this one is of kind {config.kind}"
 
 
 def _made_for(backend: Backend, place: _Place) -> bool:

@@ -11,12 +11,12 @@ from draw.config.model import DRAWConfig
 from draw.kernels import allow_list, proof
 from draw.kernels.contract import Backend, Trial, unknown_option
 from draw.kernels.cpp import unroll as cpp
-from draw.kernels.cpp.binding import drawing_names
+from draw.kernels.cpp.form import drawing_names
 from draw.kernels.gpu import language, unroll
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
-OLDEST = 8, 0
-"""The oldest compute capability that multiplies bfloat16."""
+LEAST = 8, 0
+"""The first compute capability that multiplies bfloat16."""
 COMPILED = (8, 0), (9, 0), (10, 0)
 """Compute capabilities for which registers and shared memory were seen to suffice."""
 MEASURED = DRAWConfig(
@@ -43,8 +43,6 @@ class Triton(Backend):
         """Another card, other numbers, or a model that is not as its class makes it."""
         if (found := unfit(device)) is not None:
             return found
-        if not isinstance(model.config, DRAWConfig):
-            return f"it knows nothing of a {type(model).__name__}"
         if dtype != torch.float32:
             return f"it takes weights in float32, the model is in {dtype}"
         operands = unroll.operands(device)
@@ -58,8 +56,6 @@ class Triton(Backend):
     def doubt(self, model: nn.Module, device: torch.device) -> str | None:
         """A model or a card for which it was not measured."""
         config: Any = model.config
-        if not isinstance(config, DRAWConfig):
-            return f"it knows nothing of a {type(model).__name__}"
         for field in SIZES:
             if getattr(config, field) != getattr(MEASURED, field):
                 return (
@@ -113,8 +109,8 @@ def unfit(device: torch.device) -> str | None:
         return "Triton is not installed, which comes with torch for CUDA"
     if torch.version.hip is not None:
         return "it is written for NVIDIA's cards"
-    if (card := capability(device)) < OLDEST:
-        return f"it needs compute capability {OLDEST} or later, this card has {card}"
+    if (card := capability(device)) < LEAST:
+        return f"it needs compute capability {LEAST} or later, this card has {card}"
     return None
 
 
@@ -144,7 +140,10 @@ def _computed(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Tr
 
 
 def _unknown(config: DRAWConfig) -> str | None:
-    parts = {"attention": ("gaussian", "cauchy", "none"), "prior": ("standard", "learned")}
+    parts = {
+        "attention": ("gaussian", "cauchy", "laplace", "none"),
+        "prior": ("standard", "learned"),
+    }
     return unknown_option(config, {**dict.fromkeys(cpp.ANY), **parts})
 
 

@@ -56,7 +56,7 @@ def unroll_backward(
     d_moments, d_outputs, d_noise, d_x, tables, w_enc, w_post, w_prior, w_dec, w_out,
     batch, padded, T: tl.constexpr,
     WANT_X: tl.constexpr, WANT_NOISE: tl.constexpr, WINDOWS: tl.constexpr,
-    CAUCHY: tl.constexpr, LEARNED: tl.constexpr,
+    FILTERS: tl.constexpr, LEARNED: tl.constexpr,
     C: tl.constexpr, B: tl.constexpr, A: tl.constexpr, BP: tl.constexpr, AP: tl.constexpr,
     NR: tl.constexpr, NW: tl.constexpr, NRP: tl.constexpr, NWP: tl.constexpr, Z: tl.constexpr,
     HP: tl.constexpr, RP: tl.constexpr, ZP: tl.constexpr, OP: tl.constexpr, TABLE: tl.constexpr,
@@ -92,7 +92,7 @@ def unroll_backward(
             look_backward(
                 x, canvases + then * PIXELS, d_canvas, outputs + then * OP, d_r,
                 d_outputs + then * OP, d_x, tables, start, batch, tl.minimum(T - step, 1), WANT_X,
-                C, B, A, BP, AP, NR, NW, NRP, NWP, OP, RP, TABLE, M, MI, CAUCHY,
+                C, B, A, BP, AP, NR, NW, NRP, NWP, OP, RP, TABLE, M, MI, FILTERS,
                 FAST,
             )  # fmt: skip
             tl.debug_barrier()

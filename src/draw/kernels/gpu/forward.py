@@ -87,7 +87,7 @@ def unroll_forward(
     w_enc, b_enc, w_post, b_post, w_prior, b_prior, w_dec, b_dec, w_out, b_out,
     batch, padded, T: tl.constexpr,
     ENCODE: tl.constexpr, KEEP: tl.constexpr, TRACE: tl.constexpr, EACH_ENC: tl.constexpr,
-    EACH_DEC: tl.constexpr, WINDOWS: tl.constexpr, CAUCHY: tl.constexpr, LEARNED: tl.constexpr,
+    EACH_DEC: tl.constexpr, WINDOWS: tl.constexpr, FILTERS: tl.constexpr, LEARNED: tl.constexpr,
     C: tl.constexpr, B: tl.constexpr, A: tl.constexpr, BP: tl.constexpr, AP: tl.constexpr,
     NR: tl.constexpr, NW: tl.constexpr, NRP: tl.constexpr, NWP: tl.constexpr, Z: tl.constexpr,
     HP: tl.constexpr, RP: tl.constexpr, ZP: tl.constexpr, OP: tl.constexpr, TABLE: tl.constexpr,
@@ -134,7 +134,7 @@ def unroll_forward(
             look(
                 x, canvas, canvases + traced * PIXELS, outputs + (traced if TRACE else now) * OP,
                 here + R_AT, tables, start, batch, tl.minimum(t, 1), ENCODE, TRACE, C, B, A, BP,
-                AP, NR, NW, NRP, NWP, OP, STRIDE, TABLE, M, MI, CAUCHY, FAST,
+                AP, NR, NW, NRP, NWP, OP, STRIDE, TABLE, M, MI, FILTERS, FAST,
             )  # fmt: skip
             tl.debug_barrier()
         if t < T:

@@ -216,7 +216,7 @@ class Layout:
         config, tiles = self.config, self.tiles
         return {
             "T": config.glimpses, "WINDOWS": self.windows,
-            "CAUCHY": config.attention == "cauchy", "LEARNED": self.learned, "C": config.channels,
+            "FILTERS": config.attention, "LEARNED": self.learned, "C": config.channels,
             "B": config.rows, "A": config.columns, "BP": B, "AP": A,
             "NR": config.read_size, "NW": config.write_size,
             "NRP": power_of_two(config.read_size), "NWP": power_of_two(config.write_size),

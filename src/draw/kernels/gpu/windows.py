@@ -1,4 +1,4 @@
-"""Device functions: windows of Gaussian or Cauchy filters (eqs 19-29), some images at a time.
+"""Device functions: windows of several kinds of filters (eqs 19-29), some images at a time.
 
 Filters and what is made of them lie in a table of float32, one row for each image:
 
@@ -45,15 +45,39 @@ def distances(g, delta, sigma, N: tl.constexpr, NP: tl.constexpr, LP: tl.constex
 
 
 @jit
+def logarithm(d, FILTERS: tl.constexpr):
+    """Of a filter, but for its sum, at distances d in units of sigma."""
+    if FILTERS == "cauchy":
+        y = -tl.log(1 + d * d)
+    elif FILTERS == "laplace":
+        y = -tl.abs(d)
+    else:
+        y = -d * d / 2
+    return y
+
+
+@jit
+def fall(d, FILTERS: tl.constexpr):
+    """Less the derivative of `logarithm`."""
+    if FILTERS == "cauchy":
+        y = 2 * d / (1 + d * d)
+    elif FILTERS == "laplace":
+        y = tl.where(d > 0, 1.0, tl.where(d < 0, -1.0, 0.0))
+    else:
+        y = d
+    return y
+
+
+@jit
 def store_filters(
     table, g, delta, sigma, N: tl.constexpr, NP: tl.constexpr, L: tl.constexpr, LP: tl.constexpr,
-    CAUCHY: tl.constexpr,
+    FILTERS: tl.constexpr,
 ):  # fmt: skip
-    """Filters along a side of L pixels, each summing to 1 (eqs 25-26, or draw.attention.cauchy)."""
+    """Filters along a side of L pixels, each summing to 1 (eqs 25-26)."""
     a = tl.arange(0, LP)[None, None, :]
     n = tl.arange(0, NP)[None, :, None]
     d = distances(g, delta, sigma, N, NP, LP)
-    exponent = tl.where(a < L, -tl.log(1 + d * d) if CAUCHY else -d * d / 2, float("-inf"))
+    exponent = tl.where(a < L, logarithm(d, FILTERS), float("-inf"))
     F = tl.exp(exponent - tl.max(exponent, 2)[:, :, None])
     F = F / tl.sum(F, 2)[:, :, None]
     tl.store(table[:, None, None] + n * LP + a, F, mask=(n < N) & (a < LP))
@@ -62,7 +86,7 @@ def store_filters(
 @jit
 def filters_backward(
     table, d_F, g, delta, sigma, N: tl.constexpr, NP: tl.constexpr, LP: tl.constexpr,
-    CAUCHY: tl.constexpr,
+    FILTERS: tl.constexpr,
 ):  # fmt: skip
     """Gradients of g, delta and log sigma, and the sum of F d_F; each [images]."""
     a = tl.arange(0, LP)[None, None, :]
@@ -71,7 +95,7 @@ def filters_backward(
     d = distances(g, delta, sigma, N, NP, LP)
     through = tl.sum(F * d_F, 2)
     d_exponent = F * (d_F - through[:, :, None])
-    slope = 2 * d / (1 + d * d) if CAUCHY else d  # less the derivative of the exponent by d
+    slope = fall(d, FILTERS)
     d_mu = tl.sum(d_exponent * slope, 2) / sigma[:, None]
     steps = tl.arange(0, NP) + 0.5 - N / 2
     d_log_sigma = tl.sum(tl.sum(d_exponent * slope * d, 2), 1)
@@ -119,7 +143,7 @@ def look(
     READ: tl.constexpr, TRACE: tl.constexpr, C: tl.constexpr, B: tl.constexpr, A: tl.constexpr,
     BP: tl.constexpr, AP: tl.constexpr, NR: tl.constexpr, NW: tl.constexpr, NRP: tl.constexpr,
     NWP: tl.constexpr, OP: tl.constexpr, STRIDE: tl.constexpr, TABLE: tl.constexpr,
-    M: tl.constexpr, MI: tl.constexpr, CAUCHY: tl.constexpr, FAST: tl.constexpr,
+    M: tl.constexpr, MI: tl.constexpr, FILTERS: tl.constexpr, FAST: tl.constexpr,
 ):  # fmt: skip
     """Write what the step before made (eq 29), then read with the window of this step (eq 27).
 
@@ -147,13 +171,13 @@ def look(
         table = tables + rows * TABLE
         out = outputs + rows * OP
         g_x, g_y, delta, sigma, gamma = place(out + 5, A, B, NW)
-        store_filters(table + WY, g_y, delta, sigma, NW, NWP, B, BP, CAUCHY)
-        store_filters(table + WX, g_x, delta, sigma, NW, NWP, A, AP, CAUCHY)
+        store_filters(table + WY, g_y, delta, sigma, NW, NWP, B, BP, FILTERS)
+        store_filters(table + WX, g_x, delta, sigma, NW, NWP, A, AP, FILTERS)
         scale = writing / gamma
         if READ:
             g_x, g_y, delta, sigma, gamma = place(out, A, B, NR)
-            store_filters(table, g_y, delta, sigma, NR, NRP, B, BP, CAUCHY)
-            store_filters(table + RX, g_x, delta, sigma, NR, NRP, A, AP, CAUCHY)
+            store_filters(table, g_y, delta, sigma, NR, NRP, B, BP, FILTERS)
+            store_filters(table + RX, g_x, delta, sigma, NR, NRP, A, AP, FILTERS)
         tl.debug_barrier()
         spread_patch(table + SPREAD, table + WX, out + 10, scale, C, NW, NWP, AP)
         tl.debug_barrier()

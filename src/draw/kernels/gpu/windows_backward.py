@@ -94,7 +94,7 @@ def look_backward(
     WANT_X: tl.constexpr, C: tl.constexpr, B: tl.constexpr, A: tl.constexpr, BP: tl.constexpr,
     AP: tl.constexpr, NR: tl.constexpr, NW: tl.constexpr, NRP: tl.constexpr, NWP: tl.constexpr,
     OP: tl.constexpr, RP: tl.constexpr, TABLE: tl.constexpr, M: tl.constexpr, MI: tl.constexpr,
-    CAUCHY: tl.constexpr, FAST: tl.constexpr,
+    FILTERS: tl.constexpr, FAST: tl.constexpr,
 ):  # fmt: skip
     """Gradients of `look`: first of reading, then of writing, as the canvas' goes back in time.
 
@@ -130,11 +130,11 @@ def look_backward(
         out = outputs + rows * OP
         d_out = d_outputs + rows * OP
         g_x, g_y, delta, sigma, gamma = place(out, A, B, NR)
-        store_filters(table, g_y, delta, sigma, NR, NRP, B, BP, CAUCHY)
-        store_filters(table + RX, g_x, delta, sigma, NR, NRP, A, AP, CAUCHY)
+        store_filters(table, g_y, delta, sigma, NR, NRP, B, BP, FILTERS)
+        store_filters(table + RX, g_x, delta, sigma, NR, NRP, A, AP, FILTERS)
         w_g_x, w_g_y, w_delta, w_sigma, w_gamma = place(out + 5, A, B, NW)
-        store_filters(table + WY, w_g_y, w_delta, w_sigma, NW, NWP, B, BP, CAUCHY)
-        store_filters(table + WX, w_g_x, w_delta, w_sigma, NW, NWP, A, AP, CAUCHY)
+        store_filters(table + WY, w_g_y, w_delta, w_sigma, NW, NWP, B, BP, FILTERS)
+        store_filters(table + WX, w_g_x, w_delta, w_sigma, NW, NWP, A, AP, FILTERS)
         scale = writing / w_gamma
         tl.debug_barrier()
         spread_patch(table + SPREAD, table + WX, out + 10, scale, C, NW, NWP, AP)
@@ -181,12 +181,12 @@ def look_backward(
         d_f = tl.load(table[:, None, None] + READ_Y + n * BP + b[None, None, :], mask=n < NR,
                       other=0.0)  # fmt: skip
         d_g_y, delta_y, sigma_y, through = filters_backward(
-            table, d_f, g_y, delta, sigma, NR, NRP, BP, CAUCHY
+            table, d_f, g_y, delta, sigma, NR, NRP, BP, FILTERS
         )
         d_f = tl.load(table[:, None, None] + READ_X + n * AP + a[None, None, :], mask=n < NR,
                       other=0.0)  # fmt: skip
         d_g_x, delta_x, sigma_x, _ = filters_backward(
-            table + RX, d_f, g_x, delta, sigma, NR, NRP, AP, CAUCHY
+            table + RX, d_f, g_x, delta, sigma, NR, NRP, AP, FILTERS
         )
         store_controls(d_out, out, d_g_x, d_g_y, sigma_x + sigma_y, delta_x + delta_y, through,
                        delta, A, B)  # fmt: skip
@@ -194,11 +194,11 @@ def look_backward(
         d_f = tl.load(table[:, None, None] + WRITE_Y + n * BP + b[None, None, :], mask=n < NW,
                       other=0.0)  # fmt: skip
         d_g_y, delta_y, sigma_y, through = filters_backward(
-            table + WY, d_f, w_g_y, w_delta, w_sigma, NW, NWP, BP, CAUCHY
+            table + WY, d_f, w_g_y, w_delta, w_sigma, NW, NWP, BP, FILTERS
         )
         d_f = patch_backward(out + 10, d_out + 10, table, WX, THROUGH, scale, C, NW, NWP, AP)
         d_g_x, delta_x, sigma_x, _ = filters_backward(
-            table + WX, d_f, w_g_x, w_delta, w_sigma, NW, NWP, AP, CAUCHY
+            table + WX, d_f, w_g_x, w_delta, w_sigma, NW, NWP, AP, FILTERS
         )
         store_controls(d_out + 5, out + 5, d_g_x, d_g_y, sigma_x + sigma_y, delta_x + delta_y,
                        -through, w_delta, A, B)  # fmt: skip
