@@ -84,7 +84,7 @@ def _choice(model: nn.Module, asked: str, *, look: bool) -> Choice:
         found = _kind(backend, model) or backend.doubt(model, place.device)
         if found is None and look and not backend.ready(model, *place):
             return Choice(name, f"{backend.description}; to be compiled at its first use")
-        found = found or obstacle(backend, model, *place)
+        found = found or obstacle(backend, model, *place) or backend.drawback(model, *place)
         if found is None:
             reason = "; ".join([backend.reason(model), *passed])
             _note(name, reason, slow=bool(passed))

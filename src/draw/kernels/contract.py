@@ -68,6 +68,18 @@ class Backend(Protocol):
         """
         return None
 
+    def drawback(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
+        """Say why it is passed over though it can run, as where it was measured to be slower.
+
+        Asked where it was not asked for by name and has no obstacle; None for nothing.
+
+        Args:
+            model: a model without an `obstacle`.
+            device: device of its weights.
+            dtype: type of its weights.
+        """
+        return None
+
     def reason(self, model: nn.Module) -> str:
         """Say why the backend runs where it was not asked for by name."""
         return self.description
@@ -169,8 +181,8 @@ class Contract:
     """The part of a config that the kernel depends on."""
     miniature: Callable[[Any], Any]
     """A small config with the options of a given one."""
-    inputs: Callable[[Any, torch.Generator], list[Tensor]]
-    """Random float64 inputs for a model with a given config."""
+    inputs: Callable[..., list[Tensor]]
+    """Random float64 inputs for a model with a given config; of a few images, or of so many."""
     kernel: Callable[..., Trial]
     """Results of the kernel for a model's parameters and inputs."""
     reference: Callable[..., Trial]

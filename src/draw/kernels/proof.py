@@ -7,7 +7,7 @@ was: an equation was edited, or a compiler or a library is broken.
 
 import threading
 from collections.abc import Callable, Hashable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -119,22 +119,39 @@ def _miniature(contract: Contract, model: nn.Module) -> Any:
 
 
 def _in_a_thread(compare: Callable[[], str | None]) -> str | None:
-    """What a comparison says, made where torch's modes have their defaults.
+    """What a comparison says, or that it fails, which code that may be anybody's can do."""
+    try:
+        return in_a_thread(compare)
+    except Exception as error:
+        return f"a miniature of this model fails in it ({type(error).__name__}: {error})"
+
+
+Found = TypeVar("Found")
+
+
+def in_a_thread(work: Callable[[], Found]) -> Found:
+    """Do some work where torch's modes have their defaults, and return what comes of it.
 
     Autocast, gradients on or off, default devices and all other modes belong to a thread.
+
+    Args:
+        work: function without arguments; what it raises is raised here.
     """
-    said: list[str | None] = []
+    found: list[Found] = []
+    raised: list[Exception] = []
 
     def run() -> None:
         try:
-            said.append(compare())
-        except Exception as error:  # of code that may be anybody's
-            said.append(f"a miniature of this model fails in it ({type(error).__name__}: {error})")
+            found.append(work())
+        except Exception as error:
+            raised.append(error)
 
     thread = threading.Thread(target=run, name="draw-proof")
     thread.start()
     thread.join()
-    return said[0]
+    if raised:
+        raise raised[0]
+    return found[0]
 
 
 def _made(
@@ -166,7 +183,9 @@ def _compared(contract: Contract, model: nn.Module, rounds: tuple[Round, ...]) -
                     model.get_parameter(name).copy_(torch.tensor(trial.controls))
             exact = None
         if exact is None:
-            exact = _numbers(contract, contract.reference, model.to(CPU, torch.float64), inputs)
+            exact = trial_numbers(
+                contract, contract.reference, model.to(CPU, torch.float64), inputs
+            )
         said = _difference(*_side_by_side(contract, model, inputs, trial, exact), trial.tolerance)
         if said is not None:
             return said
@@ -184,12 +203,12 @@ def _side_by_side(
     model.to(trial.device, trial.dtype)
     given = [tensor.to(trial.device, trial.dtype) for tensor in inputs]
     if trial.autocast is None:
-        found = _numbers(contract, contract.kernel, model, given)
+        found = trial_numbers(contract, contract.kernel, model, given)
         return exact, {name: value.to(CPU, torch.float64) for name, value in found.items()}
     with torch.autocast(trial.device.type, trial.autocast):
         return (  # not the numbers of float64, but of the same types
-            _numbers(contract, contract.reference, model, given),
-            _numbers(contract, contract.kernel, model, given),
+            trial_numbers(contract, contract.reference, model, given),
+            trial_numbers(contract, contract.kernel, model, given),
         )
 
 
@@ -209,7 +228,7 @@ def _difference(
     return None
 
 
-def _numbers(
+def trial_numbers(
     contract: Contract, compute: Callable[..., Trial], model: nn.Module, inputs: list[Tensor]
 ) -> dict[str, Tensor]:
     """Outputs, what is seen, and the gradients of a loss in which every output has its weights."""

@@ -11,7 +11,7 @@ from draw.config.model import ClassifierConfig, DRAWConfig, ModelConfig
 from draw.errors import KernelUnavailableError
 from draw.kernels import allow_list, proof
 from draw.kernels.contract import Backend, Contract, multiplies_bf16
-from draw.kernels.cpp import build, classifier_unroll, unroll
+from draw.kernels.cpp import build, classifier_unroll, speed, unroll
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 CONTRACTS: dict[type[ModelConfig], Contract] = {
@@ -19,6 +19,7 @@ CONTRACTS: dict[type[ModelConfig], Contract] = {
     ClassifierConfig: classifier_unroll.CONTRACT,
 }
 """Contracts of the compiled operators by the configs of the models that they compute."""
+SLOW = "plain loops in the place of torch's micro-kernels"
 
 
 class Cpp(Backend):
@@ -49,6 +50,30 @@ class Cpp(Backend):
     def ready(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> bool:
         """Whether the kernel was compiled before, or never can be."""
         return build.is_settled()
+
+    def drawback(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
+        """That it was measured to be slower than the reference, where plain loops multiply."""
+        found = self._ratio(model, device, dtype)
+        if found is None or found >= 1:
+            return None
+        return f"{SLOW}, measured here to be {found:.2g} times as fast as the reference"
+
+    def reason(self, model: nn.Module) -> str:
+        """That it is compiled; where it was measured, how fast it is."""
+        first = next(model.parameters())
+        found = self._ratio(model, first.device, first.dtype)
+        if found is None:
+            return self.description
+        return (
+            f"{self.description}; {SLOW}, measured here to be {found:.2g} times as fast as the "
+            "reference"
+        )
+
+    def _ratio(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> float | None:
+        """How many times as fast as the reference it is; None where that need not be measured."""
+        if device.type != "cpu" or dtype != torch.float32:
+            return None
+        return speed.ratio(_contract(model), model, bf16=multiplies_bf16(device.type))
 
     def unroll(
         self,

@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import cache
 from importlib import resources
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -44,7 +45,22 @@ _BUILDING = threading.Lock()
 log = logging.getLogger(__name__)
 
 
+class Built(NamedTuple):
+    """The compiled kernel of this process."""
+
+    library: ctypes.CDLL
+    name: str
+    """Name of its file, which says what it was made of and for."""
+    fast: frozenset[str]
+    """Precisions (fp32, bf16) of the products that are torch's; those of others are plain loops."""
+
+
 def library() -> ctypes.CDLL:
+    """Load the compiled kernel; see `built`."""
+    return built().library
+
+
+def built() -> Built:
     """Load the compiled kernel; compile it where it is not in the cache yet.
 
     Raises:
@@ -58,7 +74,7 @@ def library() -> ctypes.CDLL:
 
 
 @cache
-def _outcome() -> ctypes.CDLL | KernelUnavailableError:
+def _outcome() -> Built | KernelUnavailableError:
     """What came of compiling and loading; neither is tried a second time in a process."""
     try:
         path = compile_library(sources())
@@ -72,8 +88,7 @@ def _outcome() -> ctypes.CDLL | KernelUnavailableError:
         check_form(loaded)
     except KernelUnavailableError as error:
         return error
-    hand_over_products(loaded)
-    return loaded
+    return Built(loaded, path.stem, hand_over_products(loaded))
 
 
 def is_settled() -> bool:
@@ -216,11 +231,17 @@ def _first_error(error: Exception) -> str:
     return (lines or text.splitlines() or ["failed"])[0][:300]
 
 
-def hand_over_products(loaded: ctypes.CDLL) -> None:
+def hand_over_products(loaded: ctypes.CDLL) -> frozenset[str]:
     """Give the library torch's own matrix products, which choose AMX or AVX-512 at run time.
 
     They are oneDNN's micro-kernels behind functions that torch's generated code calls; where a
     build of torch has none, or the processor does not multiply bf16, plain loops stand in.
+
+    Args:
+        loaded: compiled kernel.
+
+    Returns:
+        Precisions whose products are torch's.
     """
     suffix = {"darwin": "dylib", "win32": "dll"}.get(sys.platform, "so")
     of_torch = ctypes.CDLL(str(Path(torch.__file__).parent / "lib" / f"libtorch_cpu.{suffix}"))
@@ -243,3 +264,6 @@ def hand_over_products(loaded: ctypes.CDLL) -> None:
     if not all(error < LARGEST_ERROR for error in errors):  # NaN is an error too
         log.warning("torch's matrix products are wrong by %s here; plain loops stand in", errors)
         loaded.draw_products(None, None, None)
+        return frozenset()
+    found = {"fp32": floats.value, "bf16": bf16 and bf16.value}
+    return frozenset(name for name, function in found.items() if function)

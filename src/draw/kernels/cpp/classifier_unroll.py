@@ -232,8 +232,8 @@ def _miniature(config: ClassifierConfig) -> ClassifierConfig:
     )
 
 
-def _inputs(config: ClassifierConfig, random: torch.Generator) -> list[Tensor]:
-    return [torch.rand(3, *config.image_shape, generator=random, dtype=torch.float64)]
+def _inputs(config: ClassifierConfig, random: torch.Generator, batch: int = 3) -> list[Tensor]:
+    return [torch.rand(batch, *config.image_shape, generator=random, dtype=torch.float64)]
 
 
 def _compiled(model: Any, images: Tensor) -> Trial:

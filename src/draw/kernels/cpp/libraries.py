@@ -47,6 +47,19 @@ def check(library: Path) -> None:
     os.close(_opened(library))
 
 
+def read(path: Path) -> bytes:
+    """Read a file that `keep` wrote, whatever it holds.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        LibraryError: if it is not what `keep` wrote, or could be somebody else's.
+        OSError: if it cannot be read.
+    """
+    with os.fdopen(_opened(path), "rb") as file:
+        file.seek(0)
+        return file.read()
+
+
 def load(library: Path) -> ctypes.CDLL:
     """Load a library into the process.
 

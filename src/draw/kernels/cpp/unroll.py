@@ -119,11 +119,11 @@ def _miniature(config: DRAWConfig) -> DRAWConfig:
     )
 
 
-def _inputs(config: DRAWConfig, random: torch.Generator) -> list[Tensor]:
+def _inputs(config: DRAWConfig, random: torch.Generator, batch: int = 3) -> list[Tensor]:
     """Images and noise; and what both LSTMs are told, where the model is told anything."""
-    images = torch.rand(3, *config.image_shape, generator=random, dtype=torch.float64)
-    context = [] if config.condition == "none" else 2 * [(3, 4 * config.hidden_size)]
-    shapes = [(config.glimpses, 3, config.latent_size), *context]
+    images = torch.rand(batch, *config.image_shape, generator=random, dtype=torch.float64)
+    context = [] if config.condition == "none" else 2 * [(batch, 4 * config.hidden_size)]
+    shapes = [(config.glimpses, batch, config.latent_size), *context]
     normal = [torch.randn(shape, generator=random, dtype=torch.float64) for shape in shapes]
     return [images, *normal]
 
