@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig, ModelConfig
 from draw.errors import DrawError
@@ -114,6 +114,55 @@ def check_drawings(config: DRAWConfig, images: int) -> None:
         images * config.glimpses * (channels * rows * columns + config.latent_size) * BYTES,
         "choose fewer, or a smaller model",
     )
+
+
+def saved_per_image(loss: Callable[[int], object]) -> int:
+    """Count the bytes that autograd keeps of one image until its gradient is computed.
+
+    Args:
+        loss: computes the loss of so many images, on the CPU.
+    """
+
+    def saved(images: int) -> int:
+        storages: dict[int, torch.UntypedStorage] = {}
+
+        def keep(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            storages[storage.data_ptr()] = storage  # held, so that no other gets its place
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            result = loss(images)
+        del result
+        return sum(storage.nbytes() for storage in storages.values())
+
+    return saved(2) - saved(1)
+
+
+def batch_that_fits(tried: int, per_image: int, weights: int, there: int) -> int:
+    """Estimate the largest batch, a power of two, that fits where a larger one did not.
+
+    A fifth of the memory is left for what else lies there, and what is computed in passing.
+
+    Args:
+        tried: images that did not fit.
+        per_image: bytes that are kept of each image; see `saved_per_image`.
+        weights: bytes of the weights, which are there five times in training: themselves, their
+            gradient, their average and Adam's two.
+        there: bytes of memory of the device.
+
+    Returns:
+        Number of images, less than were tried; 0 if not even one fits.
+    """
+    most = min((0.8 * there - 5 * weights) / max(per_image, 1), tried - 1)
+    return 0 if most < 1 else 1 << (int(most).bit_length() - 1)
+
+
+def memory_of(device: torch.device) -> int:
+    """Count the bytes of memory of a device, or of this computer where the device has none."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    return memory()
 
 
 def ran_out(error: BaseException) -> bool:

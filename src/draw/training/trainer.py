@@ -27,7 +27,7 @@ from draw.errors import DrawError, Interruption
 from draw.files import remove_file
 from draw.model.checks import check_weights
 from draw.model.machine import settle
-from draw.model.memory import check_batch, weightless
+from draw.model.memory import check_batch, ran_out, weightless
 from draw.models.kinds import check_loadable, task_for
 from draw.models.storage import export_model
 from draw.progress import Update, progress
@@ -46,6 +46,7 @@ from draw.runs.metrics import Line, append_metrics
 from draw.tasks import Batch
 from draw.training.accelerator import make_accelerator
 from draw.training.feed import batch_of, feed_at
+from draw.training.memory_advice import too_large
 from draw.training.moments import moments_of, named_moments
 from draw.training.prefetch import Prefetch
 
@@ -211,7 +212,7 @@ class Trainer:
         )
         with self._stopping_on_signals(), self.feed, bar as update:
             while self.step < config.steps:
-                stop = self._one_step()
+                stop = self._one_step_that_fits()
                 self.seconds = seconds_before + time.monotonic() - began
                 if self.step % config.log_every == 0 or self.step == config.steps:
                     self._log_training()
@@ -224,6 +225,15 @@ class Trainer:
                     last_saved = time.monotonic()
                 if stop and self.step < config.steps:
                     raise Interruption(self.run, self.step)
+
+    def _one_step_that_fits(self) -> bool:
+        """One update of the weights, or an error that says which batch would fit into memory."""
+        try:
+            return self._one_step()
+        except (MemoryError, RuntimeError) as error:
+            if not ran_out(error):
+                raise
+            raise too_large(self, error) from error
 
     def _one_step(self) -> bool:
         """One update of the weights; says whether any process was asked to stop."""
