@@ -7,7 +7,6 @@ import logging
 import math
 import pickle
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,16 +24,6 @@ from running import TINY, TINY_MODEL, draw_command, image_set, with_compute
 
 STAND_IN = {"unroll.cpp": b'extern "C" int answer() { return 42; }'}
 """Compiles at once."""
-
-
-@pytest.fixture
-def empty_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
-    """A cache folder in which nothing was compiled yet, and a process that has loaded nothing."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    build._outcome.cache_clear()
-    choose._note.cache_clear()
-    yield tmp_path / "draw" / "kernels"
-    build._outcome.cache_clear()
 
 
 @pytest.fixture

@@ -1,0 +1,117 @@
+"""What a computer has of the device and the precision that are asked for."""
+
+import pytest
+import torch
+
+from draw.config.compute import ComputeConfig
+from draw.errors import DrawError
+from draw.model.convnet import Convnet
+from draw.model.draw import DRAW
+from draw.model.machine import settle
+from draw.models.kinds import KINDS
+from running import TINY_MODEL
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """A computer with two GPUs that need not be there, which can what this says."""
+    can: dict[str, object] = {"bf16": True, "capability": (9, 0)}
+    cuda = torch.cuda
+    monkeypatch.setattr(cuda, "is_available", lambda: True)
+    monkeypatch.setattr(cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(cuda, "get_device_name", lambda device: "NVIDIA Imaginary")
+    monkeypatch.setattr(cuda, "get_device_capability", lambda device: can["capability"])
+    monkeypatch.setattr(cuda, "is_bf16_supported", lambda including_emulation: can["bf16"])
+    monkeypatch.setattr(
+        torch.accelerator, "current_accelerator", lambda check_available: torch.device("cuda")
+    )
+    return can
+
+
+@pytest.fixture
+def apple(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+
+
+def settled(**asked: str) -> tuple[str, str]:
+    found = settle(ComputeConfig(**asked))
+    return str(found.device), found.precision
+
+
+def refused(match: str, training: bool = False, **asked: str) -> None:
+    with pytest.raises(DrawError, match=match):
+        settle(ComputeConfig(**asked), training=training)
+
+
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="this computer has a GPU")
+def test_without_a_gpu() -> None:
+    assert settled(precision="fp32") == ("cpu", "fp32")
+    assert settled(device="cpu", precision="bf16") == ("cpu", "bf16")
+    refused(r"a GPU that is there \(torch sees none\), got cuda; pass --device auto", device="cuda")
+    refused("Apple's GPU", device="mps")
+
+
+@pytest.mark.parametrize("precision", ["tf32", "fp16"])
+def test_what_a_cpu_does_not_compute_in(precision: str) -> None:
+    refused(f"got {precision}: .* is for GPUs; pass --precision auto", device="cpu",
+            precision=precision)  # fmt: skip
+
+
+def test_a_gpu(gpus: dict[str, object]) -> None:
+    assert settled() == ("cuda", "bf16")
+    assert settled(device="cuda:1", precision="tf32") == ("cuda:1", "tf32")
+    assert settled(device="cpu", precision="fp32") == ("cpu", "fp32")
+    assert settled(precision="fp16") == ("cuda", "fp16")
+    refused("got fp16: .*gradients fall below its range", training=True, precision="fp16")
+    refused(r"is there \(cuda:0, cuda:1\), got cuda:2", device="cuda:2")
+    assert settle(ComputeConfig()).chosen(Convnet(KINDS["convnet"].config())) == {
+        "device": "cuda (NVIDIA Imaginary)", "precision": "bf16 (the GPU multiplies it)",
+    }  # fmt: skip
+
+
+def test_an_old_gpu(gpus: dict[str, object]) -> None:
+    gpus |= {"bf16": False, "capability": (7, 0)}
+    assert settled() == ("cuda", "fp32")
+    refused("the GPU has no TF32; pass --precision auto, or fp32", precision="tf32")
+    refused("the GPU has no bf16", precision="bf16")
+
+
+def test_several_processes_take_a_gpu_each(gpus: dict[str, object], monkeypatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert settled(device="cuda")[0] == "cuda"
+    refused("expected --device cuda for several processes", device="cuda:1")
+
+
+@pytest.mark.usefixtures("apple")
+def test_apples_gpu() -> None:
+    assert settled(device="mps") == ("mps", "fp32")
+    refused("no precision but fp32 was tried on mps", device="mps", precision="bf16")
+
+
+@pytest.mark.parametrize(("precision", "inside"), [("tf32", "high"), ("fp32", "highest")])
+def test_tf32_is_a_choice_of_the_products(gpus, precision: str, inside: str) -> None:
+    before = torch.get_float32_matmul_precision()
+    try:
+        torch.set_float32_matmul_precision("medium")
+        with settle(ComputeConfig(precision=precision)).products():
+            assert torch.get_float32_matmul_precision() == inside
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_products_run_in_bf16_where_that_is_asked_for() -> None:
+    a = torch.rand(3, 3)
+    with settle(ComputeConfig(device="cpu", precision="bf16")).running():
+        assert (a @ a).dtype == torch.bfloat16
+    with settle(ComputeConfig(device="cpu", precision="fp32")).running():
+        assert (a @ a).dtype == torch.float32
+
+
+def test_a_backend_for_a_model_without_steps_is_refused() -> None:
+    compute = settle(ComputeConfig(device="cpu", backend="reference"))
+    model = DRAW(TINY_MODEL)
+    compute.place(model)
+    assert model.backend == "reference"
+    with pytest.raises(DrawError, match=r"no backend for a Convnet, .* leave --backend out"):
+        compute.place(Convnet(KINDS["convnet"].config()))
