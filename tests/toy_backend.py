@@ -17,14 +17,13 @@ class Toy(Backend):
 
     name: ClassVar = "toy"
     description: ClassVar = "counts what it computes"
+    configs: ClassVar = (DRAWConfig,)
 
     def __init__(self) -> None:
         self.calls: Counter[str] = Counter()
         self.in_the_way: str | None = None
 
     def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
-        if not isinstance(model.config, DRAWConfig):
-            return f"it knows nothing of a {type(model).__name__}"
         return self.in_the_way
 
     def unroll(

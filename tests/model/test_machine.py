@@ -64,7 +64,7 @@ def test_a_gpu(gpus: dict[str, object]) -> None:
     assert settled(precision="fp16") == ("cuda", "fp16")
     refused("got fp16: .*gradients fall below its range", training=True, precision="fp16")
     refused(r"is there \(cuda:0, cuda:1\), got cuda:2", device="cuda:2")
-    assert settle(ComputeConfig()).chosen(Convnet(KINDS["convnet"].config())) == {
+    assert settle(ComputeConfig()).choices(Convnet(KINDS["convnet"].config())) == {
         "device": "cuda (NVIDIA Imaginary)", "precision": "bf16 (the GPU multiplies it)",
     }  # fmt: skip
 
