@@ -19,7 +19,7 @@ from draw.errors import DrawError
 from draw.terminal import VisibleConsole
 
 OLD_FLAGS = {
-    "--model.kernel": "--backend (auto, cpp, reference or graph; fused is cpp now)",
+    "--model.kernel": "--backend (what was fused is cpp on a CPU and graph on a GPU)",
     "--train.precision": "--precision",
 }
 """What was part of a model and of its training, and is now how to run it."""
