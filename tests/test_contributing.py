@@ -14,13 +14,18 @@ import torch
 import benchmarks.__main__ as all_benchmarks
 from benchmarks import measure
 from draw.attention import ATTENTIONS, SAMPLERS, through
+from draw.config.model import ClassifierConfig
 from draw.data import KNOWN_SETS, KnownSet
+from draw.errors import KernelUnavailableError
+from draw.kernels import BACKENDS
+from draw.model.classifier import Classifier
+from draw.model.draw import DRAW
 from draw.models.storage import load_model
 from draw.parts.conditions import CONDITIONS
 from draw.parts.likelihood import LIKELIHOODS
 from draw.parts.priors import PRIORS
 from draw.training.start import start
-from running import TINY, draw_command, image_set, with_train
+from running import TINY, draw_command, image_set, on, with_compute, with_train
 
 ROOT = Path(__file__).parents[1]
 SECTIONS = dict(
@@ -77,6 +82,34 @@ def test_a_file_and_its_places_are_named(section: str) -> None:
     assert not (ROOT / new).exists()
     assert f"in `{PARTS[section][2]}`" in re.sub(r"\s+", " ", text)
     assert f"{PARTS[section][2]}: dict[" in (ROOT / table).read_text()
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_a_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, line = added("A backend")
+    ((name, backend),) = line.items()
+    assert name not in BACKENDS
+    assert name == backend.name
+    assert not (ROOT / f"src/draw/kernels/{name}.py").exists()
+    assert f"`src/draw/kernels/{name}.py`" in SECTIONS["A backend"]
+    monkeypatch.setitem(BACKENDS, name, backend)
+    unroll, calls = type(backend).unroll, []
+    monkeypatch.setattr(
+        type(backend), "unroll", lambda *given: calls.append(name) or unroll(*given)
+    )
+    config = with_train(with_compute(TINY, backend=name), steps=2)
+    start(config, tmp_path / "run", image_set(10), image_set(7, "validation")).fit()
+    assert calls
+    model, images = DRAW(TINY.model), torch.rand(2, 1, 6, 5)
+    noise, weights = model.noise_for(2, seed=0), list(model.parameters())
+    found = [
+        torch.autograd.grad(on(one, model)(images, noise).bound.sum(), weights)
+        for one in (name, "reference")
+    ]
+    assert all(map(torch.equal, *found))
+    assert torch.isfinite(on(name, model).generate(2).canvases).all()
+    with pytest.raises(KernelUnavailableError, match="of kind draw"):
+        on(name, Classifier(ClassifierConfig())).choice  # noqa: B018
 
 
 def test_a_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
