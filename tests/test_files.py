@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from draw.errors import DrawError
-from draw.files import check_regular_file, open_file, parse_json, read_json, read_text
+from draw.files import check_regular_file, open_file, read_text
+from draw.json_files import parse_json, read_json
 
 
 def folder(path: Path) -> None:

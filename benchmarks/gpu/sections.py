@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.gpu import agreement, drawing, steps, training
 from benchmarks.gpu.plan import Items, Plan
-from draw.files import null_if_not_finite
+from draw.json_files import null_if_not_finite
 
 
 @dataclass(frozen=True)

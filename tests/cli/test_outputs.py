@@ -15,7 +15,8 @@ from PIL import Image
 
 from draw.config.data import DataConfig
 from draw.errors import DrawError
-from draw.files import write_atomically, write_json
+from draw.files import write_atomically
+from draw.json_files import write_json
 from draw.model.draw import DRAW
 from draw.models.onnx import Generator
 from draw.models.storage import export_model

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from draw.config.data import DataConfig
 from draw.errors import DrawError
-from draw.files import read_json, write_atomically, write_json
+from draw.files import write_atomically
+from draw.json_files import read_json, write_json
 from draw.model.draw import DRAW
 from draw.models.kinds import run_config
 from draw.models.storage import export_model, load_model

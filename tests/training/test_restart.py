@@ -7,7 +7,7 @@ import torch
 
 from draw.config.run import Config
 from draw.errors import DrawError, Interruption
-from draw.files import read_json
+from draw.json_files import read_json
 from draw.launch import is_to_tell, launches, lost_process, something_was_told
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.training.restart import is_restart, start_or_go_on

@@ -18,7 +18,7 @@ from draw.config.compute import ComputeConfig
 from draw.config.run import Config
 from draw.data.batches import batch_indices
 from draw.errors import DrawError, Interruption
-from draw.files import read_json
+from draw.json_files import read_json
 from draw.model.draw import DRAW
 from draw.model.machine import settle
 from draw.models.kinds import run_config

@@ -206,7 +206,7 @@ def write_result(json_file: str | None, result: Any) -> None:
     Raises:
         DrawError: at the end, if a number of it is not finite, for which the JSON has null.
     """
-    from draw.files import null_if_not_finite, to_json, write_json
+    from draw.json_files import null_if_not_finite, to_json, write_json
 
     if result is None:
         return

@@ -15,7 +15,8 @@ from torch import nn
 from draw.config.model import ModelConfig, read_model_config, to_file, without_kernel
 from draw.errors import DrawError
 from draw.fields import from_plain
-from draw.files import check_regular_file, read_json_object
+from draw.files import check_regular_file
+from draw.json_files import read_json_object
 from draw.model.checks import check_weights
 from draw.model.memory import TooLargeError, weightless
 from draw.model.roundtrip import CLASS, check_class, check_roundtrip, class_field

@@ -16,14 +16,8 @@ from draw.config.compute import StoredType
 from draw.config.run import Config
 from draw.data import ImageSet, Splits
 from draw.errors import DrawError
-from draw.files import (
-    check_regular_file,
-    null_if_not_finite,
-    read_json_object,
-    write_atomically,
-    write_folder_atomically,
-    write_json,
-)
+from draw.files import check_regular_file, write_atomically, write_folder_atomically
+from draw.json_files import null_if_not_finite, read_json_object, write_json
 from draw.measure.progress_bar import with_progress
 from draw.model.checks import check_weights
 from draw.model.machine import Compute

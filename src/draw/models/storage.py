@@ -15,10 +15,7 @@ from draw.config.run import Config, Weights
 from draw.data.store.places import places_of_model
 from draw.errors import DrawError
 from draw.fields import check, from_plain
-from draw.files import (
-    read_json_object,
-    write_json,
-)
+from draw.json_files import read_json_object, write_json
 from draw.model.checks import check_weights
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW

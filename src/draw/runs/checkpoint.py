@@ -25,7 +25,8 @@ from torch import Tensor
 
 from draw.errors import DrawError
 from draw.fields import Limits, Natural, check, names_and_values
-from draw.files import check_regular_file, parse_json, write_atomically
+from draw.files import check_regular_file, write_atomically
+from draw.json_files import parse_json
 from draw.launch import is_first_process
 
 METRICS_FILE = "metrics.jsonl"

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 
 from draw.errors import DrawError
-from draw.files import read_json_object
+from draw.json_files import read_json_object
 from draw.launch import is_first_process
 
 logger = logging.getLogger("draw")

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from draw.errors import DrawError
-from draw.files import null_if_not_finite, open_file, write_atomically
+from draw.files import open_file, write_atomically
+from draw.json_files import null_if_not_finite
 
 logger = logging.getLogger("draw")
 

@@ -9,9 +9,7 @@ from draw.config.model import ModelConfig
 from draw.config.run import Config
 from draw.data.store.places import places_of_run
 from draw.errors import DrawError
-from draw.files import (
-    write_json,
-)
+from draw.json_files import write_json
 from draw.runs.run_file import read_values, seal
 
 RUN_FILE = "run.json"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from draw.fields import Natural, check, names_and_values
-from draw.files import read_json_object, to_json
+from draw.json_files import read_json_object, to_json
 
 logger = logging.getLogger("draw")
 

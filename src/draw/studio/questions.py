@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from draw.files import parse_json
+from draw.json_files import parse_json
 
 LONGEST_CHOICE = 1000
 """Most characters of a name that was chosen from a list."""

@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 from draw.data.store.splits import split_by_name
 from draw.errors import DataError, DrawError
-from draw.files import parse_json, read_text
+from draw.files import read_text
+from draw.json_files import parse_json
 
 METADATA_FILES = ("metadata.jsonl", "metadata.csv")
 LABEL_COLUMNS = ("label", "labels")

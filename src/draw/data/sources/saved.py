@@ -13,7 +13,7 @@ from draw.data.sources.source import Place, Source
 from draw.data.sources.tree import digest_files, stamp_files
 from draw.data.store.decode import Picture
 from draw.errors import DataError, DrawError
-from draw.files import read_json_object
+from draw.json_files import read_json_object
 from draw.terminal import one_line
 
 logger = logging.getLogger("draw")

@@ -32,7 +32,8 @@ from jaxtyping import Shaped
 
 from draw.data.store.decode import Conversion
 from draw.errors import DataError, DrawError
-from draw.files import parse_json, read_json_object, read_text, write_json
+from draw.files import read_text
+from draw.json_files import parse_json, read_json_object, write_json
 
 logger = logging.getLogger("draw")
 
