@@ -20,9 +20,17 @@ from draw.errors import DrawError
 from draw.model import pretrained
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
-from draw.models import onnx as to_onnx
 from draw.models.export import export
-from draw.models.onnx import DRAWING_FILE, START_FILE, STEP_FILE, Generator, make_generator
+from draw.models.onnx import (
+    DRAWING_FILE,
+    START_FILE,
+    STEP_FILE,
+    Generator,
+    check_exportable,
+    make_generator,
+    runtime,
+)
+from draw.models.onnx import generator as onnx_generator
 from draw.models.storage import load_model
 from draw.parts.state import Trajectory
 from draw.training.start import start
@@ -113,7 +121,7 @@ def test_the_files_say_what_they_are_and_nothing_of_this_computer() -> None:
         facts = {prop.key: prop.value for prop in model.metadata_props}
         assert facts["what"] == model.doc_string
         assert (facts["glimpses"], facts["write_size"]) == ("5", "3")
-        assert model.opset_import[0].version == to_onnx.OPSET
+        assert model.opset_import[0].version == tracing.OPSET
         assert str(Path(draw.__file__).parent).encode() not in content
         assert str(Path(torch.__file__).parents[1]).encode() not in content
     whole, step = (len(generator.files[name]) for name in (DRAWING_FILE, STEP_FILE))
@@ -148,7 +156,7 @@ def test_an_exported_folder_draws_as_its_card_says(
 def test_a_drawing_that_differs_is_not_written(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_shape_checks: None
 ) -> None:
-    monkeypatch.setattr(to_onnx, "TOLERANCE", -1.0)
+    monkeypatch.setattr(runtime, "TOLERANCE", -1.0)
     with pytest.raises(DrawError, match=r"expected ONNX Runtime to draw with generator\.onnx"):
         exported(run, tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -160,7 +168,7 @@ def test_numbers_that_are_not_finite_are_a_difference(
     output: int, broken: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, generator = made("colour, wide")
-    run = to_onnx._run
+    run = runtime._run
 
     def breaks(content: bytes, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         results = run(content, inputs)
@@ -168,22 +176,24 @@ def test_numbers_that_are_not_finite_are_a_difference(
             results[output].flat[-1] = broken
         return results
 
-    assert to_onnx._compared(model, generator.files) <= 1e-4
-    monkeypatch.setattr(to_onnx, "_run", breaks)
+    assert runtime.compare(model, generator.files) <= 1e-4
+    monkeypatch.setattr(runtime, "_run", breaks)
     with pytest.raises(DrawError, match="weights are finite"):
-        to_onnx._compared(model, generator.files)
+        runtime.compare(model, generator.files)
 
 
 def test_a_classifier_is_refused() -> None:
     model = Classifier(ClassifierConfig(rows=8, columns=8, hidden_size=4, read_size=2))
     with pytest.raises(DrawError, match=r"a model that draws for --onnx, got a Classifier"):
-        to_onnx.check_exportable(model)
+        check_exportable(model)
 
 
 def test_a_missing_package_is_named(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(to_onnx, "find_spec", lambda name: None if name == "onnxscript" else name)
+    monkeypatch.setattr(
+        onnx_generator, "find_spec", lambda name: None if name == "onnxscript" else name
+    )
     with pytest.raises(DrawError, match="found no onnxscript; pip install onnxscript"):
         exported(run, tmp_path / "out")
     assert not (tmp_path / "out").exists()
