@@ -222,7 +222,8 @@ def test_evaluating_somebody_elses_model_leaves_everything_alone(
     assert "images needs a path: pass --data.path" in told
     assert "data.cache_dir evil/cache, which is not followed" in told
     assert (everything(home), everything(evil)) == kept
-    meant = ("--data.path", str(config.path), "--data.cache-dir", "evil/cache")
+    meant = ["--data.path", str(config.path), "--data.cache-dir", "evil/cache"]
+    meant += ["--backend", "reference"]  # the kernel would be compiled into this home
     draw_command("evaluate", "evil", *meant, cwd=tmp_path)
     assert everything(home) == kept[0]
     draw_command("evaluate", "evil", *meant[:2], cwd=tmp_path)

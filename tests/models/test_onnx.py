@@ -29,6 +29,7 @@ from draw.models.onnx import (
     check_exportable,
     make_generator,
     runtime,
+    tracing,
 )
 from draw.models.onnx import generator as onnx_generator
 from draw.models.storage import load_model
