@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any, get_type_hints
 
 import pytest
+from PIL import Image
 
 from draw.cli import DATA_VERBS, VERBS
 from draw.cli.options import RunOptions, flag_of
@@ -27,6 +28,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("reconstruct",): ("run", "--n", "1"),
     ("animate",): ("run", "--n", "1", "--out", "steps.png"),
     ("glimpses",): ("run",),
+    ("complete",): ("run", "half.png", "--n", "1", "--particles", "2", "--rounds", "1"),
     ("figure", "3"): ("--filters", "2"),
     ("figure", "6"): ("run", "--n", "1"),
     ("figure", "11"): ("run",),
@@ -87,6 +89,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (place / "folder").mkdir()
     (place / "folder" / "kept").write_text("as it was")
     os.mkfifo(place / "pipe")
+    Image.new("L", (28, 28), 200).save(place / "half.png")
     return place
 
 

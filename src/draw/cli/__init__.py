@@ -12,6 +12,7 @@ from typing import NoReturn
 import tyro
 
 from draw.cli.compare import compare
+from draw.cli.completion import complete
 from draw.cli.datasets import data_check, data_list, data_prepare
 from draw.cli.measurement import evaluate, info
 from draw.cli.options import with_checks
@@ -35,6 +36,7 @@ DESCRIPTION = """DRAW (Gregor et al. 2015): train a network that draws images st
   draw train digits              a minute, no network needed
   draw sample runs/digits        new images, as a grid
   draw animate runs/digits       the canvas growing, as a GIF
+  draw complete runs/digits a.png --mask left     the rest of half a picture, five times
   draw train images --data.path FOLDER --data.size 32 --data.mode colour
   draw studio                    watch models draw, look and train, in the browser
   draw train cluttered           a classifier that looks where it wants to; draw glimpses shows it
@@ -52,6 +54,7 @@ VERBS: dict[str, Callable[..., None]] = {
             reconstruct,
             animate,
             glimpses,
+            complete,
             figure,
             evaluate,
             compare,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from draw.attention import Attention, make_attention
@@ -20,6 +20,7 @@ from draw.model.checks import (
     check_noise,
     check_weights,
 )
+from draw.model.completion import Completion, complete
 from draw.model.guidance import guided_trajectory
 from draw.model.memory import check_drawings
 from draw.model.pretrained import Pretrained
@@ -383,6 +384,35 @@ class DRAW(
         written, window = self.attention.write(h_dec)
         canvas = state.canvas + written  # (15)
         return state._replace(canvas=canvas, h_dec=h_dec, c_dec=c_dec), window
+
+    def complete(
+        self,
+        images: Float[Tensor, "batch channels rows columns"],
+        mask: Bool[Tensor, "rows columns"] | Bool[Tensor, "batch rows columns"],
+        n: int = 1,
+        *,
+        seed: int = 0,
+        labels: Int[Tensor, " batch"] | None = None,
+        particles: int = 16,
+        rounds: int = 10,
+    ) -> Completion:
+        """Draw what is not known of images; see `draw.model.completion.complete`.
+
+        Args:
+            images: images, float, [batch, channels, rows, columns], in [0, 1].
+            mask: true where a pixel is known, [rows, columns] or [batch, rows, columns].
+            n: answers for each image.
+            seed: seed of all chance.
+            labels: class of each image, for a class-conditional model.
+            particles: drawings among which an answer is chosen by the likelihood of what is known.
+            rounds: of the chain that proposes them.
+
+        Raises:
+            DrawError: if images, mask or labels do not fit, or a number is too small.
+        """
+        return complete(
+            self, images, mask, n, seed=seed, labels=labels, particles=particles, rounds=rounds
+        )
 
     @torch.no_grad()
     def codes(

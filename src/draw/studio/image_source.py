@@ -9,6 +9,7 @@ from torch import Tensor
 
 from draw.config.data import Binarization, DataConfig
 from draw.data import DataError, ImageSet, view_of
+from draw.data.images import single_image
 from draw.data.load import at_hand, find_or_build
 from draw.errors import DrawError
 from draw.models.kinds import task_of
@@ -102,16 +103,10 @@ def model_input(
 ) -> Float[Tensor, "1 channels rows columns"]:
     """Convert an image to the model's input in evaluation; some are binarized at random."""
     task = task_of(loaded.model.config, loaded.data)
-    return task.model_input(_alone(pixels), np.zeros(1, np.int64), seed).images
+    return task.model_input(single_image(pixels), np.zeros(1, np.int64), seed).images
 
 
 def binarization(loaded: LoadedModel, pixels: Pixels) -> Binarization:
     """Way in which the pixels of an image come to be 0 or 1 in `model_input`."""
     task = task_of(loaded.model.config, loaded.data)
-    return task.binarization(_alone(pixels))
-
-
-def _alone(pixels: Pixels) -> ImageSet:
-    """An image as a set of its own."""
-    binary = bool(((pixels == 0) | (pixels == 255)).all())
-    return ImageSet("images", "test", pixels[None], None, "a picture", "", binary)
+    return task.binarization(single_image(pixels))

@@ -1,0 +1,85 @@
+"""The verb complete: what a picture may be of which only a part is known."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from draw.cli.options import ModelOptions, Picture, load, report_picture
+from draw.config.data import Fit
+from draw.fields import Count, Natural
+
+
+@dataclass(frozen=True)
+class GivenPicture:
+    """The picture of which a part is known."""
+
+    picture: Annotated[Positional[Path], arg(metavar="PICTURE")]
+    """The picture; what it holds where nothing is known has no effect."""
+
+
+def complete(
+    options: Annotated[ModelOptions, arg(name="")],
+    given: Annotated[GivenPicture, arg(name="")],
+    mask: str = "left",
+    n: Count = 5,
+    out: Picture = Path("completion.png"),
+    fit: Fit = "crop",
+    particles: Count = 16,
+    rounds: Natural = 10,
+    label: Natural | Literal["none"] | None = None,
+) -> None:
+    """Draw the rest of a picture of which a part is known, several times.
+
+    Each answer is chosen among many drawings by how likely they make what is known.
+
+    Args:
+        options: options that name the model.
+        given: the picture.
+        mask: what is known: left, right, top or bottom for that half; or a picture, white where the
+            pixels are known.
+        n: answers.
+        out: picture to write (.png or .webp): what is known, then the answers.
+        fit: what becomes of pictures of another size: they are cut, padded or stretched to it.
+        particles: drawings among which each answer is chosen.
+        rounds: of better proposals before that; time grows with both.
+        label: class of the picture, for a model that is told it, or none.
+    """
+    import numpy as np
+
+    from draw.data.images import single_image
+    from draw.models.kinds import task_of
+    from draw.visualize.completions import (
+        HALVES,
+        completion_strip,
+        half_mask,
+        read_mask,
+        read_picture,
+    )
+
+    loaded = load(options)
+    model = loaded.drawing
+    shape = model.config.image_shape
+    pixels = read_picture(given.picture, shape, fit)
+    known = half_mask(mask, shape) if mask in HALVES else read_mask(Path(mask), shape, fit)
+    task = task_of(model.config, loaded.data)
+    x = task.model_input(single_image(pixels), np.zeros(1, np.int64), options.seed).images
+    device = model.canvas_0.device
+    found = model.complete(
+        x.to(device), known.to(device), n, seed=options.seed, particles=particles, rounds=rounds,
+        labels=None if label is None else model.labels_for(1, label),
+    )  # fmt: skip
+    completion_strip(x, known, found.images.cpu(), out)
+    result = {
+        "model": loaded.source,
+        "seed": options.seed,
+        "picture": str(out),
+        "of": str(given.picture),
+        "known_pixels": int(known.sum()),
+        "known_nats": float(found.known_nats[0]),
+        "particles": particles,
+        "rounds": rounds,
+        "effective_samples": found.effective_samples[:, 0].tolist(),
+    }
+    report_picture(out, options.json, result)

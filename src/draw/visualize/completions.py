@@ -1,0 +1,107 @@
+"""Pictures of which a part is known, and the answers to what the rest is."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from draw.config.data import Fit
+from draw.data.store.decode import Conversion, decode
+from draw.data.store.decode import Picture as Stored
+from draw.errors import DrawError
+from draw.visualize.sheet import (
+    GAP,
+    WIDE_GAP,
+    Key,
+    Label,
+    Pixels,
+    enlarge,
+    save_picture,
+    scale_for,
+    sheet,
+    to_pixels,
+)
+
+UNKNOWN_COLOUR = (120, 130, 175)
+"""A blue-grey that neither grey nor most colour images have."""
+HALVES = "left", "right", "top", "bottom"
+"""Names of the halves that may be known."""
+
+
+def half_mask(name: str, shape: tuple[int, int, int]) -> Bool[Tensor, "rows columns"]:
+    """Mask of which one half is known; a middle row or column of an odd number belongs to it.
+
+    Args:
+        name: of `HALVES`.
+        shape: of the images: channels, rows, columns.
+    """
+    _, rows, columns = shape
+    row, column = torch.arange(rows)[:, None], torch.arange(columns)[None]
+    chosen = {
+        "left": 2 * column < columns,
+        "right": 2 * (columns - 1 - column) < columns,
+        "top": 2 * row < rows,
+        "bottom": 2 * (rows - 1 - row) < rows,
+    }[name]
+    return chosen.expand(rows, columns).contiguous()
+
+
+def read_picture(
+    path: Path, shape: tuple[int, int, int], fit: Fit
+) -> UInt8[np.ndarray, "channels rows columns"]:
+    """Decode a picture as an image of a model.
+
+    Args:
+        path: the file.
+        shape: of the image: channels, rows, columns.
+        fit: how another size becomes this one.
+
+    Raises:
+        DataError: if it is no picture that can be read.
+    """
+    conversion = Conversion(shape[1:], "grey" if shape[0] == 1 else "colour", fit)
+    return decode(Stored(str(path), path, None), conversion)
+
+
+def read_mask(path: Path, shape: tuple[int, int, int], fit: Fit) -> Bool[Tensor, "rows columns"]:
+    """Decode a mask: a pixel is known where the picture is nearer to white than to black.
+
+    Raises:
+        DrawError: if there is no such picture.
+    """
+    if not path.is_file():
+        raise DrawError(
+            f"expected --mask {', '.join(HALVES)}, or a picture that is white where pixels are "
+            f"known, got {str(path)!r}"
+        )
+    (grey,) = read_picture(path, (1, *shape[1:]), fit)
+    return torch.from_numpy(grey > 127)
+
+
+def completion_strip(
+    images: Float[Tensor, "batch channels rows columns"],
+    mask: Bool[Tensor, "rows columns"],
+    answers: Float[Tensor, "answers batch channels rows columns"],
+    path: str | os.PathLike[str],
+) -> Path:
+    """Draw what is known of images, and beside each the answers to what it may be.
+
+    Args:
+        images: images in [0, 1].
+        mask: true where a pixel is known.
+        answers: as in `draw.model.completion.Completion`.
+        path: file to write: .png or .webp.
+    """
+    scale = scale_for(images.shape, across=len(answers) + 1)
+    unknown = ~np.kron(mask.cpu().numpy(), np.ones((scale, scale), bool))
+    rows: list[list[Pixels]] = []
+    for i, original in enumerate(enlarge(to_pixels(images), scale)):
+        given = np.where(unknown[..., None], np.array(UNKNOWN_COLOUR, np.uint8), original)
+        rows.append([given, *enlarge(to_pixels(answers[:, i]), scale)])
+    labels = [Label(0, 0, "known"), Label(1, len(answers), "answers")]
+    gaps = [GAP, WIDE_GAP, *[GAP] * (len(answers) - 1)]
+    legend = [Key(UNKNOWN_COLOUR, "not known")]
+    return save_picture(sheet(rows, labels=labels, gaps=gaps, legend=legend), path)
