@@ -30,7 +30,9 @@ def config(tmp_path: Path) -> DataConfig:
     for number in range(20):
         name = folder / ("even", "odd")[number % 2] / f"{number}.png"
         name.parent.mkdir(exist_ok=True)
-        Image.new("L", (8, 8), 10 * number).save(name)
+        picture = Image.new("L", (8, 8), 10 * number)
+        picture.putpixel((7, 7), 255)
+        picture.save(name)
     return DataConfig("images", path=str(folder), cache_dir=str(tmp_path / "cache"))
 
 

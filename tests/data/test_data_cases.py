@@ -1,5 +1,6 @@
 """Files as people have them, where a folder of such lies beside the checkout."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,13 @@ def test_house_numbers_have_their_boxes() -> None:
     source = open_source(DataConfig("svhn", place("svhn_fmt1")))
     boxes = [picture.box for picture in source.splits()["train"]]
     assert boxes == [(1, 5, 33, 43), (0, 5, 62, 43), (0, 5, 91, 43)]
+
+
+def test_odd_pictures_are_said(tmp_path: Path) -> None:
+    config = DataConfig("images", place("pictures"), cache_dir=str(tmp_path), mode="colour")
+    report = check(config, progress=False)
+    for said in ("have several pages", "turned into sRGB", "are transparent in places"):
+        assert said in report.source
+    assert "images of one colour alone: 2" in report.warnings
+    seen = check(replace(config, background="black"), progress=False)
+    assert "images of one colour alone: 1" in seen.warnings  # a page of the scan

@@ -24,7 +24,7 @@ from draw.models.kinds import run_config
 from draw.models.storage import export_model, load_model
 from draw.runs.paths import write_run_file
 from draw.training.start import refuse_links_out, resume
-from running import TINY, TINY_MODEL, draw_command, image_set
+from running import TINY, TINY_DIGITS, TINY_MODEL, draw_command, image_set
 
 KEY = "0123456789abcdef" * 2
 
@@ -258,3 +258,22 @@ def test_a_run_with_a_link_out_of_its_folder_is_not_gone_on_with(
     with pytest.raises(DrawError, match=f"expected .*{name} in the run folder itself, got a link"):
         resume(TINY, run, image_set(10), image_set(5, "validation"))
     assert everything(home) == kept
+
+
+def test_a_run_says_full_paths_and_its_model_none(tmp_path: Path) -> None:
+    """So that a run can be resumed and looked at from any folder."""
+    for number in range(40):
+        picture = Image.new("L", (6, 6), number)
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        picture.save(tmp_path / "pictures" / f"{number}.png")
+    where = ("--data.path", "pictures", "--data.cache-dir", "cache")
+    sizes = ("--data.size", "6", "--data.mode", "grey", "--train.steps", "1", "--out", "run")
+    draw_command("train", "images", *where, *sizes, *TINY_DIGITS, cwd=tmp_path)
+    data = json.loads((tmp_path / "run" / "run.json").read_text())["config"]["data"]
+    assert (data["path"], data["cache_dir"]) == (f"{tmp_path}/pictures", f"{tmp_path}/cache")
+    (tmp_path / "elsewhere").mkdir()
+    draw_command("evaluate", str(tmp_path / "run"), cwd=tmp_path / "elsewhere")
+    model = load_model(str(tmp_path / "run"))
+    export_model(tmp_path / "model", model.model, run_config(tmp_path / "run").data, {})
+    assert str(tmp_path) not in (tmp_path / "model" / "config.json").read_text()
+    assert DataConfig("images", "owner/name").with_absolute_places().path == "owner/name"

@@ -1,6 +1,8 @@
 """Config of the images that a model sees, and how they are made to fit it."""
 
 import dataclasses
+import os
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -19,6 +21,7 @@ Binarize = Literal["none", "dynamic"]
 Binarization = Literal["none", "static", "dynamic"]
 """Way in which the pixels that a model sees come to be 0 or 1: not at all, once and for all in the
 stored images, or drawn anew at each use."""
+_COLOUR = re.compile(r"black|white|#[0-9a-fA-F]{6}")
 Augment = Annotated[Literal["affine", "flip", "colour"], TABLE]
 
 
@@ -38,6 +41,8 @@ class DataConfig:
     """Turn every image into this mode; by default as the images are."""
     fit: Fit | None = None
     """Way to bring an image of another size to --data.size; by default it is refused."""
+    background: str | None = None
+    """Ground that shows where pictures are transparent: black, white (by default) or #rrggbb."""
     binarize: Binarize = "none"
     """'dynamic' draws each pixel as 0 or 1, anew at each use, with its grey value as probability;
     images whose pixels are already 0 or 1 ("static") come through unchanged."""
@@ -53,11 +58,21 @@ class DataConfig:
         check_fields("data.", self)
         if self.size is not None and len(self.size) not in (1, 2):
             refuse("data.size", "one or two whole numbers (rows, columns)", self.size)
+        if self.background is not None and not _COLOUR.fullmatch(self.background):
+            refuse("data.background", "black, white or #rrggbb such as #20a0ff", self.background)
 
     @property
     def rows_and_columns(self) -> tuple[int, int] | None:
         """The image size that is asked for, as (rows, columns) in pixels."""
         return None if self.size is None else (self.size[0], self.size[-1])
+
+    def with_absolute_places(self) -> "DataConfig":
+        """The config with full paths: what a run, which may be resumed from anywhere, says."""
+        path = self.path
+        if path is not None and os.path.exists(os.path.expanduser(path)):  # else a Hub name
+            path = os.path.abspath(os.path.expanduser(path))
+        cache = self.cache_dir and os.path.abspath(os.path.expanduser(self.cache_dir))
+        return dataclasses.replace(self, path=path, cache_dir=cache)
 
     def without_places(self) -> "DataConfig":
         """The config without paths and folders: what an exported model says of its data."""

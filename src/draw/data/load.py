@@ -160,12 +160,18 @@ def request_of(source: Source, conversion: Conversion) -> str:
 
 def conversion_of(config: DataConfig) -> Conversion:
     """The conversion of pictures that a config asks for; a known set's own source has defaults."""
-    asked = Conversion(config.rows_and_columns, config.mode, config.fit)
+    asked = Conversion(
+        config.rows_and_columns, config.mode, config.fit, background=config.background
+    )
     known = known_set(config.name)
     if config.path is not None and not known.boxes:
         return asked
-    return Conversion(
-        asked.size or known.size, asked.mode or known.mode, asked.fit or known.fit, known.invert
+    return replace(
+        asked,
+        size=asked.size or known.size,
+        mode=asked.mode or known.mode,
+        fit=asked.fit or known.fit,
+        invert=known.invert,
     )
 
 

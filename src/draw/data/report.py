@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from draw.config.data import DataConfig, Mode
+from draw.data.advice import advice
 from draw.data.images import ImageSet
 from draw.data.load import cache_root, conversion_of, find_or_build, known_entry, view_of
 from draw.data.sets.official import text_sum
@@ -62,6 +63,8 @@ class Report:
     """Number of test images that are, pixel by pixel, also in train; None if not looked for."""
     official: bool | None
     """Whether the images are those of the published files; None if not looked for, or none are."""
+    warnings: tuple[str, ...]
+    """Advice on pictures that are few, large, or of one colour."""
     problems: tuple[str, ...]
     """Problems that were found; empty if all is well."""
 
@@ -182,6 +185,7 @@ def _report(
         sizes=prepared.record.sizes,
         duplicates=duplicates,
         official=official,
+        warnings=(*advice(config, images["train"]), *_blank(images)),
         problems=problems,
     )
 
@@ -194,6 +198,15 @@ def _report_split(images: ImageSet) -> SplitReport:
         classes=None if images.labels is None else len(set(images.labels.tolist())),
         mean=float(images.images.mean()) / 255,
     )
+
+
+def _blank(images: dict[str, ImageSet]) -> tuple[str, ...]:
+    count = sum(
+        int((flat.min(1) == flat.max(1)).sum())
+        for of_split in images.values()
+        for flat in [of_split.images.reshape(of_split.count, -1)]
+    )
+    return (f"images of one colour alone: {count:,}",) if count else ()
 
 
 def _official(config: DataConfig, images: dict[str, ImageSet]) -> bool | None:

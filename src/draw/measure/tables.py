@@ -100,6 +100,7 @@ def print_data_report(report: Report) -> None:
         lines.append(f"a model sees {report.view}, made anew for every batch")
     if report.duplicates is not None:
         lines.append(f"{report.duplicates:,} test images are also in the training images")
+    lines += report.warnings
     if report.official is not None:
         lines.append(
             "the official files, by their SHA-256" if report.official

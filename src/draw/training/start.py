@@ -1,13 +1,16 @@
 """The start of a run, and its resumption."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from draw.config.run import SECTIONS, Config
 from draw.data import ImageSet
+from draw.data.advice import advice
 from draw.errors import DrawError
 from draw.files import is_temporary, make_folder, remove_file, remove_leftovers
 from draw.launch import launches
@@ -35,6 +38,8 @@ from draw.runs.paths import RUN_FILE, note_resumption, write_run_file
 from draw.runs.provenance import provenance
 from draw.terminal import say
 from draw.training.trainer import Trainer
+
+logger = logging.getLogger("draw")
 
 FILES = RUN_FILE, METRICS_FILE, DAMAGED_FILE, "best/config.json", str(BEST_FILE)
 FOLDERS = "best", "checkpoints", "samples", "glimpses", "tensorboard"
@@ -93,6 +98,9 @@ def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -
     """
     refuse_existing(run)
     check_images(config, training, validation)
+    config = replace(config, data=config.data.with_absolute_places())
+    for line in advice(config.data, training):
+        logger.warning("%s", line)
     before = _weights_to_start_from(config)
     trainer = Trainer(config, run, training, validation)
     trainer.start(before)

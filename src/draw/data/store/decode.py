@@ -1,8 +1,9 @@
 """Decoding of one picture of any kind to one uint8 array of the asked size and mode.
 
-Colour goes to grey by luma (ITU-R 601). What is transparent is laid over white, as a picture viewer
-shows it; the bars that `pad` adds are black. Pictures are turned the way their EXIF tag says. Of an
-animation the first frame counts. 16-bit grey is scaled to 8 bits, 65,535 becoming 255.
+Colours become those of sRGB, whatever profile a picture comes with, and go to grey by luma (ITU-R
+601). What is transparent is laid over white, as a picture viewer shows it, or over another ground;
+the bars that `pad` adds are black. Pictures are turned the way their EXIF tag says. Of an animation
+the first frame counts. 16-bit grey is scaled to 8 bits, 65,535 becoming 255.
 """
 
 import io
@@ -19,6 +20,7 @@ from jaxtyping import UInt8
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from draw.config.data import Fit, Mode
+from draw.data.store.colour import lay_over, profile_note, to_srgb
 from draw.errors import DataError, DrawError
 from draw.files import check_regular_file
 
@@ -37,6 +39,9 @@ SUFFIXES = frozenset(
 """Suffixes of pictures, in either case."""
 
 SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
+UNPROFILED = SIXTEEN_BIT | {"1", "I", "F"}
+"""Modes whose colour profiles have no effect."""
+TRANSPARENT = "are transparent in places, where --data.background shows (by default white)"
 GREY = SIXTEEN_BIT | {"1", "L", "LA", "La", "I", "F"}
 SIDEWAYS = frozenset({5, 6, 7, 8})
 """EXIF orientations that exchange rows and columns."""
@@ -81,6 +86,8 @@ class Conversion:
     mode: Mode | None = None
     fit: Fit | None = None
     invert: bool = False
+    background: str | None = None
+    """Colour that shows where pictures are transparent, a name or #rrggbb; None is white."""
 
 
 class Header(NamedTuple):
@@ -91,6 +98,8 @@ class Header(NamedTuple):
     mode: str
     """Mode as Pillow names it, such as L or RGBA."""
     grey: bool
+    notes: tuple[str, ...] = ()
+    """What is done to it that its owner should know, said of several pictures."""
 
 
 def read_header(picture: Picture) -> Header:
@@ -107,7 +116,17 @@ def read_header(picture: Picture) -> Header:
                 picture.box.bottom - picture.box.top,
                 picture.box.right - picture.box.left,
             )
-        return Header((rows, columns), image.mode, _is_grey(image))
+        return Header((rows, columns), image.mode, _is_grey(image), tuple(_notes(image)))
+
+
+def _notes(image: Image.Image) -> Iterator[str]:
+    if getattr(image, "is_animated", False):
+        yield "have several pages or frames, of which the first is used"
+    note = None if image.mode in UNPROFILED else profile_note(image)
+    if note is not None:
+        yield note
+    if image.has_transparency_data:
+        yield TRANSPARENT
 
 
 def decode(picture: Picture, conversion: Conversion) -> UInt8[np.ndarray, "channels rows columns"]:
@@ -130,7 +149,8 @@ def decode(picture: Picture, conversion: Conversion) -> UInt8[np.ndarray, "chann
         ImageOps.exif_transpose(image, in_place=True)
         if picture.box is not None:
             image = image.crop(picture.box)
-        fitted = _fit(_to_mode(image, conversion.mode), conversion.size, conversion.fit)
+        flat = _to_mode(image, conversion.mode, conversion.background or "white")
+        fitted = _fit(flat, conversion.size, conversion.fit)
         pixels = np.asarray(fitted)
     channels_first = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
     return 255 - channels_first if conversion.invert else np.ascontiguousarray(channels_first)
@@ -198,12 +218,13 @@ def _draft(image: Image.Image, size: tuple[int, int]) -> None:
         image.draft(None, (math.ceil(image.width * scale), math.ceil(image.height * scale)))
 
 
-def _to_mode(image: Image.Image, mode: Mode) -> Image.Image:
+def _to_mode(image: Image.Image, mode: Mode, background: str) -> Image.Image:
     if image.mode in SIXTEEN_BIT or image.mode in ("I", "F"):
         image = _to_eight_bit(image)
-    elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    elif image.mode not in UNPROFILED:
+        image = to_srgb(image)
+    if image.has_transparency_data:
+        image = lay_over(image, background)
     return image.convert("L" if mode == "grey" else "RGB")
 
 

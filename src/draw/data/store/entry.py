@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from draw.data.sources.source import Source
 from draw.data.store import cache
-from draw.data.store.decode import Conversion, Picture, decode
+from draw.data.store.decode import TRANSPARENT, Conversion, Picture, decode
 from draw.data.store.splits import LARGEST_HOLDOUT, SPLITS, assign_splits
 from draw.data.store.survey import Survey, refuse_bad, settle, survey
 from draw.errors import DataError
@@ -58,8 +58,9 @@ def build(
             for index, name in enumerate(SPLITS)
             for labels in [folder / f"{name}-labels.npy"]
         }
+        remarks = [*source.remarks(), *found.remarks, *_no_effect(settled, found)]
         record = cache.Record(
-            splitting="; ".join([sentence, *source.remarks(), *found.remarks]),
+            splitting="; ".join([sentence, *remarks]),
             image_shape=_image_shape(settled),
             splits=splits,
             classes=source.classes(),
@@ -67,6 +68,15 @@ def build(
             sizes=tuple((*size, count) for size, count in found.sizes.most_common(10)),
         )
         cache.write_record(folder, record)
+
+
+def _no_effect(settled: Conversion, found: Survey) -> list[str]:
+    """A line about a ground that no picture shows."""
+    if settled.background is None or any(TRANSPARENT in remark for remark in found.remarks):
+        return []
+    line = f"no picture is transparent: --data.background {settled.background} has no effect"
+    logger.warning("%s", line)
+    return [line]
 
 
 def _image_shape(settled: Conversion) -> tuple[int, int, int]:
@@ -83,7 +93,7 @@ def _write_images(
     progress: bool,
 ) -> list[bool]:
     """Writes each split's images in stored order; returns which splits are binary."""
-    binary, bad = [True] * len(SPLITS), list[str]()
+    binary, bad, blank = [True] * len(SPLITS), list[str](), list[str]()
     with ExitStack() as stack:
         files = [stack.enter_context((folder / f"{name}.npy").open("wb")) for name in SPLITS]
         for index, file in enumerate(files):
@@ -99,9 +109,17 @@ def _write_images(
             except DataError as error:
                 bad.append(str(error))
                 continue
+            if image.min() == image.max():
+                blank.append(picture.name)
             binary[target] = binary[target] and bool(((image == 0) | (image == 255)).all())
             files[target].write(image.tobytes())
     refuse_bad(bad, source)
+    if blank:
+        logger.warning(
+            "%s pictures of %s have one colour alone, such as %s; drawings on a transparent ground "
+            "need --data.background black (or #rrggbb)",
+            f"{len(blank):,}", source.description(), blank[0],
+        )  # fmt: skip
     return binary
 
 

@@ -32,7 +32,7 @@ class Survey:
     examples: dict[tuple[int, int], str]
     """Name of the first picture of each size."""
     remarks: tuple[str, ...] = ()
-    """Remarks on labels that some pictures of a split have and others have not."""
+    """Remarks on labels that some pictures have and others have not, and on odd pictures."""
 
     @property
     def count(self) -> int:
@@ -55,6 +55,7 @@ def survey(source: Source, *, progress: bool = True) -> Survey:
     modes: Counter[str] = Counter()
     examples: dict[tuple[int, int], str] = {}
     grey, remarks = True, list[str]()
+    notes, noted = Counter[str](), dict[str, str]()
     for split, pictures in source.splits().items():
         of_split, unlabelled = list[int | None](), ""
         for picture in track(pictures, f"looking through {split}", enabled=progress):
@@ -70,6 +71,9 @@ def survey(source: Source, *, progress: bool = True) -> Survey:
             modes[header.mode] += 1
             examples.setdefault(header.size, picture.name)
             grey = grey and header.grey
+            for note in header.notes:
+                notes[note] += 1
+                noted.setdefault(note, picture.name)
         counts[split] = len(of_split)
         present = [label for label in of_split if label is not None]
         complete = len(present) == len(of_split)
@@ -81,6 +85,9 @@ def survey(source: Source, *, progress: bool = True) -> Survey:
     refuse_bad(bad, source)
     if not sizes:
         raise DataError(f"expected pictures in {source.description()}, found none")
+    for note, count in notes.items():
+        remarks.append(f"{count:,} picture{'s' * (count > 1)}, such as {noted[note]}, {note}")
+        logger.info("%s: %s", source.description(), remarks[-1])
     return Survey(counts, labels, sizes, modes, grey, examples, tuple(remarks))
 
 
