@@ -24,3 +24,17 @@ class Products:
             found[f"{name}.weight{suffix}"] = d_result.mT @ operand
             found[f"{name}.bias{suffix}"] = d_result.sum(0)
         return found
+
+
+def multiply(a: Tensor, b: Tensor) -> Tensor:
+    """Product of two matrices, summed and returned in float32 at least.
+
+    Args:
+        a: [rows, inner].
+        b: [inner, columns], of the same type.
+    """
+    if a.dtype not in (torch.bfloat16, torch.float16):
+        return a @ b
+    if a.device.type == "cuda":
+        return torch.mm(a, b, out_dtype=torch.float32)
+    return a.float() @ b.float()

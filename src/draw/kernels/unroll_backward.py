@@ -122,8 +122,7 @@ def step_backward(
     """
     mu, log_sigma = model.mu(after.h_enc), model.log_sigma(after.h_enc)
     mu_p, log_sigma_p = model.prior(before.h_dec)
-    sigma, sigma_p = log_sigma.exp(), log_sigma_p.exp()
-    z = mu + sigma * noise
+    z = mu + log_sigma.exp() * noise
     s = before.canvas.sigmoid()
     d_canvas = d_after.canvas
     # (8) c_t = c_{t-1} + write(h_dec_t)
@@ -133,22 +132,14 @@ def step_backward(
         model.lstm_dec, "lstm_dec", z, before.h_dec, before.c_dec, context.dec, d_h_dec,
         d_after.c_dec, products,
     )  # fmt: skip
-    # log p(z) / q(z | x) = (noise^2 - y^2) / 2 + log (sigma / sigma_p), y = (z - mu_p) / sigma_p
-    d_ratio, y = d_log_ratio[:, None], (z - mu_p) / sigma_p
-    d_y = -d_ratio * y
-    d_z = d_z + d_y / sigma_p
-    d_mu_p, d_log_sigma_p = -d_y / sigma_p, -d_y * y - d_ratio
-    # (6) z = mu + sigma noise
-    d_noise = d_z * sigma + d_ratio * noise
-    d_mu, d_log_sigma = d_z, d_z * sigma * noise + d_ratio
-    # (10) KL = (v^2 + w^2 - 1) / 2 - log w, with v = (mu - mu_p) / sigma_p, w = sigma / sigma_p
-    d, v, w = d_kl[:, None], (mu - mu_p) / sigma_p, sigma / sigma_p
-    d_mu, d_mu_p = d_mu + d * v / sigma_p, d_mu_p - d * v / sigma_p
-    d_log_sigma = d_log_sigma + d * (w.square() - 1)
-    d_log_sigma_p = d_log_sigma_p - d * (v.square() + w.square() - 1)
+    # (6), (10) and log p(z) / q(z | x)
+    d_noise, d_posterior, d_prior = code_backward(
+        noise, Gaussian(mu, log_sigma), Gaussian(mu_p, log_sigma_p), d_z, d_kl, d_log_ratio
+    )
     # the prior is made of h_dec_{t-1}
-    d_h_dec = d_h_dec + _prior_backward(model.prior, before.h_dec, d_mu_p, d_log_sigma_p, products)
+    d_h_dec = d_h_dec + _prior_backward(model.prior, before.h_dec, d_prior, products)
     # (1-2) mu and log sigma, affine maps of h_enc_t
+    d_mu, d_log_sigma = d_posterior
     d_h_enc = d_after.h_enc + d_mu @ model.mu.weight + d_log_sigma @ model.log_sigma.weight
     products.add("mu", after.h_enc, d_mu)
     products.add("log_sigma", after.h_enc, d_log_sigma)
@@ -169,13 +160,49 @@ def step_backward(
     return StepGradients(d_before, d_x + d_x_hat, d_noise, (d_gates_enc, d_gates_dec))
 
 
-def _prior_backward(
-    prior: Any, h_dec: Tensor, d_mu: Tensor, d_log_sigma: Tensor, products: Products
-) -> Tensor:
+def code_backward(
+    noise: Float[Tensor, "batch latent"],
+    posterior: Gaussian,
+    prior: Gaussian,
+    d_z: Float[Tensor, "batch latent"],
+    d_kl: Float[Tensor, " batch"],
+    d_log_ratio: Float[Tensor, " batch"],
+) -> tuple[Float[Tensor, "batch latent"], Gaussian, Gaussian]:
+    """Gradients of noise, posterior and prior of a step through z, KL and log-ratio (eqs 6, 10).
+
+    Args:
+        noise: of this step.
+        posterior: q(z_t | x).
+        prior: P(z_t).
+        d_z: gradient of z_t.
+        d_kl: of the KL.
+        d_log_ratio: of log p(z_t) / q(z_t | x).
+    """
+    (mu, log_sigma), (mu_p, log_sigma_p) = posterior, prior
+    sigma, sigma_p = log_sigma.exp(), log_sigma_p.exp()
+    z = mu + sigma * noise
+    # log p(z) / q(z | x) = (noise^2 - y^2) / 2 + log (sigma / sigma_p), y = (z - mu_p) / sigma_p
+    d_ratio, y = d_log_ratio[:, None], (z - mu_p) / sigma_p
+    d_y = -d_ratio * y
+    d_z = d_z + d_y / sigma_p
+    d_mu_p, d_log_sigma_p = -d_y / sigma_p, -d_y * y - d_ratio
+    # (6) z = mu + sigma noise
+    d_noise = d_z * sigma + d_ratio * noise
+    d_mu, d_log_sigma = d_z, d_z * sigma * noise + d_ratio
+    # (10) KL = (v^2 + w^2 - 1) / 2 - log w, with v = (mu - mu_p) / sigma_p, w = sigma / sigma_p
+    d, v, w = d_kl[:, None], (mu - mu_p) / sigma_p, sigma / sigma_p
+    d_mu, d_mu_p = d_mu + d * v / sigma_p, d_mu_p - d * v / sigma_p
+    d_log_sigma = d_log_sigma + d * (w.square() - 1)
+    d_log_sigma_p = d_log_sigma_p - d * (v.square() + w.square() - 1)
+    return d_noise, Gaussian(d_mu, d_log_sigma), Gaussian(d_mu_p, d_log_sigma_p)
+
+
+def _prior_backward(prior: Any, h_dec: Tensor, d_prior: Gaussian, products: Products) -> Tensor:
     """Gradient of h_dec_{t-1} through the prior; the standard one is made of nothing."""
     if isinstance(prior, StandardPrior):
         return torch.zeros_like(h_dec)
     # mu_p and log sigma_p, affine maps of h_dec_{t-1}
+    d_mu, d_log_sigma = d_prior
     products.add("prior.mu", h_dec, d_mu)
     products.add("prior.log_sigma", h_dec, d_log_sigma)
     d_h_dec: Tensor = d_mu @ prior.mu.weight + d_log_sigma @ prior.log_sigma.weight
@@ -197,6 +224,26 @@ def _lstm_backward(
     gates = operand @ lstm.weight_ih.mT + lstm.bias_ih + h @ lstm.weight_hh.mT + lstm.bias_hh
     if context is not None:
         gates = gates + context
+    d_gates, d_c = cell_backward(gates, c, d_h_next, d_c_next)
+    products.add(name, operand, d_gates, "_ih")
+    products.add(name, h, d_gates, "_hh")
+    return d_gates @ lstm.weight_ih, d_gates @ lstm.weight_hh, d_c, d_gates
+
+
+def cell_backward(
+    gates: Float[Tensor, "batch gates"],
+    c: Float[Tensor, "batch hidden"],
+    d_h_next: Float[Tensor, "batch hidden"],
+    d_c_next: Float[Tensor, "batch hidden"],
+) -> tuple[Float[Tensor, "batch gates"], Float[Tensor, "batch hidden"]]:
+    """Gradients of an LSTM's gates, before their nonlinearities, and of c before it.
+
+    Args:
+        gates: what the nonlinearities are given.
+        c: the cell before.
+        d_h_next: gradient of the output after.
+        d_c_next: of the cell after.
+    """
     i, f, g, o = gates.chunk(4, -1)
     i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
     tanh_c = (f * c + i * g).tanh()
@@ -212,9 +259,7 @@ def _lstm_backward(
         ],
         -1,
     )
-    products.add(name, operand, d_gates, "_ih")
-    products.add(name, h, d_gates, "_hh")
-    return d_gates @ lstm.weight_ih, d_gates @ lstm.weight_hh, d_c_next * f, d_gates
+    return d_gates, d_c_next * f
 
 
 class _Unroll(torch.autograd.Function):

@@ -1,0 +1,291 @@
+"""One glimpse of packed weights, and its gradient: the functions that `torch.compile` is given.
+
+The hidden states go from step to step in the type of the operands, all else in full precision.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from draw.attention.window import read_patch, window_parameters, write_patch
+from draw.kernels.attention_backward import read_patch_backward, write_patch_backward
+from draw.kernels.packed.weights import CONTROLS, Layout, Weights
+from draw.kernels.products import multiply
+from draw.kernels.unroll_backward import cell_backward, code_backward
+from draw.parts.distribution import Gaussian
+from draw.parts.objective import kl_divergence, log_prior_over_posterior
+
+
+class Carried(NamedTuple):
+    """What one step hands to the next."""
+
+    canvas: Tensor
+    h_enc: Tensor
+    c_enc: Tensor
+    h_dec: Tensor
+    c_dec: Tensor
+    ahead: Tensor
+    """What the decoder has said of the next step: its read window and its prior."""
+
+
+class Kept(NamedTuple):
+    """What the gradient of a step needs beside the states before and after it."""
+
+    seen: Tensor
+    """[r | h_dec | h_enc], the encoder's operand."""
+    gates_enc: Tensor
+    posterior: Tensor
+    """mu | log sigma."""
+    heard: Tensor
+    """[z | h_dec], the decoder's operand."""
+    gates_dec: Tensor
+    written: Tensor
+    """Patch to write and the controls of its window; empty without attention."""
+
+
+class Glimpse(NamedTuple):
+    """What a step comes to."""
+
+    carried: Carried
+    kl: Tensor
+    """[batch], in nats."""
+    log_ratio: Tensor
+    """log p(z) / q(z | x), [batch]."""
+    controls: Tensor
+    """Of the write window, [batch, 5]; empty without attention."""
+    kept: Kept | None
+
+
+class Slopes(NamedTuple):
+    """Gradients of what one step hands to the next, and of the images so far."""
+
+    canvas: Tensor
+    h_enc: Tensor
+    c_enc: Tensor
+    h_dec: Tensor
+    c_dec: Tensor
+    ahead: Tensor
+    images: Tensor | None
+    """None where nobody wants it."""
+
+
+class StepSlopes(NamedTuple):
+    """Gradients of a step's noise, and of the results of its products in the operands' type."""
+
+    noise: Tensor
+    gates_enc: Tensor
+    posterior: Tensor
+    gates_dec: Tensor
+    out: Tensor
+
+
+def start(layout: Layout, weights: Weights, states: tuple[Tensor, ...]) -> Carried:
+    """What the first step is handed.
+
+    Args:
+        layout: of the model.
+        weights: of `rounded`.
+        states: canvas, h_enc, c_enc, h_dec and c_dec of `DRAW.initial_state`.
+    """
+    canvas, h_enc, c_enc, h_dec, c_dec = (state.contiguous() for state in states)
+    h_enc, h_dec = h_enc.to(weights.out.dtype), h_dec.to(weights.out.dtype)
+    ahead = layout.ahead
+    foreseen = multiply(h_dec, weights.out[ahead:].mT) + weights.out_bias[ahead:]
+    return Carried(canvas, h_enc, c_enc, h_dec, c_dec, foreseen)
+
+
+def glimpse(
+    layout: Layout, keep: bool, x: Tensor, noise: Tensor, before: Carried, weights: Weights
+) -> Glimpse:
+    """One step (eqs 1-8), as `DRAW.step`.
+
+    Args:
+        layout: of the model.
+        keep: whether to keep what the gradient needs.
+        x: images, [batch, channels, rows, columns].
+        noise: of this step, [batch, latent].
+        before: what the step before left.
+        weights: of `rounded`; without attention the image's share is in `enc_bias`.
+    """
+    canvas, h_enc, c_enc, h_dec, c_dec, ahead = before
+    operand = h_enc.dtype
+    x_hat = x - canvas.sigmoid()  # (3)
+    r = _read(layout, x, x_hat, ahead)  # (4)
+    seen = torch.cat([r.to(operand), h_dec, h_enc], 1)
+    gates_enc = multiply(seen, weights.enc.mT) + weights.enc_bias
+    h_enc, c_enc = _cell(gates_enc, c_enc)  # (5)
+    h_enc = h_enc.to(operand)
+    affine = multiply(h_enc, weights.post.mT) + weights.post_bias
+    posterior, prior = Gaussian(*affine.chunk(2, 1)), _prior(layout, affine, ahead)  # (1-2)
+    z = posterior.sample(noise)  # (6)
+    kl = kl_divergence(posterior, prior)  # (10)
+    log_ratio = log_prior_over_posterior(_one(posterior), noise[None], _one(prior))
+    h_dec, c_dec, heard, gates_dec = _decode(weights, z, h_dec, c_dec)  # (7)
+    canvas, written, ahead = _write(layout, weights, canvas, h_dec)  # (8)
+    controls = written[:, layout.content :]
+    kept = None
+    if keep:
+        gates_enc, gates_dec = gates_enc.to(operand), gates_dec.to(operand)
+        kept = Kept(seen, gates_enc, affine, heard, gates_dec, written)
+    after = Carried(canvas, h_enc, c_enc, h_dec, c_dec, ahead)
+    return Glimpse(after, kl, log_ratio, controls, kept)
+
+
+def generate(
+    layout: Layout, noise: Tensor, before: Carried, weights: Weights
+) -> tuple[Carried, Tensor]:
+    """One step of a new image (eqs 13-15), as `DRAW.generate_step`; controls of its window.
+
+    Args:
+        layout: of the model.
+        noise: of this step, times the temperature.
+        before: what the step before left.
+        weights: of `rounded`.
+    """
+    z = _prior(layout, noise, before.ahead).sample(noise)  # (13)
+    h_dec, c_dec, _, _ = _decode(weights, z, before.h_dec, before.c_dec)  # (14)
+    canvas, written, ahead = _write(layout, weights, before.canvas, h_dec)  # (15)
+    after = before._replace(canvas=canvas, h_dec=h_dec, c_dec=c_dec, ahead=ahead)
+    return after, written[:, layout.content :]
+
+
+def glimpse_backward(
+    layout: Layout,
+    x: Tensor,
+    noise: Tensor,
+    before: Carried,
+    after: Carried,
+    kept: Kept,
+    d_after: Slopes,
+    d_kl: Tensor,
+    d_log_ratio: Tensor,
+    weights: Weights,
+) -> tuple[Slopes, StepSlopes]:
+    """Gradients of one step, the last equation first.
+
+    Args:
+        layout: of the model.
+        x: images.
+        noise: of this step.
+        before: what the step started from.
+        after: what it left.
+        kept: of `glimpse`.
+        d_after: gradient of what it left, from all later steps.
+        d_kl: of this step's KL.
+        d_log_ratio: of log p(z) / q(z | x).
+        weights: of `rounded`.
+    """
+    operand, hidden = after.h_enc.dtype, layout.hidden
+    s = before.canvas.sigmoid()
+    # (8)
+    d_written = _written_backward(layout, kept.written, d_after.canvas)
+    d_out = torch.cat([*d_written, d_after.ahead], 1).to(operand)
+    d_h_dec = d_after.h_dec + multiply(d_out, weights.out)
+    # (7)
+    d_gates, d_c_dec = cell_backward(kept.gates_dec.to(s.dtype), before.c_dec, d_h_dec, d_after.c_dec)
+    d_gates_dec = d_gates.to(operand)
+    d_z, d_h_dec = multiply(d_gates_dec, weights.dec).split([layout.latent, hidden], 1)
+    # (6), (10) and log p(z) / q(z | x)
+    posterior = Gaussian(*kept.posterior.chunk(2, 1))
+    prior = _prior(layout, kept.posterior, before.ahead)
+    d_noise, d_posterior, d_prior = code_backward(
+        noise, posterior, prior, d_z, d_kl, d_log_ratio
+    )
+    # (1-2)
+    d_post = torch.cat(d_posterior, 1).to(operand)
+    d_h_enc = d_after.h_enc + multiply(d_post, weights.post)
+    # (5)
+    d_gates, d_c_enc = cell_backward(kept.gates_enc.to(s.dtype), before.c_enc, d_h_enc, d_after.c_enc)
+    d_gates_enc = d_gates.to(operand)
+    d_r, d_seen, d_h_enc = multiply(d_gates_enc, weights.enc).split(
+        [layout.seen, hidden, hidden], 1
+    )
+    # (4)
+    d_x, d_x_hat, d_ahead = _read_backward(layout, x, x - s, before.ahead, d_r)
+    d_ahead += [*d_prior] if layout.learned else []
+    # (3)
+    d_canvas = d_after.canvas - s * (1 - s) * d_x_hat
+    images = d_after.images
+    if images is not None:
+        images = images + d_x_hat if d_x is None else images + d_x_hat + d_x
+    before_slopes = Slopes(
+        d_canvas, d_h_enc, d_c_enc, d_h_dec + d_seen, d_c_dec,
+        torch.cat(d_ahead, 1) if d_ahead else torch.zeros_like(before.ahead), images,
+    )  # fmt: skip
+    return before_slopes, StepSlopes(d_noise, d_gates_enc, d_post, d_gates_dec, d_out)
+
+
+def _one(gaussian: Gaussian) -> Gaussian:
+    """A step's, as those of all steps are."""
+    return Gaussian(gaussian.mu[None], gaussian.log_sigma[None])
+
+
+def _cell(gates: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
+    i, f, g, o = gates.chunk(4, -1)
+    c = f.sigmoid() * c + i.sigmoid() * g.tanh()
+    return o.sigmoid() * c.tanh(), c
+
+
+def _prior(layout: Layout, like: Tensor, ahead: Tensor) -> Gaussian:
+    if layout.learned:
+        return Gaussian(*ahead[:, layout.prior :].chunk(2, 1))
+    zero = like.new_zeros(())
+    return Gaussian(zero, zero)
+
+
+def _decode(
+    weights: Weights, z: Tensor, h_dec: Tensor, c_dec: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(7): the decoder's states after, its operand and its gates."""
+    heard = torch.cat([z.to(h_dec.dtype), h_dec], 1)
+    gates = multiply(heard, weights.dec.mT) + weights.dec_bias
+    h, c = _cell(gates, c_dec)
+    return h.to(h_dec.dtype), c, heard, gates
+
+
+def _read(layout: Layout, x: Tensor, x_hat: Tensor, ahead: Tensor) -> Tensor:
+    if layout.filters is None:
+        return x_hat.flatten(1)
+    controls = ahead[:, :CONTROLS]
+    window = window_parameters(controls, layout.rows, layout.columns, layout.read_size)
+    return read_patch(torch.cat([x, x_hat], 1), window, layout.filters).flatten(1)
+
+
+def _write(
+    layout: Layout, weights: Weights, canvas: Tensor, h_dec: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The canvas after, what was written, and what the decoder says of the next step."""
+    out = multiply(h_dec, weights.out.mT) + weights.out_bias
+    written, ahead = out[:, : layout.ahead], out[:, layout.ahead :]
+    if layout.filters is None:
+        return canvas + written.view_as(canvas), written[:, layout.content :], ahead
+    N = layout.write_size
+    window = window_parameters(written[:, layout.content :], layout.rows, layout.columns, N)
+    w = written[:, : layout.content].reshape(len(out), layout.channels, N, N)
+    image = write_patch(w, window, layout.rows, layout.columns, layout.filters)
+    return canvas + image, written, ahead
+
+
+def _written_backward(layout: Layout, written: Tensor, d_image: Tensor) -> list[Tensor]:
+    """Gradients of patch and window through what is written."""
+    if layout.filters is None:
+        return [d_image.flatten(1)]
+    N = layout.write_size
+    w = written[:, : layout.content].reshape(len(written), layout.channels, N, N)
+    controls = written[:, layout.content :]
+    d_w, d_controls = write_patch_backward(controls, w, d_image, layout.filters)
+    return [d_w.flatten(1), d_controls]
+
+
+def _read_backward(
+    layout: Layout, x: Tensor, x_hat: Tensor, ahead: Tensor, d_r: Tensor
+) -> tuple[Tensor | None, Tensor, list[Tensor]]:
+    """Gradients of images (None where there are none), error images and read window."""
+    if layout.filters is None:
+        return None, d_r.reshape(x.shape), []
+    images, N = torch.cat([x, x_hat], 1), layout.read_size
+    d_patch = d_r.reshape(len(x), 2 * layout.channels, N, N)
+    d_images, d_controls = read_patch_backward(ahead[:, :CONTROLS], images, d_patch, layout.filters)
+    d_x, d_x_hat = d_images.chunk(2, 1)
+    return d_x, d_x_hat, [d_controls]

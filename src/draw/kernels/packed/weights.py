@@ -1,0 +1,135 @@
+"""A model's parameters as the products of a step.
+
+    enc    [r | h_dec | h_enc] -> gates of the encoder
+    post   h_enc -> mu | log sigma
+    dec    [z | h_dec] -> gates of the decoder
+    out    h_dec -> patch to write | its window || next read window | next prior: mu_p | log sigma_p
+
+What is behind the double line belongs to the next step. Without attention there are no windows,
+r is the error image, and the image itself comes in by a product once per sequence, `x`.
+"""
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from draw.attention.cauchy import cauchy_filterbank
+from draw.attention.window import Filterbank, filterbank
+from draw.config.model import DRAWConfig
+
+CONTROLS = 5
+"""Numbers that place a window (eq 21)."""
+FILTERS: dict[str, Filterbank | None] = {
+    "gaussian": filterbank,
+    "cauchy": cauchy_filterbank,
+    "none": None,
+}
+"""The kinds of attention that a packed step knows, and the filters of their windows."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The sizes of a model, and where the parts of a product begin."""
+
+    channels: int
+    rows: int
+    columns: int
+    hidden: int
+    latent: int
+    read_size: int
+    write_size: int
+    filters: Filterbank | None
+    """Of the windows; None without attention."""
+    learned: bool
+    """Whether the prior is."""
+
+    @classmethod
+    def of(cls, config: DRAWConfig) -> "Layout":
+        """The layout of a model with a config."""
+        return cls(
+            *config.image_shape, config.hidden_size, config.latent_size, config.read_size,
+            config.write_size, FILTERS[config.attention], config.prior == "learned",
+        )  # fmt: skip
+
+    @property
+    def pixels(self) -> int:
+        """Numbers of an image."""
+        return self.channels * self.rows * self.columns
+
+    @property
+    def seen(self) -> int:
+        """Numbers that are read at a step."""
+        return self.pixels if self.filters is None else 2 * self.channels * self.read_size**2
+
+    @property
+    def content(self) -> int:
+        """Numbers that are written at a step."""
+        return self.pixels if self.filters is None else self.channels * self.write_size**2
+
+    @property
+    def ahead(self) -> int:
+        """Where in `out` that begins which belongs to the next step."""
+        return self.content + (0 if self.filters is None else CONTROLS)
+
+    @property
+    def prior(self) -> int:
+        """Where in that which belongs to the next step the prior begins."""
+        return 0 if self.filters is None else CONTROLS
+
+
+class Weights(NamedTuple):
+    """The products of a step; weights are [out, in]."""
+
+    enc: Tensor
+    enc_bias: Tensor
+    """[4 hidden], or [batch, 4 hidden] where the drawings are told something."""
+    post: Tensor
+    post_bias: Tensor
+    dec: Tensor
+    dec_bias: Tensor
+    out: Tensor
+    out_bias: Tensor
+    x: Tensor | None
+    """Of the image itself, without attention."""
+
+
+def packed(layout: Layout, model: Any) -> Weights:
+    """The parameters of a model in the precision that they have; autograd unpacks gradients.
+
+    Args:
+        layout: of the model.
+        model: a DRAW.
+    """
+    enc, dec, attention, prior = model.lstm_enc, model.lstm_dec, model.attention, model.prior
+    windows = [attention.write_window, attention.read_window] if layout.filters else []
+    maps = [attention.write_content, *windows]
+    maps += [prior.mu, prior.log_sigma] if layout.learned else []
+    post = [model.mu, model.log_sigma]
+    x, enc_ih = None, enc.weight_ih
+    if not layout.filters:
+        x, enc_ih = enc_ih[:, : layout.pixels], enc_ih[:, layout.pixels :]
+    return Weights(
+        enc=torch.cat([enc_ih, enc.weight_hh], 1),
+        enc_bias=enc.bias_ih + enc.bias_hh,
+        post=torch.cat([affine.weight for affine in post]),
+        post_bias=torch.cat([affine.bias for affine in post]),
+        dec=torch.cat([dec.weight_ih, dec.weight_hh], 1),
+        dec_bias=dec.bias_ih + dec.bias_hh,
+        out=torch.cat([affine.weight for affine in maps]),
+        out_bias=torch.cat([affine.bias for affine in maps]),
+        x=x,
+    )
+
+
+def rounded(weights: Weights, operand: torch.dtype) -> Weights:
+    """The same weights as operands of products; biases stay as they are.
+
+    Args:
+        weights: of `packed`.
+        operand: type of the operands.
+    """
+    enc, post, dec, out = (w.to(operand) for w in (weights.enc, weights.post, weights.dec, weights.out))
+    x = None if weights.x is None else weights.x.to(operand)
+    return weights._replace(enc=enc, post=post, dec=dec, out=out, x=x)
