@@ -11,9 +11,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import draw.attention.window
 from draw.errors import KernelUnavailableError
-from draw.kernels import BACKENDS
+from draw.kernels import BACKENDS, replay
 from draw.model.draw import DRAW
 from draw.parts.state import NOTHING
+from fake_graphs import fake_graphs
 from running import TINY_MODEL, on
 
 GRAPH = BACKENDS["graph"]
@@ -25,14 +26,16 @@ def batch(size: int, device: str = "cpu") -> tuple[Tensor, Tensor]:
 
 @pytest.fixture
 def captures(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
-    """Shapes of what is captured; the capture itself leaves the loop as it is."""
+    """Shapes of what is captured, by a graph that computes again where it has before."""
     shapes: list[torch.Size] = []
 
-    def capture(loop: Callable[..., object], samples: tuple[Tensor, ...], **_: object) -> object:
-        shapes.append(samples[0].shape)
-        return loop
+    def record(function: Callable[..., object], given: replay.Given, *rest: object) -> object:
+        shapes.append(given[0].shape)
+        return recording(function, given, *rest)
 
-    monkeypatch.setattr(torch.cuda, "make_graphed_callables", capture)
+    recording = replay.Graphs._record
+    monkeypatch.setattr(replay.Graphs, "_record", staticmethod(record))
+    fake_graphs(monkeypatch)
     return shapes
 
 

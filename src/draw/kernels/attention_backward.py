@@ -143,8 +143,8 @@ def _window_backward(
         ],
         -1,
     )
-    centre, logs = controls.abs().split([2, 3], -1)
-    inside = torch.cat([centre <= MAX_CENTRE, logs <= MAX_LOG], -1)
+    size = controls.abs()
+    inside = torch.cat([size[:, :2] <= MAX_CENTRE, size[:, 2:] <= MAX_LOG], -1)
     return d_controls * inside
 
 

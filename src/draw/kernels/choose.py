@@ -79,7 +79,7 @@ def _choice(model: nn.Module, asked: str, *, look: bool) -> Choice:
         return _as_asked(model, BACKENDS[asked], place, look)
     passed: list[str] = []
     for name, backend in BACKENDS.items():
-        if not _made_for(backend, place):
+        if not _made_for(backend, place) or not _automatic(backend, place):
             continue
         found = _kind(backend, model) or backend.doubt(model, place.device)
         if found is None and look and not backend.ready(model, *place):
@@ -133,6 +133,10 @@ def _kind(backend: Backend, model: nn.Module) -> str | None:
 
 def _made_for(backend: Backend, place: _Place) -> bool:
     return backend.devices is None or place.device.type in backend.devices
+
+
+def _automatic(backend: Backend, place: _Place) -> bool:
+    return backend.automatic is None or place.device.type in backend.automatic
 
 
 @cache

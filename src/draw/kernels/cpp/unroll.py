@@ -128,7 +128,14 @@ def _inputs(config: DRAWConfig, random: torch.Generator, batch: int = 3) -> list
     return [images, *normal]
 
 
-def _trial(unrolled: UnrollOutput, drawn: Trajectory, generated: Trajectory) -> Trial:
+def trial_of(unrolled: UnrollOutput, drawn: Trajectory, generated: Trajectory) -> Trial:
+    """Outputs of a DRAW, and what is seen of its drawings, by name.
+
+    Args:
+        unrolled: with gradients.
+        drawn: of given images.
+        generated: of new ones.
+    """
     seen = {"canvases": drawn.canvases, "generated canvases": generated.canvases}
     for windows, name in (
         (drawn.read_windows, "read"),
@@ -145,7 +152,7 @@ def _compiled(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Tr
     unrolled = unroll(config, model, images, noise, context)
     with torch.no_grad():
         drawn = trajectory(config, model, images, noise, context)
-        return _trial(unrolled, drawn, trajectory(config, model, None, noise, context))
+        return trial_of(unrolled, drawn, trajectory(config, model, None, noise, context))
 
 
 def _reference(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
@@ -153,7 +160,7 @@ def _reference(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> T
     unrolled = model.unroll(images, noise, context)
     with torch.no_grad():
         drawn = model.trajectory(images, noise, context)
-        return _trial(unrolled, drawn, model.trajectory(None, noise, context))
+        return trial_of(unrolled, drawn, model.trajectory(None, noise, context))
 
 
 ANY = (

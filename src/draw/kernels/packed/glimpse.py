@@ -1,6 +1,7 @@
 """One glimpse of packed weights, and its gradient: the functions that `torch.compile` is given.
 
 The hidden states go from step to step in the type of the operands, all else in full precision.
+What goes from step to step is contiguous, so that one graph serves the first step and all others.
 """
 
 from typing import NamedTuple
@@ -85,14 +86,14 @@ def start(layout: Layout, weights: Weights, states: tuple[Tensor, ...]) -> Carri
 
     Args:
         layout: of the model.
-        weights: of `rounded`.
+        weights: of `cast_weights`.
         states: canvas, h_enc, c_enc, h_dec and c_dec of `DRAW.initial_state`.
     """
     canvas, h_enc, c_enc, h_dec, c_dec = (state.contiguous() for state in states)
     h_enc, h_dec = h_enc.to(weights.out.dtype), h_dec.to(weights.out.dtype)
     ahead = layout.ahead
     foreseen = multiply(h_dec, weights.out[ahead:].mT) + weights.out_bias[ahead:]
-    return Carried(canvas, h_enc, c_enc, h_dec, c_dec, foreseen)
+    return Carried(canvas, h_enc, c_enc, h_dec, c_dec, _dense(foreseen))
 
 
 def glimpse(
@@ -106,7 +107,7 @@ def glimpse(
         x: images, [batch, channels, rows, columns].
         noise: of this step, [batch, latent].
         before: what the step before left.
-        weights: of `rounded`; without attention the image's share is in `enc_bias`.
+        weights: of `cast_weights`; without attention the image's share is in `enc_bias`.
     """
     canvas, h_enc, c_enc, h_dec, c_dec, ahead = before
     operand = h_enc.dtype
@@ -141,7 +142,7 @@ def generate(
         layout: of the model.
         noise: of this step, times the temperature.
         before: what the step before left.
-        weights: of `rounded`.
+        weights: of `cast_weights`.
     """
     z = _prior(layout, noise, before.ahead).sample(noise)  # (13)
     h_dec, c_dec, _, _ = _decode(weights, z, before.h_dec, before.c_dec)  # (14)
@@ -174,33 +175,34 @@ def glimpse_backward(
         d_after: gradient of what it left, from all later steps.
         d_kl: of this step's KL.
         d_log_ratio: of log p(z) / q(z | x).
-        weights: of `rounded`.
+        weights: of `cast_weights`.
     """
-    operand, hidden = after.h_enc.dtype, layout.hidden
+    operand, wide, hidden = after.h_enc.dtype, before.canvas.dtype, layout.hidden
     s = before.canvas.sigmoid()
     # (8)
     d_written = _written_backward(layout, kept.written, d_after.canvas)
     d_out = torch.cat([*d_written, d_after.ahead], 1).to(operand)
     d_h_dec = d_after.h_dec + multiply(d_out, weights.out)
     # (7)
-    d_gates, d_c_dec = cell_backward(kept.gates_dec.to(s.dtype), before.c_dec, d_h_dec, d_after.c_dec)
+    gates = kept.gates_dec.to(wide)
+    d_gates, d_c_dec = cell_backward(gates, before.c_dec, d_h_dec, d_after.c_dec)
     d_gates_dec = d_gates.to(operand)
-    d_z, d_h_dec = multiply(d_gates_dec, weights.dec).split([layout.latent, hidden], 1)
+    d_heard = multiply(d_gates_dec, weights.dec)
+    d_z, d_h_dec = d_heard[:, : layout.latent], d_heard[:, layout.latent :]
     # (6), (10) and log p(z) / q(z | x)
     posterior = Gaussian(*kept.posterior.chunk(2, 1))
     prior = _prior(layout, kept.posterior, before.ahead)
-    d_noise, d_posterior, d_prior = code_backward(
-        noise, posterior, prior, d_z, d_kl, d_log_ratio
-    )
+    d_noise, d_posterior, d_prior = code_backward(noise, posterior, prior, d_z, d_kl, d_log_ratio)
     # (1-2)
     d_post = torch.cat(d_posterior, 1).to(operand)
     d_h_enc = d_after.h_enc + multiply(d_post, weights.post)
     # (5)
-    d_gates, d_c_enc = cell_backward(kept.gates_enc.to(s.dtype), before.c_enc, d_h_enc, d_after.c_enc)
+    gates = kept.gates_enc.to(wide)
+    d_gates, d_c_enc = cell_backward(gates, before.c_enc, d_h_enc, d_after.c_enc)
     d_gates_enc = d_gates.to(operand)
-    d_r, d_seen, d_h_enc = multiply(d_gates_enc, weights.enc).split(
-        [layout.seen, hidden, hidden], 1
-    )
+    d_seen = multiply(d_gates_enc, weights.enc)
+    d_r, d_h_enc = d_seen[:, : layout.seen], d_seen[:, -hidden:]
+    d_h_dec = d_h_dec + d_seen[:, layout.seen : -hidden]
     # (4)
     d_x, d_x_hat, d_ahead = _read_backward(layout, x, x - s, before.ahead, d_r)
     d_ahead += [*d_prior] if layout.learned else []
@@ -210,10 +212,15 @@ def glimpse_backward(
     if images is not None:
         images = images + d_x_hat if d_x is None else images + d_x_hat + d_x
     before_slopes = Slopes(
-        d_canvas, d_h_enc, d_c_enc, d_h_dec + d_seen, d_c_dec,
+        d_canvas, d_h_enc.contiguous(), d_c_enc, d_h_dec, d_c_dec,
         torch.cat(d_ahead, 1) if d_ahead else torch.zeros_like(before.ahead), images,
     )  # fmt: skip
     return before_slopes, StepSlopes(d_noise, d_gates_enc, d_post, d_gates_dec, d_out)
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    """The same numbers in strides that follow from the shape alone, of no numbers too."""
+    return tensor.clone(memory_format=torch.contiguous_format)
 
 
 def _one(gaussian: Gaussian) -> Gaussian:
@@ -257,7 +264,7 @@ def _write(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The canvas after, what was written, and what the decoder says of the next step."""
     out = multiply(h_dec, weights.out.mT) + weights.out_bias
-    written, ahead = out[:, : layout.ahead], out[:, layout.ahead :]
+    written, ahead = out[:, : layout.ahead], _dense(out[:, layout.ahead :])
     if layout.filters is None:
         return canvas + written.view_as(canvas), written[:, layout.content :], ahead
     N = layout.write_size

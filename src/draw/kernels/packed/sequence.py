@@ -20,9 +20,9 @@ from draw.kernels.packed.glimpse import (
     glimpse_backward,
     start,
 )
-from draw.kernels.packed.weights import CONTROLS, Layout, Weights, packed, rounded
+from draw.kernels.packed.weights import CONTROLS, Layout, Weights, cast_weights, pack_weights
 from draw.kernels.products import multiply
-from draw.parts.state import NOTHING, Context, Trajectory, Unrolled
+from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 if TYPE_CHECKING:
     from draw.model.draw import DRAW
@@ -53,7 +53,7 @@ class Way:
 
     def weights(self, x: Tensor | None, exact: Weights) -> Weights:
         """The weights as operands, with the images' own share of the encoder's gates."""
-        weights = rounded(exact, self.operand)
+        weights = cast_weights(exact, self.operand)
         if weights.x is None or x is None:
             return weights
         given = multiply(x.flatten(1).to(self.operand), weights.x.mT)
@@ -66,7 +66,7 @@ def unroll(
     noise: Float[Tensor, "glimpses batch latent"],
     context: Context = NOTHING,
     compile: Compile = as_it_is,  # noqa: A002
-) -> Unrolled:
+) -> UnrollOutput:
     """`DRAW.unroll` with packed weights and the gradient derived by hand.
 
     Args:
@@ -84,7 +84,7 @@ def unroll(
     with torch.autocast(images.device.type, enabled=False):
         if wanted:
             found = _Sequence.apply(way, images, noise, *states, *exact)  # type: ignore[no-untyped-call]
-            return Unrolled(*found)
+            return UnrollOutput(*found)
         return _forward(way, images, noise, states, exact, [], [])
 
 
@@ -142,12 +142,16 @@ def _windows(layout: Layout, controls: Sequence[Tensor], size: int) -> Window | 
 
 
 def _given(
-    model: "DRAW", batch: int, device: str, context: Context, compile: Compile  # noqa: A002
+    model: "DRAW",
+    batch: int,
+    device: str,
+    context: Context,
+    compile: Compile,  # noqa: A002
 ) -> tuple[Way, Weights, tuple[Tensor, ...]]:
     """How to compute, the packed weights, and the states to start from."""
-    layout, exact = Layout.of(model.config), None
+    layout = Layout.of(model.config)
     with torch.autocast(device, enabled=False):
-        exact = packed(layout, model)
+        exact = pack_weights(layout, model)
         if context.enc is not None:
             exact = exact._replace(enc_bias=exact.enc_bias + context.enc)
         if context.dec is not None:
@@ -168,7 +172,7 @@ def _forward(
     carried: list[Carried],
     kept: list[Kept],
     keep: bool = False,
-) -> Unrolled:
+) -> UnrollOutput:
     """All steps; what the gradient needs is appended to the lists."""
     step = way.compile(glimpse)
     weights = way.weights(images, exact)
@@ -183,7 +187,7 @@ def _forward(
         kl.append(found.kl)
         log_ratio.append(found.log_ratio)
     carried.append(now)
-    return Unrolled(now.canvas, torch.stack(kl, 1), torch.stack(log_ratio).sum(0))
+    return UnrollOutput(now.canvas, torch.stack(kl, 1), torch.stack(log_ratio).sum(0))
 
 
 class _Sequence(torch.autograd.Function):
@@ -246,12 +250,9 @@ def _backward(
     layout, T = way.layout, len(noise)
     weights = way.weights(images, exact)
     step = way.compile(glimpse_backward)
-    last = carried[-1]
-    rest = torch.zeros_like(last.c_enc)
-    slopes = Slopes(
-        d_canvas.contiguous(), rest, rest, rest, rest, torch.zeros_like(last.ahead),
-        torch.zeros_like(images) if want_images else None,
-    )  # fmt: skip
+    of_rest = [torch.zeros_like(part, dtype=d_canvas.dtype) for part in carried[-1][1:]]
+    of_images = torch.zeros_like(images) if want_images else None
+    slopes = Slopes._make([d_canvas.contiguous(), *of_rest, of_images])
     by_step: list[StepSlopes] = []
     of_kl = d_kl.mT.contiguous()
     d_log_ratio = d_log_ratio.contiguous()

@@ -95,7 +95,7 @@ class Weights(NamedTuple):
     """Of the image itself, without attention."""
 
 
-def packed(layout: Layout, model: Any) -> Weights:
+def pack_weights(layout: Layout, model: Any) -> Weights:
     """The parameters of a model in the precision that they have; autograd unpacks gradients.
 
     Args:
@@ -123,13 +123,14 @@ def packed(layout: Layout, model: Any) -> Weights:
     )
 
 
-def rounded(weights: Weights, operand: torch.dtype) -> Weights:
+def cast_weights(weights: Weights, operand: torch.dtype) -> Weights:
     """The same weights as operands of products; biases stay as they are.
 
     Args:
-        weights: of `packed`.
+        weights: of `pack_weights`.
         operand: type of the operands.
     """
-    enc, post, dec, out = (w.to(operand) for w in (weights.enc, weights.post, weights.dec, weights.out))
+    operands = weights.enc, weights.post, weights.dec, weights.out
+    enc, post, dec, out = (weight.to(operand) for weight in operands)
     x = None if weights.x is None else weights.x.to(operand)
     return weights._replace(enc=enc, post=post, dec=dec, out=out, x=x)
