@@ -249,7 +249,7 @@ def hook(model: nn.Module, outside: frozenset[str]) -> str | None:
     return None
 
 
-def code_of(kind: type, kinds: Iterable[type]) -> list[Any]:
+def code_of(kind: type, kinds: Iterable[type], modules: Iterable[str] = ()) -> list[Any]:
     """List every function and value that a model's code may use, in its classes and the package.
 
     Two such lists are equal as long as nothing was replaced.
@@ -257,17 +257,20 @@ def code_of(kind: type, kinds: Iterable[type]) -> list[Any]:
     Args:
         kind: class of the model.
         kinds: classes of its parts.
+        modules: names of further modules of the package whose code counts.
     """
-    return [value for names in _namespaces(kind, frozenset(kinds)) for value in names.values()]
+    return [
+        value for names in _namespaces(kind, frozenset(kinds), *modules) for value in names.values()
+    ]
 
 
 @cache
-def _namespaces(kind: type, kinds: frozenset[type]) -> list[Mapping[str, Any]]:
+def _namespaces(kind: type, kinds: frozenset[type], *modules: str) -> list[Mapping[str, Any]]:
     """The classes, every module of the package that their code uses, and its classes in these."""
     package, _, _ = __name__.partition(".")
     classes = dict.fromkeys(own for k in (kind, *kinds) for own in k.__mro__ if own is not object)
     found: dict[str, Mapping[str, Any]] = {}
-    due = [own.__module__ for own in classes]
+    due = [*modules, *(own.__module__ for own in classes)]
     while due:
         name = due.pop()
         if name not in found and name.partition(".")[0] == package:

@@ -190,6 +190,9 @@ class Contract:
     """Results of the kernel for a model's parameters and inputs."""
     reference: Callable[..., Trial]
     """Results of the model's own code for the same."""
+    modules: tuple[str, ...] = ()
+    """Modules of the package that the kernel is written in, where that is Python: they are part of
+    what is proven, with whatever they use."""
 
 
 def unknown_option(config: ModelConfig, known: Mapping[str, tuple[Any, ...] | None]) -> str | None:

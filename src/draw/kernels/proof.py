@@ -98,7 +98,7 @@ def difference(contract: Contract, model: nn.Module, rounds: tuple[Round, ...]) 
     expected, kind = expected_of(contract, model), type(model)
     base, miniature = expected.root.kind, _miniature(contract, model)
     key = contract, kind, miniature, model.training, rounds
-    code = code_of(kind, expected.kinds)
+    code = code_of(kind, expected.kinds, contract.modules)
     with _lock:
         known = _verdicts.get(key)
         if known is None or known[0] != code:

@@ -103,6 +103,7 @@ CONTRACT = dataclasses.replace(
     parameters=_parameters,
     obstacle=_obstacle,
     key=lambda config: (Layout.of(config), config.glimpses, config.condition),
-    compiled=_trial,
+    kernel=_trial,
+    modules=("draw.kernels.packed.sequence",),
 )
 """What the packed step stands for in a DRAW: the same as the operator in C++."""
