@@ -9,16 +9,13 @@ from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
 from draw.kernels import allow_list, compilation, proof
-from draw.kernels.contract import Trial, multiplies_bf16
+from draw.kernels.contract import Trial, multiplies_bf16, unknown_option
 from draw.kernels.cpp import unroll as cpp
-from draw.kernels.cpp.binding import drawing_names
+from draw.kernels.cpp.form import drawing_names
 from draw.kernels.graphs import GraphBackend
 from draw.kernels.packed.sequence import Compile, as_it_is, trajectory, unroll
 from draw.kernels.packed.weights import FILTERS, Layout
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
-
-PRIORS = "standard", "learned"
-"""The priors that it knows."""
 
 
 class Packed(GraphBackend):
@@ -31,8 +28,6 @@ class Packed(GraphBackend):
 
     def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
         """Other numbers, no compiler, or a model that is not as its class makes it."""
-        if not isinstance(model.config, DRAWConfig):
-            return f"it knows nothing of a {type(model).__name__}"
         if dtype not in (torch.float32, torch.float64):
             return f"it computes in float32 or float64, the model is in {dtype}"
         found = allow_list.obstacle(CONTRACT, model)
@@ -79,11 +74,8 @@ def _compile(
 
 
 def _obstacle(config: DRAWConfig) -> str | None:
-    """What of a config it does not know; the condition runs in Python."""
-    for field, names in (("attention", FILTERS), ("prior", PRIORS)):
-        if getattr(config, field) not in names:
-            return f"this model has {field} {getattr(config, field)!r}"
-    return None
+    parts = {"attention": tuple(FILTERS), "prior": ("standard", "learned")}
+    return unknown_option(config, {**dict.fromkeys(cpp.ANY), **parts})
 
 
 def _parameters(config: DRAWConfig) -> Sequence[str]:
