@@ -27,6 +27,7 @@ on_the_reference = pytest.mark.parametrize("backend", ["reference"], indirect=Tr
 
 MORE: dict[str, dict[str, Any]] = {
     "Cauchy filters": {"attention": "cauchy", "rows": 9},
+    "Laplace filters": {"attention": "laplace", "columns": 9},
     "Cauchy filters, one filter, one image": {
         "attention": "cauchy", "read_size": 1, "write_size": 1, "batch": 1,
     },

@@ -18,7 +18,9 @@ class DeviceName(Rule):
 
 
 Device = Annotated[str, DeviceName()]
-BackendName = Annotated[Literal["auto", "cpp", "packed", "compiled", "graph", "reference"], TABLE]
+BackendName = Annotated[
+    Literal["auto", "cpp", "triton", "packed", "compiled", "graph", "reference"], TABLE
+]
 Precision = Literal["auto", "fp32", "tf32", "bf16", "fp16"]
 StoredType = Literal["fp32", "fp16", "bf16"]
 """Types of the numbers of an exported model's weights."""

@@ -16,5 +16,5 @@ BACKENDS: dict[str, Backend] = {
     "graph": Graph(),
     "reference": Reference(),
 }
-"""In the order of preference: the first without an obstacle runs, of those that may run by
-themselves on the device. The reference has no obstacle."""
+"""In the order of preference: the first without a doubt or an obstacle runs. The reference has
+neither."""

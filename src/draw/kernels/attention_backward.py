@@ -11,6 +11,7 @@ from torch import Tensor
 
 from draw.attention.cauchy import cauchy_filterbank
 from draw.attention.gaussian import GaussianAttention
+from draw.attention.laplace import laplace_filterbank
 from draw.attention.window import (
     MAX_CENTRE,
     MAX_LOG,
@@ -169,6 +170,8 @@ def _filterbank_backward(
 SLOPES: dict[Filterbank, Callable[[Tensor], Tensor]] = {
     filterbank: lambda distance: -distance,
     cauchy_filterbank: lambda distance: -2 * distance / (1 + distance.square()),
+    laplace_filterbank: lambda distance: -distance.sign(),
 }
 """By how much the exponent of a filter grows with the distance from its centre in units of sigma:
-of -distance^2 / 2 for the Gaussian, of -log(1 + distance^2) for the Cauchy filter."""
+of -distance^2 / 2 for the Gaussian filter, -log(1 + distance^2) for the Cauchy filter, -|distance|
+for the Laplace filter."""

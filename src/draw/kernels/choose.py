@@ -78,16 +78,19 @@ def _choice(model: nn.Module, asked: str, *, look: bool) -> Choice:
     if asked != "auto":
         return _as_asked(model, BACKENDS[asked], place, look)
     passed: list[str] = []
+    hindered = False
     for name, backend in BACKENDS.items():
-        if not _made_for(backend, place) or not _automatic(backend, place):
+        if not _made_for(backend, place):
             continue
         found = _kind(backend, model) or backend.doubt(model, place.device)
         if found is None and look and not backend.ready(model, *place):
             return Choice(name, f"{backend.description}; to be compiled at its first use")
-        found = found or obstacle(backend, model, *place) or backend.drawback(model, *place)
+        if found is None:
+            found = obstacle(backend, model, *place) or backend.drawback(model, *place)
+            hindered = hindered or found is not None
         if found is None:
             reason = "; ".join([backend.reason(model), *passed])
-            _note(name, reason, slow=bool(passed))
+            _note(name, reason, slow=hindered)
             return Choice(name, reason)
         passed.append(f"not {name}: {found}")
     raise KernelUnavailableError(f"no backend runs this model: {'; '.join(passed)}")
@@ -133,10 +136,6 @@ def _kind(backend: Backend, model: nn.Module) -> str | None:
 
 def _made_for(backend: Backend, place: _Place) -> bool:
     return backend.devices is None or place.device.type in backend.devices
-
-
-def _automatic(backend: Backend, place: _Place) -> bool:
-    return backend.automatic is None or place.device.type in backend.automatic
 
 
 @cache

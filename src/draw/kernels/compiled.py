@@ -10,7 +10,7 @@ from draw.kernels import compilation
 from draw.kernels.allow_list import hook, state_of
 from draw.kernels.compilation import CompiledFunction
 from draw.kernels.contract import OUTSIDE
-from draw.kernels.graphs import GraphBackend
+from draw.kernels.graphs import GraphBackend, doubt_of
 from draw.parts.state import Context, Trajectory, UnrollOutput
 
 
@@ -23,11 +23,14 @@ class Compiled(GraphBackend):
     name: ClassVar = "compiled"
     description: ClassVar = "the model's own step, compiled"
     devices: ClassVar = frozenset(("cuda", "cpu"))
-    automatic: ClassVar = frozenset(("cuda",))
 
     def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
         """A hook, which a replay would not call, or no compiler."""
         return hook(model, outside=OUTSIDE) or compilation.obstacle(device)
+
+    def doubt(self, model: nn.Module, device: torch.device) -> str | None:
+        """A CPU."""
+        return doubt_of(device)
 
     def reason(self, model: nn.Module) -> str:
         """What was measured of it."""

@@ -35,9 +35,6 @@ class Backend(Protocol):
     devices: ClassVar[frozenset[str] | None] = None
     """Types of the devices that the backend is made for; None for all. On others it is not
     asked."""
-    automatic: ClassVar[frozenset[str] | None] = None
-    """Types of the devices where it may run without being asked for by name; None for all that it
-    is made for."""
     configs: ClassVar[tuple[type[ModelConfig], ...]] = (ModelConfig,)
     """Configs of the models that the backend computes, and those that extend one of them. Of other
     models it is not asked."""

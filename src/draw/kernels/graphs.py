@@ -112,3 +112,12 @@ class Graph(GraphBackend):
             f"{self.description}; measured at 2,484 images/s against the eager loop's 292 "
             "(MNIST row, batch 128, H100)"
         )
+
+
+def doubt_of(device: torch.device) -> str | None:
+    """Say why a backend for GPUs that also runs on a CPU should not do so by itself.
+
+    Args:
+        device: device of the model's weights.
+    """
+    return None if device.type == "cuda" else "it is for GPUs; ask for it by name"

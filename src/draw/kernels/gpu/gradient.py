@@ -11,7 +11,8 @@ from draw.kernels.gpu.backward import unroll_backward
 from draw.kernels.gpu.launch import launch
 from draw.kernels.gpu.layout import Layout
 from draw.kernels.gpu.sequence import Kept
-from draw.kernels.gpu.weights import multiply, unpacked
+from draw.kernels.gpu.weights import unpacked
+from draw.kernels.products import multiply
 
 STARTS = ("canvas_0", "h_enc_0", "c_enc_0", "h_dec_0", "c_dec_0")
 

@@ -11,7 +11,8 @@ from draw.errors import DrawError
 from draw.kernels.gpu.forward import unroll_forward
 from draw.kernels.gpu.launch import launch
 from draw.kernels.gpu.layout import Layout, round_up
-from draw.kernels.gpu.weights import multiply, packed, products_of
+from draw.kernels.gpu.weights import packed, products_of
+from draw.kernels.products import multiply
 from draw.parts.state import NOTHING, Context, UnrollOutput
 
 

@@ -35,15 +35,6 @@ def products_of(layout: Layout) -> tuple[str, ...]:
     return tuple(name for name in _shapes(layout) if not name.endswith("_bias"))
 
 
-def multiply(a: Tensor, b: Tensor) -> Tensor:
-    """Product of two matrices, summed and returned in float32."""
-    if a.dtype == torch.float32:
-        return a @ b
-    if a.device.type == "cuda":
-        return torch.mm(a, b, out_dtype=torch.float32)
-    return a.float() @ b.float()
-
-
 def unpacked(
     layout: Layout, gradients: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:

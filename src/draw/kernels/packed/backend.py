@@ -12,7 +12,7 @@ from draw.kernels import allow_list, compilation, proof
 from draw.kernels.contract import Trial, multiplies_bf16, unknown_option
 from draw.kernels.cpp import unroll as cpp
 from draw.kernels.cpp.form import drawing_names
-from draw.kernels.graphs import GraphBackend
+from draw.kernels.graphs import GraphBackend, doubt_of
 from draw.kernels.packed.sequence import Compile, as_it_is, trajectory, unroll
 from draw.kernels.packed.weights import FILTERS, Layout
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
@@ -24,7 +24,6 @@ class Packed(GraphBackend):
     name: ClassVar = "packed"
     description: ClassVar = "a compiled glimpse of packed weights"
     devices: ClassVar = frozenset(("cuda", "cpu"))
-    automatic: ClassVar = frozenset(("cuda",))
 
     def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
         """Other numbers, no compiler, or a model that is not as its class makes it."""
@@ -33,7 +32,12 @@ class Packed(GraphBackend):
         found = allow_list.obstacle(CONTRACT, model)
         if found is None and device.type == "cuda":
             found = compilation.obstacle(device)
-        return found or proof.difference(CONTRACT, model, bf16=multiplies_bf16(device.type))
+        bf16 = multiplies_bf16(device.type)
+        return found or proof.difference(CONTRACT, model, proof.in_double(bf16=bf16))
+
+    def doubt(self, model: nn.Module, device: torch.device) -> str | None:
+        """A CPU."""
+        return doubt_of(device)
 
     def reason(self, model: nn.Module) -> str:
         """What was measured of it."""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from draw.attention.cauchy import cauchy_filterbank
+from draw.attention.laplace import laplace_filterbank
 from draw.attention.window import Filterbank, filterbank
 from draw.config.model import DRAWConfig
 
@@ -24,6 +25,7 @@ CONTROLS = 5
 FILTERS: dict[str, Filterbank | None] = {
     "gaussian": filterbank,
     "cauchy": cauchy_filterbank,
+    "laplace": laplace_filterbank,
     "none": None,
 }
 """The kinds of attention that a packed step knows, and the filters of their windows."""
