@@ -26,7 +26,9 @@ from draw.config.train import TrainConfig
 from draw.data import ImageSet
 from draw.model.machine import settle
 from draw.model.recurrent import Recurrent
+from draw.tasks import Batch
 from draw.training.accelerator import make_accelerator
+from draw.training.trainer import Trainer
 
 TINY_MODEL = DRAWConfig(
     rows=6, columns=5, glimpses=3, hidden_size=8, latent_size=4, read_size=2, write_size=3
@@ -93,6 +95,11 @@ def image_set(
         fingerprint=f"{split} {seed} {count} {binary}",
         binary=binary,
     )
+
+
+def batch_of(trainer: Trainer) -> Batch:
+    """What the next step of a run learns from."""
+    return trainer.update_weights.batcher(trainer.feed(trainer.step), torch.tensor(trainer.step))
 
 
 def draw_command(

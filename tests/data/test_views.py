@@ -22,7 +22,7 @@ from draw.randomness import VIEW_EVALUATION, generator
 from draw.training.feed import feed_at
 from draw.training.start import resume, resumed_config, start
 from draw.training.trainer import Trainer
-from running import TINY, with_train
+from running import TINY, batch_of, with_train
 
 VIEWS = [TwoDigits(12), Cluttered(12, 3, 2), RandomCrop(3, 4)]
 
@@ -360,13 +360,13 @@ def test_training_sees_new_images_in_every_epoch_and_the_same_at_a_step(tmp_path
     for step in range(2):
         trainer.step = step
         order = np.argsort(batch_indices(0, step, 10, 10))
-        epochs.append(trainer._batch()[0][order])
+        epochs.append(batch_of(trainer)[0][order])
     assert not any(torch.equal(*pair) for pair in zip(*epochs, strict=True))
     trainer.step = 0
-    again = trainer._batch()[0]
-    assert torch.equal(again, fresh(tmp_path / "again", config)._batch()[0])
+    again = batch_of(trainer)[0]
+    assert torch.equal(again, batch_of(fresh(tmp_path / "again", config))[0])
     other = fresh(tmp_path / "other", with_train(config, seed=1))
-    assert not torch.equal(again, other._batch()[0])
+    assert not torch.equal(again, batch_of(other)[0])
 
 
 def test_processes_share_the_batch_that_one_would_see() -> None:
@@ -409,7 +409,7 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None
 def test_a_data_set_smaller_than_a_batch(tmp_path: Path) -> None:
     few = image_set(images_of(3, (6, 5)), TwoDigits(9))
     trainer = fresh(tmp_path / "run", training=few)
-    images = trainer._batch().images
+    images = batch_of(trainer).images
     assert images.shape == (4, 1, 9, 9)
     assert len({image.numpy().tobytes() for image in images}) == 4
 

@@ -27,7 +27,7 @@ from draw.runs.metrics import read_metrics
 from draw.tasks import Classifying, Drawing
 from draw.training.start import finish, resume, resumed_config, start
 from draw.training.trainer import Trainer
-from running import TINY, image_set, with_train
+from running import TINY, batch_of, image_set, with_train
 
 WINDOWED = ClassifierConfig(rows=6, columns=5, glimpses=3, hidden_size=8, read_size=2, classes=3)
 CONVOLVED = ConvnetConfig(
@@ -104,7 +104,7 @@ def test_an_update_is_adam_on_the_cross_entropy_of_the_last_answer(tmp_path: Pat
     trainer = fresh(tmp_path / "run", config)
     model = Classifier(WINDOWED)
     model.load_state_dict(trainer.bare_model.state_dict())
-    images, _, labels = trainer._batch()
+    images, _, labels = batch_of(trainer)
     trainer.fit()
     adam = torch.optim.Adam(model.parameters(), lr=config.train.learning_rate)
     answers = model(images).logits.softmax(1)
@@ -117,7 +117,7 @@ def test_an_update_is_adam_on_the_cross_entropy_of_the_last_answer(tmp_path: Pat
 def test_early_answers_are_learnt_from_as_their_weight_says(tmp_path: Path) -> None:
     model_config = dataclasses.replace(WINDOWED, early_loss=0.6, glimpses=3)
     trainer = fresh(tmp_path / "run", config_of(model_config, steps=1))
-    batch = trainer._batch()
+    batch = batch_of(trainer)
     losses = trainer.task.losses(trainer.bare_model, batch)
     answers = trainer.bare_model(batch.images).logits_by_glimpse.log_softmax(-1)
     first, second, last = -answers[:, range(len(batch.labels)), batch.labels].mean(1)

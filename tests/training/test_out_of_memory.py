@@ -9,7 +9,7 @@ from draw.model.memory import TooLargeError, batch_that_fits, saved_per_image
 from draw.training import memory_advice
 from draw.training.start import start
 from draw.training.trainer import Trainer
-from running import TINY, image_set, on, with_train
+from running import TINY, batch_of, image_set, on, with_train
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def run_out(*_: object) -> None:
 @pytest.mark.parametrize("images", [10, 40])
 def test_the_batch_that_fits_is_named(trainer: Trainer, images: int, monkeypatch) -> None:
     weights = sum(value.nbytes for value in trainer.bare_model.parameters())
-    batch = trainer._batch()
+    batch = batch_of(trainer)
     per_image = saved_per_image(
         lambda n: trainer.task.losses(
             on("reference", trainer.bare_model), memory_advice._first(batch, n)

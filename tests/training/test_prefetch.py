@@ -131,7 +131,7 @@ def test_images_that_cannot_be_read_end_a_run_at_their_step(tmp_path: Path) -> N
     run = tmp_path / "run"
     config = with_train(TINY, checkpoint_minutes=1e-9)
     trainer = start(config, run, TRAINING, VALIDATION)
-    trainer.feed.make.keywords["training"] = torn(TRAINING, 5)
+    trainer.training = torn(TRAINING, 5)
     with pytest.raises(OSError, match="the disk is gone"):
         trainer.fit()
     assert trainer.step == 5

@@ -27,7 +27,7 @@ from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
 from draw.training.start import finish, resume, resumed_config, start
 from draw.training.trainer import Trainer, learning_rate_at
-from running import TINY, image_set, with_compute, with_train
+from running import TINY, batch_of, image_set, with_compute, with_train
 
 TRAINING, VALIDATION = image_set(10), image_set(7, "validation", seed=1)
 
@@ -99,7 +99,7 @@ def test_an_update_is_adam_on_the_clipped_gradient_of_the_mean_bound(tmp_path: P
     trainer = fresh(tmp_path / "run", config)
     model = DRAW(config.model)
     model.load_state_dict(trainer.bare_model.state_dict())
-    images, noise, _ = trainer._batch()
+    images, noise, _ = batch_of(trainer)
     trainer.fit()
 
     adam = torch.optim.Adam(model.parameters(), lr=config.train.learning_rate)
@@ -256,9 +256,9 @@ def test_two_runs_with_one_seed_are_equal_and_with_another_are_not(tmp_path: Pat
 
 def test_noise_is_fresh_for_every_step_of_training_and_every_glimpse(tmp_path: Path) -> None:
     trainer = fresh(tmp_path / "run")
-    _, first, _ = trainer._batch()
+    _, first, _ = batch_of(trainer)
     trainer.step = 1
-    _, second, _ = trainer._batch()
+    _, second, _ = batch_of(trainer)
     assert not torch.equal(first, second)
     assert not torch.equal(first[0], first[1])
 
@@ -271,7 +271,7 @@ def test_dynamic_binarization_draws_grey_pixels_anew_each_time(tmp_path: Path) -
     for epoch in range(300):
         trainer.step = epoch
         order = np.argsort(batch_indices(0, epoch, TRAINING.count, TRAINING.count))
-        batches.append(trainer._batch()[0][order])
+        batches.append(batch_of(trainer)[0][order])
     drawn = torch.stack(batches)
     assert set(drawn.unique().tolist()) == {0.0, 1.0}
     grey = torch.from_numpy(TRAINING.images).float() / 255
@@ -283,7 +283,7 @@ def test_static_images_pass_dynamic_binarization_unchanged(tmp_path: Path) -> No
     binary = image_set(10, binary=True)
     trainer = start(config, tmp_path / "run", binary, VALIDATION)
     assert trainer.task.binarization(binary) == "static"
-    images, *_ = trainer._batch()
+    images, *_ = batch_of(trainer)
     indices = batch_indices(0, 0, config.train.batch_size, 10)
     assert torch.equal(images, torch.from_numpy(binary.images[indices]).float() / 255)
 
@@ -573,7 +573,7 @@ def test_auto_is_bf16_where_the_processor_has_it(
 
 def test_training_in_bf16_keeps_weights_and_states_in_fp32(tmp_path: Path) -> None:
     trainer = fresh(tmp_path / "run", with_train(with_compute(TINY, precision="bf16"), steps=40))
-    output = trainer.model(*trainer._batch())
+    output = trainer.model(*batch_of(trainer))
     assert {part.dtype for part in output} == {torch.float32}
     trainer.fit()
     assert all(value.dtype == torch.float32 for value in trainer.bare_model.parameters())

@@ -16,7 +16,7 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -39,6 +39,7 @@ COUNTERS: dict[str, Any] = {
     "sums": dict[str, float],
     "averaged": Natural,
     "images": str,
+    "noise": Literal["numpy", "philox"],
 }
 """State of a checkpoint besides tensors, with the types of its fields; of best weights the step
 alone, and the score on validation images."""

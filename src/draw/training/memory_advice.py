@@ -1,6 +1,7 @@
 """What to do where a step of training ran out of memory: the batch that would fit."""
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -10,7 +11,7 @@ from draw.model.machine import name_of
 from draw.model.memory import TooLargeError, batch_that_fits, memory_of, saved_per_image
 from draw.model.recurrent import Recurrent
 from draw.tasks import Batch
-from draw.training.feed import batch_of
+from draw.training.feed import feed_at
 
 if TYPE_CHECKING:
     from draw.training.trainer import Trainer
@@ -32,7 +33,9 @@ def too_large(trainer: "Trainer", error: BaseException) -> TooLargeError:
     model: nn.Module = copy.deepcopy(trainer.bare_model).cpu()
     if isinstance(model, Recurrent):
         model.backend = "reference"
-    step = batch_of(trainer.feed(trainer.step), torch.device("cpu"))
+    batcher, number = trainer.update_weights.batcher, trainer.step
+    feed = feed_at(number, trainer.training, batcher.needs, trainer.config.train, batcher.own)
+    step = replace(batcher, resident=None)(feed, torch.tensor(number))
     per_image = saved_per_image(lambda images: trainer.task.losses(model, _first(step, images)))
     weights = sum(value.nbytes for value in model.parameters())
     fits = batch_that_fits(share, per_image, weights, memory_of(device))

@@ -117,9 +117,9 @@ def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -
 
 def _made(trainer: Trainer) -> dict[str, Any]:
     """How a run comes about, with what it was found to be computed with, and by which launch."""
-    chosen = trainer.compute.choices(trainer.bare_model)
+    compute = {**trainer.compute.choices(trainer.bare_model), "noise": trainer.stream}
     launch = {"launch": names} if (names := launches()) else {}
-    return {**provenance(trainer.accelerator.device), "compute": chosen, **launch}
+    return {**provenance(trainer.accelerator.device), "compute": compute, **launch}
 
 
 @contextmanager

@@ -8,17 +8,15 @@ as one with the same global batch.
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel
 
 from draw.config.run import Config
 from draw.config.train import TrainConfig
@@ -43,34 +41,17 @@ from draw.runs.checkpoint import (
 )
 from draw.runs.lock import RunLock
 from draw.runs.metrics import Line, append_metrics
-from draw.tasks import Batch
 from draw.training.accelerator import make_accelerator
-from draw.training.feed import batch_of, feed_at
+from draw.training.average import Average
+from draw.training.feed import Batcher, Feed, Stream, feed_at, resident_on
+from draw.training.graph import CudaRecorder
 from draw.training.memory_advice import too_large
 from draw.training.moments import moments_of, named_moments
 from draw.training.prefetch import Prefetch
+from draw.training.step import Step, learning_rate_at
 
-
-def learning_rate_at(step: int, config: TrainConfig) -> float:
-    """Learning rate at a step (0-based): a linear warm-up, then half a cosine."""
-    if step < config.warmup_steps:
-        return config.learning_rate * (step + 1) / config.warmup_steps
-    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
-    height = config.learning_rate - config.final_learning_rate
-    return config.final_learning_rate + height * (1 + math.cos(math.pi * min(1.0, progress))) / 2
-
-
-Tensors = tuple[Tensor, ...] | list[Tensor]
-
-
-def _average_weights(decay: float) -> Callable[[Tensors, Tensors, Tensor | int], None]:
-    """An exponential moving average whose memory grows to `decay`, so that it starts unbiased."""
-
-    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
-        n = int(count)
-        torch._foreach_lerp_(averaged, current, 1 - min(decay, (1 + n) / (10 + n)))
-
-    return update
+LOOK_EVERY = 50
+"""Steps after which the host waits for a GPU at the latest: for losses, checkpoints, Ctrl-C."""
 
 
 def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
@@ -127,29 +108,46 @@ class Trainer:
         self.bare_model = self.task.make_model()
         check_loadable(self.bare_model)
         self.compute.place(self.bare_model)
-        self.average: AveragedModel = AveragedModel(
-            self.bare_model, multi_avg_fn=_average_weights(config.train.ema_decay)
-        )
+        self.average = Average(self.bare_model, config.train.ema_decay)
         parameters = _parameter_groups(self.bare_model, config.train)
         adam = torch.optim.AdamW(parameters, lr=0.0, fused=True)
         self.model, self.optimizer = self.accelerator.prepare(self.bare_model, adam)
-        self.step = 0
+        self.update_weights = self._step()
+        self.stream: Stream = "philox" if self.accelerator.device.type == "cuda" else "numpy"
+        """Of the noise: a run keeps the one that it began with."""
+        self.feed = Prefetch(self._make_feed, config.train.steps)
+        self.step = self.good = 0
+        """Updates that were made; those after which everything was found to be finite."""
         self.seconds = 0.0
         self.best: float | None = None
         self.sums: dict[str, float] = {}
         self.text = ""
         self.stop_asked = False
-        share = config.train.batch_size // processes
-        first = self.accelerator.process_index * share
-        self.feed = Prefetch(
-            partial(
-                feed_at,
-                training=training,
-                needs=self.task.needs(training),
-                config=config.train,
-                own=slice(first, first + share),
-            ),
-            config.train.steps,
+
+    def _step(self) -> Step:
+        """The update of the weights; on a GPU of a single process, one CUDA graph."""
+        accelerator, config = self.accelerator, self.config.train
+        share = config.batch_size // accelerator.num_processes
+        first = accelerator.process_index * share
+        batcher = Batcher(
+            self.task.needs(self.training),
+            config.seed,
+            slice(first, first + share),
+            resident_on(accelerator.device, self.training),
+        )
+        alone = accelerator.device.type == "cuda" and accelerator.num_processes == 1
+        # 'graph' captures a part of the step by itself
+        recorder = CudaRecorder() if alone and self.compute.backend != "graph" else None
+        return Step(
+            self.model,
+            self.bare_model,
+            self.optimizer,
+            self.average,
+            self.task,
+            batcher,
+            config,
+            accelerator,
+            recorder,
         )
 
     def _check_memory(self) -> None:
@@ -220,7 +218,8 @@ class Trainer:
                 if self.step % config.evaluate_every == 0 or self.step == config.steps:
                     self._evaluate(update)
                 due = time.monotonic() - last_saved > 60 * config.checkpoint_minutes
-                if self.main and (due or stop or self.step == config.steps):
+                due = due or stop or self.step == config.steps
+                if self.main and due and self.good == self.step:
                     self.save()
                     last_saved = time.monotonic()
                 if stop and self.step < config.steps:
@@ -236,37 +235,57 @@ class Trainer:
             raise too_large(self, error) from error
 
     def _one_step(self) -> bool:
-        """One update of the weights; says whether any process was asked to stop."""
-        config = self.config.train
-        losses = self.task.losses(self.model, self._batch())
-        self.accelerator.backward(next(iter(losses.values())))
-        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), config.clip_norm)
-        parts = torch.stack(list(losses.values())).detach()
-        flag = parts.new_tensor([float(self.stop_asked)])
-        *means, stop = self.accelerator.reduce(torch.cat([parts, flag]), "mean").tolist()
-        values = {**dict(zip(losses, means, strict=True)), "gradient_norm": float(norm)}
-        rate = learning_rate_at(self.step, config)
-        if not all(map(math.isfinite, values.values())):
-            came = ", ".join(f"{name} {value}" for name, value in values.items())
-            raise DrawError(
-                f"the loss or its gradient is no longer finite at step {self.step} ({came}, "
-                f"learning rate {rate:.2g}). The last good state is {checkpoints(self.run)[-1]}. "
-                f"Try a smaller step: draw train --resume {self.run} --train.learning-rate "
-                f"{config.learning_rate / 2:.2g}, or a smaller --train.clip-norm"
-            )
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group["share"]
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        self.average.update_parameters(self.bare_model)
+        """Update the weights; say whether any process was asked to stop, if it is time to look."""
+        self.update_weights(self.step, self.feed(self.step))
         self.step += 1
-        for name, value in {**values, "steps": 1.0}.items():
-            self.sums[name] = self.sums.get(name, 0.0) + value
-        return bool(stop > 0)
+        return self._look() if self._time_to_look() else False
 
-    def _batch(self) -> Batch:
-        """This process's share of what the current step learns from, on its device."""
-        return batch_of(self.feed(self.step), self.accelerator.device)
+    def _time_to_look(self) -> bool:
+        """Whether the host now waits for the device: on a CPU always, since it costs nothing there.
+
+        Several processes look together, so that for them it depends on the step alone.
+        """
+        config, device = self.config.train, self.accelerator.device
+        marks = config.log_every, config.evaluate_every, LOOK_EVERY, config.steps
+        alone = self.accelerator.num_processes == 1
+        return (
+            device.type == "cpu"
+            or any(self.step % mark == 0 for mark in marks)
+            or (alone and self.stop_asked)
+        )
+
+    def _look(self) -> bool:
+        """Fetch what the steps came to; says whether any process was asked to stop."""
+        totals = self.update_weights.tally.fetch(self.accelerator.gather, self.stop_asked)
+        if totals.bad is not None:
+            self._refuse_to_go_on(*totals.bad)
+        for name, value in totals.sums.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+        self.good = self.step
+        return totals.asked
+
+    def _refuse_to_go_on(self, step: int, values: Mapping[str, float]) -> None:
+        config = self.config.train
+        came = ", ".join(f"{name} {value}" for name, value in values.items())
+        raise DrawError(
+            f"the loss or its gradient is no longer finite at step {step} ({came}, "
+            f"learning rate {learning_rate_at(step, config):.2g}). The last good state is "
+            f"{checkpoints(self.run)[-1]}. Try a smaller step: draw train --resume {self.run} "
+            f"--train.learning-rate {config.learning_rate / 2:.2g}, or a smaller --train.clip-norm"
+        )
+
+    def _make_feed(self, step: int) -> Feed:
+        """What the host hands to a step: this process's share of it."""
+        return feed_at(
+            step,
+            self.training,
+            self.update_weights.batcher.needs,
+            self.config.train,
+            self.update_weights.batcher.own,
+            self.stream,
+            resident=self.update_weights.batcher.resident is not None,
+            pinned=self.accelerator.device.type == "cuda",
+        )
 
     def _log_training(self) -> None:
         count = self.sums.pop("steps")
@@ -335,8 +354,9 @@ class Trainer:
             "seconds": self.seconds,
             "best": self.best,
             "sums": self.sums,
-            "averaged": int(self.average.n_averaged),
+            "averaged": self.average.count,
             "images": self.training.fingerprint,
+            "noise": self.stream,
         }
         save_tensors(checkpoint_path(self.run, self.step), tensors, state)
         self.remove_old_checkpoints()
@@ -353,7 +373,7 @@ class Trainer:
             DrawError: if weights or moments do not fit the config or are not finite, or the images
                 are other ones.
         """
-        check_state("the checkpoint", state, *COUNTERS)
+        check_state("the checkpoint", state, *(name for name in COUNTERS if name != "noise"))
         if state["images"] != self.training.fingerprint:
             raise DrawError(
                 f"the training images are not those that {self.run} was trained on (fingerprint "
@@ -373,8 +393,10 @@ class Trainer:
         check_weights(tensors.items(), f"the checkpoint of {self.run}")
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        self.average.n_averaged.fill_(state["averaged"])
-        self.step, self.seconds = state["step"], state["seconds"]
+        self.average.count = state["averaged"]
+        self.stream = state.get("noise", "numpy")  # before there were two, it was NumPy's
+        self.step = self.good = state["step"]
+        self.seconds = state["seconds"]
         self.best, self.sums = state["best"], state["sums"]
 
     @contextmanager

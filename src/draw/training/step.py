@@ -1,0 +1,157 @@
+"""One update of the weights: images and noise, loss, gradient, clipping, AdamW, averaging."""
+
+import logging
+import math
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+
+from draw.config.train import TrainConfig
+from draw.kernels.allow_list import state_of
+from draw.tasks import Task
+from draw.training.average import Average
+from draw.training.feed import Batcher, Feed
+from draw.training.graph import Computation, Recorder
+from draw.training.tally import Tally
+
+log = logging.getLogger(__name__)
+WARM_UP = 3
+"""Steps before a recording: libraries choose their algorithms and the optimizer makes its state."""
+
+
+def learning_rate_at(step: int, config: TrainConfig) -> float:
+    """Learning rate at a step (0-based): a linear warm-up, then half a cosine."""
+    if step < config.warmup_steps:
+        return config.learning_rate * (step + 1) / config.warmup_steps
+    progress = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    height = config.learning_rate - config.final_learning_rate
+    return config.final_learning_rate + height * (1 + math.cos(math.pi * min(1.0, progress))) / 2
+
+
+class Step:
+    """One update of the weights, which never makes the host wait for the device.
+
+    With a recorder everything from the images to the average is one recorded computation: the host
+    sets the step's number, its feed, the learning rates and the share of the average, all of them
+    tensors, and has it done again. Without one the same function runs as it is.
+
+    Args:
+        model: as Accelerate has prepared it.
+        bare_model: the model itself.
+        optimizer: AdamW whose groups have a "share" of the learning rate.
+        average: of the weights.
+        task: says what is learned.
+        batcher: makes a batch of a feed.
+        config: how to train.
+        accelerator: has the device and the precision.
+        recorder: None to compute every step in Python.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        bare_model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        average: Average,
+        task: Task,
+        batcher: Batcher,
+        config: TrainConfig,
+        accelerator: Accelerator,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.model, self.bare_model = model, bare_model
+        self.optimizer, self.average, self.task = optimizer, average, task
+        self.batcher, self.config, self.accelerator = batcher, config, accelerator
+        self.recorder = recorder
+        self.tally = Tally(accelerator.device)
+        self._number = torch.zeros((), dtype=torch.int64, device=accelerator.device)
+        self._feed: Feed | None = None
+        self._replay: Computation | None = None
+        self._recorded: list[Any] = []
+        self._to_warm_up = WARM_UP
+
+    def __call__(self, number: int, feed: Feed) -> None:
+        """Make the update of a step.
+
+        Args:
+            number: of the step, from 0.
+            feed: the step's own.
+        """
+        self._number.fill_(number)
+        self._take(feed)
+        self._set_rates(learning_rate_at(number, self.config))
+        self.average.prepare()
+        self.tally.count()
+        if self.recorder is None:
+            self._compute()
+        else:
+            self._replayed(self.recorder)
+
+    def _replayed(self, recorder: Recorder) -> None:
+        state = state_of(self.bare_model)
+        if state != self._recorded:  # a recording knows neither new code nor other parameters
+            self._replay, self._recorded, self._to_warm_up = None, state, WARM_UP
+        if self._replay is None and self._to_warm_up > 0:
+            self._to_warm_up -= 1
+            recorder.warm_up(self._compute)
+            return
+        if self._replay is None:
+            for group in self.optimizer.param_groups:
+                group["capturable"] = True
+            try:
+                self._replay = recorder.record(self._compute)
+            except RuntimeError as error:
+                log.warning("the step is slower than it could be, it was not captured: %s", error)
+                self.optimizer.zero_grad()
+                self._replay = self._compute
+        self._replay()
+
+    def _compute(self) -> None:
+        assert self._feed is not None  # `_take` has set it
+        losses = self.task.losses(self.model, self.batcher(self._feed, self._number))
+        self.accelerator.backward(next(iter(losses.values())))
+        clip = self.config.clip_norm
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), clip)
+        self.tally.add(self._number, {**losses, "gradient_norm": norm})
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        self.average.update(self.bare_model)
+
+    def _take(self, feed: Feed) -> None:
+        """Have a feed on the device; for a recording, always in the same tensors."""
+        device = self.accelerator.device
+        if self.recorder is None or self._feed is None:
+            self._feed = Feed(*(_on(device, part, self.recorder is not None) for part in feed))
+            return
+        for held, part in zip(self._feed, feed, strict=True):
+            if held is not None and part is not None:
+                held.copy_(part, non_blocking=True)
+
+    def _set_rates(self, rate: float) -> None:
+        """Set the learning rates: numbers, or for a recording tensors, one for each share."""
+        groups = self.optimizer.param_groups
+        if self.recorder is None:
+            for group in groups:
+                group["lr"] = rate * group["share"]
+            return
+        if not isinstance(groups[0]["lr"], Tensor):
+            # what the fused kernels read: on a GPU float32
+            device = self.accelerator.device
+            dtype = torch.float32 if device.type == "cuda" else torch.float64
+            rates = {
+                share: torch.zeros((), dtype=dtype, device=device)
+                for share in {group["share"] for group in groups}
+            }
+            for group in groups:
+                group["lr"] = rates[group["share"]]
+        for share, held in {group["share"]: group["lr"] for group in groups}.items():
+            held.fill_(rate * share)
+
+
+def _on(device: torch.device, part: Tensor | None, own: bool) -> Tensor | None:
+    """A tensor on a device; a copy that nobody else has, where it is to be written to."""
+    if part is None:
+        return None
+    return part.to(device, non_blocking=True, copy=own)
