@@ -21,6 +21,8 @@ def evaluate(
     data: Annotated[DataOptions, arg(name="")],
     importance_samples: Natural = 0,
     batch_size: Count = 250,
+    refine: Natural = 0,
+    images: Count | None = None,
 ) -> None:
     """Measure a model on every image of a split, each exactly once.
 
@@ -32,6 +34,9 @@ def evaluate(
         data: options that name the images.
         importance_samples: K of the importance-weighted estimate; takes K times as long.
         batch_size: images at a time; changes speed and memory, not the result.
+        refine: updates (300, say) that fit the posterior to each image, for the refined bound: a
+            valid one, beside that of the encoder alone. Takes several hundred times as long.
+        images: number of images, evenly from the split; by default all.
     """
     from draw.measure.progress_bar import with_progress
     from draw.model.machine import settle
@@ -42,25 +47,26 @@ def evaluate(
     accelerator = make_accelerator(compute)
     loaded = load(options)
     model = loaded.model.to(accelerator.device)
-    images, task = images_for(loaded, data)
-    how = Measuring(batch_size, importance_samples, options.seed)
+    found, task = images_for(loaded, data)
+    chosen = found if images is None else found.evaluation_set().some(images)
+    how = Measuring(batch_size, importance_samples, options.seed, refine)
     result = with_progress(
-        images,
+        chosen,
         accelerator,
         lambda seen, update: task.evaluate(model, seen, accelerator, update, how),
     )
     accelerator.end_training()
     if accelerator.is_main_process:
         with words_apart_from(options.json):
-            title = f"{loaded.source}\n{data.split} images of {images.source}"
-            task.print_result(f"{title}\n{task.meaning(images)}", result)
+            title = f"{loaded.source}\n{data.split} images of {chosen.source}"
+            task.print_result(f"{title}\n{task.meaning(chosen)}", result)
         values = {
             "model": loaded.source,
             "weights": loaded.state,
-            "data": images.source,
+            "data": chosen.source,
             "split": data.split,
             "compute": compute.choices(model),
-            **task.facts(images, how),
+            **task.facts(chosen, how),
             **result.to_dict(),
         }
         write_result(options.json, values)

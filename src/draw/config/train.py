@@ -1,7 +1,7 @@
 """Config of the training of a model."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from draw.config.model import Steps
 from draw.fields import Count, Limits, Natural, Positive, Seed, check_fields, refuse
@@ -36,6 +36,9 @@ class TrainConfig:
     start_from: str | None = None
     """A model whose weights to start from: run folder, exported folder, a name from draw models, or
     owner/name on the Hub. The number of glimpses may differ, other sizes may not."""
+    only: Literal["all", "encoder"] = "all"
+    """Part of a model that draws to train: all of it, or its encoder alone, with the decoder as
+    train.start_from left it."""
     evaluate_every: Count = 1000
     """Steps between evaluations on validation images, each with a grid of samples."""
     evaluate_images: Count | None = None
@@ -54,4 +57,10 @@ class TrainConfig:
                 "train.final_learning_rate",
                 f"at most train.learning_rate ({self.learning_rate})",
                 self.final_learning_rate,
+            )
+        if self.only == "encoder" and self.start_from is None:
+            refuse(
+                "train.start_from",
+                "a model with train.only encoder, since its decoder is not trained",
+                self.start_from,
             )

@@ -14,6 +14,7 @@ from torch import Tensor
 from draw.data.batches import Images, binarize, check_pixel_values, to_unit_interval
 from draw.errors import DrawError
 from draw.measure.paired_difference import standard_error
+from draw.measure.refinement import refined_bound
 from draw.model.checks import check_weights
 from draw.model.draw import DRAW
 from draw.parts.likelihood import in_bits
@@ -41,6 +42,14 @@ class Evaluation:
     importance_weighted: float | None
     """Importance-weighted estimate -log 1/K sum_k p(x, z_k) / q(z_k | x)."""
     importance_weighted_standard_error: float | None
+    refinement_steps: int
+    """Updates of each image's posterior for the refined bound; 0 if it was not asked for."""
+    refined_bound: float | None
+    """Upper bound on -log p(x) with a posterior fitted to each image; see `refined_bound`."""
+    refined_bound_standard_error: float | None
+    refined_gain: float | None
+    """What refinement takes off the bound, with the same noise for both."""
+    refined_gain_standard_error: float | None
     bits_per_dimension: float | None
     """The bound in bits for each number of an image; None for Bernoulli pixels."""
     importance_weighted_bits_per_dimension: float | None
@@ -92,6 +101,7 @@ def evaluate(
     dynamic: bool = False,
     batch_size: int = 250,
     importance_samples: int = 0,
+    refinement_steps: int = 0,
     seed: int = 0,
     accelerator: Accelerator | None = None,
     on_progress: Callable[[int, str], None] = lambda done, text: None,
@@ -110,6 +120,8 @@ def evaluate(
         batch_size: images at a time; only speed and memory depend on it.
         importance_samples: number K of samples of the importance-weighted estimate, 0 to leave it
             out; time grows in proportion.
+        refinement_steps: number of updates of each image's posterior for the refined bound; 0 to
+            leave it out.
         seed: seed of the noise.
         accelerator: accelerator that splits the images among its processes, and every process gets
             the result.
@@ -130,13 +142,15 @@ def evaluate(
 
     def measure(own: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m values"]:
         return _evaluate_own(
-            model, images, labels, own, dynamic, batch_size, importance_samples, seed, on_progress
-        )
+            model, images, labels, own, dynamic, batch_size, importance_samples, refinement_steps,
+            seed, on_progress,
+        )  # fmt: skip
 
     columns = for_each_image(model.config.image_shape, images, accelerator, measure)
-    reconstruction, estimate, kl = columns[:, 1], columns[:, 2], columns[:, 3:]
+    reconstruction, estimate, refined, kl = *columns[:, 1:4].T, columns[:, 4:]
     bound = reconstruction + kl.sum(1)
     weighted = float(estimate.mean()) if importance_samples > 0 else None
+    measured = refinement_steps > 0
     return Evaluation(
         images=len(images),
         bound=float(bound.mean()),
@@ -147,6 +161,11 @@ def evaluate(
         importance_samples=importance_samples,
         importance_weighted=weighted,
         importance_weighted_standard_error=(None if weighted is None else standard_error(estimate)),
+        refinement_steps=refinement_steps,
+        refined_bound=float(refined.mean()) if measured else None,
+        refined_bound_standard_error=standard_error(refined) if measured else None,
+        refined_gain=float((bound - refined).mean()) if measured else None,
+        refined_gain_standard_error=standard_error(bound - refined) if measured else None,
         bits_per_dimension=in_bits(model.config, float(bound.mean())),
         importance_weighted_bits_per_dimension=in_bits(model.config, weighted),
         scores=bound[np.argsort(columns[:, 0])],
@@ -196,10 +215,11 @@ def _evaluate_own(
     dynamic: bool,
     batch_size: int,
     importance_samples: int,
+    refinement_steps: int,
     seed: int,
     on_progress: Callable[[int, str], None],
 ) -> Float[np.ndarray, "m values"]:
-    """One row an image: number, reconstruction, importance-weighted estimate, KL per glimpse."""
+    """One row an image: number, reconstruction, weighted estimate, refined bound, KL by glimpse."""
     device = model.canvas_0.device
     shape = model.config.glimpses, model.config.latent_size
     rows, total = [], 0.0
@@ -213,7 +233,13 @@ def _evaluate_own(
             first = model(x, noise.to(device), classes)
             log_weights.append(first.log_weight)
         estimate = importance_weighted_estimate(torch.stack(log_weights))
-        parts = [first.reconstruction[:, None], estimate[:, None], first.kl]
+        refined = torch.full_like(estimate, torch.nan)
+        if refinement_steps:
+            refined = refined_bound(
+                model, x, numbers.tolist(), noise.to(device), refinement_steps, labels=classes,
+                seed=seed,
+            )  # fmt: skip
+        parts = [first.reconstruction[:, None], estimate[:, None], refined[:, None], first.kl]
         values = torch.cat(parts, 1).cpu().double().numpy()
         rows.append(np.column_stack([numbers, values]))
         total += float(first.bound.sum())

@@ -22,6 +22,15 @@ def print_evaluation(title: str, result: Evaluation) -> None:
             f"importance-weighted, K = {result.importance_samples}",
             f"{result.importance_weighted:.3f} +- {result.importance_weighted_standard_error:.3f}",
         )
+    if result.refined_bound is not None:
+        table.add_row(
+            f"refined bound, {result.refinement_steps} updates an image",
+            f"{result.refined_bound:.3f} +- {result.refined_bound_standard_error:.3f}",
+        )
+        table.add_row(
+            "  gained, same noise",
+            f"{result.refined_gain:.3f} +- {result.refined_gain_standard_error:.3f}",
+        )
     if result.bits_per_dimension is not None:
         table.add_section()
         table.add_row("bits per dimension, bound", f"{result.bits_per_dimension:.4f}")

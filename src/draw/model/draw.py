@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -67,6 +67,11 @@ class DRAW(
     """
 
     config: DRAWConfig
+    encoder: ClassVar[tuple[str, ...]] = (
+        "h_enc_0", "c_enc_0", "lstm_enc.", "mu.", "log_sigma.", "attention.read_window.",
+        "attention.reader.", "condition.enc.",
+    )  # fmt: skip
+    """How the names of parameters of the encoder begin: of all that generation does without."""
 
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()
@@ -120,6 +125,7 @@ class DRAW(
         noise: Float[Tensor, "batch latent"],
         state: State,
         context: Context = NOTHING,
+        offset: Gaussian | None = None,
     ) -> tuple[State, Step]:
         """One glimpse: read, encode, sample, decode, write (eqs 1-8).
 
@@ -128,12 +134,16 @@ class DRAW(
             noise: standard normal noise, one number per latent variable, [batch, latent].
             state: state after the previous step.
             context: conditioning of the drawings, from `DRAW.context`.
+            offset: what is added to mu and log sigma of the posterior, each [batch, latent]; see
+                `draw.measure.refinement`.
         """
         x_hat = x - state.canvas.sigmoid()  # (3)
         r, read_window = self.attention.read(x, x_hat, state.h_dec)  # (4)
         seen = torch.cat([r, state.h_dec], -1)
         h_enc, c_enc = self.lstm_enc(seen, (state.h_enc, state.c_enc), context.enc)  # (5)
         posterior = Gaussian(self.mu(h_enc), self.log_sigma(h_enc))  # (1-2)
+        if offset is not None:
+            posterior = posterior.shifted(offset)
         prior = self.prior(state.h_dec)  # ours: the paper's is N(0, 1) at every step
         z = posterior.sample(noise)  # (6)
         h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec), context.dec)  # (7)
@@ -180,6 +190,7 @@ class DRAW(
         images: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
+        offsets: Gaussian | None = None,
     ) -> UnrollOutput:
         """Run all steps one after another: the reference for every faster kernel (eqs 1-8, 10).
 
@@ -187,9 +198,11 @@ class DRAW(
             images: images, [batch, channels, rows, columns], in [0, 1].
             noise: standard normal noise, [glimpses, batch, latent].
             context: conditioning of the drawings, from `DRAW.context`.
+            offsets: what is added to mu and log sigma of the posteriors, each [glimpses, batch,
+                latent].
         """
         steps = []
-        for state, step in self._glimpses(images, noise, context):
+        for state, step in self._glimpses(images, noise, context, offsets):
             canvas = state.canvas
             steps.append(step)
         posterior = Gaussian.stack([step.posterior for step in steps])
@@ -198,12 +211,17 @@ class DRAW(
         return UnrollOutput(canvas, kl, log_prior_over_posterior(posterior, noise, prior))
 
     def _glimpses(
-        self, images: Tensor, noise: Tensor, context: Context
+        self,
+        images: Tensor,
+        noise: Tensor,
+        context: Context,
+        offsets: Gaussian | None = None,
     ) -> Iterator[tuple[State, Step]]:
         """State after each step, and what the step computed."""
         state = self.initial_state(len(images))
-        for noise_t in noise:
-            state, step = self.step(images, noise_t, state, context)
+        for t, noise_t in enumerate(noise):
+            offset = () if offsets is None else (Gaussian(offsets.mu[t], offsets.log_sigma[t]),)
+            state, step = self.step(images, noise_t, state, context, *offset)
             yield state, step
 
     def labels_for(

@@ -21,6 +21,10 @@ class Gaussian(NamedTuple):
         """Recover the noise of which `sample` makes z: (z - mu) / sigma."""
         return (z - self.mu) * (-self.log_sigma).exp()
 
+    def shifted(self, by: "Gaussian") -> "Gaussian":
+        """Q with other numbers: mu and log sigma plus those of `by`."""
+        return Gaussian(self.mu + by.mu, self.log_sigma + by.log_sigma)
+
     @staticmethod
     def stack(all_steps: "list[Gaussian]") -> "Gaussian":
         """Stack the Gaussians of all steps into one, each field [glimpses, batch, latent]."""

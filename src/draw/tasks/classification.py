@@ -161,6 +161,10 @@ class Classifying:
                 "expected no --importance-samples for a classifier, which has no latent variables; "
                 "leave it out"
             )
+        if how.refinement_steps:
+            raise DrawError(
+                "expected no --refine for a classifier, which has no posterior; leave it out"
+            )
         return measure_accuracy(
             cast(Model, model),
             images,

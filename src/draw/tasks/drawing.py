@@ -191,6 +191,7 @@ class Drawing:
             dynamic=self._draws_pixels(images),
             batch_size=how.batch_size,
             importance_samples=how.importance_samples,
+            refinement_steps=how.refinement_steps,
             seed=how.seed,
             accelerator=accelerator,
             on_progress=on_progress,

@@ -44,6 +44,8 @@ class Measuring:
     """Samples K per image of the importance-weighted estimate, 0 to leave it out."""
     seed: int = 0
     """Seed of the noise."""
+    refinement_steps: int = 0
+    """Updates of each image's posterior for the refined bound, 0 to leave it out."""
 
 
 MEASURING = Measuring()

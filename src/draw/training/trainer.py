@@ -71,6 +71,22 @@ def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, A
     ]
 
 
+def freeze_decoder(model: nn.Module) -> None:
+    """Let nothing but the encoder of a model learn (train.only encoder).
+
+    Raises:
+        DrawError: if the model has none.
+    """
+    names: tuple[str, ...] | None = getattr(model, "encoder", None)
+    if names is None:
+        raise DrawError(
+            f"expected a model that draws for train.only encoder, got a {type(model).__name__}, "
+            "which has no encoder of its own; leave it out"
+        )
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name.startswith(names))
+
+
 class Trainer:
     """A run: model, optimizer, averaged weights, and the folder that holds them.
 
@@ -107,6 +123,8 @@ class Trainer:
         torch.manual_seed(config.train.seed)
         self.bare_model = self.task.make_model()
         check_loadable(self.bare_model)
+        if config.train.only == "encoder":
+            freeze_decoder(self.bare_model)
         self.compute.place(self.bare_model)
         self.average = Average(self.bare_model, config.train.ema_decay)
         parameters = _parameter_groups(self.bare_model, config.train)
