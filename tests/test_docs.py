@@ -1,0 +1,92 @@
+"""What the documents name is there: files, modules, classes and what these have."""
+
+import ast
+import re
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+CODE = {path: ast.parse(path.read_text()) for path in (ROOT / "src").rglob("*.py")}
+CLASSES = {
+    node.name: node
+    for tree in CODE.values()
+    for node in ast.walk(tree)
+    if isinstance(node, ast.ClassDef)
+}
+ALIASES = {
+    ast.unparse(node.targets[0])
+    for tree in CODE.values()
+    for node in tree.body
+    if isinstance(node, ast.Assign)
+}
+
+
+def has(name: str, attribute: str) -> bool:
+    """Whether a class, or one that it extends, has a method, a field or an attribute."""
+    node = CLASSES[name]
+    own = {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
+    own |= {ast.unparse(one.target) for one in node.body if isinstance(one, ast.AnnAssign)}
+    own |= {
+        one.attr
+        for one in ast.walk(node)
+        if isinstance(one, ast.Attribute) and ast.unparse(one.value) == "self"
+    }
+    bases = [ast.unparse(base).split(".")[-1] for base in node.bases]
+    return attribute in own or any(has(base, attribute) for base in bases if base in CLASSES)
+
+
+def resolves(name: str) -> bool:
+    """Whether a dotted name of the package leads to something."""
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        try:
+            if find_spec(".".join(parts[:count])) is None:
+                continue
+        except ModuleNotFoundError:
+            continue
+        found: object = import_module(".".join(parts[:count]))
+        for part in parts[count:]:
+            if not hasattr(found, part):
+                return False
+            found = getattr(found, part)
+        return True
+    return False
+
+
+def missing(text: str) -> list[str]:
+    """What a document names in `backticks` and is not there, but for what its examples add."""
+    added = set(re.findall(r"^`((?:src|benchmarks)/[\w/]+\.py)`:$", text, re.MULTILINE))
+    added |= set(re.findall(r"^class (\w+)", text, re.MULTILINE))
+    bad = []
+    for quoted in re.findall(r"`([^`\n]+)`", text):
+        path = re.fullmatch(r"((?:src|tests|benchmarks|docs)/[\w./-]*?)(?:::\w+)?", quoted)
+        if path and path[1] not in added and not (ROOT / path[1]).exists():
+            bad.append(quoted)
+        if re.fullmatch(r"draw(\.\w+)+", quoted) and not resolves(quoted):
+            bad.append(quoted)
+        member = re.fullmatch(r"([A-Z]\w+)\.(\w+)(\(.*\))?", quoted)
+        if member and member[1] in CLASSES and not has(member[1], member[2]):
+            bad.append(quoted)
+        if (
+            re.fullmatch(r"([A-Z][a-z]+){2,}", quoted)
+            and quoted not in CLASSES.keys() | ALIASES | added
+        ):
+            bad.append(quoted)
+    return bad
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_what_a_document_names_is_there(document: Path) -> None:
+    assert missing(document.read_text()) == []
+
+
+def test_the_search_finds_what_is_missing() -> None:
+    text = (
+        "`src/draw/nowhere.py` `draw.model.draw.DRAM` `DRAW.stop` `GaussianAtention` `tests/x.py` "
+        "`DRAW.step` `draw.measure.bound` `UnrollOutput.kl` `src/draw/model/draw.py` `DRAW.canvas_0`"
+    )
+    assert missing(text) == text.split("`")[1:10:2]
