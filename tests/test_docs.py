@@ -87,6 +87,6 @@ def test_what_a_document_names_is_there(document: Path) -> None:
 def test_the_search_finds_what_is_missing() -> None:
     text = (
         "`src/draw/nowhere.py` `draw.model.draw.DRAM` `DRAW.stop` `GaussianAtention` `tests/x.py` "
-        "`DRAW.step` `draw.measure.bound` `UnrollOutput.kl` `src/draw/model/draw.py` `DRAW.canvas_0`"
+        "`DRAW.step` `draw.measure.bound` `UnrollOutput.kl` `src/draw/model/draw.py` `DRAW.mu`"
     )
     assert missing(text) == text.split("`")[1:10:2]
