@@ -39,7 +39,7 @@ def main(
         rounds: Times that each is measured; by default what the row can do in a minute or so.
     """
     where = device_of(device)
-    way = made_for(where)[0]
+    way, *_ = *made_for(where), "reference"
     for precision in precisions:
         timed = {
             f"{name} {precision}": timed_step(

@@ -3,10 +3,12 @@
 import json
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu import agreement, training
@@ -14,6 +16,8 @@ from benchmarks.gpu.plan import Plan
 from benchmarks.gpu.sections import SECTIONS, Section, run_items
 from benchmarks.gpu.tables import grid
 from draw.kernels import BACKENDS
+from draw.kernels.gpu import backend, language
+from draw.model.draw import DRAW
 
 PLAN = Plan(device="cpu", small=True, seconds=1.0)
 
@@ -36,12 +40,31 @@ def test_a_section_finds_a_number_for_everything(name: str) -> None:
 
 
 def test_every_backend_made_for_the_device_takes_part() -> None:
-    made_for = [name for name, one in BACKENDS.items() if one.devices and "cpu" in one.devices]
+    device = torch.device("cpu")
+    model = DRAW(agreement.SMALL)
+    made_for = [
+        name
+        for name, one in BACKENDS.items()
+        if one.devices and "cpu" in one.devices and one.doubt(model, device) is None
+    ]
+    assert made_for
     for section in ("steps", "drawing"):
         items = " ".join(SECTIONS[section].items(PLAN))
         assert all(f"; {name} " in items for name in (*made_for, "reference"))
     compared = " ".join(SECTIONS["agreement"].items(PLAN))
     assert all(f"; {name} " in compared for name in made_for)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:overflow encountered in exp")  # 1 / (1 + exp(1000)) is 0
+@pytest.mark.skipif(not language.installed(), reason="Triton is not installed")
+def test_triton_takes_part_in_its_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backend.Triton, "devices", frozenset(("cpu", "meta")))
+    monkeypatch.setattr(backend, "capability", lambda device: (9, 0))
+    plan = replace(PLAN, backends=("triton",))
+    found = found_in("agreement", plan)
+    assert len(found) == len(agreement.cases(small=True))
+    assert all(one["agrees"] for one in found.values()), found
 
 
 def test_a_backend_that_computes_something_else_differs(monkeypatch: pytest.MonkeyPatch) -> None:

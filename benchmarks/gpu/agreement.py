@@ -15,7 +15,7 @@ from torch import Tensor
 from benchmarks.gpu.plan import Items, Plan, Result
 from benchmarks.ways import Precision, Shape, inputs, products_in, starting_weights
 from draw.config.model import DRAWConfig
-from draw.kernels import BACKENDS
+from draw.kernels import BACKENDS, choose
 from draw.model.draw import DRAW
 
 TOLERANCE: dict[Precision, float] = {"fp32": 2e-5, "bf16": 2e-2, "fp16": 5e-3}
@@ -52,7 +52,7 @@ def items(plan: Plan) -> Items:
         f"{case}; {backend} {precision}": partial(compare, backend, precision, *sizes, plan.where)
         for case, sizes in cases(plan.small).items()
         for precision in precisions
-        for backend in plan.backends
+        for backend in plan.ways
         if backend != "reference"
     }
 
@@ -63,7 +63,7 @@ def compare(
     """Errors of a backend, and of the reference in the same precision."""
     model = model_of(config, device, torch.float32)
     with products_in(precision, device):
-        found = BACKENDS[backend].obstacle(model, device, torch.float32)
+        found = choose.obstacle(BACKENDS[backend], model, device, torch.float32)
     if found is not None:
         return {"obstacle": found}
     exact = computed("reference", "fp32", config, batch, device, torch.float64)

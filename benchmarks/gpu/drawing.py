@@ -23,7 +23,7 @@ IMPORTANCE_SAMPLES = 8
 def items(plan: Plan) -> Items:
     """Each measure by each way."""
     shape = Shape(batch=3, glimpses=2, hidden_size=8) if plan.small else Shape(batch=2048)
-    ways = ("eager", *plan.backends)
+    ways = ("eager", *plan.ways)
     of_samples = ("auto", "reference")
     return {
         **{

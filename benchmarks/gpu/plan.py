@@ -1,5 +1,6 @@
 """What is measured and how large: for a GPU, or small enough for a CPU in a test."""
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ class Plan:
     data: str | None = None
     """A folder that holds MNIST, as --data.path of draw train; without it digits are learned, which
     come with scikit-learn."""
+    backends: tuple[str, ...] = ()
+    """Which to measure, instead of all that are made for the device; the reference always."""
     seconds: float = 60.0
     """How long the training lasts whose bound is told."""
 
@@ -34,6 +37,12 @@ class Plan:
         return device_of(self.device)
 
     @property
-    def backends(self) -> tuple[str, ...]:
-        """All that may run there, the reference last."""
-        return (*made_for(self.where), "reference")
+    def ways(self) -> tuple[str, ...]:
+        """The backends that take part, the reference last."""
+        return (*(self.backends or made_for(self.where)), "reference")
+
+
+def plan_of(text: str) -> Plan:
+    """A plan from the JSON of its fields."""
+    values = json.loads(text)
+    return Plan(**{**values, "backends": tuple(values["backends"])})

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.gpu import agreement, drawing, steps, training
-from benchmarks.gpu.plan import Items, Plan
+from benchmarks.gpu.plan import Items, Plan, plan_of
 from draw.json_files import null_if_not_finite
 
 
@@ -59,7 +59,7 @@ def run_items(name: str, plan: Plan, done: Collection[str], tell: Tell) -> None:
 
 def in_child() -> None:
     """Run a section in this process, and tell of it on standard output, one JSON object a line."""
-    name, plan, done = sys.argv[1], Plan(**json.loads(sys.argv[2])), json.loads(sys.argv[3])
+    name, plan, done = sys.argv[1], plan_of(sys.argv[2]), json.loads(sys.argv[3])
     out, sys.stdout = sys.stdout, sys.stderr  # what else is printed is for people
 
     def tell(line: dict[str, object]) -> None:

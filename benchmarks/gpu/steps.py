@@ -24,14 +24,14 @@ WINDOW = 0.3
 def items(plan: Plan) -> Items:
     """Every way at batch 128 first, then the other batches, then the other rows."""
     if plan.small:
-        ways = ("eager", *plan.backends, "floor")
+        ways = ("eager", *plan.ways, "floor")
         shape = Shape(batch=2, glimpses=2, hidden_size=8)
         return {
             _name(shape, way, "fp32"): partial(measure, shape, way, "fp32", plan.where)
             for way in ways
         }
     lines: list[tuple[RowName, int, str, Precision]] = []
-    usual = ("eager", "compile", *plan.backends, "floor")
+    usual = ("eager", "compile", *plan.ways, "floor")
     fast = tuple(way for way in usual if way not in ("eager", "compile", "reference"))
     lines += [("mnist", 128, way, "bf16") for way in usual]
     lines += [("mnist", 128, way, "fp32") for way in ("eager", *fast)]
@@ -40,7 +40,7 @@ def items(plan: Plan) -> Items:
         ("mnist-no-attention", 512), ("cifar", 128), ("svhn", 128),
     )  # fmt: skip
     for row, batch in rows:
-        lines += [(row, batch, way, "bf16") for way in ("eager", *plan.backends, "floor")]
+        lines += [(row, batch, way, "bf16") for way in ("eager", *plan.ways, "floor")]
     lines += [("mnist", batch, way, "bf16") for batch in (64, 8192, 256, 4096) for way in fast]
     lines += [("mnist", batch, "eager", "bf16") for batch in (1024, 8192)]
     lines += [("mnist", batch, "compile", "bf16") for batch in (1024, 8192)]
