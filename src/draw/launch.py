@@ -54,7 +54,7 @@ def launches() -> dict[str, str]:
 
 
 def restarts() -> dict[str, str]:
-    """Those `launches` that are not the first: torchrun --max-restarts, a job put back in line."""
+    """Launches that are not the first, such as torchrun's --max-restarts or a requeued job."""
     counts = {"torchrun": "TORCHELASTIC_RESTART_COUNT", "slurm": "SLURM_RESTART_COUNT"}
     return {
         launcher: name

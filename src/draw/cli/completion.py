@@ -43,7 +43,7 @@ def complete(
         out: picture to write (.png or .webp): what is known, then the answers.
         fit: what becomes of pictures of another size: they are cut, padded or stretched to it.
         particles: drawings among which each answer is chosen.
-        rounds: of better proposals before that; time grows with both.
+        rounds: rounds of better proposals before that; time grows with both.
         label: class of the picture, for a model that is told it, or none.
     """
     import numpy as np

@@ -1,4 +1,4 @@
-"""What to know of one's own pictures before training on them for long."""
+"""Advice on one's own pictures before training on them for long."""
 
 from draw.config.data import DataConfig
 from draw.data.images import ImageSet
@@ -7,7 +7,7 @@ from draw.data.sets.table import known_set
 FEW = 200
 """Training pictures below which a model learns them by heart and little else."""
 USUAL_SIDE = 64
-"""Of the images in the paper's experiments and ours, rows and columns are at most about this."""
+"""Largest side of the images in the paper's experiments and ours, in pixels."""
 LARGE_SIDE = 128
 
 
@@ -16,7 +16,7 @@ def advice(config: DataConfig, training: ImageSet) -> tuple[str, ...]:
 
     Args:
         config: config of the data set; those that come with the package need no advice.
-        training: its training images.
+        training: training images of the set.
     """
     if known_set(config.name).sizes is not None:
         return ()

@@ -71,10 +71,10 @@ def write_patch_backward(
     """Gradients of a patch and of its window's controls through what is written (eqs 22-26, 29).
 
     Args:
-        controls: of the window, [batch, 5].
+        controls: controls of the window, [batch, 5].
         w: the patch, [batch, channels, N, N].
         d_image: gradient of what is written, [batch, channels, rows, columns].
-        filters: of the window; a key of `SLOPES`.
+        filters: filters of the window; a key of `SLOPES`.
     """
     window, F_y, F_x = _window(controls, d_image, w, filters)
     # (29) image = (1/gamma) F_y^T w F_x
@@ -93,10 +93,10 @@ def read_patch_backward(
     """Gradients of images and of a window's controls through what is read (eqs 22-27).
 
     Args:
-        controls: of the window, [batch, 5].
-        images: [batch, channels, rows, columns].
+        controls: controls of the window, [batch, 5].
+        images: images, [batch, channels, rows, columns].
         d_r: gradient of the patch, [batch, channels, N, N].
-        filters: of the window; a key of `SLOPES`.
+        filters: filters of the window; a key of `SLOPES`.
     """
     window, F_y, F_x = _window(controls, images, d_r, filters)
     # (27) patch = gamma F_y image F_x^T

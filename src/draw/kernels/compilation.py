@@ -32,10 +32,10 @@ MOST = 64
 
 
 def obstacle(device: torch.device) -> str | None:
-    """Why `torch.compile` cannot be used for a device; None where it can.
+    """Say why `torch.compile` cannot be used for a device; None where it can.
 
     Args:
-        device: where the tensors are.
+        device: device of the tensors.
     """
     if device.type not in ("cpu", "cuda"):
         return f"torch.compile is not used on {device.type}"
@@ -53,7 +53,7 @@ class CompiledFunction:
     """A function under `torch.compile`, for tensors of one set of shapes.
 
     Args:
-        function: of tensors and plain values, that changes none of them.
+        function: function of tensors and plain values, none of which it changes.
         whole: whether it must become one graph; where not, Python may come in between.
     """
 
@@ -65,7 +65,7 @@ class CompiledFunction:
         self._proven = False
 
     def __call__(self, *given: Any) -> Any:
-        """What the function makes of its arguments."""
+        """Call the function, compiled where that is proven."""
         if self._compiled is None:
             return self._function(*given)
         if self._proven:
@@ -97,7 +97,7 @@ def _compile(function: Callable[..., Any], key: Hashable) -> CompiledFunction:
 
 
 def compiler_for(key: Hashable) -> Callable[[Callable[..., Any]], CompiledFunction]:
-    """What makes compiled functions of the package's functions, once each.
+    """Make a compiler of the package's functions, which compiles each once.
 
     Args:
         key: equal for calls with equal shapes, types, devices and plain values alone.
@@ -106,7 +106,7 @@ def compiler_for(key: Hashable) -> Callable[[Callable[..., Any]], CompiledFuncti
 
 
 def tensors_in(value: Any) -> Iterator[Tensor]:
-    """The tensors of what a step returns: tuples, windows and tensors within one another."""
+    """List the tensors of what a step returns: tuples, windows and tensors within one another."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, AbstractWindow):

@@ -21,28 +21,30 @@ TOLERANCE, TOLERANCE_BEYOND, FLOOR = 1e-11, 1e-5, 1e-3
 """Largest difference as a share of a tensor's largest number, which counts for at least `FLOOR`, in
 float64; and of windows beyond the limits, where rounding is enlarged. Measured were 4e-15, 1e-7."""
 TOLERANCES = {torch.float32: 1e-4, torch.float16: 0.05, torch.bfloat16: 0.25}
-"""The same of a kernel in float32, by the type of the operands of products. Measured were 3e-6,
-0.007 and 0.09."""
+"""Largest difference of a kernel in float32, by the type of the operands of products. Measured were
+3e-6, 0.007 and 0.09."""
 TOLERANCE_TF32 = 0.02
-"""The same where float32 is multiplied as TF32, whose operands have the bits of float16."""
+"""Largest difference where float32 is multiplied as TF32, whose operands have the bits of
+float16."""
 BEYOND = 2e4, -2e4, 25.0, 23.0, -21.0
 """Controls of a window beyond every limit of `window_parameters`, each of which
 has its effect on what is written."""
 BEYOND_SINGLE = 2e4, -2e4, 25.0, -25.0, -21.0
-"""The same without a stride that leaves nothing of float32's digits."""
+"""Controls of such a window without a stride that leaves nothing of float32's digits."""
 
 
 class Round(NamedTuple):
     """One comparison of a kernel with the code: in what numbers, and how far apart they may be."""
 
     dtype: torch.dtype
-    """Of all that the kernel is given."""
+    """Type of all that the kernel is given."""
     tolerance: float
     device: torch.device = CPU
     autocast: torch.dtype | None = None
-    """With it the code runs beside the kernel, in the same numbers; else in float64 on the CPU."""
+    """Type with which the code runs beside the kernel, in the same numbers; else in float64 on the
+    CPU."""
     controls: tuple[float, ...] | None = None
-    """Of all windows."""
+    """Controls of all windows; None for random ones."""
 
 
 def in_double(*, bf16: bool) -> tuple[Round, ...]:
@@ -130,7 +132,7 @@ Found = TypeVar("Found")
 
 
 def in_a_thread(work: Callable[[], Found]) -> Found:
-    """Do some work where torch's modes have their defaults, and return what comes of it.
+    """Run some work where torch's modes have their defaults, and return its result.
 
     Autocast, gradients on or off, default devices and all other modes belong to a thread.
 
@@ -231,7 +233,7 @@ def _difference(
 def trial_numbers(
     contract: Contract, compute: Callable[..., Trial], model: nn.Module, inputs: list[Tensor]
 ) -> dict[str, Tensor]:
-    """Outputs, what is seen, and the gradients of a loss in which every output has its weights."""
+    """Compute outputs, observations, and the gradients of a loss with weights for every output."""
     config: Any = model.config
     given = [tensor.detach().requires_grad_() for tensor in inputs]
     outputs, seen = compute(model, *given)

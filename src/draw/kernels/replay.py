@@ -54,7 +54,7 @@ def no_graphs() -> Iterator[None]:
 
 
 class Recorder:
-    """Records CUDA graphs that share memory of their own."""
+    """Recorder of CUDA graphs that share memory of their own."""
 
     def __init__(self) -> None:
         self._pool = torch.cuda.graph_pool_handle()
@@ -73,7 +73,7 @@ class Recorder:
         torch.cuda.synchronize()
 
     def record(self, function: Callable[[], T]) -> tuple[T, Callable[[], None]]:
-        """What a function returns, and what computes it again, into the same memory."""
+        """Record a function: its results, and what computes them again, into the same memory."""
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph, pool=self._pool):
             result = function()
@@ -207,17 +207,17 @@ class Graphs:
         self._state: list[Any] = []
 
     def run(self, model: nn.Module, name: str, function: Callable[..., Any], given: Given) -> Any:
-        """What a function returns, from a graph where one is worth it.
+        """Run a function, from a graph where one is worth it.
 
         With gradients a graph is recorded at the first call with some shapes; without, at the
         second, since many come once.
 
         Args:
-            model: whose parameters the function uses.
-            name: of the function; it computes the same whenever it has this name.
-            function: of a bool, whether the call is one of many alike, and of the tensors given.
+            model: model of which the function uses the parameters.
+            name: name of the function; it computes the same whenever it has this name.
+            function: function of a bool, whether the call is one of many alike, and of the tensors.
                 With gradients it returns a tuple of tensors; without, tuples, tensors and windows.
-            given: tensors; None for what there is not.
+            given: tensors of the function; None for what there is not.
         """
         parameters = [value for value in model.parameters() if value.requires_grad]
         present = [tensor for tensor in given if tensor is not None]

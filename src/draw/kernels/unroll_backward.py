@@ -171,12 +171,12 @@ def code_backward(
     """Gradients of noise, posterior and prior of a step through z, KL and log-ratio (eqs 6, 10).
 
     Args:
-        noise: of this step.
+        noise: standard normal noise of the step, [batch, latent].
         posterior: q(z_t | x).
         prior: P(z_t).
         d_z: gradient of z_t.
-        d_kl: of the KL.
-        d_log_ratio: of log p(z_t) / q(z_t | x).
+        d_kl: gradient of the step's KL divergence, [batch].
+        d_log_ratio: gradient of log p(z_t) / q(z_t | x), [batch].
     """
     (mu, log_sigma), (mu_p, log_sigma_p) = posterior, prior
     sigma, sigma_p = log_sigma.exp(), log_sigma_p.exp()
@@ -239,10 +239,10 @@ def cell_backward(
     """Gradients of an LSTM's gates, before their nonlinearities, and of c before it.
 
     Args:
-        gates: what the nonlinearities are given.
-        c: the cell before.
-        d_h_next: gradient of the output after.
-        d_c_next: of the cell after.
+        gates: gates before their nonlinearities, [batch, 4 hidden].
+        c: cell state before the step.
+        d_h_next: gradient of the output after the step.
+        d_c_next: gradient of the cell state after the step.
     """
     i, f, g, o = gates.chunk(4, -1)
     i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()

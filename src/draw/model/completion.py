@@ -1,4 +1,4 @@
-"""Completion: what an image may be of which only a part is known."""
+"""Completion of images of which only a part is known."""
 
 import math
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ AT_ONCE = 256
 
 @dataclass(frozen=True)
 class Completion:
-    """Several answers to what images are of which a part is known."""
+    """Answers to images of which a part is known, several for each."""
 
     images: Float[Tensor, "answers batch channels rows columns"]
     """Answers: pixels that are known as they were given, means of D for the others."""
@@ -65,13 +65,13 @@ def complete(
 
     Args:
         model: a DRAW; a class-conditional one is told the labels.
-        images: in [0, 1]; what they hold where nothing is known has no effect.
+        images: images in [0, 1]; what they hold where nothing is known has no effect.
         mask: true where a pixel is known, for all images or for each.
         n: answers for each image.
         seed: whole number of at least 0; image i and answer j do not depend on how many there are.
         labels: class of each image, for a class-conditional model.
         particles: K; with 1 the weights have no say.
-        rounds: of the chain before the particles are weighed; 0 for none.
+        rounds: rounds of the chain before the particles are weighed; 0 for none.
 
     Raises:
         DrawError: if images, mask or labels do not fit the model, n or particles are below 1, or

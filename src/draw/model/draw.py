@@ -264,7 +264,7 @@ class DRAW(
         # ours: where no class is told nothing is added to the gates, whose own biases serve it.
 
         Args:
-            labels: as in `context`.
+            labels: class of each drawing, [n]; None for an unconditional model.
         """
         if labels is None or not self.config.label_dropout:
             context: Context = self.condition(labels)
@@ -423,7 +423,7 @@ class DRAW(
             seed: seed of all chance.
             labels: class of each image, for a class-conditional model.
             particles: drawings among which an answer is chosen by the likelihood of what is known.
-            rounds: of the chain that proposes them.
+            rounds: rounds of the chain that proposes the answers.
 
         Raises:
             DrawError: if images, mask or labels do not fit, or a number is too small.

@@ -1,4 +1,4 @@
-"""Pictures of which a part is known, and the answers to what the rest is."""
+"""Pictures of images of which a part is known, and of the answers to what the rest is."""
 
 import os
 from pathlib import Path
@@ -35,8 +35,8 @@ def half_mask(name: str, shape: tuple[int, int, int]) -> Bool[Tensor, "rows colu
     """Mask of which one half is known; a middle row or column of an odd number belongs to it.
 
     Args:
-        name: of `HALVES`.
-        shape: of the images: channels, rows, columns.
+        name: name of the half, one of `HALVES`.
+        shape: shape of the images: channels, rows, columns.
     """
     _, rows, columns = shape
     row, column = torch.arange(rows)[:, None], torch.arange(columns)[None]
@@ -55,9 +55,9 @@ def read_picture(
     """Decode a picture as an image of a model.
 
     Args:
-        path: the file.
-        shape: of the image: channels, rows, columns.
-        fit: how another size becomes this one.
+        path: path of the file.
+        shape: shape of the image: channels, rows, columns.
+        fit: way to bring another size to this one.
 
     Raises:
         DataError: if it is no picture that can be read.
@@ -92,7 +92,7 @@ def completion_strip(
     Args:
         images: images in [0, 1].
         mask: true where a pixel is known.
-        answers: as in `draw.model.completion.Completion`.
+        answers: answers of `draw.model.completion.Completion`.
         path: file to write: .png or .webp.
     """
     scale = scale_for(images.shape, across=len(answers) + 1)

@@ -16,7 +16,7 @@ INDEXED = ("P", "PA")
 
 
 def rgb_of(background: str) -> tuple[int, int, int]:
-    """The colour of a ground, from its name or from #rrggbb."""
+    """Colour of a ground, from its name or from #rrggbb."""
     red, green, blue = ImageColor.getrgb(background)[:3]
     return red, green, blue
 
@@ -98,11 +98,11 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
 
 
 def lay_over(image: Image.Image, background: str) -> Image.Image:
-    """A picture without transparency: what is transparent shows a ground.
+    """Lay a picture over a ground, which shows where it is transparent.
 
     Args:
-        image: in any mode that may be transparent.
-        background: colour of the ground, as of `rgb_of`.
+        image: picture in any mode that may be transparent.
+        background: colour of the ground, from `rgb_of`.
     """
     image = image.convert("RGBA")
     ground = Image.new("RGBA", image.size, (*rgb_of(background), 255))

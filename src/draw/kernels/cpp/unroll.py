@@ -133,8 +133,8 @@ def trial_of(unrolled: UnrollOutput, drawn: Trajectory, generated: Trajectory) -
 
     Args:
         unrolled: with gradients.
-        drawn: of given images.
-        generated: of new ones.
+        drawn: drawings of given images.
+        generated: drawings of new images.
     """
     seen = {"canvases": drawn.canvases, "generated canvases": generated.canvases}
     for windows, name in (

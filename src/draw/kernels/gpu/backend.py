@@ -40,7 +40,7 @@ class Triton(Backend):
     configs: ClassVar = (DRAWConfig,)
 
     def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
-        """Another card, other numbers, or a model that is not as its class makes it."""
+        """Name another card, other numbers, or a model that is not as its class makes it."""
         if (found := unfit(device)) is not None:
             return found
         if dtype != torch.float32:
@@ -54,7 +54,7 @@ class Triton(Backend):
         return proof.difference(CONTRACT, model, rounds)
 
     def doubt(self, model: nn.Module, device: torch.device) -> str | None:
-        """A model or a card for which it was not measured."""
+        """Doubt a model or a card for which the backend was not measured."""
         config: Any = model.config
         for field in SIZES:
             if getattr(config, field) != getattr(MEASURED, field):
@@ -69,7 +69,7 @@ class Triton(Backend):
         return None
 
     def reason(self, model: nn.Module) -> str:
-        """By what it was measured, and where."""
+        """Say by what, and where, the backend was measured."""
         config: Any = model.config
         return f"{self.description}: {RATIOS[config.attention]}, measured on one NVIDIA H100"
 
@@ -80,7 +80,7 @@ class Triton(Backend):
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
     ) -> UnrollOutput:
-        """See `draw.kernels.gpu.unroll.unroll`."""
+        """Compute `DRAW.unroll` by the Triton kernels."""
         unrolled: UnrollOutput = unroll.unroll(cast(Any, model), images, noise, context)
         return unrolled
 
@@ -91,7 +91,7 @@ class Triton(Backend):
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
     ) -> Trajectory:
-        """See `draw.kernels.gpu.unroll.trajectory`."""
+        """Compute `DRAW.trajectory` by the Triton kernels."""
         drawn: Trajectory = unroll.trajectory(cast(Any, model), images, noise, context)
         return drawn
 
@@ -104,7 +104,7 @@ SIZES = (
 
 
 def unfit(device: torch.device) -> str | None:
-    """Why no model runs in Triton here; None where nothing is in the way."""
+    """Say why no model runs in Triton here; None where nothing is in the way."""
     if not language.installed():
         return "Triton is not installed, which comes with torch for CUDA"
     if torch.version.hip is not None:
@@ -115,7 +115,7 @@ def unfit(device: torch.device) -> str | None:
 
 
 def capability(device: torch.device) -> tuple[int, int]:
-    """The compute capability of a card."""
+    """Compute capability of a card."""
     return torch.cuda.get_device_capability(device)
 
 

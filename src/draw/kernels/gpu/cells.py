@@ -68,7 +68,7 @@ def two_products(
     STRIDE: tl.constexpr, DEPTH: tl.constexpr, M: tl.constexpr, BN: tl.constexpr,
     BK: tl.constexpr, PRECISION: tl.constexpr,
 ):  # fmt: skip
-    """As `product`, for some columns and as many others that lie APART from them."""
+    """Multiply as `product` does, for some columns and as many others that lie APART from them."""
     k = tl.arange(0, BK)
     left = operand + rows[:, None] * STRIDE + k[None, :]
     right = weights + k[:, None] * COLUMNS + columns[None, :]

@@ -36,7 +36,7 @@ def sample(
         b_post: [2 ZP].
         w_prior: [HP, 2 ZP], of mu_p and log sigma_p, if they are LEARNED.
         b_prior: [2 ZP].
-        noise: of this step, [batch, Z].
+        noise: standard normal noise of the step, [batch, Z].
         moments: with KEEP gets mu, log sigma, and those of the prior, [rows, 2 or 4 ZP].
         kl: gets the KL of this step, [rows].
         log_ratio: gets log p(z) / q(z | x) of this step, [rows].

@@ -47,12 +47,12 @@ class Backward:
     """The way back through one sequence.
 
     Args:
-        layout: the sizes.
-        dtype: of the operands of products.
-        parameters: the model's, float32.
-        noise: [glimpses, batch, latent].
-        kept: of the forward pass.
-        weights: of the products, in the operands' precision, by name.
+        layout: sizes of the model.
+        dtype: type of the operands of products.
+        parameters: parameters of the model, float32, by name.
+        noise: standard normal noise, [glimpses, batch, latent].
+        kept: residuals of the forward pass.
+        weights: weights of the products, in the operands' precision, by name.
     """
 
     layout: Layout

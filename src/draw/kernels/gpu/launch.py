@@ -21,7 +21,7 @@ def launch(
         tiles: how the work is cut.
         padded: images, padded to whole tiles.
         like: a tensor on the card.
-        arguments: of the kernel.
+        arguments: arguments of the kernel.
         constants: what it is compiled for.
     """
     groups = padded // tiles.images

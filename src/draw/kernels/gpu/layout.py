@@ -25,11 +25,11 @@ class Tiles:
     units_backward: int = 128
     """Hidden units of a tile backward."""
     bytes: int = 32768
-    """Of weights that are on their way together, which settles the depth of a tile."""
+    """Bytes of weights that are on their way together, which settles the depth of a tile."""
     pixels: int = 8192
     """Pixels, over some images, that are in registers at a time, forward."""
     pixels_backward: int = 4096
-    """The same, backward."""
+    """Pixels, over some images, that are in registers at a time, backward."""
     warps: int = 8
     stages: int = 3
     """Tiles of weights that are on their way at a time."""
@@ -39,7 +39,7 @@ class Tiles:
     fast: bool = False
     """Take tanh from an instruction of the GPU, within 5e-4."""
     precision: str = "ieee"
-    """Of products of float32: 'ieee', 'tf32' or 'tf32x3'."""
+    """Precision of products of float32: 'ieee', 'tf32' or 'tf32x3'."""
 
 
 def power_of_two(n: int, least: int = 1) -> int:
@@ -57,7 +57,7 @@ class Layout:
     """The sizes of a model in the kernels' arrays.
 
     Args:
-        config: the model's.
+        config: config of the model.
         tiles: how the work is cut.
         size: bytes of an operand of products.
     """
@@ -125,7 +125,7 @@ class Layout:
 
     @property
     def features_tile(self) -> int:
-        """Of a tile of them backward."""
+        """Number of features in a tile backward."""
         if not self.windows:
             return self._share(WIDEST, self.features)
         return min(WIDEST, power_of_two(self.features, max(16, self.gates_depth)))
@@ -143,7 +143,7 @@ class Layout:
 
     @property
     def outputs_tile(self) -> int:
-        """Of a tile of the decoder's outputs."""
+        """Number of the decoder's outputs in a tile."""
         if not self.windows:
             return self.features_tile
         return min(WIDEST, power_of_two(2 * CONTROLS + self.content, 16))
@@ -157,7 +157,7 @@ class Layout:
 
     @property
     def moments(self) -> int:
-        """Of a step's code: mu and log sigma of the posterior, and of a learned prior."""
+        """Number of moments of a step's code, of the posterior and of a learned prior."""
         return (4 if self.learned else 2) * self.latent
 
     @property
@@ -245,7 +245,7 @@ def layout_of(config: DRAWConfig, dtype: torch.dtype, tiles: Tiles | None = None
     """The sizes for operands of a type; float32's weights go through the registers of more tiles.
 
     Args:
-        config: the model's.
+        config: config of the model.
         dtype: float32, bfloat16 or float16.
         tiles: how the work is cut, or None for what is known to be good.
     """

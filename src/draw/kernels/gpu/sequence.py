@@ -45,9 +45,9 @@ class Run:
     """The arrays of one sequence; slots [T + 1, padded batch, ...] hold what a step started from.
 
     Args:
-        layout: the sizes.
-        dtype: of the operands of products.
-        parameters: the model's, float32.
+        layout: sizes of the model.
+        dtype: type of the operands of products.
+        parameters: parameters of the model, float32, by name.
         images: [batch, channels, rows, columns], or None for a new drawing.
         noise: [glimpses, batch, latent].
         context: what is added to the gates of both LSTMs, each [batch, 4 hidden] or None.

@@ -69,11 +69,11 @@ def unroll(
 
     Args:
         model: DRAW as it is, float32, on a GPU.
-        images: in [0, 1].
-        noise: standard normal.
-        context: what the drawings are told beforehand.
-        dtype: of the operands of products: float32, bfloat16 or float16; None for what autocast
-            says.
+        images: images, [batch, channels, rows, columns], in [0, 1].
+        noise: standard normal noise, [glimpses, batch, latent].
+        context: conditioning of the drawings.
+        dtype: type of the operands of products: float32, bfloat16 or float16; None for what
+            autocast says.
         tiles: how the work is cut.
     """
     dtype = dtype or operands(noise.device)
@@ -106,11 +106,12 @@ def trajectory(
     """Every step of a drawing: of given images, or of new ones, whose z is made of noise.
 
     Args:
-        model: as in `unroll`.
-        images: in [0, 1], or None.
-        noise: standard normal.
-        context: as in `unroll`.
-        dtype: as in `unroll`.
+        model: DRAW as it is, float32, on a GPU.
+        images: images in [0, 1], or None for new ones.
+        noise: standard normal noise, [glimpses, batch, latent].
+        context: conditioning of the drawings.
+        dtype: type of the operands of products: float32, bfloat16 or float16; None for what
+            autocast says.
         tiles: how the work is cut.
     """
     dtype = dtype or operands(noise.device)

@@ -46,7 +46,7 @@ def distances(g, delta, sigma, N: tl.constexpr, NP: tl.constexpr, LP: tl.constex
 
 @jit
 def logarithm(d, FILTERS: tl.constexpr):
-    """Of a filter, but for its sum, at distances d in units of sigma."""
+    """Logarithm of a filter, but for its sum, at distances d in units of sigma."""
     if FILTERS == "cauchy":
         y = -tl.log(1 + d * d)
     elif FILTERS == "laplace":
@@ -151,10 +151,10 @@ def look(
         x: images, [batch, C, B, A].
         canvas: [rows, C, B, A], float32, replaced.
         canvases: with TRACE gets a copy of it.
-        outputs: of the decoder, [rows, OP].
+        outputs: outputs of the decoder, [rows, OP].
         r: with READ gets what is read of the image and of the error image, [rows, STRIDE].
         tables: [rows, TABLE].
-        first: of the images of this program.
+        first: number of the first image of this program.
         batch: how many images there are.
         writing: 1, or 0 for nothing.
     """

@@ -101,13 +101,13 @@ def look_backward(
     Args:
         x: images, [batch, C, B, A].
         canvases: the canvas that was read, [rows, C, B, A].
-        d_canvas: its gradient without the reading; replaced by that with it, float32.
-        outputs: of the decoder, [rows, OP].
+        d_canvas: gradient of the canvas without the reading; replaced by that with it, float32.
+        outputs: outputs of the decoder, [rows, OP].
         d_r: gradient of what was read, [rows, RP], float32.
         d_outputs: gets the gradient of the outputs.
         d_x: with WANT_X, added to, [rows, C, B, A].
         tables: [rows, TABLE].
-        first: of the images of this program.
+        first: number of the first image of this program.
         batch: how many images there are.
         writing: 1, or 0 where nothing was written.
     """

@@ -19,14 +19,14 @@ from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 
 class Packed(GraphBackend):
-    """One glimpse of packed weights, compiled and captured on a GPU; as it is on a CPU."""
+    """Backend of one glimpse of packed weights, compiled and captured on a GPU; plain on a CPU."""
 
     name: ClassVar = "packed"
     description: ClassVar = "a compiled glimpse of packed weights"
     devices: ClassVar = frozenset(("cuda", "cpu"))
 
     def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
-        """Other numbers, no compiler, or a model that is not as its class makes it."""
+        """Name other numbers, a missing compiler, or a model that is not as its class makes it."""
         if dtype not in (torch.float32, torch.float64):
             return f"it computes in float32 or float64, the model is in {dtype}"
         found = allow_list.obstacle(CONTRACT, model)
@@ -36,11 +36,11 @@ class Packed(GraphBackend):
         return found or proof.difference(CONTRACT, model, proof.in_double(bf16=bf16))
 
     def doubt(self, model: nn.Module, device: torch.device) -> str | None:
-        """A CPU."""
+        """Doubt that the backend should run by itself on a CPU."""
         return doubt_of(device)
 
     def reason(self, model: nn.Module) -> str:
-        """What was measured of it."""
+        """Say what was measured of the backend."""
         return (
             f"{self.description}; a sketch of it was measured at 10,519 images/s against the "
             "eager loop's 292 (MNIST row, batch 128, H100)"
@@ -49,13 +49,13 @@ class Packed(GraphBackend):
     def compute_unroll(
         self, model: Any, images: Tensor, noise: Tensor, context: Context, *, again: bool
     ) -> UnrollOutput:
-        """See `draw.kernels.packed.sequence.unroll`."""
+        """Compute `DRAW.unroll` by the packed sequence."""
         return unroll(model, images, noise, context, _compile(model, images, noise, context, again))
 
     def compute_trajectory(
         self, model: Any, images: Tensor | None, noise: Tensor, context: Context, *, again: bool
     ) -> Trajectory:
-        """See `draw.kernels.packed.sequence.trajectory`."""
+        """Compute `DRAW.trajectory` by the packed sequence."""
         way = _compile(model, images, noise, context, again)
         return trajectory(model, images, noise, context, way)
 

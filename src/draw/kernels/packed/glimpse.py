@@ -19,7 +19,7 @@ from draw.parts.objective import kl_divergence, log_prior_over_posterior
 
 
 class Carried(NamedTuple):
-    """What one step hands to the next."""
+    """State between two steps."""
 
     canvas: Tensor
     h_enc: Tensor
@@ -27,39 +27,39 @@ class Carried(NamedTuple):
     h_dec: Tensor
     c_dec: Tensor
     ahead: Tensor
-    """What the decoder has said of the next step: its read window and its prior."""
+    """Outputs of the decoder for the next step: its read window and its prior."""
 
 
 class Kept(NamedTuple):
-    """What the gradient of a step needs beside the states before and after it."""
+    """Residuals of a step: what its gradient needs beside the states before and after it."""
 
     seen: Tensor
-    """[r | h_dec | h_enc], the encoder's operand."""
+    """Operand of the encoder, [r | h_dec | h_enc]."""
     gates_enc: Tensor
     posterior: Tensor
-    """mu | log sigma."""
+    """Moments of the posterior, mu | log sigma."""
     heard: Tensor
-    """[z | h_dec], the decoder's operand."""
+    """Operand of the decoder, [z | h_dec]."""
     gates_dec: Tensor
     written: Tensor
     """Patch to write and the controls of its window; empty without attention."""
 
 
 class Glimpse(NamedTuple):
-    """What a step comes to."""
+    """Results of a step."""
 
     carried: Carried
     kl: Tensor
-    """[batch], in nats."""
+    """KL divergence of the step in nats, [batch]."""
     log_ratio: Tensor
     """log p(z) / q(z | x), [batch]."""
     controls: Tensor
-    """Of the write window, [batch, 5]; empty without attention."""
+    """Controls of the write window, [batch, 5]; empty without attention."""
     kept: Kept | None
 
 
 class Slopes(NamedTuple):
-    """Gradients of what one step hands to the next, and of the images so far."""
+    """Gradients of the state between two steps, and of the images so far."""
 
     canvas: Tensor
     h_enc: Tensor
@@ -68,7 +68,7 @@ class Slopes(NamedTuple):
     c_dec: Tensor
     ahead: Tensor
     images: Tensor | None
-    """None where nobody wants it."""
+    """Gradient of the images; None where nobody wants it."""
 
 
 class StepSlopes(NamedTuple):
@@ -82,11 +82,11 @@ class StepSlopes(NamedTuple):
 
 
 def start(layout: Layout, weights: Weights, states: tuple[Tensor, ...]) -> Carried:
-    """What the first step is handed.
+    """Make the state before the first step.
 
     Args:
-        layout: of the model.
-        weights: of `cast_weights`.
+        layout: sizes of the model.
+        weights: result of `cast_weights`.
         states: canvas, h_enc, c_enc, h_dec and c_dec of `DRAW.initial_state`.
     """
     canvas, h_enc, c_enc, h_dec, c_dec = (state.contiguous() for state in states)
@@ -99,15 +99,15 @@ def start(layout: Layout, weights: Weights, states: tuple[Tensor, ...]) -> Carri
 def glimpse(
     layout: Layout, keep: bool, x: Tensor, noise: Tensor, before: Carried, weights: Weights
 ) -> Glimpse:
-    """One step (eqs 1-8), as `DRAW.step`.
+    """Compute one step (eqs 1-8), as `DRAW.step`.
 
     Args:
-        layout: of the model.
+        layout: sizes of the model.
         keep: whether to keep what the gradient needs.
         x: images, [batch, channels, rows, columns].
-        noise: of this step, [batch, latent].
-        before: what the step before left.
-        weights: of `cast_weights`; without attention the image's share is in `enc_bias`.
+        noise: standard normal noise of the step, [batch, latent].
+        before: state before the step.
+        weights: result of `cast_weights`; without attention the image's part is in `enc_bias`.
     """
     canvas, h_enc, c_enc, h_dec, c_dec, ahead = before
     operand = h_enc.dtype
@@ -136,13 +136,13 @@ def glimpse(
 def generate(
     layout: Layout, noise: Tensor, before: Carried, weights: Weights
 ) -> tuple[Carried, Tensor]:
-    """One step of a new image (eqs 13-15), as `DRAW.generate_step`; controls of its window.
+    """Compute one step of a new image, as `DRAW.generate_step`, and its window's controls (13-15).
 
     Args:
-        layout: of the model.
-        noise: of this step, times the temperature.
-        before: what the step before left.
-        weights: of `cast_weights`.
+        layout: sizes of the model.
+        noise: standard normal noise of the step times the temperature, [batch, latent].
+        before: state before the step.
+        weights: result of `cast_weights`.
     """
     z = _prior(layout, noise, before.ahead).sample(noise)  # (13)
     h_dec, c_dec, _, _ = _decode(weights, z, before.h_dec, before.c_dec)  # (14)
@@ -163,19 +163,19 @@ def glimpse_backward(
     d_log_ratio: Tensor,
     weights: Weights,
 ) -> tuple[Slopes, StepSlopes]:
-    """Gradients of one step, the last equation first.
+    """Compute the gradients of one step, the last equation first.
 
     Args:
-        layout: of the model.
-        x: images.
-        noise: of this step.
-        before: what the step started from.
-        after: what it left.
-        kept: of `glimpse`.
-        d_after: gradient of what it left, from all later steps.
-        d_kl: of this step's KL.
-        d_log_ratio: of log p(z) / q(z | x).
-        weights: of `cast_weights`.
+        layout: sizes of the model.
+        x: images, [batch, channels, rows, columns].
+        noise: standard normal noise of the step, [batch, latent].
+        before: state before the step.
+        after: state after the step.
+        kept: residuals of `glimpse`.
+        d_after: gradient of the state after the step, from all later steps.
+        d_kl: gradient of the step's KL divergence, [batch].
+        d_log_ratio: gradient of log p(z) / q(z | x), [batch].
+        weights: result of `cast_weights`.
     """
     operand, wide, hidden = after.h_enc.dtype, before.canvas.dtype, layout.hidden
     s = before.canvas.sigmoid()

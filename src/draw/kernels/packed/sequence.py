@@ -1,4 +1,4 @@
-"""All steps of packed weights: what `DRAW.unroll` and `DRAW.trajectory` compute."""
+"""All steps with packed weights: `DRAW.unroll` and `DRAW.trajectory`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 Fields = TypeVar("Fields", Carried, Kept)
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
-"""What makes of a function of one step a faster one for tensors of the same shapes."""
+"""A function that makes of a function of one step a faster one for tensors of the same shapes."""
 
 
 def as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same function."""
+    """Return a function as it is, not compiled."""
     return function
 
 
@@ -42,9 +42,9 @@ class Way:
     """How a sequence is computed.
 
     Args:
-        layout: of the model.
+        layout: sizes of the model.
         operand: type of the operands of products.
-        compile: what makes of a function of one step a faster one.
+        compile: function that makes of a function of one step a faster one.
     """
 
     layout: Layout
@@ -52,7 +52,7 @@ class Way:
     compile: Compile
 
     def weights(self, x: Tensor | None, exact: Weights) -> Weights:
-        """The weights as operands, with the images' own share of the encoder's gates."""
+        """Cast the weights to operands, with the images' own part of the encoder's gates."""
         weights = cast_weights(exact, self.operand)
         if weights.x is None or x is None:
             return weights
@@ -67,14 +67,14 @@ def unroll(
     context: Context = NOTHING,
     compile: Compile = as_it_is,  # noqa: A002
 ) -> UnrollOutput:
-    """`DRAW.unroll` with packed weights and the gradient derived by hand.
+    """Compute `DRAW.unroll` with packed weights and the gradient derived by hand.
 
     Args:
         model: DRAW as it is, with an attention of `FILTERS` and a prior of the package.
-        images: in [0, 1].
-        noise: standard normal.
-        context: what the drawings are told beforehand.
-        compile: what makes of a function of one step a faster one; by default nothing.
+        images: images, [batch, channels, rows, columns], in [0, 1].
+        noise: standard normal noise, [glimpses, batch, latent].
+        context: conditioning of the drawings.
+        compile: function that makes of a function of one step a faster one; by default none.
     """
     way, exact, states = _given(model, len(images), images.device.type, context, compile)
     wanted = torch.is_grad_enabled() and any(
@@ -95,14 +95,15 @@ def trajectory(
     context: Context = NOTHING,
     compile: Compile = as_it_is,  # noqa: A002
 ) -> Trajectory:
-    """`DRAW.trajectory` with packed weights, without gradients.
+    """Compute `DRAW.trajectory` with packed weights, without gradients.
 
     Args:
-        model: as in `unroll`.
-        images: in [0, 1], or None for new ones.
-        noise: standard normal, times the temperature for new images.
-        context: what the drawings are told beforehand.
-        compile: as in `unroll`.
+        model: DRAW as it is, with an attention of `FILTERS` and a prior of the package.
+        images: images in [0, 1], or None for new ones.
+        noise: standard normal noise, [glimpses, batch, latent], times the temperature for new
+            images.
+        context: conditioning of the drawings.
+        compile: function that makes of a function of one step a faster one; by default none.
     """
     with torch.no_grad():
         batch, device = noise.shape[1], noise.device.type

@@ -33,7 +33,7 @@ FILTERS: dict[str, Filterbank | None] = {
 
 @dataclass(frozen=True)
 class Layout:
-    """The sizes of a model, and where the parts of a product begin."""
+    """Sizes of a model, and where the parts of a product begin."""
 
     channels: int
     rows: int
@@ -43,13 +43,13 @@ class Layout:
     read_size: int
     write_size: int
     filters: Filterbank | None
-    """Of the windows; None without attention."""
+    """Filters of the windows; None without attention."""
     learned: bool
-    """Whether the prior is."""
+    """Whether the prior is learned."""
 
     @classmethod
     def of(cls, config: DRAWConfig) -> "Layout":
-        """The layout of a model with a config."""
+        """Make the layout of a model with a config."""
         return cls(
             *config.image_shape, config.hidden_size, config.latent_size, config.read_size,
             config.write_size, FILTERS[config.attention], config.prior == "learned",
@@ -57,36 +57,36 @@ class Layout:
 
     @property
     def pixels(self) -> int:
-        """Numbers of an image."""
+        """Number of values of an image."""
         return self.channels * self.rows * self.columns
 
     @property
     def seen(self) -> int:
-        """Numbers that are read at a step."""
+        """Number of values that are read at a step."""
         return self.pixels if self.filters is None else 2 * self.channels * self.read_size**2
 
     @property
     def content(self) -> int:
-        """Numbers that are written at a step."""
+        """Number of values that are written at a step."""
         return self.pixels if self.filters is None else self.channels * self.write_size**2
 
     @property
     def ahead(self) -> int:
-        """Where in `out` that begins which belongs to the next step."""
+        """Column of `out` at which that begins which belongs to the next step."""
         return self.content + (0 if self.filters is None else CONTROLS)
 
     @property
     def prior(self) -> int:
-        """Where in that which belongs to the next step the prior begins."""
+        """Column, among those of the next step, at which its prior begins."""
         return 0 if self.filters is None else CONTROLS
 
 
 class Weights(NamedTuple):
-    """The products of a step; weights are [out, in]."""
+    """Weights of the products of a step, [out, in]."""
 
     enc: Tensor
     enc_bias: Tensor
-    """[4 hidden], or [batch, 4 hidden] where the drawings are told something."""
+    """Bias of the encoder, [4 hidden], or [batch, 4 hidden] with conditioning."""
     post: Tensor
     post_bias: Tensor
     dec: Tensor
@@ -94,14 +94,14 @@ class Weights(NamedTuple):
     out: Tensor
     out_bias: Tensor
     x: Tensor | None
-    """Of the image itself, without attention."""
+    """Weights of the image itself, without attention."""
 
 
 def pack_weights(layout: Layout, model: Any) -> Weights:
-    """The parameters of a model in the precision that they have; autograd unpacks gradients.
+    """Pack the parameters of a model in the precision that they have; autograd unpacks gradients.
 
     Args:
-        layout: of the model.
+        layout: sizes of the model.
         model: a DRAW.
     """
     enc, dec, attention, prior = model.lstm_enc, model.lstm_dec, model.attention, model.prior
@@ -126,10 +126,10 @@ def pack_weights(layout: Layout, model: Any) -> Weights:
 
 
 def cast_weights(weights: Weights, operand: torch.dtype) -> Weights:
-    """The same weights as operands of products; biases stay as they are.
+    """Cast packed weights to operands of products; biases stay as they are.
 
     Args:
-        weights: of `pack_weights`.
+        weights: result of `pack_weights`.
         operand: type of the operands.
     """
     operands = weights.enc, weights.post, weights.dec, weights.out
