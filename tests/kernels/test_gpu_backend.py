@@ -288,7 +288,7 @@ def test_programs_that_wait_for_each_other_are_launched_together() -> None:
 
 
 def test_a_batch_whose_offsets_would_overflow_is_refused() -> None:
-    layout = gpu.layout_of(SMALL, torch.float32)
+    layout = gpu.layout_of(SMALL, torch.float32, Tiles())
     most = sequence.largest_batch(layout)
     assert most % layout.tiles.images == 0
     noise = torch.empty(2, most + 1, 3, device="meta")

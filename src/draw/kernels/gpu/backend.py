@@ -13,12 +13,11 @@ from draw.kernels.contract import Backend, Trial, unknown_option
 from draw.kernels.cpp import unroll as cpp
 from draw.kernels.cpp.form import drawing_names
 from draw.kernels.gpu import language, unroll
+from draw.kernels.gpu.layout import FASTEST
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 LEAST = 8, 0
 """The first compute capability that multiplies bfloat16."""
-COMPILED = (8, 0), (9, 0), (10, 0)
-"""Compute capabilities for which registers and shared memory were seen to suffice."""
 MEASURED = DRAWConfig(
     rows=28, columns=28, channels=1, glimpses=64, hidden_size=256, latent_size=100, read_size=2,
     write_size=5,
@@ -64,8 +63,8 @@ class Triton(Backend):
                 )
         if config.attention not in RATIOS:
             return f"it was not measured with attention {config.attention!r}; ask for it by name"
-        if language.installed() and (card := capability(device)) not in COMPILED:
-            return f"it was not compiled for compute capability {card}; ask for it by name"
+        if language.installed() and (card := capability(device)) not in FASTEST:
+            return f"it was not measured on compute capability {card}; ask for it by name"
         return None
 
     def reason(self, model: nn.Module) -> str:

@@ -16,7 +16,10 @@ WIDEST = 128
 
 @dataclass(frozen=True)
 class Tiles:
-    """How the kernels cut their work; every choice gives the same numbers, but for rounding."""
+    """How the kernels cut their work; every choice gives the same numbers, but for rounding.
+
+    These are such that no register of a thread waits in memory, on any card that was compiled for.
+    """
 
     images: int = 16
     """Images of a program: 16, 32 or 64."""
@@ -24,14 +27,14 @@ class Tiles:
     """Hidden units of a tile forward; each has four gates."""
     units_backward: int = 128
     """Hidden units of a tile backward."""
-    bytes: int = 32768
+    bytes: int = 16384
     """Bytes of weights that are on their way together, which settles the depth of a tile."""
     pixels: int = 8192
     """Pixels, over some images, that are in registers at a time, forward."""
-    pixels_backward: int = 4096
+    pixels_backward: int = 1024
     """Pixels, over some images, that are in registers at a time, backward."""
     warps: int = 8
-    stages: int = 3
+    stages: int = 2
     """Tiles of weights that are on their way at a time."""
     parts: int = 1
     """Programs that share a group of images, each its turn of the units; they wait for each other,
@@ -40,6 +43,10 @@ class Tiles:
     """Take tanh from an instruction of the GPU, within 5e-4."""
     precision: str = "ieee"
     """Precision of products of float32: 'ieee', 'tf32' or 'tf32x3'."""
+
+
+FASTEST = {(9, 0): Tiles(bytes=32768, pixels=16384, pixels_backward=8192, stages=3)}
+"""The fastest of those that were measured, by compute capability."""
 
 
 def power_of_two(n: int, least: int = 1) -> int:
@@ -241,15 +248,14 @@ class Layout:
         return max(1, min(self.tiles.images, pixels // (B * A)))
 
 
-def layout_of(config: DRAWConfig, dtype: torch.dtype, tiles: Tiles | None = None) -> Layout:
+def layout_of(config: DRAWConfig, dtype: torch.dtype, tiles: Tiles) -> Layout:
     """The sizes for operands of a type; float32's weights go through the registers of more tiles.
 
     Args:
         config: config of the model.
         dtype: float32, bfloat16 or float16.
-        tiles: how the work is cut, or None for what is known to be good.
+        tiles: how the work is cut.
     """
-    tiles = tiles or Tiles()
     if dtype == torch.float32:
         tiles = replace(tiles, units=min(64, tiles.units), units_backward=64)
     return Layout(config, tiles, dtype.itemsize)

@@ -1,6 +1,7 @@
 """The unroll on a GPU by one kernel forward and one backward: what `DRAW.unroll` computes."""
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from draw.attention.window import Window, window_parameters
 from draw.kernels.contract import OUTSIDE_NAMES
 from draw.kernels.gpu.gradient import Backward, Slopes, Wanted
-from draw.kernels.gpu.layout import CONTROLS, Layout, Tiles, layout_of
+from draw.kernels.gpu.layout import CONTROLS, FASTEST, Layout, Tiles, layout_of
 from draw.kernels.gpu.sequence import Kept, Run
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
@@ -77,7 +78,7 @@ def unroll(
         tiles: how the work is cut.
     """
     dtype = dtype or operands(noise.device)
-    layout = layout_of(model.config, dtype, tiles or Tiles(precision=precision()))
+    layout = layout_of(model.config, dtype, tiles or tiles_for(noise.device))
     parameters = _parameters(model)
     given = images, noise, *context, *parameters.values()
     wanted = any(tensor is not None and tensor.requires_grad for tensor in given)
@@ -115,7 +116,7 @@ def trajectory(
         tiles: how the work is cut.
     """
     dtype = dtype or operands(noise.device)
-    layout = layout_of(model.config, dtype, tiles or Tiles(precision=precision()))
+    layout = layout_of(model.config, dtype, tiles or tiles_for(noise.device))
     run = Run(layout, dtype, _parameters(model), images, noise, context, trace=True)
     with without_autocast(noise.device):
         run.forward()
@@ -133,6 +134,12 @@ def trajectory(
         write_windows=windows(run.outputs[1:], CONTROLS, config.write_size),
         read_windows=None if images is None else windows(run.outputs[:-1], 0, config.read_size),
     )
+
+
+def tiles_for(device: torch.device) -> Tiles:
+    """How the work is cut on a card: as was measured to be fastest, or else without spills."""
+    card = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
+    return replace(FASTEST.get(card, Tiles()) if card else Tiles(), precision=precision())
 
 
 def precision() -> str:
