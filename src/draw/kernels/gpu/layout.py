@@ -32,11 +32,6 @@ class Tiles:
     pixels: int = 8192
     """Pixels, over some images, that are in registers at a time, forward."""
     pixels_backward: int = 1024
-    bytes: int = 16384
-    """Bytes of weights that are on their way together, which settles the depth of a tile."""
-    pixels: int = 8192
-    """Pixels, over some images, that are in registers at a time, forward."""
-    pixels_backward: int = 1024
     """Pixels, over some images, that are in registers at a time, backward."""
     warps: int = 8
     stages: int = 2
