@@ -57,7 +57,7 @@ def test_every_backend_made_for_the_device_takes_part() -> None:
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:overflow encountered in exp")  # 1 / (1 + exp(1000)) is 0
-@pytest.mark.skipif(not language.installed(), reason="Triton is not installed")
+@pytest.mark.skipif(not language.is_installed(), reason="Triton is not installed")
 def test_triton_takes_part_in_its_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backend.Triton, "devices", frozenset(("cpu", "meta")))
     monkeypatch.setattr(backend, "capability", lambda device: (9, 0))

@@ -80,7 +80,7 @@ def is_to_tell(message: str) -> bool:
     return True
 
 
-def something_was_told() -> bool:
+def has_told() -> bool:
     """Whether `is_to_tell` sent one of this node's processes to say what is wrong."""
     folder = _attempt()
     return folder is not None and any(folder.glob(f"{_TOLD}*"))

@@ -152,7 +152,7 @@ def test_auto_takes_what_was_measured_and_says_what(monkeypatch) -> None:
     others = {"reference": BACKENDS["reference"]}
     monkeypatch.setattr("draw.kernels.choose.BACKENDS", {"triton": TRITON, **others})
     for attention, ratio in backend.RATIOS.items():
-        measured = dataclasses.replace(backend.MEASURED, attention=attention)
+        measured = dataclasses.replace(backend.MEASURED_ROW, attention=attention)
         choice = choose(DRAW(measured), "auto")
         assert choice.name == "triton"
         assert ratio in choice.reason
@@ -162,13 +162,13 @@ def test_auto_takes_what_was_measured_and_says_what(monkeypatch) -> None:
         ({"prior": "learned"}, "prior standard, this model has learned"),
         ({"attention": "cauchy"}, "not measured with attention 'cauchy'"),
     ):
-        choice = choose(DRAW(dataclasses.replace(backend.MEASURED, **change)), "auto")
+        choice = choose(DRAW(dataclasses.replace(backend.MEASURED_ROW, **change)), "auto")
         assert choice.name == "reference"
         assert f"not triton: it was{' ' if 'not' in said else ' measured with '}{said}" in (
             choice.reason
         )
     monkeypatch.setattr(backend, "capability", lambda device: (8, 9))
-    assert "capability (8, 9)" in choose(DRAW(backend.MEASURED), "auto").reason
+    assert "capability (8, 9)" in choose(DRAW(backend.MEASURED_ROW), "auto").reason
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -312,7 +312,7 @@ def test_torch_finds_the_operators_sound(parts, bf16: bool, random_model) -> Non
     )
 
 
-COMPILED = """
+CAPABILITIES = """
 import torch
 from draw import DRAW, DRAWConfig
 torch.manual_seed(0)
@@ -331,7 +331,7 @@ print("the same")
 
 def test_a_compiled_model_gives_the_same() -> None:
     """In a process of its own: the shape checks of these tests are not for torch.compile."""
-    command = [sys.executable, "-c", COMPILED]
+    command = [sys.executable, "-c", CAPABILITIES]
     done = subprocess.run(command, env=one_thread(), capture_output=True, text=True, check=False)
     assert done.stdout == "the same\n", done.stderr
 

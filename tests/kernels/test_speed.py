@@ -24,8 +24,8 @@ def plain_loops(
 ) -> Iterator[list[str]]:
     """A build of torch without micro-kernels, and nothing measured; which is measured is noted."""
     measured: list[str] = []
-    library, name, _ = build.built()
-    monkeypatch.setattr(build, "_outcome", lambda: build.Built(library, name, frozenset()))
+    library, name, _ = build.load()
+    monkeypatch.setattr(build, "_outcome", lambda: build.CompiledKernel(library, name, frozenset()))
     monkeypatch.setattr(build, "is_settled", lambda: True)
     monkeypatch.setattr(speed, "_known", {})
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -41,7 +41,7 @@ def plain_loops(
 
 
 def test_where_the_micro_kernels_are_nothing_is_measured(backend: str, monkeypatch) -> None:
-    if "fp32" not in build.built().fast:
+    if "fp32" not in build.load().fast:
         pytest.skip("this build of torch has none")
     monkeypatch.setattr(speed, "_seconds", None)
     assert str(DRAW(TINY_MODEL).choice) == "cpp (C++, compiled for this processor)"

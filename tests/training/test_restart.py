@@ -8,7 +8,7 @@ import torch
 from draw.config.run import Config
 from draw.errors import DrawError, Interruption
 from draw.json_files import read_json
-from draw.launch import is_to_tell, launches, lost_process, something_was_told
+from draw.launch import has_told, is_to_tell, launches, lost_process
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.training.restart import is_restart, start_or_go_on
 from draw.training.start import finish
@@ -161,14 +161,14 @@ def test_a_message_is_told_once_by_the_processes_of_a_node(
             folder = tmp_path / f"attempt_{attempt}" / str(rank)
             folder.mkdir(parents=True)
             monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(folder / "error.json"))
-            assert something_was_told() == (rank == 1)
+            assert has_told() == (rank == 1)
             assert is_to_tell("no such folder") == (rank == 0)
             assert is_to_tell(f"of {rank} alone")
     monkeypatch.setenv("TORCHELASTIC_ERROR_FILE", str(tmp_path / "gone" / "0" / "error.json"))
     assert is_to_tell("no such folder")
     monkeypatch.delenv("TORCHELASTIC_ERROR_FILE")
     assert is_to_tell("no such folder")
-    assert not something_was_told()
+    assert not has_told()
 
 
 def test_a_process_alone_has_lost_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

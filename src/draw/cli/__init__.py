@@ -23,11 +23,11 @@ from draw.cli.studio import studio
 from draw.cli.training import run_train, train
 from draw.errors import DrawError, Interruption
 from draw.launch import (
+    has_told,
     is_first_process,
     is_to_tell,
     launched_processes,
     lost_process,
-    something_was_told,
 )
 from draw.terminal import flush, guard, say
 
@@ -127,7 +127,7 @@ def main() -> None:
         from draw.model.memory import ran_out
 
         if lost_process(error):
-            if something_was_told():
+            if has_told():
                 sys.exit(1)
             _fail("another process of this launch was killed, or says elsewhere why it ended")
         if not ran_out(error):

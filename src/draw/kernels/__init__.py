@@ -1,18 +1,18 @@
 """Backends: ways to compute the loop of a model. To add one, write a file, and a line here."""
 
-from draw.kernels.compiled import Compiled
+from draw.kernels.compiled import CompiledBackend
 from draw.kernels.contract import Backend
 from draw.kernels.cpp.backend import Cpp
 from draw.kernels.gpu.backend import TRITON
 from draw.kernels.graphs import Graph
-from draw.kernels.packed.backend import Packed
+from draw.kernels.packed.backend import PackedBackend
 from draw.kernels.reference import Reference
 
 BACKENDS: dict[str, Backend] = {
     "cpp": Cpp(),
     "triton": TRITON,
-    "packed": Packed(),
-    "compiled": Compiled(),
+    "packed": PackedBackend(),
+    "compiled": CompiledBackend(),
     "graph": Graph(),
     "reference": Reference(),
 }

@@ -14,7 +14,7 @@ from draw.kernels.graphs import GraphBackend, doubt_of
 from draw.parts.state import Context, Trajectory, UnrollOutput
 
 
-class Compiled(GraphBackend):
+class CompiledBackend(GraphBackend):
     """The model's loop over a compiled `step` or `generate_step`, captured on a GPU.
 
     Methods that a subclass replaces are what is compiled, or what calls it.

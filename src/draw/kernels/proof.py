@@ -128,10 +128,10 @@ def _in_a_thread(compare: Callable[[], str | None]) -> str | None:
         return f"a miniature of this model fails in it ({type(error).__name__}: {error})"
 
 
-Found = TypeVar("Found")
+Outcome = TypeVar("Outcome")
 
 
-def in_a_thread(work: Callable[[], Found]) -> Found:
+def in_a_thread(work: Callable[[], Outcome]) -> Outcome:
     """Run some work where torch's modes have their defaults, and return its result.
 
     Autocast, gradients on or off, default devices and all other modes belong to a thread.
@@ -139,7 +139,7 @@ def in_a_thread(work: Callable[[], Found]) -> Found:
     Args:
         work: function without arguments; what it raises is raised here.
     """
-    found: list[Found] = []
+    found: list[Outcome] = []
     raised: list[Exception] = []
 
     def run() -> None:

@@ -28,7 +28,7 @@ from draw.attention.abstract import AbstractWindow
 from draw.kernels.allow_list import state_of
 
 T = TypeVar("T")
-Given = tuple[Tensor | None, ...]
+Inputs = tuple[Tensor | None, ...]
 
 MOST = 8
 """Graphs that are kept of a model, the latest used; each has memory of its own."""
@@ -83,14 +83,14 @@ class Recorder:
 class _InferenceGraph:
     """A function of tensors without gradients."""
 
-    def __init__(self, function: Callable[..., Any], given: Given) -> None:
+    def __init__(self, function: Callable[..., Any], given: Inputs) -> None:
         recorder = Recorder()
         with torch.inference_mode(False), torch.no_grad():
             self._given = _copies(given)
             recorder.warm_up(lambda: function(*self._given))
             self._result, self._replay = recorder.record(lambda: function(*self._given))
 
-    def __call__(self, given: Given) -> Any:
+    def __call__(self, given: Inputs) -> Any:
         _copy_in(self._given, given)
         self._replay()
         return _copy(self._result)
@@ -100,7 +100,7 @@ class _TrainingGraph:
     """A function of tensors and parameters, and its gradient; for one live pass at a time."""
 
     def __init__(
-        self, function: Callable[..., Sequence[Tensor]], given: Given, parameters: Sequence[Tensor]
+        self, function: Callable[..., Sequence[Tensor]], given: Inputs, parameters: Sequence[Tensor]
     ) -> None:
         recorder = Recorder()
         self._lease: weakref.ref[_Lease] | None = None
@@ -110,7 +110,7 @@ class _TrainingGraph:
         def forward() -> tuple[Tensor, ...]:
             return tuple(function(*self._given))
 
-        def backward(outputs: tuple[Tensor, ...], slopes: list[Tensor]) -> Given:
+        def backward(outputs: tuple[Tensor, ...], slopes: list[Tensor]) -> Inputs:
             roots = [output for output in outputs if output.requires_grad]
             # retained, or a replay of it would find its operands overwritten by its own results
             return torch.autograd.grad(roots, wanted, slopes, allow_unused=True, retain_graph=True)
@@ -136,7 +136,7 @@ class _TrainingGraph:
         """Whether the gradient of a forward pass may still be asked for."""
         return self._lease is not None and self._lease() is not None
 
-    def run(self, given: Given, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def run(self, given: Inputs, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The function's results, with gradients; the graph is `live` from now on."""
         first = next(tensor for tensor in given if tensor is not None)
         lease = _Lease(first)
@@ -146,7 +146,7 @@ class _TrainingGraph:
         outputs: tuple[Tensor, ...] = found
         return outputs
 
-    def forward(self, given: Given) -> tuple[Tensor, ...]:
+    def forward(self, given: Inputs) -> tuple[Tensor, ...]:
         _copy_in(self._given, given)
         self._replay_forward()
         return tuple(output.detach().clone() for output in self._outputs)
@@ -206,7 +206,7 @@ class Graphs:
         self._seen: Counter[Hashable] = Counter()
         self._state: list[Any] = []
 
-    def run(self, model: nn.Module, name: str, function: Callable[..., Any], given: Given) -> Any:
+    def run(self, model: nn.Module, name: str, function: Callable[..., Any], given: Inputs) -> Any:
         """Run a function, from a graph where one is worth it.
 
         With gradients a graph is recorded at the first call with some shapes; without, at the
@@ -254,7 +254,7 @@ class Graphs:
     @staticmethod
     def _record(
         function: Callable[..., Any],
-        given: Given,
+        given: Inputs,
         parameters: Sequence[Tensor] | None,
         device: torch.device,
     ) -> _InferenceGraph | _TrainingGraph:
@@ -266,7 +266,7 @@ class Graphs:
             return _TrainingGraph(function, given, parameters)
 
 
-def _kind_of(given: Given) -> Hashable:
+def _kind_of(given: Inputs) -> Hashable:
     return tuple(
         None if t is None else (t.shape, t.dtype, t.device, t.requires_grad) for t in given
     )
@@ -286,14 +286,14 @@ def _versions(parameters: Sequence[Tensor | None]) -> list[int]:
     return [parameter._version for parameter in parameters if parameter is not None]
 
 
-def _copies(given: Given) -> Given:
+def _copies(given: Inputs) -> Inputs:
     return tuple(
         None if t is None else t.detach().clone().requires_grad_(t.requires_grad) for t in given
     )
 
 
 @torch.no_grad()
-def _copy_in(own: Given, given: Given) -> None:
+def _copy_in(own: Inputs, given: Inputs) -> None:
     for mine, tensor in zip(own, given, strict=True):
         if mine is not None and tensor is not None:
             mine.copy_(tensor)

@@ -12,7 +12,7 @@ WITH_ALPHA = {"RGBA": "RGB", "LA": "L"}
 MOST_PROFILE_BYTES = 2**24
 ROUNDING = 2
 """Levels of 255 by which two profiles of the same colours may differ."""
-INDEXED = ("P", "PA")
+PALETTE_MODES = ("P", "PA")
 
 
 def rgb_of(background: str) -> tuple[int, int, int]:
@@ -40,7 +40,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
     transform = _transform(profile, mode) if isinstance(profile, bytes) else None
     if transform is None or _is_srgb(profile, mode):
         return image
-    if image.mode in INDEXED:
+    if image.mode in PALETTE_MODES:
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     alpha = image.getchannel("A") if image.mode in WITH_ALPHA else None
     converted = transform.apply(image if alpha is None else image.convert(WITH_ALPHA[image.mode]))
@@ -51,7 +51,7 @@ def to_srgb(image: Image.Image) -> Image.Image:
 
 def _plain_mode(image: Image.Image) -> str:
     """Mode of a picture without its palette and transparency."""
-    return "RGB" if image.mode in INDEXED else WITH_ALPHA.get(image.mode, image.mode)
+    return "RGB" if image.mode in PALETTE_MODES else WITH_ALPHA.get(image.mode, image.mode)
 
 
 @lru_cache(maxsize=64)

@@ -39,7 +39,7 @@ SUFFIXES = frozenset(
 """Suffixes of pictures, in either case."""
 
 SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
-UNPROFILED = SIXTEEN_BIT | {"1", "I", "F"}
+MODES_WITHOUT_PROFILE = SIXTEEN_BIT | {"1", "I", "F"}
 """Modes whose colour profiles have no effect."""
 TRANSPARENT = "are transparent in places, where --data.background shows (by default white)"
 GREY = SIXTEEN_BIT | {"1", "L", "LA", "La", "I", "F"}
@@ -122,7 +122,7 @@ def read_header(picture: Picture) -> Header:
 def _notes(image: Image.Image) -> Iterator[str]:
     if getattr(image, "is_animated", False):
         yield "have several pages or frames, of which the first is used"
-    note = None if image.mode in UNPROFILED else profile_note(image)
+    note = None if image.mode in MODES_WITHOUT_PROFILE else profile_note(image)
     if note is not None:
         yield note
     if image.has_transparency_data:
@@ -221,7 +221,7 @@ def _draft(image: Image.Image, size: tuple[int, int]) -> None:
 def _to_mode(image: Image.Image, mode: Mode, background: str) -> Image.Image:
     if image.mode in SIXTEEN_BIT or image.mode in ("I", "F"):
         image = _to_eight_bit(image)
-    elif image.mode not in UNPROFILED:
+    elif image.mode not in MODES_WITHOUT_PROFILE:
         image = to_srgb(image)
     if image.has_transparency_data:
         image = lay_over(image, background)

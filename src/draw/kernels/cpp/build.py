@@ -45,7 +45,7 @@ _BUILDING = threading.Lock()
 log = logging.getLogger(__name__)
 
 
-class Built(NamedTuple):
+class CompiledKernel(NamedTuple):
     """The compiled kernel of this process."""
 
     library: ctypes.CDLL
@@ -57,10 +57,10 @@ class Built(NamedTuple):
 
 def library() -> ctypes.CDLL:
     """Load the compiled kernel; see `built`."""
-    return built().library
+    return load().library
 
 
-def built() -> Built:
+def load() -> CompiledKernel:
     """Load the compiled kernel; compile it where it is not in the cache yet.
 
     Raises:
@@ -74,7 +74,7 @@ def built() -> Built:
 
 
 @cache
-def _outcome() -> Built | KernelUnavailableError:
+def _outcome() -> CompiledKernel | KernelUnavailableError:
     """What came of compiling and loading; neither is tried a second time in a process."""
     try:
         path = compile_library(sources())
@@ -88,7 +88,7 @@ def _outcome() -> Built | KernelUnavailableError:
         check_form(loaded)
     except KernelUnavailableError as error:
         return error
-    return Built(loaded, path.stem, hand_over_products(loaded))
+    return CompiledKernel(loaded, path.stem, hand_over_products(loaded))
 
 
 def is_settled() -> bool:

@@ -21,7 +21,7 @@ from draw.files import cache_folder
 from draw.kernels.allow_list import expected_of
 from draw.kernels.contract import Contract
 from draw.kernels.cpp import libraries
-from draw.kernels.cpp.build import built
+from draw.kernels.cpp.build import load
 from draw.kernels.proof import in_a_thread, trial_numbers
 
 BATCH = 16
@@ -46,7 +46,7 @@ def ratio(contract: Contract, model: nn.Module, *, bf16: bool) -> float | None:
     Returns:
         The ratio; None where the products are torch's micro-kernels, and nothing is measured.
     """
-    if ("bf16" if bf16 else "fp32") in built().fast:
+    if ("bf16" if bf16 else "fp32") in load().fast:
         return None
     name = _name(model, bf16)
     if name not in _known:
@@ -57,7 +57,7 @@ def ratio(contract: Contract, model: nn.Module, *, bf16: bool) -> float | None:
 def _name(model: nn.Module, bf16: bool) -> str:
     """The name of a measurement: the kernel, torch, its threads, the sizes and the numbers."""
     facts = (
-        built().name, torch.__version__, torch.get_num_threads(), type(model).__qualname__,
+        load().name, torch.__version__, torch.get_num_threads(), type(model).__qualname__,
         repr(model.config), bf16,
     )  # fmt: skip
     return f"speed-{hashlib.sha256(repr(facts).encode()).hexdigest()[:16]}.json"

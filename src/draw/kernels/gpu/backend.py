@@ -18,7 +18,7 @@ from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 LEAST = 8, 0
 """The first compute capability that multiplies bfloat16."""
-MEASURED = DRAWConfig(
+MEASURED_ROW = DRAWConfig(
     rows=28, columns=28, channels=1, glimpses=64, hidden_size=256, latent_size=100, read_size=2,
     write_size=5,
 )  # fmt: skip
@@ -56,14 +56,14 @@ class Triton(Backend):
         """Doubt a model or a card for which the backend was not measured."""
         config: Any = model.config
         for field in SIZES:
-            if getattr(config, field) != getattr(MEASURED, field):
+            if getattr(config, field) != getattr(MEASURED_ROW, field):
                 return (
-                    f"it was measured with {field} {getattr(MEASURED, field)}, this model has "
+                    f"it was measured with {field} {getattr(MEASURED_ROW, field)}, this model has "
                     f"{getattr(config, field)}; ask for it by name"
                 )
         if config.attention not in RATIOS:
             return f"it was not measured with attention {config.attention!r}; ask for it by name"
-        if language.installed() and (card := capability(device)) not in FASTEST:
+        if language.is_installed() and (card := capability(device)) not in FASTEST:
             return f"it was not measured on compute capability {card}; ask for it by name"
         return None
 
@@ -104,7 +104,7 @@ SIZES = (
 
 def unfit(device: torch.device) -> str | None:
     """Say why no model runs in Triton here; None where nothing is in the way."""
-    if not language.installed():
+    if not language.is_installed():
         return "Triton is not installed, which comes with torch for CUDA"
     if torch.version.hip is not None:
         return "it is written for NVIDIA's cards"

@@ -21,7 +21,7 @@ except ImportError:
     tl = _NoLanguage()
 
 
-def installed() -> bool:
+def is_installed() -> bool:
     """Whether the kernels can run."""
     return triton is not None
 

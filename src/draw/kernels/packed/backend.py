@@ -18,7 +18,7 @@ from draw.kernels.packed.weights import FILTERS, Layout
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 
-class Packed(GraphBackend):
+class PackedBackend(GraphBackend):
     """Backend of one glimpse of packed weights, compiled and captured on a GPU; plain on a CPU."""
 
     name: ClassVar = "packed"

@@ -18,7 +18,7 @@ from draw.parts.distribution import Gaussian
 from draw.parts.objective import kl_divergence, log_prior_over_posterior
 
 
-class Carried(NamedTuple):
+class Carry(NamedTuple):
     """State between two steps."""
 
     canvas: Tensor
@@ -30,32 +30,32 @@ class Carried(NamedTuple):
     """Outputs of the decoder for the next step: its read window and its prior."""
 
 
-class Kept(NamedTuple):
+class Residuals(NamedTuple):
     """Residuals of a step: what its gradient needs beside the states before and after it."""
 
-    seen: Tensor
+    enc_operand: Tensor
     """Operand of the encoder, [r | h_dec | h_enc]."""
     gates_enc: Tensor
     posterior: Tensor
     """Moments of the posterior, mu | log sigma."""
-    heard: Tensor
+    dec_operand: Tensor
     """Operand of the decoder, [z | h_dec]."""
     gates_dec: Tensor
-    written: Tensor
+    write_outputs: Tensor
     """Patch to write and the controls of its window; empty without attention."""
 
 
 class Glimpse(NamedTuple):
     """Results of a step."""
 
-    carried: Carried
+    carry: Carry
     kl: Tensor
     """KL divergence of the step in nats, [batch]."""
     log_ratio: Tensor
     """log p(z) / q(z | x), [batch]."""
     controls: Tensor
     """Controls of the write window, [batch, 5]; empty without attention."""
-    kept: Kept | None
+    residuals: Residuals | None
 
 
 class Slopes(NamedTuple):
@@ -81,7 +81,7 @@ class StepSlopes(NamedTuple):
     out: Tensor
 
 
-def start(layout: Layout, weights: Weights, states: tuple[Tensor, ...]) -> Carried:
+def start(layout: Layout, weights: Weights, states: tuple[Tensor, ...]) -> Carry:
     """Make the state before the first step.
 
     Args:
@@ -93,11 +93,11 @@ def start(layout: Layout, weights: Weights, states: tuple[Tensor, ...]) -> Carri
     h_enc, h_dec = h_enc.to(weights.out.dtype), h_dec.to(weights.out.dtype)
     ahead = layout.ahead
     foreseen = multiply(h_dec, weights.out[ahead:].mT) + weights.out_bias[ahead:]
-    return Carried(canvas, h_enc, c_enc, h_dec, c_dec, _dense(foreseen))
+    return Carry(canvas, h_enc, c_enc, h_dec, c_dec, _dense(foreseen))
 
 
 def glimpse(
-    layout: Layout, keep: bool, x: Tensor, noise: Tensor, before: Carried, weights: Weights
+    layout: Layout, keep: bool, x: Tensor, noise: Tensor, before: Carry, weights: Weights
 ) -> Glimpse:
     """Compute one step (eqs 1-8), as `DRAW.step`.
 
@@ -128,14 +128,14 @@ def glimpse(
     kept = None
     if keep:
         gates_enc, gates_dec = gates_enc.to(operand), gates_dec.to(operand)
-        kept = Kept(seen, gates_enc, affine, heard, gates_dec, written)
-    after = Carried(canvas, h_enc, c_enc, h_dec, c_dec, ahead)
+        kept = Residuals(seen, gates_enc, affine, heard, gates_dec, written)
+    after = Carry(canvas, h_enc, c_enc, h_dec, c_dec, ahead)
     return Glimpse(after, kl, log_ratio, controls, kept)
 
 
 def generate(
-    layout: Layout, noise: Tensor, before: Carried, weights: Weights
-) -> tuple[Carried, Tensor]:
+    layout: Layout, noise: Tensor, before: Carry, weights: Weights
+) -> tuple[Carry, Tensor]:
     """Compute one step of a new image, as `DRAW.generate_step`, and its window's controls (13-15).
 
     Args:
@@ -155,9 +155,9 @@ def glimpse_backward(
     layout: Layout,
     x: Tensor,
     noise: Tensor,
-    before: Carried,
-    after: Carried,
-    kept: Kept,
+    before: Carry,
+    after: Carry,
+    kept: Residuals,
     d_after: Slopes,
     d_kl: Tensor,
     d_log_ratio: Tensor,
@@ -180,7 +180,7 @@ def glimpse_backward(
     operand, wide, hidden = after.h_enc.dtype, before.canvas.dtype, layout.hidden
     s = before.canvas.sigmoid()
     # (8)
-    d_written = _written_backward(layout, kept.written, d_after.canvas)
+    d_written = _written_backward(layout, kept.write_outputs, d_after.canvas)
     d_out = torch.cat([*d_written, d_after.ahead], 1).to(operand)
     d_h_dec = d_after.h_dec + multiply(d_out, weights.out)
     # (7)
@@ -201,8 +201,8 @@ def glimpse_backward(
     d_gates, d_c_enc = cell_backward(gates, before.c_enc, d_h_enc, d_after.c_enc)
     d_gates_enc = d_gates.to(operand)
     d_seen = multiply(d_gates_enc, weights.enc)
-    d_r, d_h_enc = d_seen[:, : layout.seen], d_seen[:, -hidden:]
-    d_h_dec = d_h_dec + d_seen[:, layout.seen : -hidden]
+    d_r, d_h_enc = d_seen[:, : layout.features], d_seen[:, -hidden:]
+    d_h_dec = d_h_dec + d_seen[:, layout.features : -hidden]
     # (4)
     d_x, d_x_hat, d_ahead = _read_backward(layout, x, x - s, before.ahead, d_r)
     d_ahead += [*d_prior] if layout.learned else []

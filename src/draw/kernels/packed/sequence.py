@@ -11,8 +11,8 @@ from torch.autograd.function import once_differentiable
 
 from draw.attention.window import Window, window_parameters
 from draw.kernels.packed.glimpse import (
-    Carried,
-    Kept,
+    Carry,
+    Residuals,
     Slopes,
     StepSlopes,
     generate,
@@ -27,7 +27,7 @@ from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 if TYPE_CHECKING:
     from draw.model.draw import DRAW
 
-Fields = TypeVar("Fields", Carried, Kept)
+Fields = TypeVar("Fields", Carry, Residuals)
 Compile = Callable[[Callable[..., Any]], Callable[..., Any]]
 """A function that makes of a function of one step a faster one for tensors of the same shapes."""
 
@@ -126,7 +126,7 @@ def _trajectory(
             carried, controls = draw(layout, noise_t, carried, weights)
         else:
             step = look(layout, False, images.contiguous(), noise_t, carried, weights)
-            carried, controls = step.carried, step.controls
+            carried, controls = step.carry, step.controls
         canvases.append(carried.canvas)
         write.append(controls)
     return Trajectory(
@@ -170,8 +170,8 @@ def _forward(
     noise: Tensor,
     states: tuple[Tensor, ...],
     exact: Weights,
-    carried: list[Carried],
-    kept: list[Kept],
+    carried: list[Carry],
+    kept: list[Residuals],
     keep: bool = False,
 ) -> UnrollOutput:
     """All steps; what the gradient needs is appended to the lists."""
@@ -183,8 +183,8 @@ def _forward(
         found = step(way.layout, keep, images, noise_t, now, weights)
         if keep:
             carried.append(now)
-            kept.append(found.kept)
-        now = found.carried
+            kept.append(found.residuals)
+        now = found.carry
         kl.append(found.kl)
         log_ratio.append(found.log_ratio)
     carried.append(now)
@@ -199,8 +199,8 @@ class _Sequence(torch.autograd.Function):
         ctx: Any, way: Way, images: Tensor, noise: Tensor, *given: Tensor | None
     ) -> tuple[Tensor, ...]:
         states, exact = given[:5], Weights(*given[5:])  # type: ignore[arg-type]
-        carried: list[Carried] = []
-        kept: list[Kept] = []
+        carried: list[Carry] = []
+        kept: list[Residuals] = []
         found = _forward(way, images, noise, states, exact, carried, kept, keep=True)  # type: ignore[arg-type]
         ctx.way = way
         ctx.save_for_backward(
@@ -212,9 +212,9 @@ class _Sequence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *d_results: Tensor) -> tuple[Tensor | None, ...]:
         images, noise, *rest = ctx.saved_tensors
-        fields, states = len(Weights._fields), (len(noise) + 1) * len(Carried._fields)
+        fields, states = len(Weights._fields), (len(noise) + 1) * len(Carry._fields)
         exact, rest = Weights(*rest[:fields]), rest[fields:]
-        carried, kept = _parted(Carried, rest[:states]), _parted(Kept, rest[states:])
+        carried, kept = _parted(Carry, rest[:states]), _parted(Residuals, rest[states:])
         with torch.autocast(images.device.type, enabled=False):
             found = _backward(
                 ctx.way, images, noise, exact, carried, kept, d_results,
@@ -234,8 +234,8 @@ def _backward(
     images: Tensor,
     noise: Tensor,
     exact: Weights,
-    carried: list[Carried],
-    kept: list[Kept],
+    carried: list[Carry],
+    kept: list[Residuals],
     d_results: tuple[Tensor, ...],
     *,
     want_images: bool,
@@ -283,8 +283,8 @@ def _weight_gradients(
     images: Tensor,
     weights: Weights,
     exact: Weights,
-    carried: list[Carried],
-    kept: list[Kept],
+    carried: list[Carry],
+    kept: list[Residuals],
     every: StepSlopes,
 ) -> tuple[Weights, Tensor | None]:
     """One product over all steps and images for each product of a step; and the images' share."""
@@ -303,11 +303,11 @@ def _weight_gradients(
         x = multiply(of_images.mT, images.flatten(1).to(weights.x.dtype))
         d_images = multiply(of_images, weights.x).view_as(images)
     found = Weights(
-        enc=weight(every.gates_enc, [each.seen for each in kept]),
+        enc=weight(every.gates_enc, [each.enc_operand for each in kept]),
         enc_bias=bias(every.gates_enc, exact.enc_bias),
         post=weight(every.posterior, [each.h_enc for each in carried[1:]]),
         post_bias=bias(every.posterior, exact.post_bias),
-        dec=weight(every.gates_dec, [each.heard for each in kept]),
+        dec=weight(every.gates_dec, [each.dec_operand for each in kept]),
         dec_bias=bias(every.gates_dec, exact.dec_bias),
         out=weight(every.out, [each.h_dec for each in carried[1:]]),
         out_bias=bias(every.out, exact.out_bias),

@@ -61,7 +61,7 @@ class Layout:
         return self.channels * self.rows * self.columns
 
     @property
-    def seen(self) -> int:
+    def features(self) -> int:
         """Number of values that are read at a step."""
         return self.pixels if self.filters is None else 2 * self.channels * self.read_size**2
 
