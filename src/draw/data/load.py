@@ -8,15 +8,15 @@ from draw.config.data import DataConfig
 from draw.data.images import ImageSet, Splits
 from draw.data.sets.table import known_set
 from draw.data.sources.open_source import open_source
-from draw.data.sources.source import Source
+from draw.data.sources.source import FETCHED, Source
 from draw.data.store import cache
+from draw.data.store.cache import cache_root
 from draw.data.store.decode import Conversion
 from draw.data.store.entry import build
 from draw.data.store.splits import SPLITS
 from draw.data.views.augmentation import KEEP_BINARY, augmentation_of
 from draw.data.views.view import View
 from draw.errors import DataError
-from draw.files import cache_folder
 
 logger = logging.getLogger("draw")
 
@@ -87,7 +87,7 @@ def at_hand(config: DataConfig) -> bool:
         entry = known_entry(source, conversion_of(config), cache_root(config))
     except DataError:
         return False
-    return source.stamp() != "hub" or (entry is not None and entry.is_dir())
+    return source.stamp() != FETCHED or (entry is not None and entry.is_dir())
 
 
 def view_of(config: DataConfig) -> View | None:
@@ -173,11 +173,6 @@ def conversion_of(config: DataConfig) -> Conversion:
         fit=asked.fit or known.fit,
         invert=known.invert,
     )
-
-
-def cache_root(config: DataConfig) -> Path:
-    """The folder of all decoded images."""
-    return Path(config.cache_dir).expanduser() if config.cache_dir else cache_folder()
 
 
 def _intact(entry: Path, splits: tuple[str, ...]) -> cache.Record | None:

@@ -7,11 +7,13 @@ from pathlib import Path
 from draw.config.data import DataConfig, Mode
 from draw.data.advice import advice
 from draw.data.images import ImageSet
-from draw.data.load import cache_root, conversion_of, find_or_build, known_entry, view_of
+from draw.data.load import at_hand, conversion_of, find_or_build, known_entry, view_of
 from draw.data.sets.official import text_sum
 from draw.data.sets.table import KNOWN_SETS, KnownSet, known_set
-from draw.data.sources.open_source import open_source
+from draw.data.sources.open_source import open_source, published_folder
+from draw.data.sources.published import fetch_published
 from draw.data.store import cache
+from draw.data.store.cache import cache_root
 from draw.data.store.splits import SPLITS
 from draw.data.store.survey import survey
 
@@ -92,7 +94,7 @@ def describe(cache_dir: str | None = None) -> tuple[SetStatus, ...]:
     listed = []
     for name, known in KNOWN_SETS.items():
         entry = None
-        if known.hub is not None or name == "digits":
+        if known.hub or known.published or name == "digits":
             config = DataConfig(name, cache_dir=cache_dir)
             entry = known_entry(open_source(config), conversion_of(config), cache_root(config))
         listed.append(SetStatus(name, known, entry if entry and entry.is_dir() else None))
@@ -100,7 +102,7 @@ def describe(cache_dir: str | None = None) -> tuple[SetStatus, ...]:
 
 
 def prepare(config: DataConfig, *, progress: bool = True) -> Report:
-    """Decode the images of a config, if they are not in the cache yet, and report on them.
+    """Fetch and decode the images of a config, if they are not in the cache, and report on them.
 
     Args:
         config: config of the data set.
@@ -109,6 +111,9 @@ def prepare(config: DataConfig, *, progress: bool = True) -> Report:
     Raises:
         DataError: the images cannot be had as asked; the message says what to do.
     """
+    known = known_set(config.name)
+    if config.path is None and known.published and not at_hand(config):
+        fetch_published(known.published, published_folder(config))
     return _report(config, (), look_for_duplicates=False, progress=progress)
 
 
@@ -210,10 +215,10 @@ def _blank(images: dict[str, ImageSet]) -> tuple[str, ...]:
 
 
 def _official(config: DataConfig, images: dict[str, ImageSet]) -> bool | None:
-    sums = known_set(config.name).text_sums
-    if not sums:
+    published = known_set(config.name).published
+    if not published:
         return None
-    return all(text_sum(images[split].images) == of for split, of in sums.items())
+    return all(text_sum(images[file.split].images) == file.sha256 for file in published)
 
 
 def count_duplicates(train: ImageSet, test: ImageSet) -> int:

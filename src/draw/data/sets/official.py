@@ -1,11 +1,28 @@
 """Whether binary images are those of published text files, bit by bit and in their order."""
 
 import hashlib
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
 
 IMAGES_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class PublishedFile:
+    """A file that the authors of a data set publish."""
+
+    split: str
+    address: str
+    size: int
+    """Bytes."""
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """Name of the file, the last part of its address."""
+        return self.address.rpartition("/")[2]
 
 
 def text_sum(images: UInt8[np.ndarray, "n channels rows columns"]) -> str:

@@ -1,9 +1,9 @@
 """The data sets known by name. To add one, add an entry to `KNOWN_SETS`."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from draw.config.data import Fit, Mode
+from draw.data.sets.official import PublishedFile
 from draw.data.store.splits import LARGEST_HOLDOUT
 from draw.data.views.cluttered import Cluttered
 from draw.data.views.crops import RandomCrop
@@ -43,11 +43,13 @@ class KnownSet:
     """Most images that are held out of train for validation."""
     invert: bool = False
     """Whether the source's pictures are dark strokes on white, to be turned into white on black."""
-    text_sums: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of each split as a published text file (`text_sum`), where there is such."""
+    published: tuple[PublishedFile, ...] = ()
+    """Text files of the splits (`text_sum`) that its authors publish."""
     remedy: str = ""
     """Advice for whoever asks for the set without a path, where it has no source of its own."""
 
+
+LAROCHELLE = "http://www.cs.toronto.edu/~larocheh/public/datasets/binarized_mnist"
 
 KNOWN_SETS: dict[str, KnownSet] = {
     "mnist": KnownSet(
@@ -62,14 +64,30 @@ KNOWN_SETS: dict[str, KnownSet] = {
         "CC BY-SA 3.0",
         sizes=(50_000, 10_000, 10_000),
         image_shape=(1, 28, 28),
-        text_sums={
-            "train": "ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d",
-            "validation": "1de3d397c40fe8eeb33dafd4099a1f665ec01e96d9be234aaeeac8a34930e2e2",
-            "test": "e6687bfea3f820c174f33b7865140b2a2dd2930ef786f35d45795fc193b5ab2c",
-        },
-        remedy="no dependable Hub source has it: pass --data.path FOLDER with the three .amat "
-        "files or with parquet files of them (train, validation and test), or --data.name mnist, "
-        "which is binarized anew at each use",
+        published=(
+            PublishedFile(
+                "train",
+                f"{LAROCHELLE}/binarized_mnist_train.amat",
+                78_400_000,
+                "ad693b29f94c14277b095f5238ddefbbdaaae0939789dd2f4f0205278cee3e4d",
+            ),
+            PublishedFile(
+                "validation",
+                f"{LAROCHELLE}/binarized_mnist_valid.amat",
+                15_680_000,
+                "1de3d397c40fe8eeb33dafd4099a1f665ec01e96d9be234aaeeac8a34930e2e2",
+            ),
+            PublishedFile(
+                "test",
+                f"{LAROCHELLE}/binarized_mnist_test.amat",
+                15_680_000,
+                "e6687bfea3f820c174f33b7865140b2a2dd2930ef786f35d45795fc193b5ab2c",
+            ),
+        ),
+        remedy="no dependable Hub source has it: `draw data prepare binarized_mnist` fetches its "
+        "published files once (110 MB); or pass --data.path FOLDER with the three .amat files, or "
+        "with parquet files of them (train, validation and test), or --data.name mnist, which is "
+        "binarized anew at each use",
     ),
     "digits": KnownSet(
         "scikit-learn's handwritten digits, enlarged to 28x28; needs no network",

@@ -13,8 +13,10 @@ from draw.data.sets.svhn import HouseNumbers
 from draw.data.sets.table import KnownSet, known_set
 from draw.data.sources.formats import open_place
 from draw.data.sources.labels import METADATA_FILES
-from draw.data.sources.source import Place, Source
+from draw.data.sources.published import PublishedSet
+from draw.data.sources.source import FETCHED, Place, Source
 from draw.data.sources.tree import find_files, found_file
+from draw.data.store.cache import cache_root
 from draw.data.store.decode import SUFFIXES, Picture
 from draw.errors import DataError, DrawError
 from draw.terminal import one_line
@@ -30,14 +32,27 @@ def open_source(config: DataConfig) -> Source:
     if config.path is not None:
         source = _from_path(config.path, known, config.config)
     elif config.name == "digits":
-        if config.config is not None:
-            raise DataError("expected no --data.config for digits, which is one set")
+        _refuse_config(config)
         source = Digits()
+    elif known.published:
+        _refuse_config(config)
+        folder = published_folder(config)
+        source = PublishedSet(config.name, known.published, folder, known.remedy, open_place)
     elif known.hub is None:
         raise DataError(f"{config.name} needs a path: {known.remedy}")
     else:
         source = Hub(known.hub, known.folder, known.splits, config.config)
     return HouseNumbers(source, config.bad_boxes) if known.boxes else source
+
+
+def _refuse_config(config: DataConfig) -> None:
+    if config.config is not None:
+        raise DataError(f"expected no --data.config for {config.name}, which is one set")
+
+
+def published_folder(config: DataConfig) -> Path:
+    """The folder that the published files of a known set are fetched into."""
+    return cache_root(config) / "published" / config.name
 
 
 def _from_path(path: str, known: KnownSet, config: str | None) -> Source:
@@ -118,7 +133,7 @@ class Hub:
 
     def stamp(self) -> str:
         """Stamp that never changes: once prepared, a set is used without asking the Hub again."""
-        return "hub"
+        return FETCHED
 
     def fingerprint(self) -> str:
         """Hash of the fetched folder's content."""

@@ -9,6 +9,9 @@ from draw.data.sources.tree import FileEntry, kinds
 from draw.data.store.decode import Picture
 from draw.errors import DataError
 
+FETCHED = "hub"
+"""The stamp of what is fetched once, and then used without asking again."""
+
 
 @runtime_checkable
 class Source(Protocol):

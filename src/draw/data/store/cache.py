@@ -30,9 +30,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
+from draw.config.data import DataConfig
 from draw.data.store.decode import Conversion
 from draw.errors import DataError, DrawError
-from draw.files import read_text
+from draw.files import cache_folder, read_text
 from draw.json_files import parse_json, read_json_object, write_json
 
 logger = logging.getLogger("draw")
@@ -82,6 +83,11 @@ class Record:
     """Number of original pictures of each mode, as Pillow calls it."""
     sizes: tuple[tuple[int, int, int], ...]
     """The most common rows and columns of the originals, and how many had them."""
+
+
+def cache_root(config: DataConfig) -> Path:
+    """The folder of all decoded images."""
+    return Path(config.cache_dir).expanduser() if config.cache_dir else cache_folder()
 
 
 def entry_key(fingerprint: str, conversion: Conversion) -> str:
