@@ -144,11 +144,14 @@ class Drawing:
         """The noise of eq 6, and classes where the model is told them."""
         noise = self.model_config.glimpses, self.model_config.latent_size
         dropout = self.model_config.label_dropout
-        return Needs(noise, self._draws_pixels(training), self.takes_labels, dropout)
+        fraction = self.config.train.decoder_dropout
+        units = (self.model_config.hidden_size, fraction) if fraction else None
+        return Needs(noise, self._draws_pixels(training), self.takes_labels, dropout, units)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The bound and its parts, in nats."""
-        output = model(batch.images, batch.noise, batch.labels)
+        kept = {} if batch.kept is None else {"kept": batch.kept}
+        output = model(batch.images, batch.noise, batch.labels, **kept)
         return {
             "bound": output.bound.mean(),
             "reconstruction": output.reconstruction.mean(),

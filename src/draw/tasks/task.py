@@ -62,6 +62,8 @@ class Needs(NamedTuple):
     """Whether the class of each image is told, or learned."""
     label_dropout: float = 0.0
     """Fraction of the classes that are not told, `NO_LABEL` in their place."""
+    dropout: tuple[int, float] | None = None
+    """Units of which some are left out, and the fraction that is; None for none."""
 
 
 class Batch(NamedTuple):
@@ -73,6 +75,8 @@ class Batch(NamedTuple):
     """Standard normal noise; None for a model that uses none."""
     labels: Int[Tensor, " batch"] | None
     """Class of each image; None for an unconditional model."""
+    kept: Float[Tensor, "batch units"] | None = None
+    """Factor of each of the decoder's units, 0 where it is left out; None where all are kept."""
 
 
 class ModelInput(NamedTuple):

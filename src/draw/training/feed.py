@@ -22,6 +22,7 @@ from draw.data.views.view import labels_at
 from draw.parts.state import NO_LABEL
 from draw.randomness import (
     BINARIZE_TRAINING,
+    DROPOUT_TRAINING,
     LABELS_TRAINING,
     TRAINING,
     VIEW_TRAINING,
@@ -46,6 +47,8 @@ class Feed(NamedTuple):
     """NumPy's random numbers in [0, 1) to binarize by."""
     noise: Float[Tensor, "glimpses batch latent"] | None
     """NumPy's standard normal noise."""
+    kept: Float[Tensor, "batch units"] | None
+    """Factors of variational dropout, as in `Batch`, from NumPy's numbers in any case."""
 
 
 def feed_at(
@@ -93,9 +96,15 @@ def feed_at(
         glimpses, latent = needs.noise
         random = generator(seed, TRAINING, step)
         noise = random.standard_normal((glimpses, size, latent), np.float32)[:, own]
+    kept = None
+    if needs.dropout is not None:
+        units, fraction = needs.dropout
+        random = generator(seed, DROPOUT_TRAINING, step)
+        stays = random.random((size, units), np.float32)[own] >= fraction
+        kept = stays.astype(np.float32) / np.float32(1 - fraction)
     parts = (
         None if part is None else torch.from_numpy(part)
-        for part in (images, indices, labels, uniform, noise)
+        for part in (images, indices, labels, uniform, noise, kept)
     )
     return Feed(*(part.pin_memory() if pinned and part is not None else part for part in parts))
 
@@ -141,7 +150,7 @@ class Batcher:
             glimpses, latent = self.needs.noise
             drawn = philox.normal(self.seed, TRAINING, step, rows, glimpses * latent)
             noise = drawn.view(-1, glimpses, latent).transpose(0, 1).contiguous()
-        return Batch(images, noise, feed.labels)
+        return Batch(images, noise, feed.labels, feed.kept)
 
 
 def resident_on(

@@ -125,6 +125,11 @@ class Trainer:
         check_loadable(self.bare_model)
         if config.train.only == "encoder":
             freeze_decoder(self.bare_model)
+        if config.train.decoder_dropout and not hasattr(self.bare_model, "encoder"):
+            raise DrawError(
+                f"expected a model that draws for train.decoder_dropout, got a "
+                f"{type(self.bare_model).__name__}, which has no decoder; leave it out"
+            )
         self.compute.place(self.bare_model)
         self.average = Average(self.bare_model, config.train.ema_decay)
         parameters = _parameter_groups(self.bare_model, config.train)
