@@ -248,7 +248,7 @@ def test_a_hook_on_all_modules_is_called(register, kind) -> None:
 
 METHODS = {
     DRAW: ("step", "generate_step", "initial_state", "unroll", "_glimpses", "trajectory"),
-    Classifier: ("look", "_read", "_window"),
+    Classifier: ("look", "_read"),
 }
 EVERY_METHOD = [(kind, name) for kind, names in METHODS.items() for name in names]
 

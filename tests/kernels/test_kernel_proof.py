@@ -21,7 +21,7 @@ from draw.errors import KernelUnavailableError
 from draw.kernels import proof
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
-from draw.models.kinds import task_for
+from draw.model.machine import settle
 from draw.parts.conditions.label import ClassCondition
 from draw.parts.distribution import Gaussian
 from draw.parts.layers import Affine, LSTMCell
@@ -29,7 +29,7 @@ from draw.parts.likelihood import Bernoulli
 from draw.parts.priors.learned import LearnedPrior
 from draw.parts.priors.standard import StandardPrior
 from mutants import mutants
-from running import TINY, TINY_MODEL, draw_command, image_set, on
+from running import TINY, TINY_MODEL, draw_command, on
 
 pytestmark = pytest.mark.parametrize("backend", ["cpp"], indirect=True)
 
@@ -162,8 +162,8 @@ def test_cpp_refuses_an_edited_equation_by_name(kind, monkeypatch) -> None:
 def test_a_run_and_a_model_say_that_an_equation_was_edited(tmp_path, monkeypatch) -> None:
     divergence = draw.model.draw.kl_divergence
     monkeypatch.setattr(draw.model.draw, "kl_divergence", lambda *given: 2 * divergence(*given))
-    said = "backend: reference (the loop under autograd; not cpp: this code computes another kl"
-    assert said in task_for(TINY).describe_start(DRAW(TINY_MODEL), image_set(4))
+    said = "reference (the loop under autograd; not cpp: this code computes another kl"
+    assert said in settle(TINY.compute).choices(DRAW(TINY_MODEL))["backend"]
     DRAW(TINY_MODEL).save_pretrained(tmp_path / "model")
     assert "this code computes another kl" in draw_command("info", "model", cwd=tmp_path).stdout
 
