@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from draw.attention.gaussian import GaussianAttention
     from draw.attention.whole import NoAttention
     from draw.attention.window import Window
+    from draw.config.compute import ComputeConfig
     from draw.config.data import DataConfig
     from draw.config.model import ClassifierConfig, ConvnetConfig, DRAWConfig
     from draw.config.presets import PRESETS
@@ -28,6 +29,7 @@ _MODULE_OF = {
     "ConvnetConfig": "config.model",
     "DRAWConfig": "config.model",
     "Config": "config.run",
+    "ComputeConfig": "config.compute",
     "DataConfig": "config.data",
     "TrainConfig": "config.train",
     "GaussianAttention": "attention.gaussian",
@@ -42,6 +44,7 @@ __all__ = [
     "Classifier",
     "ClassifierConfig",
     "ClassifierOutput",
+    "ComputeConfig",
     "Config",
     "Convnet",
     "ConvnetConfig",

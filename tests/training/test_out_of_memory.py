@@ -1,5 +1,6 @@
 """Running out of memory in a step of training says which batch would fit."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from draw.model.memory import TooLargeError, batch_that_fits, saved_per_image
 from draw.training import memory_advice
 from draw.training.start import start
 from draw.training.trainer import Trainer
-from running import TINY, batch_of, image_set, on, with_train
+from running import TINY, batch_of, draw_command, image_set, on, with_train
 
 
 @pytest.fixture
@@ -39,6 +40,20 @@ def test_the_batch_that_fits_is_named(trainer: Trainer, images: int, monkeypatch
         trainer.fit()
     assert "more words" not in str(error.value)
     assert isinstance(error.value.__cause__, torch.OutOfMemoryError)
+
+
+@pytest.mark.parametrize("verb", [("evaluate", "run"), ("compare", "run", "run")])
+def test_a_measurement_says_what_to_take(
+    trainer: Trainer, verb: tuple[str, ...], tmp_path: Path, monkeypatch
+) -> None:
+    trainer.save()
+    trainer.lock.release()
+    for verb_module in ("compare", "measurement"):
+        module = sys.modules[f"draw.cli.{verb_module}"]
+        monkeypatch.setattr(module, "images_for", lambda *_: (image_set(4), trainer.task))
+    monkeypatch.setattr(type(trainer.task), "evaluate", run_out)
+    told = draw_command(*verb, "--batch-size", "100", cwd=tmp_path, check=1).stderr
+    assert "100 images at a time do not fit into memory; pass --batch-size 50 (CUDA" in told
 
 
 def test_where_not_one_image_fits_that_is_said(trainer: Trainer, monkeypatch) -> None:

@@ -40,6 +40,7 @@ def evaluate(
     """
     from draw.measure.progress_bar import with_progress
     from draw.model.machine import settle
+    from draw.model.memory import smaller_batches_advised
     from draw.tasks import Measuring
     from draw.training.accelerator import make_accelerator
 
@@ -50,11 +51,12 @@ def evaluate(
     found, task = images_for(loaded, data)
     chosen = found if images is None else found.evaluation_set().some(images)
     how = Measuring(batch_size, importance_samples, options.seed, refine)
-    result = with_progress(
-        chosen,
-        accelerator,
-        lambda seen, update: task.evaluate(model, seen, accelerator, update, how),
-    )
+    with smaller_batches_advised(batch_size, "--batch-size"):
+        result = with_progress(
+            chosen,
+            accelerator,
+            lambda seen, update: task.evaluate(model, seen, accelerator, update, how),
+        )
     accelerator.end_training()
     if accelerator.is_main_process:
         with words_apart_from(options.json):

@@ -1,7 +1,8 @@
 """Refusal of what cannot fit into memory, with an estimate, before any of it is allocated."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -156,6 +157,29 @@ def batch_that_fits(tried: int, per_image: int, weights: int, there: int) -> int
     """
     most = min((0.8 * there - 5 * weights) / max(per_image, 1), tried - 1)
     return 0 if most < 1 else 1 << (int(most).bit_length() - 1)
+
+
+@contextmanager
+def smaller_batches_advised(tried: int, flag: str) -> Iterator[None]:
+    """Make of an error that there was no memory left one that says which batch to take.
+
+    Args:
+        tried: images at a time.
+        flag: option that says so.
+
+    Raises:
+        TooLargeError: in the place of such an error.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not ran_out(error):
+            raise
+        advice = f"pass {flag} {tried // 2}" if tried > 1 else "choose a smaller model"
+        reason = str(error).partition("\n")[0]
+        raise TooLargeError(
+            f"{tried:,} images at a time do not fit into memory; {advice} ({reason})"
+        ) from error
 
 
 def memory_of(device: torch.device) -> int:
