@@ -5,6 +5,7 @@ resumed run, a second process or another batch size meets the same numbers.
 """
 
 from collections.abc import Iterable
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ LABELS_TRAINING = 8
 COMPLETION, COMPLETION_CHOICE = 9, 10
 REFINEMENT, DROPOUT_TRAINING = 11, 12
 """Purposes: each has a stream of its own."""
+
+Stream = Literal["numpy", "philox"]
+"""Name of the generator that the noise of a run comes from."""
 
 
 def generator(seed: int, purpose: int, *counters: int) -> np.random.Generator:

@@ -15,7 +15,7 @@ pytest.importorskip("triton", reason="Triton is not installed: it comes with tor
 
 from draw.kernels.gpu import unroll as gpu
 from draw.kernels.gpu.layout import Tiles, layout_of
-from draw.kernels.gpu.weights import packed, unpacked
+from draw.kernels.gpu.weights import pack, unpack
 from draw.model.draw import DRAW
 from draw.parts.state import Context, Trajectory, UnrollOutput
 
@@ -192,8 +192,8 @@ def test_weights_packed_and_taken_out_again_are_the_same(name: str, case) -> Non
     model, *_, tiles = case(name)
     layout = layout_of(model.config, torch.float32, tiles)
     parameters = {name: p.detach() for name, p in model.named_parameters()}
-    products = packed(layout, parameters)
-    found = unpacked(layout, products, parameters)
+    products = pack(layout, parameters)
+    found = unpack(layout, products, parameters)
     assert set(found) == {name for name in parameters if not name.endswith("_0")}
     for name, value in found.items():
         if ".bias_" in name:  # an LSTM's two biases are one in its product

@@ -258,7 +258,7 @@ def test_totals_are_those_of_all_processes() -> None:
         False,
         None,
     )
-    assert tally.fetch(gathering(), True).asked
+    assert tally.fetch(gathering(), True).stop
 
 
 def test_the_first_step_that_is_not_finite_is_kept_whichever_process_had_it() -> None:

@@ -44,12 +44,13 @@ def refined_bound(
 
     Args:
         model: a DRAW, whose own loop runs whatever its backend is.
-        images: in [0, 1].
-        numbers: of the images in their set: the noise of an image's updates depends on them alone.
+        images: images, [batch, channels, rows, columns], in [0, 1].
+        numbers: numbers of the images in their set: the noise of an image's updates depends on them
+            alone.
         noise: standard normal noise to measure with.
         steps: number of updates.
         labels: class of each image, for a class-conditional model.
-        seed: of the noise of the updates.
+        seed: seed of the noise of the updates.
     """
     shape = model.config.glimpses, model.config.latent_size
     context = model.context(labels, len(images))

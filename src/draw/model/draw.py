@@ -145,7 +145,7 @@ class DRAW(
         h_enc, c_enc = self.lstm_enc(seen, (state.h_enc, state.c_enc), context.enc)  # (5)
         posterior = Gaussian(self.mu(h_enc), self.log_sigma(h_enc))  # (1-2)
         if offset is not None:
-            posterior = posterior.shifted(offset)
+            posterior = posterior.shift(offset)
         prior = self.prior(state.h_dec)  # ours: the paper's is N(0, 1) at every step
         z = posterior.sample(noise)  # (6)
         h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec), context.dec)  # (7)

@@ -21,7 +21,7 @@ class Gaussian(NamedTuple):
         """Recover the noise of which `sample` makes z: (z - mu) / sigma."""
         return (z - self.mu) * (-self.log_sigma).exp()
 
-    def shifted(self, by: "Gaussian") -> "Gaussian":
+    def shift(self, by: "Gaussian") -> "Gaussian":
         """Q with other numbers: mu and log sigma plus those of `by`."""
         return Gaussian(self.mu + by.mu, self.log_sigma + by.log_sigma)
 

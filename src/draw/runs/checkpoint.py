@@ -16,7 +16,7 @@ import logging
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -28,6 +28,7 @@ from draw.fields import Limits, Natural, check, names_and_values
 from draw.files import check_regular_file, write_atomically
 from draw.json_files import parse_json
 from draw.launch import is_first_process
+from draw.randomness import Stream
 
 METRICS_FILE = "metrics.jsonl"
 BEST_FILE = Path("best", "model.safetensors")
@@ -39,7 +40,7 @@ COUNTERS: dict[str, Any] = {
     "sums": dict[str, float],
     "averaged": Natural,
     "images": str,
-    "noise": Literal["numpy", "philox"],
+    "noise": Stream,
 }
 """State of a checkpoint besides tensors, with the types of its fields; of best weights the step
 alone, and the score on validation images."""

@@ -7,7 +7,7 @@ own share of it. Random numbers come from one of two streams: NumPy's, made on t
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -26,12 +26,10 @@ from draw.randomness import (
     LABELS_TRAINING,
     TRAINING,
     VIEW_TRAINING,
+    Stream,
     generator,
 )
 from draw.tasks import Batch, Needs
-
-Stream = Literal["numpy", "philox"]
-"""Where the noise of a run comes from."""
 
 
 class Feed(NamedTuple):
@@ -114,8 +112,8 @@ class Batcher:
     """Makes a batch of a feed, on the device and without making the host wait for it.
 
     Args:
-        needs: of the task.
-        seed: of the run.
+        needs: inputs that the task needs.
+        seed: seed of the run.
         own: this process's share of the batch.
         resident: all stored images, where the device has them.
     """
@@ -130,7 +128,7 @@ class Batcher:
 
         Args:
             feed: on the device.
-            step: its number, on the device.
+            step: number of the step, on the device.
         """
         stored = feed.images
         if self.resident is not None:

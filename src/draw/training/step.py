@@ -38,10 +38,10 @@ class Step:
     tensors, and has it done again. Without one the same function runs as it is.
 
     Args:
-        model: as Accelerate has prepared it.
+        model: model as Accelerate has prepared it.
         bare_model: the model itself.
         optimizer: AdamW whose groups have a "share" of the learning rate.
-        average: of the weights.
+        average: running average of the weights.
         task: says what is learned.
         batcher: makes a batch of a feed.
         config: how to train.
@@ -76,7 +76,7 @@ class Step:
         """Make the update of a step.
 
         Args:
-            number: of the step, from 0.
+            number: number of the step, from 0.
             feed: the step's own.
         """
         self._number.fill_(number)

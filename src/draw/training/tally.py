@@ -13,7 +13,7 @@ class Totals(NamedTuple):
 
     sums: dict[str, float]
     """Sum over the steps of each value, the mean of the processes; "steps" is their number."""
-    asked: bool
+    stop: bool
     """Whether any process was asked to stop."""
     bad: tuple[int, dict[str, float]] | None
     """The first step with a value that is not finite, and its values."""

@@ -29,6 +29,7 @@ from draw.model.memory import check_batch, ran_out, weightless
 from draw.models.kinds import check_loadable, task_for
 from draw.models.storage import export_model
 from draw.progress import Update, progress
+from draw.randomness import Stream
 from draw.runs.checkpoint import (
     COUNTERS,
     METRICS_FILE,
@@ -43,7 +44,7 @@ from draw.runs.lock import RunLock
 from draw.runs.metrics import Line, append_metrics
 from draw.training.accelerator import make_accelerator
 from draw.training.average import Average
-from draw.training.feed import Batcher, Feed, Stream, feed_at, resident_on
+from draw.training.feed import Batcher, Feed, feed_at, resident_on
 from draw.training.graph import CudaRecorder
 from draw.training.memory_advice import too_large
 from draw.training.moments import moments_of, named_moments
@@ -285,7 +286,7 @@ class Trainer:
         for name, value in totals.sums.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
         self.good = self.step
-        return totals.asked
+        return totals.stop
 
     def _refuse_to_go_on(self, step: int, values: Mapping[str, float]) -> None:
         config = self.config.train

@@ -10,14 +10,14 @@ from torch import Tensor
 from draw.kernels.gpu.backward import unroll_backward
 from draw.kernels.gpu.launch import launch
 from draw.kernels.gpu.layout import Layout
-from draw.kernels.gpu.sequence import Kept
-from draw.kernels.gpu.weights import unpacked
+from draw.kernels.gpu.sequence import Residuals
+from draw.kernels.gpu.weights import unpack
 from draw.kernels.products import multiply
 
 STARTS = ("canvas_0", "h_enc_0", "c_enc_0", "h_dec_0", "c_dec_0")
 
 
-class Wanted(NamedTuple):
+class InputMask(NamedTuple):
     """Whether something other than a parameter wants a gradient."""
 
     images: bool = False
@@ -38,7 +38,7 @@ class Gradients(NamedTuple):
     """Gradients of all that a sequence is computed from; None where not wanted."""
 
     inputs: tuple[Tensor | None, ...]
-    """In the order of `Wanted`; those of the context are [batch, 4 hidden]."""
+    """In the order of `InputMask`; those of the context are [batch, 4 hidden]."""
     parameters: dict[str, Tensor]
 
 
@@ -51,7 +51,7 @@ class Backward:
         dtype: type of the operands of products.
         parameters: parameters of the model, float32, by name.
         noise: standard normal noise, [glimpses, batch, latent].
-        kept: residuals of the forward pass.
+        residuals: residuals of the forward pass.
         weights: weights of the products, in the operands' precision, by name.
     """
 
@@ -59,10 +59,10 @@ class Backward:
     dtype: torch.dtype
     parameters: Mapping[str, Tensor]
     noise: Tensor
-    kept: Kept
+    residuals: Residuals
     weights: Mapping[str, Tensor]
 
-    def __call__(self, slopes: Slopes, wanted: Wanted) -> Gradients:
+    def __call__(self, slopes: Slopes, wanted: InputMask) -> Gradients:
         """Gradients of parameters, and of what else is wanted."""
         if self.dtype != torch.float16 or not len(slopes.kl):
             return self._unscaled(slopes, wanted)
@@ -75,10 +75,10 @@ class Backward:
             {name: d * scale for name, d in parameters.items()},
         )
 
-    def _unscaled(self, slopes: Slopes, wanted: Wanted) -> Gradients:
+    def _unscaled(self, slopes: Slopes, wanted: InputMask) -> Gradients:
         sizes, tiles, new, operand = self.layout, self.layout.tiles, self._new, self.dtype
         T, batch = self.noise.shape[:2]
-        padded, h, kept = self.kept.activations.shape[1], sizes.hidden, self.kept
+        padded, h, kept = self.residuals.activations.shape[1], sizes.hidden, self.residuals
         copies = tiles.parts if sizes.windows else 1
         slope = new(copies, padded, sizes.canvas).zero_()
         slope[:, :batch, : sizes.pixels] = slopes.canvas.flatten(1)
@@ -86,7 +86,7 @@ class Backward:
         of_kl[:, :batch], of_ratio[:batch] = slopes.kl.mT, slopes.log_ratio
         d_h = [new(padded, h).zero_() for _ in range(2)]
         d_c = [new(padded, h).zero_() for _ in range(2)]
-        d_r = new(padded, sizes.seen).zero_()
+        d_r = new(padded, sizes.read_width).zero_()
         d_gates = [new(T, padded, 4 * h, dtype=operand) for _ in range(2)]
         d_moments = new(T, padded, sizes.moments, dtype=operand)
         d_outputs = new(T + 1, padded, sizes.outputs, dtype=operand)
@@ -147,9 +147,9 @@ class Backward:
         self, d_gates: list[Tensor], d_moments: Tensor, d_outputs: Tensor
     ) -> dict[str, Tensor]:
         """One product over all steps and images for each of the products of a step."""
-        sizes, activations = self.layout, self.kept.activations
+        sizes, activations = self.layout, self.residuals.activations
         d_enc, d_dec = d_gates
-        h, z, h_dec_at = sizes.hidden, sizes.latent, sizes.hidden + sizes.seen
+        h, z, h_dec_at = sizes.hidden, sizes.latent, sizes.hidden + sizes.read_width
         before, after = activations[:-1], activations[1:]
         whole = activations if sizes.windows else after
         d_outputs = d_outputs if sizes.windows else d_outputs[1:]
@@ -167,5 +167,5 @@ class Backward:
             found[f"{name}_bias"] = rows.sum(0, dtype=torch.float32)
         if not sizes.windows:
             summed = d_enc.sum(0, dtype=torch.float32).to(self.dtype)
-            found["x"] = multiply(self.kept.x.to(self.dtype).mT, summed)
-        return unpacked(sizes, found, self.parameters)
+            found["x"] = multiply(self.residuals.x.to(self.dtype).mT, summed)
+        return unpack(sizes, found, self.parameters)

@@ -138,7 +138,7 @@ class Layout:
         return min(WIDEST, power_of_two(self.features, max(16, self.gates_depth)))
 
     @property
-    def seen(self) -> int:
+    def read_width(self) -> int:
         """Numbers that are read, padded."""
         parts = 1 if self.windows else self.tiles.parts
         return round_up(self.features, max(parts * self.features_tile, self.gates_depth))
@@ -159,7 +159,7 @@ class Layout:
     def outputs(self) -> int:
         """The decoder's outputs, padded: controls to read, to write, and the patch."""
         if not self.windows:
-            return self.seen
+            return self.read_width
         return round_up(2 * CONTROLS + self.content, self.outputs_tile)
 
     @property
@@ -170,7 +170,7 @@ class Layout:
     @property
     def stride(self) -> int:
         """Length of a row of activations: h_enc, r, h_dec, z."""
-        return 2 * self.hidden + self.seen + self.latent
+        return 2 * self.hidden + self.read_width + self.latent
 
     @property
     def canvas(self) -> int:
@@ -227,7 +227,7 @@ class Layout:
             "B": config.rows, "A": config.columns, "BP": B, "AP": A,
             "NR": config.read_size, "NW": config.write_size,
             "NRP": power_of_two(config.read_size), "NWP": power_of_two(config.write_size),
-            "Z": config.latent_size, "HP": self.hidden, "RP": self.seen, "ZP": self.latent,
+            "Z": config.latent_size, "HP": self.hidden, "RP": self.read_width, "ZP": self.latent,
             "OP": self.outputs, "M": tiles.images, "BO": self.outputs_tile,
             "PARTS": tiles.parts, "FAST": tiles.fast, "PRECISION": tiles.precision,
         }  # fmt: skip

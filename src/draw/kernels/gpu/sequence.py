@@ -11,12 +11,12 @@ from draw.errors import DrawError
 from draw.kernels.gpu.forward import unroll_forward
 from draw.kernels.gpu.launch import launch
 from draw.kernels.gpu.layout import Layout, round_up
-from draw.kernels.gpu.weights import packed, products_of
+from draw.kernels.gpu.weights import pack, products_of
 from draw.kernels.products import multiply
 from draw.parts.state import NOTHING, Context, UnrollOutput
 
 
-class Kept(NamedTuple):
+class Residuals(NamedTuple):
     """What the gradient needs of the forward pass, of all steps."""
 
     x: Tensor
@@ -107,7 +107,7 @@ class Run:
 
     def products(self) -> None:
         """Pack the weights, in the operands' precision."""
-        self.exact = packed(self.layout, self.parameters)
+        self.exact = pack(self.layout, self.parameters)
         self.weights = {name: self.exact[name].to(self.dtype) for name in products_of(self.layout)}
 
     def start(self) -> None:
@@ -115,28 +115,28 @@ class Run:
         sizes, p = self.layout, self.parameters
         H, h = sizes.config.hidden_size, sizes.hidden
         first = self.activations[0]
-        self.activations[:, :, h : h + sizes.seen].zero_()
+        self.activations[:, :, h : h + sizes.read_width].zero_()
         first.zero_()
         first[:, :H] = p["h_enc_0"]
-        first[:, h + sizes.seen : h + sizes.seen + H] = p["h_dec_0"]
+        first[:, h + sizes.read_width : h + sizes.read_width + H] = p["h_dec_0"]
         for cell, name in zip(self.cells, ("c_enc_0", "c_dec_0"), strict=True):
             cell[0].zero_()
             cell[0, :, :H] = p[name]
         self.canvas.zero_()
         self.canvas[:, :, : sizes.pixels] = p["canvas_0"].flatten()
         if sizes.windows:
-            h_dec = first[:1, h + sizes.seen : h + sizes.seen + h]
+            h_dec = first[:1, h + sizes.read_width : h + sizes.read_width + h]
             self.outputs[0] = h_dec.float() @ self.weights["out"].float() + self.exact["out_bias"]
             return
         if self.trace:
             self.canvases[0] = self.canvas[0]
         if self.images is not None:
-            first[:, h : h + sizes.seen] = self.x - self.canvas[0].sigmoid()
+            first[:, h : h + sizes.read_width] = self.x - self.canvas[0].sigmoid()
 
-    def kept(self) -> Kept:
+    def residuals(self) -> Residuals:
         """What the gradient needs."""
         (cells_enc, cells_dec), (gates_enc, gates_dec) = self.cells, self.gates
-        return Kept(
+        return Residuals(
             self.x, self.activations, cells_enc, cells_dec, gates_enc, gates_dec, self.moments,
             self.outputs, self.canvases,
         )  # fmt: skip

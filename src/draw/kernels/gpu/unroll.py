@@ -11,9 +11,9 @@ from torch.autograd.function import once_differentiable
 
 from draw.attention.window import Window, window_parameters
 from draw.kernels.contract import OUTSIDE_NAMES
-from draw.kernels.gpu.gradient import Backward, Slopes, Wanted
+from draw.kernels.gpu.gradient import Backward, InputMask, Slopes
 from draw.kernels.gpu.layout import CONTROLS, FASTEST, Layout, Tiles, layout_of
-from draw.kernels.gpu.sequence import Kept, Run
+from draw.kernels.gpu.sequence import Residuals, Run
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class _Unroll(torch.autograd.Function):
         run.forward()
         ctx.layout, ctx.dtype, ctx.names, ctx.products = layout, dtype, names, list(run.weights)
         ctx.save_for_backward(
-            images, noise, enc, dec, *parameters, *run.kept(), *run.weights.values()
+            images, noise, enc, dec, *parameters, *run.residuals(), *run.weights.values()
         )
         return tuple(run.results())
 
@@ -46,13 +46,13 @@ class _Unroll(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
         _, noise, _, _, *rest = ctx.saved_tensors  # an error where one was changed since
-        n, kept = len(ctx.names), len(Kept._fields)
+        n, kept = len(ctx.names), len(Residuals._fields)
         run = Backward(
             ctx.layout, ctx.dtype, dict(zip(ctx.names, rest[:n], strict=True)), noise.contiguous(),
-            Kept(*rest[n : n + kept]), dict(zip(ctx.products, rest[n + kept :], strict=True)),
+            Residuals(*rest[n : n + kept]), dict(zip(ctx.products, rest[n + kept :], strict=True)),
         )  # fmt: skip
         with without_autocast(noise.device):
-            inputs, parameters = run(Slopes(*slopes), Wanted(*ctx.needs_input_grad[3:7]))
+            inputs, parameters = run(Slopes(*slopes), InputMask(*ctx.needs_input_grad[3:7]))
         return None, None, None, *inputs, *(parameters[name] for name in ctx.names)
 
 

@@ -21,7 +21,7 @@ Block = tuple[Tensor, Tensor]
 """Part of a parameter, and where it lies in a product's weights or bias, in the same order."""
 
 
-def packed(layout: Layout, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def pack(layout: Layout, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights [in, out] and biases of all products, in the parameters' precision."""
     like = parameters["canvas_0"]
     products = {name: like.new_zeros(shape) for name, shape in _shapes(layout).items()}
@@ -35,7 +35,7 @@ def products_of(layout: Layout) -> tuple[str, ...]:
     return tuple(name for name in _shapes(layout) if not name.endswith("_bias"))
 
 
-def unpacked(
+def unpack(
     layout: Layout, gradients: Mapping[str, Tensor], parameters: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Gradients of parameters from those of the products."""
@@ -51,7 +51,7 @@ def unpacked(
 
 def _shapes(layout: Layout) -> dict[str, tuple[int, ...]]:
     expecting = layout.hidden if layout.learned else 0
-    h, r, z, o = layout.hidden, layout.seen, layout.latent, layout.outputs
+    h, r, z, o = layout.hidden, layout.read_width, layout.latent, layout.outputs
     shapes: dict[str, tuple[int, ...]] = {
         "enc": (2 * h + r, 4 * h), "post": (h, 2 * z), "dec": (h + z, 4 * h), "out": (h, o),
         "prior": (expecting, 2 * z), "prior_bias": (2 * z if layout.learned else 0,),
@@ -63,7 +63,7 @@ def _shapes(layout: Layout) -> dict[str, tuple[int, ...]]:
 def _blocks(
     layout: Layout, parameters: Mapping[str, Tensor], products: Mapping[str, Tensor]
 ) -> Iterator[Block]:
-    config, h, z, r = layout.config, layout.hidden, layout.latent, layout.seen
+    config, h, z, r = layout.config, layout.hidden, layout.latent, layout.read_width
     H, Z, features = config.hidden_size, config.latent_size, layout.features
     image = 0 if layout.windows else layout.pixels
 
