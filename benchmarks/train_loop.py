@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def main(
     with TemporaryDirectory() as folder, ExitStack() as locks:
         timed: dict[str, Callable[[], object]] = {}
         for way in WAYS:
-            trainer = _trainer(shape, binarize, precision, device, Path(folder) / way)
+            trainer = trainer_of(shape, binarize, precision, device, Path(folder) / way)
             locks.enter_context(trainer.lock)
             timed[way] = _round_of(trainer, way, steps)
         times = seconds_each(timed, rounds, warm_up=1, device=where)
@@ -66,20 +66,22 @@ def main(
     report(name, times, images, device=where, base="step", facts=facts)
 
 
-def _trainer(
+def trainer_of(
     shape: Shape,
     binarize: Literal["none", "dynamic"],
     precision: Literal["fp32", "bf16"],
     device: str,
     folder: Path,
+    backend: str = "auto",
 ) -> Trainer:
+    """A trainer of a model on random images, in a new folder."""
     config = mnist()
     config = replace(
         config,
         model=shape.config,
         data=replace(config.data, name="images", binarize=binarize),
         train=replace(config.train, batch_size=shape.batch),
-        compute=ComputeConfig(device=device, precision=precision),
+        compute=ComputeConfig(device=device, backend=cast(Any, backend), precision=precision),
     )
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (2_000, *shape.config.image_shape), dtype=np.uint8)

@@ -1,6 +1,7 @@
 """`python -m benchmarks.gpu`, small, on a CPU: every section runs, and a failure ends no other."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
@@ -14,7 +15,7 @@ from benchmarks.gpu import __main__ as gpu
 from benchmarks.gpu import agreement, training
 from benchmarks.gpu.plan import Plan
 from benchmarks.gpu.sections import SECTIONS, Section, run_items
-from benchmarks.gpu.tables import grid
+from benchmarks.gpu.tables import print_tables
 from draw.kernels import BACKENDS
 from draw.kernels.gpu import backend, language
 from draw.model.draw import DRAW
@@ -182,12 +183,34 @@ def test_training_can_be_stopped_by_the_clock(tmp_path: Path) -> None:
     trainer.accelerator.end_training()
 
 
-def test_a_table_has_a_line_for_each_model_and_a_column_for_each_way() -> None:
-    found = {"mnist; a": {"n": 1}, "mnist; b": {"failed": "why"}, "svhn; b": {"n": 2}}
-    table = grid("t", found, lambda line, others: str(line["n"]))
-    assert [str(column.header) for column in table.columns] == ["", "a", "b"]
-    cells = [list(column.cells) for column in table.columns]
-    assert cells == [["mnist", "svhn"], ["1", ""], ["failed: why", "2"]]
+def test_tables_have_a_line_for_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    results = {
+        "agreement": {
+            "tiny; a fp32": {"agrees": True, "error": 1e-7, "of": "kl", "limit": 2e-5},
+            "tiny; b fp32": {"agrees": False, "error": None, "of": "d mu", "limit": None},
+            "tiny; c fp32": {"obstacle": "no card"},
+        },
+        "steps": {
+            "mnist; eager bf16": {"images_per_second": 100.0, "milliseconds": 10.0},
+            "mnist; a bf16": {"images_per_second": 2500.0, "gib_reserved": 1.5},
+            "mnist; b bf16": {"skipped": "no time"},
+            "svhn; a bf16": {"images_per_second": 7.0, "test": {"bound": 85.4}},
+        },
+    }
+    print_tables(results)
+    told = [
+        " ".join(re.findall(r"[^│┃\s]+", line)) for line in capsys.readouterr().out.splitlines()
+    ]
+    for line in (
+        "tiny a fp32 agrees 1.0e-07 kl 2.0e-05",
+        "tiny b fp32 DIFFERS not finite d mu",
+        "mnist eager bf16 100 1.0 10.00",
+        "mnist a bf16 2,500 25.0 1.5",
+        "svhn a bf16 7 85.40 nats (test)",
+    ):
+        assert line in told
+    assert any("obstacle: no card" in line for line in told)
+    assert any("skipped: no time" in line for line in told)
 
 
 @pytest.mark.slow

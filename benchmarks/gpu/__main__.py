@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.command import run
 from benchmarks.gpu.plan import Plan
 from benchmarks.gpu.sections import SECTIONS
-from benchmarks.gpu.tables import print_tables
+from benchmarks.gpu.tables import agreement, obstacle, print_tables
 from benchmarks.measure import new_result
 
 Results = dict[str, dict[str, Any]]
@@ -68,14 +68,11 @@ def main(
 
 def in_short(result: dict[str, Any]) -> str:
     """A result in one line."""
-    for word in ("obstacle", "failed", "skipped"):
-        if word in result:
-            return f"{word}: {result[word]}"
+    if (why := obstacle(result)) is not None:
+        return why
     if "agrees" in result:
-        verdict = "agrees" if result["agrees"] else "DIFFERS"
-        return f"{verdict}: {result['error']:.1e} of {result['of']} (limit {result['limit']:.1e})"
-    bound = f", test bound {result['test']['bound']:.2f} nats" if "test" in result else ""
-    return f"{result['images_per_second']:,.0f} images/s{bound}"
+        return " ".join(agreement(result))
+    return f"{result['images_per_second']:,.0f} images/s"
 
 
 def items_of(

@@ -1,21 +1,30 @@
 """How long does a training step take, by batch, and how much memory?
 
-A step is the bound, its gradient, clipping and Adam, as in benchmarks.train_step. Times are from
-an idle device to an idle device, after the warm-up that compiles and captures; the median of three
-windows of calls. Memory is what torch has reserved on the device at most, more than before.
+A step is the bound, its gradient, clipping and Adam, launched from Python as in
+benchmarks.train_step. "train" and a backend is the step that draw train makes by that backend, with
+binarization, noise and averaging; on a GPU it is one CUDA graph. Times are from an idle device to
+an idle device, after the warm-up that compiles and captures; the median of three windows of calls.
+Memory is what torch has reserved on the device at most, more than before.
 """
 
 import gc
 import statistics
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
 from benchmarks.devices import seconds_of
 from benchmarks.gpu.plan import Items, Plan, Result
+from benchmarks.train_loop import trainer_of
 from benchmarks.ways import Precision, RowName, Shape, timed_step
 from draw.errors import KernelUnavailableError
+from draw.training.step import WARM_UP
 
 WINDOW = 0.3
 """Seconds that a window lasts at least, unless one call takes longer."""
@@ -23,24 +32,24 @@ WINDOW = 0.3
 
 def items(plan: Plan) -> Items:
     """Every way at batch 128 first, then the other batches, then the other rows."""
+    trains = tuple(f"train {way}" for way in plan.ways)
     if plan.small:
-        ways = ("eager", *plan.ways, "floor")
+        ways = ("eager", *plan.ways, *trains, "floor")
         shape = Shape(batch=2, glimpses=2, hidden_size=8)
         return {
             _name(shape, way, "fp32"): partial(measure, shape, way, "fp32", plan.where)
             for way in ways
         }
     lines: list[tuple[RowName, int, str, Precision]] = []
-    usual = ("eager", "compile", *plan.ways, "floor")
-    fast = tuple(way for way in usual if way not in ("eager", "compile", "reference"))
-    lines += [("mnist", 128, way, "bf16") for way in usual]
+    fast = (*trains, "floor")
+    lines += [("mnist", 128, way, "bf16") for way in ("eager", *fast, "compile", *plan.ways)]
     lines += [("mnist", 128, way, "fp32") for way in ("eager", *fast)]
     lines += [("mnist", batch, way, "bf16") for batch in (1024, 2048, 512) for way in fast]
     rows: tuple[tuple[RowName, int], ...] = (
         ("mnist-no-attention", 512), ("cifar", 128), ("svhn", 128),
     )  # fmt: skip
     for row, batch in rows:
-        lines += [(row, batch, way, "bf16") for way in ("eager", *plan.ways, "floor")]
+        lines += [(row, batch, way, "bf16") for way in ("eager", *fast)]
     lines += [("mnist", batch, way, "bf16") for batch in (64, 8192, 256, 4096) for way in fast]
     lines += [("mnist", batch, "eager", "bf16") for batch in (1024, 8192)]
     lines += [("mnist", batch, "compile", "bf16") for batch in (1024, 8192)]
@@ -58,14 +67,26 @@ def _name(shape: Shape, way: str, precision: Precision) -> str:
 
 def measure(shape: Shape, way: str, precision: Precision, device: torch.device) -> Result:
     """Milliseconds of a step, images per second, and memory."""
+    with ExitStack() as held:
+        try:
+            return timed(held, shape, way, precision, device)
+        except KernelUnavailableError as error:
+            return {"obstacle": str(error)}
+
+
+def timed(
+    held: ExitStack, shape: Shape, way: str, precision: Precision, device: torch.device
+) -> Result:
+    """What `measure` says where nothing is in the way; what it holds is let go afterwards."""
     before = reserved(device)
     began = time.perf_counter()
-    try:
+    backend = way.removeprefix("train ")
+    if backend == way:
         step = timed_step(way, precision, shape.config, shape.batch, device)
+    else:
+        step = whole_step(held, shape, backend, precision, device)
+    for _ in range(WARM_UP + 1):
         seconds_of(step, device)
-    except KernelUnavailableError as error:
-        return {"obstacle": str(error)}
-    seconds_of(step, device)
     first = time.perf_counter() - began
     once = seconds_of(step, device)
     calls = max(1, round(WINDOW / once)) if device.type != "cpu" else 1
@@ -77,6 +98,20 @@ def measure(shape: Shape, way: str, precision: Precision, device: torch.device) 
         "seconds_until_warm": first,
         "gib_reserved": None if peak is None else peak / 2**30,
     }
+
+
+def whole_step(
+    held: ExitStack, shape: Shape, backend: str, precision: Precision, device: torch.device
+) -> Callable[[], object]:
+    """The step of `draw train`, with the same images and noise of the host each time."""
+    assert precision != "fp16"
+    folder = Path(held.enter_context(TemporaryDirectory())) / "run"
+    trainer = trainer_of(shape, "dynamic", precision, str(device), folder, backend)
+    held.callback(trainer.lock.release)
+    held.callback(trainer.accelerator.end_training)
+    held.enter_context(trainer.compute.products())
+    feed, numbers = trainer.feed(0), count()
+    return lambda: trainer.update_weights(next(numbers), feed)
 
 
 def reserved(device: torch.device) -> int:

@@ -7,65 +7,73 @@ from rich.console import Console
 from rich.table import Table
 
 Found = Mapping[str, Mapping[str, Any]]
+WIDTH = 130
+"""Of the tables, also where there is no terminal."""
+BASES = "eager bf16", "eager fp32"
+"""Ways that others are compared with, the first that was measured."""
 
 
 def print_tables(results: Mapping[str, Found]) -> None:
-    """A table of each kind of result, in the order in which they were made."""
-    console = Console()
+    """A table of each section, a line for each item."""
+    console = Console(width=WIDTH)
     for name, found in results.items():
-        table = agreement(found) if name == "agreement" else rates(name, found)
+        table = Table("what", "by", title=name)
+        headings = ["", "error", "of", "limit"] if name == "agreement" else RATES
+        for heading in headings:
+            table.add_column(heading)
+        for item, result in found.items():
+            line, _, way = item.partition("; ")
+            if (why := obstacle(result)) is not None:
+                cells = [why]
+            elif name == "agreement":
+                cells = agreement(result)
+            else:
+                cells = rate(result, base_of(line, found))
+            table.add_row(line, way, *cells)
         console.print(table)
 
 
-def agreement(found: Found) -> Table:
-    """A line for each model, a column for each backend and precision: the largest error."""
-    return grid("agreement with the reference in float64", found, _verdict)
+RATES = ["images/s", "times eager", "ms", "GiB", "s until warm", "bound"]
 
 
-def rates(title: str, found: Found) -> Table:
-    """A line for each model and batch, a column for each way: images a second."""
-    return grid(f"{title}: images/s (times eager bf16; GiB reserved)", found, _rate)
-
-
-def _verdict(line: Mapping[str, Any], others: Found) -> str:
-    return f"{'agrees' if line['agrees'] else 'DIFFERS'} {line['error']:.0e}"
-
-
-def _rate(line: Mapping[str, Any], others: Found) -> str:
-    text = f"{line['images_per_second']:,.0f}"
-    eager = others.get("eager bf16", others.get("eager fp32", {})).get("images_per_second")
-    if eager:
-        text += f" ({line['images_per_second'] / eager:.1f})"
-    if line.get("gib_reserved") is not None:
-        text += f" {line['gib_reserved']:.1f}"
-    if "test" in line:
-        text += f", test bound {line['test']['bound']:.2f} nats"
-    return text
-
-
-def grid(title: str, found: Found, cell: Any) -> Table:
-    """Items are named "line; column"; what has no number says why."""
-    lines: dict[str, dict[str, Mapping[str, Any]]] = {}
-    for name, result in found.items():
-        line, _, column = name.partition("; ")
-        lines.setdefault(line, {})[column] = result
-    columns = list(dict.fromkeys(column for line in lines.values() for column in line))
-    table = Table("", *columns, title=title)
-    for line, results in lines.items():
-        table.add_row(
-            line,
-            *(
-                _words(results[column]) or cell(results[column], results)
-                if column in results
-                else ""
-                for column in columns
-            ),
-        )
-    return table
-
-
-def _words(result: Mapping[str, Any]) -> str:
+def obstacle(result: Mapping[str, Any]) -> str | None:
+    """Why there is no number."""
     for word in ("obstacle", "failed", "skipped"):
         if word in result:
-            return f"{word}: {result[word]}"[:60]
-    return ""
+            return f"{word}: {result[word]}"
+    return None
+
+
+def base_of(line: str, found: Found) -> float | None:
+    """Images per second of the eager loop with the same model and batch."""
+    for base in BASES:
+        rate = found.get(f"{line}; {base}", {}).get("images_per_second")
+        if rate is not None:
+            return float(rate)
+    return None
+
+
+def agreement(result: Mapping[str, Any]) -> list[str]:
+    """Verdict, largest error against its limit, of what, and the limit."""
+    error = "not finite" if result["error"] is None else f"{result['error']:.1e}"
+    verdict = "agrees" if result["agrees"] else "DIFFERS"
+    limit = "" if result["limit"] is None else f"{result['limit']:.1e}"
+    return [verdict, error, result["of"], limit]
+
+
+def rate(result: Mapping[str, Any], base: float | None) -> list[str]:
+    """The cells under `RATES`; empty where something was not measured."""
+    images = result["images_per_second"]
+
+    def number(name: str, form: str) -> str:
+        return "" if result.get(name) is None else format(result[name], form)
+
+    bound = f"{result['test']['bound']:.2f} nats (test)" if "test" in result else ""
+    return [
+        f"{images:,.0f}",
+        "" if base is None else f"{images / base:.1f}",
+        number("milliseconds", ".2f"),
+        number("gib_reserved", ".1f"),
+        number("seconds_until_warm", ".1f"),
+        bound,
+    ]
