@@ -75,26 +75,19 @@ def mnist_small() -> Config:
 
 def cluttered() -> Config:
     """The paper's classifier of digits among clutter, 8 glimpses of 100x100: 3.36 % (Table 1)."""
-    return Config(
-        preset="cluttered",
-        model=ClassifierConfig(
-            rows=100, columns=100, channels=1, glimpses=8, hidden_size=256, read_size=12,
-            classes=10, window_clip=10.0,
-        ),
-        data=DataConfig(name="cluttered-mnist"),
-        train=TrainConfig(
-            steps=80_000, batch_size=128, learning_rate=1e-3, warmup_steps=500, clip_norm=10.0,
-            ema_decay=0.999, evaluate_every=2000,
-        ),
-    )  # fmt: skip
+    return _cluttered("cluttered", glimpses=8)
 
 
 def cluttered_4() -> Config:
     """The paper's classifier of digits among clutter, 4 glimpses of 100x100: 4.18 % (Table 1)."""
+    return _cluttered("cluttered-4", glimpses=4)
+
+
+def _cluttered(preset: str, glimpses: int) -> Config:
     return Config(
-        preset="cluttered-4",
+        preset=preset,
         model=ClassifierConfig(
-            rows=100, columns=100, channels=1, glimpses=4, hidden_size=256, read_size=12,
+            rows=100, columns=100, channels=1, glimpses=glimpses, hidden_size=256, read_size=12,
             classes=10, window_clip=10.0,
         ),
         data=DataConfig(name="cluttered-mnist"),
