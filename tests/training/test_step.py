@@ -16,6 +16,7 @@ import draw.model.checks
 from draw.config.run import Config
 from draw.errors import DrawError, Interruption
 from draw.json_files import read_json
+from draw.kernels import replay
 from draw.models.storage import load_model
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
@@ -142,6 +143,24 @@ def test_what_cannot_be_recorded_runs_as_it_is(
         trainer.fit()
     assert caplog.text.count("it was not captured: operation not permitted") == 1
     same(tmp_path / "python", tmp_path / "refused")
+
+
+@pytest.mark.parametrize("taped", [False, True])
+def test_a_recording_holds_no_graphs_of_a_backend(
+    tmp_path: Path, taped: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer, allowed = fresh(tmp_path / "run"), []
+    losses = trainer.task.losses
+
+    def watched(*given: Any) -> dict[str, torch.Tensor]:
+        allowed.append(replay._capturing.get())
+        return losses(*given)
+
+    monkeypatch.setattr(trainer.task, "losses", watched)
+    if taped:
+        on_tape(trainer)
+    trainer.fit()
+    assert set(allowed) == {not taped}
 
 
 @pytest.mark.parametrize("stream", ["numpy", "philox"])

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from draw.config.train import TrainConfig
 from draw.kernels.allow_list import state_of
+from draw.kernels.replay import no_graphs
 from draw.tasks import Task
 from draw.training.average import Average
 from draw.training.feed import Batcher, Feed
@@ -87,7 +88,8 @@ class Step:
         if self.recorder is None:
             self._compute()
         else:
-            self._replayed(self.recorder)
+            with no_graphs():  # a backend's own would be a graph within this one
+                self._replayed(self.recorder)
 
     def _replayed(self, recorder: Recorder) -> None:
         state = state_of(self.bare_model)

@@ -160,8 +160,6 @@ class Trainer:
             resident_on(accelerator.device, self.training),
         )
         alone = accelerator.device.type == "cuda" and accelerator.num_processes == 1
-        # 'graph' captures a part of the step by itself
-        recorder = CudaRecorder() if alone and self.compute.backend != "graph" else None
         return Step(
             self.model,
             self.bare_model,
@@ -171,7 +169,7 @@ class Trainer:
             batcher,
             config,
             accelerator,
-            recorder,
+            CudaRecorder() if alone else None,
         )
 
     def _check_memory(self) -> None:
