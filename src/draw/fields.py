@@ -215,8 +215,14 @@ def _expected(hint: Any, value: object) -> Violation:
         fits = any(type(one) is type(value) and one == value for one in choices)
         return None if fits else either([repr(one) for one in choices])
     if origin is tuple:
-        part = get_args(hint)[0]
-        fits = isinstance(value, tuple) and all(_expected(part, one) is None for one in value)
+        parts = get_args(hint)
+        if not isinstance(value, tuple):
+            return _describe(hint)
+        if parts[-1] is Ellipsis:
+            parts = parts[:1] * len(value)
+        fits = len(parts) == len(value) and all(
+            _expected(part, one) is None for part, one in zip(parts, value, strict=True)
+        )
         return None if fits else _describe(hint)
     if origin is dict:
         part = get_args(hint)[1]

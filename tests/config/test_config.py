@@ -15,7 +15,7 @@ from draw.config.model import DRAWConfig
 from draw.config.run import Config
 from draw.config.train import TrainConfig
 from draw.errors import DrawError
-from draw.fields import Rule, from_plain
+from draw.fields import Rule, check, from_plain
 from draw.models.kinds import configs
 
 # The import hook checks the types of dataclasses too, before they check themselves.
@@ -251,3 +251,19 @@ def test_every_rule_in_a_type_is_one_that_is_asked() -> None:
         type("Forgotten", (Rule,), {})()
     with pytest.raises(DrawError, match=r"compute\.device to be auto, cpu, .*, got 'toaster'"):
         ComputeConfig(device="toaster")
+
+
+@pytest.mark.parametrize(
+    ("hint", "right", "wrong"),
+    [
+        (tuple[int, ...], ((), (1,), (1, 2, 3)), ((1.5,), [1], ("1",))),
+        (tuple[int, str], ((1, "a"),), ((), (1,), ("a", 1), (1, "a", "b"))),
+        (tuple[tuple[float, float], ...], ((), ((1.0, 2.0),)), (((1.0,),), ((1.0, 2.0, 3.0),))),
+    ],
+)
+def test_a_tuple_has_the_length_that_its_type_says(hint, right, wrong) -> None:
+    for value in right:
+        check("it", hint, value)
+    for value in wrong:
+        with pytest.raises(DrawError, match="expected it to be"):
+            check("it", hint, value)
