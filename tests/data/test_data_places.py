@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
+from draw.cli.options import DataOptions, images_for
 from draw.config.data import DataConfig
 from draw.config.model import ClassifierConfig
 from draw.data import DataError, load_images, load_splits
@@ -21,7 +23,7 @@ from draw.errors import DrawError
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
 from draw.models.kinds import run_config
-from draw.models.storage import export_model, load_model
+from draw.models.storage import LoadedModel, export_model, load_model
 from draw.runs.paths import write_run_file
 from draw.training.start import refuse_links_out, resume
 from running import TINY, TINY_DIGITS, TINY_MODEL, draw_command, image_set
@@ -277,3 +279,23 @@ def test_a_run_says_full_paths_and_its_model_none(tmp_path: Path) -> None:
     export_model(tmp_path / "model", model.model, run_config(tmp_path / "run").data, {})
     assert str(tmp_path) not in (tmp_path / "model" / "config.json").read_text()
     assert DataConfig("images", "owner/name").with_absolute_places().path == "owner/name"
+
+
+def test_a_set_of_several_is_chosen_where_the_images_are_others(tmp_path: Path) -> None:
+    """What a model was trained on says nothing of which set of another path is meant."""
+    for name, shade in (("a", 10), ("b", 20)):
+        pictures = np.full((40, 6, 6), shade, np.uint8)
+        pictures[:, 0, 0] = np.arange(40)
+        np.savez(tmp_path / f"{name}.npz", x_train=pictures, x_test=pictures)
+    config = DataConfig("images", str(tmp_path), config="a", cache_dir=str(tmp_path / "cache"))
+    loaded = LoadedModel(DRAW(TINY_MODEL), "a model", config, None, {})
+    asked = {
+        None: DataOptions(),
+        "b": DataOptions(config="b"),
+        "other": DataOptions(path=str(tmp_path / "b.npz")),
+    }
+    shades = {
+        key: int(images_for(loaded, options)[0].images[0, 0, 1, 1])
+        for key, options in asked.items()
+    }
+    assert shades == {None: 10, "b": 20, "other": 20}

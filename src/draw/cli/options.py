@@ -79,6 +79,8 @@ class DataOptions:
     """Another folder or Hub name than the model was trained on."""
     cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None
     """Folder of decoded images; by default the run's, or ~/.cache/draw."""
+    config: Annotated[str | None, arg(name="data.config")] = None
+    """Which of several sets at --data.path, or of the Hub's configurations."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,6 +128,8 @@ def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, 
         config = dataclasses.replace(before, path=options.path or before.path)
     else:
         config = dataclasses.replace(before, name=options.name, path=options.path)
+    if options.config is not None or (config.name, config.path) != (before.name, before.path):
+        config = dataclasses.replace(config, config=options.config)
     config = dataclasses.replace(config, cache_dir=options.cache_dir or config.cache_dir)
     return load_images(config, options.split), task_of(loaded.model.config, config)
 
