@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import gradio as gr
 
+from draw.studio.completion import complete
 from draw.studio.downloads import Format, save_reconstruction
 from draw.studio.generation import LARGEST_SEED
 from draw.studio.numbers import whole
@@ -13,6 +14,7 @@ from draw.studio.page import parts
 from draw.studio.page.parts import Studio
 from draw.studio.page.sources import Sources, choose_image
 from draw.studio.reconstruction import Reconstruction, describe, reconstruct
+from draw.visualize.completions import HALVES
 
 
 def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
@@ -29,6 +31,11 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
             with gr.Row():
                 go = gr.Button("Reconstruct", variant="primary", elem_id="reconstruct-go")
                 stop = gr.Button("Stop", visible=False, elem_id="reconstruct-stop")
+            half = gr.Radio(
+                list(HALVES), value="left", label="Or only this half is known",
+                info="The network draws the rest, five times", elem_id="complete-half",
+            )  # fmt: skip
+            rest = gr.Button("Complete", elem_id="complete-go")
         with gr.Column(scale=3, min_width=300, elem_classes=["ds-main"]):
             status = gr.Markdown(
                 "Choose an image and press *Reconstruct*.", elem_classes=["ds-status"],
@@ -54,6 +61,21 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         api_visibility="private",
     )  # fmt: skip
     parts.finish(running, stop, status)
+
+    def finish(name: str | None, noise: Any, known: str, *fields: Any) -> Iterator[Any]:
+        yield gr.skip(), gr.skip(), "Drawing the rest …", gr.skip(), gr.update(visible=True)
+        which = whole("the seed", noise, 0, LARGEST_SEED)
+        image = choose_image(studio.shelf, name, None, *fields)
+        show, words = complete(studio.shelf, name, image.pixels, known, which, image.label)
+        yield show.to_json(), None, image.words, words, gr.update(visible=False)
+
+    completing = rest.click(
+        parts.safe(finish), [model, seed, half, *sources.fields],
+        [player, shown, status, cost, stop],
+        concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
+        api_visibility="private",
+    )  # fmt: skip
+    parts.finish(completing, stop, status)
 
     def save(made: Reconstruction, kind: str) -> Path:
         return save_reconstruction(
