@@ -1,5 +1,6 @@
 """The processor that a benchmark runs on, what it is, and how a clock is read there."""
 
+import os
 import time
 from collections.abc import Callable
 
@@ -67,6 +68,7 @@ def description(device: torch.device) -> dict[str, object]:
         "device": device.type,
         "hardware": provenance.hardware(device),
         "processor": provenance.processor(),
+        "load": round(os.getloadavg()[0], 1),  # processes that want a core; ours is one of them
     }
     if device.type == "cuda":
         card = torch.cuda.get_device_properties(device)
