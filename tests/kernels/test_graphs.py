@@ -29,7 +29,7 @@ def captures(monkeypatch: pytest.MonkeyPatch) -> list[torch.Size]:
     """Shapes of what is captured, by a graph that computes again where it has before."""
     shapes: list[torch.Size] = []
 
-    def record(function: Callable[..., object], given: replay.Given, *rest: object) -> object:
+    def record(function: Callable[..., object], given: replay.Inputs, *rest: object) -> object:
         shapes.append(given[0].shape)
         return recording(function, given, *rest)
 
@@ -117,16 +117,24 @@ def test_each_kind_of_numbers_is_captured_by_itself(captures) -> None:
     assert len(captures) == 2
 
 
+ON_A_GPU = [
+    {},
+    {"prior": "learned", "condition": "class"},
+    {"attention": "none"},
+    {"attention": "cauchy", "channels": 1, "rows": 6},
+]
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("backend", ["graph", "packed", "compiled"])
 @pytest.mark.parametrize("bf16", [False, True])
-@pytest.mark.parametrize("parts", [{}, {"prior": "learned", "condition": "class"}])
-def test_on_a_gpu_it_is_the_loop(parts, bf16: bool) -> None:
+@pytest.mark.parametrize("parts", ON_A_GPU)
+def test_on_a_gpu_it_is_the_loop(parts, bf16: bool, backend: str) -> None:
     torch.manual_seed(0)
-    graph = DRAW(dataclasses.replace(TINY_MODEL, **parts)).cuda()
-    graph.backend = "graph"
+    graph = on(backend, DRAW(dataclasses.replace(TINY_MODEL, **parts))).cuda()
     loop = on("reference", DRAW(dataclasses.replace(TINY_MODEL, **parts))).cuda()
     loop.load_state_dict(graph.state_dict())
-    assert graph.choice.name == "graph"
+    assert graph.choice.name == backend
     for _ in range(3):
         images, noise = batch(4, "cuda")
         for model in (graph, loop):
@@ -135,6 +143,30 @@ def test_on_a_gpu_it_is_the_loop(parts, bf16: bool) -> None:
                 model(images, noise).bound.sum().backward()
         for ours, theirs in zip(graph.parameters(), loop.parameters(), strict=True):
             torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("backend", ["graph", "packed", "compiled"])
+def test_on_a_gpu_passes_live_side_by_side(backend: str) -> None:
+    """Two at once, one evaluated in between, and a gradient taken twice."""
+    torch.manual_seed(0)
+    graph = on(backend, DRAW(TINY_MODEL)).cuda()
+    loop = on("reference", copy.deepcopy(graph))
+    given = [batch(4, "cuda") for _ in range(3)]
+    for _ in range(2):
+        outputs = [graph(*each).bound.sum() for each in given[:2]]
+        with torch.no_grad():
+            found = [graph(*given[2]).bound for _ in range(3)]
+            expected = loop(*given[2]).bound
+        for bound in found:
+            torch.testing.assert_close(bound, expected, rtol=1e-3, atol=1e-3)
+        for each, output in zip(given, outputs, strict=False):
+            slope = torch.autograd.grad(loop(*each).bound.sum(), loop.canvas_0)[0]
+            for last in (False, True):
+                ours = torch.autograd.grad(output, graph.canvas_0, retain_graph=not last)[0]
+                torch.testing.assert_close(ours, slope, rtol=1e-2, atol=1e-2)
+        drawn = [model.generate(4, seed=1).canvases for model in (graph, loop)]
+        torch.testing.assert_close(*drawn, rtol=1e-3, atol=1e-3)
 
 
 def replace_a_parameter(model: DRAW) -> None:

@@ -75,7 +75,8 @@ class Recorder:
     def record(self, function: Callable[[], T]) -> tuple[T, Callable[[], None]]:
         """Record a function: its results, and what computes them again, into the same memory."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
+        # what other threads do meanwhile, such as pinning memory, is theirs
+        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
             result = function()
         return result, graph.replay
 
