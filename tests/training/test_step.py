@@ -24,7 +24,7 @@ from draw.runs.paths import RUN_FILE
 from draw.tasks import Needs
 from draw.training import trainer as loop
 from draw.training.feed import Batcher, feed_at, resident_on
-from draw.training.start import resume, resumed_config, start
+from draw.training.start import finish, resume, resumed_config, start
 from draw.training.step import WARM_UP
 from draw.training.tally import Tally
 from draw.training.trainer import Trainer
@@ -290,7 +290,7 @@ def test_the_first_step_that_is_not_finite_is_kept_whichever_process_had_it() ->
     assert tally.fetch(gathering(), False).bad is None
 
 
-def test_a_run_keeps_the_stream_of_its_noise(tmp_path: Path) -> None:
+def test_a_run_keeps_the_stream_of_its_noise(tmp_path: Path, capsys) -> None:
     straight = fresh(tmp_path / "straight", DYNAMIC)
     straight.stream = "philox"
     straight.fit()
@@ -303,8 +303,26 @@ def test_a_run_keeps_the_stream_of_its_noise(tmp_path: Path) -> None:
     resumed = resume(resumed_config(run), run, TRAINING, VALIDATION)
     assert resumed.stream == "philox"
     assert read_json(run / RUN_FILE)["made"]["resumed"][0]["compute"]["noise"] == "philox"
-    resumed.fit()
-    same(tmp_path / "straight", run)
+    finish(resumed, image_set(5, "test"))
+    assert capsys.readouterr().out.splitlines()[0].endswith("; noise philox")
+    for name in ("model.canvas_0", "average.mu.bias"):
+        assert torch.equal(final(run)[name], final(tmp_path / "straight")[name])
+
+
+def test_each_step_has_philox_noise_of_its_own(tmp_path: Path, monkeypatch) -> None:
+    trainer, noises = fresh(tmp_path / "run", with_train(REFERENCE, steps=3)), []
+    trainer.stream = "philox"
+    losses = trainer.task.losses
+
+    def watched(model: Any, batch: Any) -> dict[str, torch.Tensor]:
+        noises.append(batch.noise)
+        return losses(model, batch)
+
+    monkeypatch.setattr(trainer.task, "losses", watched)
+    trainer.fit()
+    for trainer.step in range(3):
+        assert torch.equal(noises[trainer.step], batch_of(trainer).noise)
+    assert len(torch.stack(noises).unique()) == torch.stack(noises).numel()
 
 
 def test_checkpoints_of_before_there_were_two_streams_go_on_with_numpys(tmp_path: Path) -> None:

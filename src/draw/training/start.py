@@ -117,7 +117,7 @@ def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -
 
 def _made(trainer: Trainer) -> dict[str, Any]:
     """How a run comes about, with what it was found to be computed with, and by which launch."""
-    compute = {**trainer.compute.choices(trainer.bare_model), "noise": trainer.stream}
+    compute = _found(trainer)
     launch = {"launch": names} if (names := launches()) else {}
     return {**provenance(trainer.accelerator.device), "compute": compute, **launch}
 
@@ -324,9 +324,14 @@ def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
     }
 
 
+def _found(trainer: Trainer) -> dict[str, str]:
+    """What a run is computed with: device, backend, precision, and where its noise comes from."""
+    return {**trainer.compute.choices(trainer.bare_model), "noise": trainer.stream}
+
+
 def _describe_start(trainer: Trainer) -> str:
     images, config = trainer.training, trainer.config
-    chosen = trainer.compute.choices(trainer.bare_model)
+    chosen = _found(trainer)
     on = "; ".join(text if name == "device" else f"{name} {text}" for name, text in chosen.items())
     parameters = sum(p.numel() for p in trainer.bare_model.parameters())
     return (
