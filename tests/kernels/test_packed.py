@@ -20,6 +20,7 @@ from draw.parts.state import NOTHING, Context
 from draw.training.start import start
 from running import TINY, TINY_MODEL, draw_command, image_set, on
 from sequences import CASES, case
+from tape import NoWaiting
 
 __all__ = ["case"]
 
@@ -199,6 +200,21 @@ def test_a_step_and_its_gradient_are_one_graph_each(case) -> None:
             functions = {glimpse.glimpse, glimpse.glimpse_backward, glimpse.generate}
             assert given.keys() == functions
             assert [len(graphs) for graphs in given.values()] == [1, 1, 1]
+
+
+@on_the_reference
+@pytest.mark.parametrize("operand", [torch.float32, torch.float16])
+@pytest.mark.parametrize("attention", ["gaussian", "none"])
+def test_the_host_waits_for_nothing(operand: torch.dtype, attention: str, case) -> None:
+    """So all of it can be captured, within a step or by itself."""
+    model, images, noise = case(attention=attention, prior="learned")
+    model.float()
+    cast = torch.autocast("cpu", operand, enabled=operand != torch.float32)
+    with NoWaiting():
+        with cast:
+            found = unroll(model, images.float(), noise.float())
+        torch.autograd.grad(found.kl.sum(), list(model.parameters()), materialize_grads=True)
+        trajectory(model, None, noise.float())
 
 
 # As a backend
