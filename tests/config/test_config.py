@@ -48,6 +48,8 @@ WRONG = {  # by section and field
         "prior": ("", None, 1),
         "condition": ("", None, 1),
         "classes": (*NOT_COUNTS, 1, 10**30),
+        **dict.fromkeys(("read_heads", "write_heads"), (*NOT_COUNTS, 10**30)),
+        "label_dropout": (-0.1, 1.0, 2.0, math.nan, "0", None),
     },
     "data": {
         "size": ((), (0,), (28, 0), (28, -1), (28, 28, 1), (28.0,), ("28",)),
@@ -57,6 +59,8 @@ WRONG = {  # by section and field
         "bad_boxes": ("drop", "", None, True),
         "augment": ("affine", ("",), (3,), None, True),
         "name": ("", "a\0b", None, 3, ["mnist"]),
+        "config": ("", "a\0b", 3, True),
+        "background": ("", "pink", "#fff", "#20a0fg", 3, (0, 0, 0)),
         **dict.fromkeys(("path", "cache_dir"), ("", "a\0b", 3, True, ["folder"])),
     },
     "train": {
@@ -74,6 +78,8 @@ WRONG = {  # by section and field
         "final_learning_rate": (-1e-9, 1.0, math.nan),
         "weight_decay": (-0.1, math.inf, math.nan),
         "ema_decay": (-0.1, 1.0, 2.0, math.nan),
+        "decoder_dropout": (-0.1, 1.0, 2.0, math.nan, "0", None),
+        "only": ("decoder", "", None),
         "start_from": ("", 3),
     },
     "compute": {

@@ -4,13 +4,13 @@ import dataclasses
 import os
 import re
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from draw.fields import (
     TABLE,
     Count,
+    Rule,
     check_fields,
-    refuse,
 )
 
 Mode = Literal["grey", "colour"]
@@ -25,6 +25,27 @@ _COLOUR = re.compile(r"black|white|#[0-9a-fA-F]{6}")
 Augment = Annotated[Literal["affine", "flip", "colour"], TABLE]
 
 
+class OneOrTwo(Rule):
+    """A rule: rows and columns, or one number for both."""
+
+    def violation(self, kind: str, value: Any) -> str | None:
+        """Say what size was expected; None if the value is one."""
+        return None if len(value) in (1, 2) else "one or two whole numbers (rows, columns)"
+
+
+class Colour(Rule):
+    """A rule: the name of a colour, as --data.background has them."""
+
+    def violation(self, kind: str, value: Any) -> str | None:
+        """Say what colour was expected; None if the value is one."""
+        fits = _COLOUR.fullmatch(value)
+        return None if fits else "black, white or #rrggbb such as #20a0ff"
+
+
+Size = Annotated[tuple[Count, ...], OneOrTwo()]
+Background = Annotated[str, Colour()]
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """Config of a data set, and of how its images are made to fit the model."""
@@ -35,13 +56,13 @@ class DataConfig:
     """A folder or file (docs/data.md has the formats) or a Hub name; by default name's own."""
     config: str | None = None
     """Which of several sets at --data.path, or of the Hub's configurations."""
-    size: tuple[Count, ...] | None = None
+    size: Size | None = None
     """Rows and columns in pixels, or one number for a square; by default as the images are."""
     mode: Mode | None = None
     """Turn every image into this mode; by default as the images are."""
     fit: Fit | None = None
     """Way to bring an image of another size to --data.size; by default it is refused."""
-    background: str | None = None
+    background: Background | None = None
     """Ground that shows where pictures are transparent: black, white (by default) or #rrggbb."""
     binarize: Binarize = "none"
     """'dynamic' draws each pixel as 0 or 1, anew at each use, with its grey value as probability;
@@ -56,10 +77,6 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         check_fields("data.", self)
-        if self.size is not None and len(self.size) not in (1, 2):
-            refuse("data.size", "one or two whole numbers (rows, columns)", self.size)
-        if self.background is not None and not _COLOUR.fullmatch(self.background):
-            refuse("data.background", "black, white or #rrggbb such as #20a0ff", self.background)
 
     @property
     def rows_and_columns(self) -> tuple[int, int] | None:
