@@ -225,8 +225,8 @@ def test_the_official_files_are_known_by_their_text(
     config = DataConfig("binarized_mnist", str(tmp_path), cache_dir=str(tmp_path / "cache"))
     assert check(config, progress=False).official is False
     known = KNOWN_SETS["binarized_mnist"]
-    files = tuple(replace(file, sha256=sum_of_text) for file in known.published)
-    known = replace(known, published=files)
+    files = tuple(replace(file, sha256=sum_of_text) for file in known.published_files)
+    known = replace(known, published_files=files)
     monkeypatch.setitem(KNOWN_SETS, "binarized_mnist", known)
     assert check(config, progress=False).official is True
     assert check(replace(config, name="images"), progress=False).official is None

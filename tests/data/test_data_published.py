@@ -17,7 +17,7 @@ from draw.data import DataError, check, load_splits, prepare
 from draw.data.load import at_hand
 from draw.data.sets.official import PublishedFile
 from draw.data.sets.table import KNOWN_SETS
-from draw.data.sources.published import fetch_published, is_whole
+from draw.data.sources.published import download_files, is_whole
 
 
 @dataclass
@@ -97,7 +97,7 @@ def files(server: Server, monkeypatch: pytest.MonkeyPatch) -> tuple[PublishedFil
         server.contents[path] = content
         sha256 = hashlib.sha256(content).hexdigest()
         published.append(PublishedFile(split, server.address + path, len(content), sha256))
-    known = replace(KNOWN_SETS["binarized_mnist"], published=tuple(published))
+    known = replace(KNOWN_SETS["binarized_mnist"], published_files=tuple(published))
     monkeypatch.setitem(KNOWN_SETS, "binarized_mnist", known)
     return tuple(published)
 
@@ -128,7 +128,7 @@ def test_a_fetch_goes_on_where_it_stopped(
 ) -> None:
     part = tmp_path / f"{files[0].name}.part"
     part.write_bytes(server.contents["/binarized_mnist_train.amat"][:5000])
-    fetch_published(files[:1], tmp_path)
+    download_files(files[:1], tmp_path)
     assert server.requests == [("/binarized_mnist_train.amat", "bytes=5000-")]
     assert is_whole(tmp_path / files[0].name, files[0])
     assert not part.exists()
@@ -142,7 +142,7 @@ def test_a_connection_that_ends_is_taken_up_again(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1000)
     server.cut_after = 5000
-    fetch_published(files[:1], tmp_path)
+    download_files(files[:1], tmp_path)
     assert is_whole(tmp_path / files[0].name, files[0])
     assert [asked for _, asked in server.requests][:2] == [None, "bytes=5000-"]
 
@@ -152,7 +152,7 @@ def test_a_server_that_knows_no_ranges_begins_again(
 ) -> None:
     (tmp_path / f"{files[0].name}.part").write_bytes(b"x" * 5000)
     server.takes_ranges = False
-    fetch_published(files[:1], tmp_path)
+    download_files(files[:1], tmp_path)
     assert is_whole(tmp_path / files[0].name, files[0])
 
 
@@ -168,10 +168,10 @@ def test_what_is_something_else_is_removed(
         wrong = right[:-2] + b"5\n" if fault == "other bytes" else right + b"0\n"
         server.contents[path] = wrong
     with pytest.raises(DataError, match=r"got something else, which is removed|bytes, got more"):
-        fetch_published(files[:1], tmp_path)
+        download_files(files[:1], tmp_path)
     assert [one.name for one in tmp_path.iterdir()] == [".lock"]
     server.contents[path] = right
-    fetch_published(files[:1], tmp_path)
+    download_files(files[:1], tmp_path)
     assert is_whole(tmp_path / files[0].name, files[0])
 
 
@@ -183,7 +183,7 @@ def test_a_fetch_that_fails_keeps_what_came(
     )
     del server.contents["/binarized_mnist_train.amat"]
     with pytest.raises(DataError, match=r"could not be fetched .*; what came of it is kept"):
-        fetch_published(files[:1], tmp_path)
+        download_files(files[:1], tmp_path)
     assert (tmp_path / f"{files[0].name}.part").stat().st_size == 5000
 
 
@@ -206,7 +206,7 @@ def test_without_a_network_the_answer_comes_at_once(
 
 
 def test_the_published_addresses_are_of_one_place() -> None:
-    published = KNOWN_SETS["binarized_mnist"].published
+    published = KNOWN_SETS["binarized_mnist"].published_files
     assert [file.name for file in published] == [
         f"binarized_mnist_{split}.amat" for split in ("train", "valid", "test")
     ]

@@ -29,7 +29,7 @@ def test_factors_are_of_seed_and_step_alone() -> None:
 
     def kept(step: int, own: slice) -> torch.Tensor:
         feed = feed_at(step, images, needs, train, own)
-        found = Batcher(needs, 3, own)(feed, torch.tensor(step)).kept
+        found = Batcher(needs, 3, own)(feed, torch.tensor(step)).unit_mask
         assert found is not None
         return found
 
@@ -41,7 +41,7 @@ def test_factors_are_of_seed_and_step_alone() -> None:
     assert 0.2 < (whole == 0).float().mean() < 0.3
     assert abs(float(whole.mean()) - 1) < 0.05
     plain = feed_at(4, images, needs._replace(dropout=None), train, slice(0, 40))
-    assert plain.kept is None
+    assert plain.unit_mask is None
 
 
 def test_the_same_units_are_left_out_at_every_step() -> None:

@@ -62,7 +62,7 @@ def compare(
     """
     from draw.measure.progress_bar import with_progress
     from draw.model.machine import settle
-    from draw.model.memory import smaller_batches_advised
+    from draw.model.memory import advise_smaller_batches
     from draw.models.comparison import compare as compared
     from draw.models.storage import LoadedModel
     from draw.tasks import Measuring, Result, Task
@@ -85,7 +85,7 @@ def compare(
         )
 
     how = Measuring(batch_size, importance_samples, seed)
-    with smaller_batches_advised(batch_size, "--batch-size"):
+    with advise_smaller_batches(batch_size, "--batch-size"):
         found = compared(loaded, fixed, how, evaluate)
     accelerator.end_training()
     with words_apart_from(json):

@@ -40,7 +40,7 @@ def evaluate(
     """
     from draw.measure.progress_bar import with_progress
     from draw.model.machine import settle
-    from draw.model.memory import smaller_batches_advised
+    from draw.model.memory import advise_smaller_batches
     from draw.tasks import Measuring
     from draw.training.accelerator import make_accelerator
 
@@ -51,7 +51,7 @@ def evaluate(
     found, task = images_for(loaded, data)
     chosen = found if images is None else found.evaluation_set().some(images)
     how = Measuring(batch_size, importance_samples, options.seed, refine)
-    with smaller_batches_advised(batch_size, "--batch-size"):
+    with advise_smaller_batches(batch_size, "--batch-size"):
         result = with_progress(
             chosen,
             accelerator,

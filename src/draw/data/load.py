@@ -8,7 +8,7 @@ from draw.config.data import DataConfig
 from draw.data.images import ImageSet, Splits
 from draw.data.sets.table import known_set
 from draw.data.sources.open_source import open_source
-from draw.data.sources.source import FETCHED, Source
+from draw.data.sources.source import HUB_STAMP, Source
 from draw.data.store import cache
 from draw.data.store.cache import cache_root
 from draw.data.store.decode import Conversion
@@ -87,7 +87,7 @@ def at_hand(config: DataConfig) -> bool:
         entry = known_entry(source, conversion_of(config), cache_root(config))
     except DataError:
         return False
-    return source.stamp() != FETCHED or (entry is not None and entry.is_dir())
+    return source.stamp() != HUB_STAMP or (entry is not None and entry.is_dir())
 
 
 def view_of(config: DataConfig) -> View | None:

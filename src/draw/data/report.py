@@ -11,7 +11,7 @@ from draw.data.load import at_hand, conversion_of, find_or_build, known_entry, v
 from draw.data.sets.official import text_sum
 from draw.data.sets.table import KNOWN_SETS, KnownSet, known_set
 from draw.data.sources.open_source import open_source, published_folder
-from draw.data.sources.published import fetch_published
+from draw.data.sources.published import download_files
 from draw.data.store import cache
 from draw.data.store.cache import cache_root
 from draw.data.store.splits import SPLITS
@@ -94,7 +94,7 @@ def describe(cache_dir: str | None = None) -> tuple[SetStatus, ...]:
     listed = []
     for name, known in KNOWN_SETS.items():
         entry = None
-        if known.hub or known.published or name == "digits":
+        if known.hub or known.published_files or name == "digits":
             config = DataConfig(name, cache_dir=cache_dir)
             entry = known_entry(open_source(config), conversion_of(config), cache_root(config))
         listed.append(SetStatus(name, known, entry if entry and entry.is_dir() else None))
@@ -112,8 +112,8 @@ def prepare(config: DataConfig, *, progress: bool = True) -> Report:
         DataError: the images cannot be had as asked; the message says what to do.
     """
     known = known_set(config.name)
-    if config.path is None and known.published and not at_hand(config):
-        fetch_published(known.published, published_folder(config))
+    if config.path is None and known.published_files and not at_hand(config):
+        download_files(known.published_files, published_folder(config))
     return _report(config, (), look_for_duplicates=False, progress=progress)
 
 
@@ -215,7 +215,7 @@ def _blank(images: dict[str, ImageSet]) -> tuple[str, ...]:
 
 
 def _official(config: DataConfig, images: dict[str, ImageSet]) -> bool | None:
-    published = known_set(config.name).published
+    published = known_set(config.name).published_files
     if not published:
         return None
     return all(text_sum(images[file.split].images) == file.sha256 for file in published)

@@ -81,7 +81,7 @@ def print_data_sets(listed: Sequence[SetStatus]) -> None:
     table = Table("name", "what", "licence", "from", "ready")
     for one in listed:
         here = one.name == "digits"
-        elsewhere = "draw data prepare" if one.known.published else "--data.path"
+        elsewhere = "draw data prepare" if one.known.published_files else "--data.path"
         source = one.known.hub or ("this package" if here else elsewhere)
         ready = "yes" if one.prepared or here else "no"
         table.add_row(one.name, one.known.description, one.known.licence, source, ready)

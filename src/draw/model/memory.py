@@ -160,7 +160,7 @@ def batch_that_fits(tried: int, per_image: int, weights: int, there: int) -> int
 
 
 @contextmanager
-def smaller_batches_advised(tried: int, flag: str) -> Iterator[None]:
+def advise_smaller_batches(tried: int, flag: str) -> Iterator[None]:
     """Make of an error that there was no memory left one that says which batch to take.
 
     Args:

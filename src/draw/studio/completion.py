@@ -32,7 +32,7 @@ def complete(
         name: what it is called.
         pixels: the image, of which the other half has no effect.
         half: the half that is known, of `HALVES`.
-        seed: of all chance.
+        seed: seed of all chance.
         label: class of the image, where it is known; otherwise a model that needs one is given the
             likeliest of the whole image.
 

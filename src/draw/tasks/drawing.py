@@ -150,7 +150,7 @@ class Drawing:
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The bound and its parts, in nats."""
-        kept = {} if batch.kept is None else {"kept": batch.kept}
+        kept = {} if batch.unit_mask is None else {"kept": batch.unit_mask}
         output = model(batch.images, batch.noise, batch.labels, **kept)
         return {
             "bound": output.bound.mean(),

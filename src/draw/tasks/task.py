@@ -75,7 +75,7 @@ class Batch(NamedTuple):
     """Standard normal noise; None for a model that uses none."""
     labels: Int[Tensor, " batch"] | None
     """Class of each image; None for an unconditional model."""
-    kept: Float[Tensor, "batch units"] | None = None
+    unit_mask: Float[Tensor, "batch units"] | None = None
     """Factor of each of the decoder's units, 0 where it is left out; None where all are kept."""
 
 

@@ -45,7 +45,7 @@ class Feed(NamedTuple):
     """NumPy's random numbers in [0, 1) to binarize by."""
     noise: Float[Tensor, "glimpses batch latent"] | None
     """NumPy's standard normal noise."""
-    kept: Float[Tensor, "batch units"] | None
+    unit_mask: Float[Tensor, "batch units"] | None
     """Factors of variational dropout, as in `Batch`, from NumPy's numbers in any case."""
 
 
@@ -148,7 +148,7 @@ class Batcher:
             glimpses, latent = self.needs.noise
             drawn = philox.normal(self.seed, TRAINING, step, rows, glimpses * latent)
             noise = drawn.view(-1, glimpses, latent).transpose(0, 1).contiguous()
-        return Batch(images, noise, feed.labels, feed.kept)
+        return Batch(images, noise, feed.labels, feed.unit_mask)
 
 
 def resident_on(

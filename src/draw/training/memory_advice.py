@@ -61,4 +61,4 @@ def _first(step: Batch, images: int) -> Batch:
 
     chosen = some(step.images, 0)
     assert chosen is not None
-    return Batch(chosen, some(step.noise, 1), some(step.labels, 0), some(step.kept, 0))
+    return Batch(chosen, some(step.noise, 1), some(step.labels, 0), some(step.unit_mask, 0))

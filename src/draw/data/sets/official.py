@@ -16,7 +16,7 @@ class PublishedFile:
     split: str
     address: str
     size: int
-    """Bytes."""
+    """Size of the file in bytes."""
     sha256: str
 
     @property

@@ -43,7 +43,7 @@ class KnownSet:
     """Most images that are held out of train for validation."""
     invert: bool = False
     """Whether the source's pictures are dark strokes on white, to be turned into white on black."""
-    published: tuple[PublishedFile, ...] = ()
+    published_files: tuple[PublishedFile, ...] = ()
     """Text files of the splits (`text_sum`) that its authors publish."""
     remedy: str = ""
     """Advice for whoever asks for the set without a path, where it has no source of its own."""
@@ -64,7 +64,7 @@ KNOWN_SETS: dict[str, KnownSet] = {
         "CC BY-SA 3.0",
         sizes=(50_000, 10_000, 10_000),
         image_shape=(1, 28, 28),
-        published=(
+        published_files=(
             PublishedFile(
                 "train",
                 f"{LAROCHELLE}/binarized_mnist_train.amat",

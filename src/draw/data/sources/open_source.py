@@ -14,7 +14,7 @@ from draw.data.sets.table import KnownSet, known_set
 from draw.data.sources.formats import open_place
 from draw.data.sources.labels import METADATA_FILES
 from draw.data.sources.published import PublishedSet
-from draw.data.sources.source import FETCHED, Place, Source
+from draw.data.sources.source import HUB_STAMP, Place, Source
 from draw.data.sources.tree import find_files, found_file
 from draw.data.store.cache import cache_root
 from draw.data.store.decode import SUFFIXES, Picture
@@ -34,10 +34,10 @@ def open_source(config: DataConfig) -> Source:
     elif config.name == "digits":
         _refuse_config(config)
         source = Digits()
-    elif known.published:
+    elif known.published_files:
         _refuse_config(config)
         folder = published_folder(config)
-        source = PublishedSet(config.name, known.published, folder, known.remedy, open_place)
+        source = PublishedSet(config.name, known.published_files, folder, known.remedy, open_place)
     elif known.hub is None:
         raise DataError(f"{config.name} needs a path: {known.remedy}")
     else:
@@ -133,7 +133,7 @@ class Hub:
 
     def stamp(self) -> str:
         """Stamp that never changes: once prepared, a set is used without asking the Hub again."""
-        return FETCHED
+        return HUB_STAMP
 
     def fingerprint(self) -> str:
         """Hash of the fetched folder's content."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from draw.data.sets.official import PublishedFile
-from draw.data.sources.source import FETCHED, Place, Source
+from draw.data.sources.source import HUB_STAMP, Place, Source
 from draw.data.sources.tree import find_files
 from draw.data.store.decode import Picture
 from draw.errors import DataError
@@ -30,7 +30,7 @@ PLAIN = {"Accept-Encoding": "identity"}
 
 @dataclass(frozen=True)
 class PublishedSet:
-    """A source (see `Source`): files that were fetched before (`fetch_published`)."""
+    """A source (see `Source`): files that were fetched before (`download_files`)."""
 
     name: str
     files: tuple[PublishedFile, ...]
@@ -47,23 +47,23 @@ class PublishedSet:
         return f"{self.name} (the published files)"
 
     def classes(self) -> tuple[str, ...] | None:
-        """As in the files."""
+        """Names of the classes of the files."""
         return self._source.classes()
 
     def stamp(self) -> str:
-        """Always the same: once prepared, a set is used without a look at its files."""
-        return FETCHED
+        """Stamp that never changes: once prepared, a set is used without a look at its files."""
+        return HUB_STAMP
 
     def fingerprint(self) -> str:
-        """As of the files."""
+        """Hash of the files' content."""
         return self._source.fingerprint()
 
     def splits(self) -> Mapping[str, Iterable[Picture]]:
-        """As in the files."""
+        """Yield the pictures of each split of the files."""
         return self._source.splits()
 
     def remarks(self) -> tuple[str, ...]:
-        """As in the files."""
+        """Remarks on the files."""
         return self._source.remarks()
 
     @cached_property
@@ -81,7 +81,7 @@ def is_whole(path: Path, file: PublishedFile) -> bool:
         return hashlib.file_digest(stream, "sha256").hexdigest() == file.sha256
 
 
-def fetch_published(files: Iterable[PublishedFile], folder: Path) -> None:
+def download_files(files: Iterable[PublishedFile], folder: Path) -> None:
     """Download the files of a set that are not there yet; one process at a time does.
 
     Args:

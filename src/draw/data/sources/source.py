@@ -9,7 +9,7 @@ from draw.data.sources.tree import FileEntry, kinds
 from draw.data.store.decode import Picture
 from draw.errors import DataError
 
-FETCHED = "hub"
+HUB_STAMP = "hub"
 """The stamp of what is fetched once, and then used without asking again."""
 
 
