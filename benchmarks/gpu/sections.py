@@ -26,11 +26,11 @@ class Section:
 
 
 SECTIONS: dict[str, Section] = {
-    "agreement": Section("Backends against the reference", 65, agreement.items, 30),
-    "steps": Section("Training step", 120, steps.items, 45),
-    "drawing": Section("Without gradient", 40, drawing.items, 25),
+    "agreement": Section("Backends against the reference", 80, agreement.items, 45),
+    "steps": Section("Training step", 115, steps.items, 45),
+    "drawing": Section("Without gradient", 35, drawing.items, 25),
     "rate": Section("draw train", 45, training.rate_items, 25),
-    "minute": Section("A short training", 90, training.minute_items, 90),
+    "minute": Section("A short training", 85, training.minute_items, 85),
 }
 
 Tell = Callable[[dict[str, object]], None]
