@@ -101,7 +101,8 @@ def test_the_ground_shows_where_a_picture_is_transparent(
 
 def test_a_ground_is_a_colour() -> None:
     for wrong in ("red", "#fff", "#1234567", "rgb(0, 0, 0)"):
-        with pytest.raises(DrawError, match=r"expected data\.background to be black, white or #rr"):
+        expected = r"expected data\.background to be None or black, white or #rr"
+        with pytest.raises(DrawError, match=expected):
             DataConfig(background=wrong)
 
 

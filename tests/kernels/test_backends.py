@@ -82,10 +82,10 @@ def test_the_first_without_an_obstacle_runs(preferred: Toy, caplog) -> None:
     assert str(model.choice) == "toy (counts what it computes)"
     model(torch.rand(2, 1, 6, 5))
     assert preferred.calls == {"unroll": 1}
-    assert (
-        "not toy: it computes models of kind draw, this one is of kind classifier"
-        in classifier.choice.reason
-    )
+    assert "toy" not in classifier.choice.reason, "nobody expects it of this kind"
+    classifier.backend = "toy"
+    with pytest.raises(KernelUnavailableError, match="models of kind draw, this one is of kind"):
+        _ = classifier.choice
     preferred.in_the_way = "it is Sunday"
     with caplog.at_level(logging.WARNING, "draw"):
         for _ in range(2):

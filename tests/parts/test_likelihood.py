@@ -225,6 +225,7 @@ def test_only_the_reconstruction_differs_and_either_kernel_runs(
 ) -> None:
     assert model.choice.name == backend
     other = DRAW(dataclasses.replace(model.config, likelihood="bernoulli")).double()
+    other.backend = backend
     assert other.choice.name == backend
     weights = model.state_dict()
     log_scale = weights.pop("likelihood.log_scale")

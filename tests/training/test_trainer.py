@@ -99,7 +99,7 @@ def test_an_update_is_adam_on_the_clipped_gradient_of_the_mean_bound(tmp_path: P
     trainer = fresh(tmp_path / "run", config)
     model = DRAW(config.model)
     model.load_state_dict(trainer.bare_model.state_dict())
-    images, noise, _ = batch_of(trainer)
+    images, noise, *_ = batch_of(trainer)
     trainer.fit()
 
     adam = torch.optim.Adam(model.parameters(), lr=config.train.learning_rate)
@@ -256,9 +256,9 @@ def test_two_runs_with_one_seed_are_equal_and_with_another_are_not(tmp_path: Pat
 
 def test_noise_is_fresh_for_every_step_of_training_and_every_glimpse(tmp_path: Path) -> None:
     trainer = fresh(tmp_path / "run")
-    _, first, _ = batch_of(trainer)
+    _, first, *_ = batch_of(trainer)
     trainer.step = 1
-    _, second, _ = batch_of(trainer)
+    _, second, *_ = batch_of(trainer)
     assert not torch.equal(first, second)
     assert not torch.equal(first[0], first[1])
 

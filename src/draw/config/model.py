@@ -61,6 +61,7 @@ Attention = Annotated[
 Prior = Annotated[Literal["standard", "learned"], TABLE]
 Condition = Annotated[Literal["none", "class"], TABLE]
 Likelihood = Annotated[Literal["bernoulli", "logistic"], TABLE]
+Heads = Annotated[int, Limits(least=1, most=1024)]
 Classes = Annotated[int, Limits(least=2, most=2**31 - 1)]
 
 
@@ -85,9 +86,9 @@ class DRAWConfig(ModelConfig):
     """Side N of the read window in filters; unused without attention."""
     write_size: Count = 5
     """Side N of the write window in filters; unused without attention."""
-    read_heads: Count = 1
+    read_heads: Heads = 1
     """Windows that it reads through at every step, the paper's 1; they share one kind and size."""
-    write_heads: Count = 1
+    write_heads: Heads = 1
     """Windows that it writes through at every step, the paper's 1."""
     likelihood: Likelihood = "bernoulli"
     """'bernoulli' is the paper's, for pixels of 0 and 1; of grey values its nats are a
@@ -125,7 +126,7 @@ class ClassifierConfig(ModelConfig):
     """Number of glimpses before the answer."""
     attention: Window = "gaussian"
     """Through what it looks, as in `DRAWConfig`; the paper's windows have Gaussian filters."""
-    read_heads: Count = 1
+    read_heads: Heads = 1
     """Windows that it looks through at every glimpse, the paper's 1."""
     hidden_size: Count = 256
     """Units of the LSTM."""

@@ -80,9 +80,9 @@ def _choice(model: nn.Module, asked: str, *, look: bool) -> Choice:
     passed: list[str] = []
     hindered = False
     for name, backend in BACKENDS.items():
-        if not _made_for(backend, place):
+        if not _made_for(backend, place) or _kind(backend, model) is not None:
             continue
-        found = _kind(backend, model) or backend.doubt(model, place.device)
+        found = backend.doubt(model, place.device)
         if found is None and look and not backend.ready(model, *place):
             return Choice(name, f"{backend.description}; to be compiled at its first use")
         if found is None:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
+from weakref import proxy
 
 import torch
 from torch import Tensor, nn
@@ -139,7 +140,8 @@ class Trainer:
         self.update_weights = self._step()
         self.stream: Stream = "philox" if self.accelerator.device.type == "cuda" else "numpy"
         """Of the noise: a run keeps the one that it began with."""
-        self.feed = Prefetch(self._make_feed, config.train.steps)
+        owner: Trainer = proxy(self)  # no cycle: a trainer that is dropped gives its lock back
+        self.feed = Prefetch(lambda step: owner._make_feed(step), config.train.steps)
         self.step = self.good = 0
         """Updates that were made; those after which everything was found to be finite."""
         self.seconds = 0.0
