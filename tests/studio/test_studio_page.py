@@ -402,7 +402,7 @@ def test_ten_people_at_once(address):
     def visit(number: int) -> None:
         session = f"visitor{number}"
         asked = {
-            "data": ["runs/draws", 8, number, 1.0, None], "fn_index": event["id"],
+            "data": ["runs/draws", 8, number, 1.0, None, 1.0], "fn_index": event["id"],
             "session_hash": session,
         }  # fmt: skip
         join = urllib.request.Request(
