@@ -17,7 +17,7 @@ from benchmarks.gpu.plan import Plan
 from benchmarks.gpu.sections import SECTIONS, Section, run_items
 from benchmarks.gpu.tables import print_tables
 from draw.kernels import BACKENDS
-from draw.kernels.gpu import backend, language
+from draw.kernels.gpu import language, triton_backend
 from draw.model.draw import DRAW
 
 PLAN = Plan(device="cpu", small=True, seconds=1.0)
@@ -60,8 +60,8 @@ def test_every_backend_made_for_the_device_takes_part() -> None:
 @pytest.mark.filterwarnings("ignore:overflow encountered in exp")  # 1 / (1 + exp(1000)) is 0
 @pytest.mark.skipif(not language.is_installed(), reason="Triton is not installed")
 def test_triton_takes_part_in_its_interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backend.Triton, "devices", frozenset(("cpu", "meta")))
-    monkeypatch.setattr(backend, "capability", lambda device: (9, 0))
+    monkeypatch.setattr(triton_backend.Triton, "devices", frozenset(("cpu", "meta")))
+    monkeypatch.setattr(triton_backend, "capability", lambda device: (9, 0))
     plan = replace(PLAN, backends=("triton",))
     found = found_in("agreement", plan)
     assert len(found) == len(agreement.cases(small=True))

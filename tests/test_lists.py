@@ -51,3 +51,9 @@ def test_a_list_in_another_order_is_the_same() -> None:
         frozenset(("grey", "colour")): ["one.py", "two.py"],
         frozenset("abc"): ["two.py", "three.py"],
     }
+
+
+def test_no_two_modules_have_one_name() -> None:
+    names = [path.stem for path in MODULES if not path.stem.startswith("__")]
+    twice = sorted(name for name in set(names) if names.count(name) > 1)
+    assert not twice, f"expected a name of its own for each module, got several of {twice}"

@@ -24,9 +24,9 @@ from draw.config.data import DataConfig
 from draw.data import DataError, check, load_images
 from draw.data.sets.official import text_sum
 from draw.data.sets.table import KNOWN_SETS
-from draw.data.sources.formats import SOURCES
 from draw.data.sources.open_source import open_source
 from draw.data.sources.source import Source
+from draw.data.sources.source_table import SOURCES
 from draw.data.store.decode import Conversion, decode
 
 RANDOM = np.random.default_rng(0)

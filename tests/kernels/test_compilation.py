@@ -186,7 +186,7 @@ import torch._dynamo.utils as dynamo
 from draw import DRAW, DRAWConfig
 from draw.kernels import BACKENDS
 from draw.kernels.compilation import compiler_for
-from draw.kernels.packed.sequence import unroll
+from draw.kernels.packed.packed_sequence import unroll
 logging.basicConfig(level=logging.WARNING, stream=sys.stdout)
 config = DRAWConfig(rows=6, columns=5, glimpses=3, hidden_size=8, latent_size=4, read_size=2,
                     write_size=3, prior="learned")

@@ -17,8 +17,8 @@ from draw.config.model import DRAWConfig
 from draw.errors import DrawError, KernelUnavailableError
 from draw.kernels import BACKENDS, proof
 from draw.kernels.choose import choose
-from draw.kernels.gpu import backend, gradient, launch, sequence
-from draw.kernels.gpu import unroll as gpu
+from draw.kernels.gpu import gradient, kernel_launch, sequence, triton_backend
+from draw.kernels.gpu import triton_unroll as gpu
 from draw.kernels.gpu.layout import Tiles
 from draw.measure.bound import evaluate
 from draw.model.draw import DRAW
@@ -45,8 +45,8 @@ PARTS = {
 def _as_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
     """The backend takes this device, where there is no card."""
     if DEVICE.type == "cpu":
-        monkeypatch.setattr(backend.Triton, "devices", frozenset(("cpu", "meta")))
-        monkeypatch.setattr(backend, "capability", lambda device: (9, 0))
+        monkeypatch.setattr(triton_backend.Triton, "devices", frozenset(("cpu", "meta")))
+        monkeypatch.setattr(triton_backend, "capability", lambda device: (9, 0))
 
 
 @pytest.fixture
@@ -141,9 +141,9 @@ def test_what_it_cannot_take_is_named(monkeypatch) -> None:
     ):
         found = TRITON.obstacle(model, DEVICE, model.canvas_0.dtype)
         assert found is None if said is None else said in str(found)
-    monkeypatch.setattr(backend, "capability", lambda device: (7, 5))
+    monkeypatch.setattr(triton_backend, "capability", lambda device: (7, 5))
     assert "this card has (7, 5)" in str(TRITON.obstacle(drawing(), DEVICE, torch.float32))
-    monkeypatch.setattr(backend.language, "triton", None)
+    monkeypatch.setattr(triton_backend.language, "triton", None)
     assert "not installed" in str(TRITON.obstacle(drawing(), DEVICE, torch.float32))
 
 
@@ -151,8 +151,8 @@ def test_what_it_cannot_take_is_named(monkeypatch) -> None:
 def test_auto_takes_what_was_measured_and_says_what(monkeypatch) -> None:
     others = {"reference": BACKENDS["reference"]}
     monkeypatch.setattr("draw.kernels.choose.BACKENDS", {"triton": TRITON, **others})
-    for attention, ratio in backend.RATIOS.items():
-        measured = dataclasses.replace(backend.MEASURED_ROW, attention=attention)
+    for attention, ratio in triton_backend.RATIOS.items():
+        measured = dataclasses.replace(triton_backend.MEASURED_ROW, attention=attention)
         choice = choose(DRAW(measured), "auto")
         assert choice.name == "triton"
         assert ratio in choice.reason
@@ -162,13 +162,13 @@ def test_auto_takes_what_was_measured_and_says_what(monkeypatch) -> None:
         ({"prior": "learned"}, "prior standard, this model has learned"),
         ({"attention": "cauchy"}, "not measured with attention 'cauchy'"),
     ):
-        choice = choose(DRAW(dataclasses.replace(backend.MEASURED_ROW, **change)), "auto")
+        choice = choose(DRAW(dataclasses.replace(triton_backend.MEASURED_ROW, **change)), "auto")
         assert choice.name == "reference"
         assert f"not triton: it was{' ' if 'not' in said else ' measured with '}{said}" in (
             choice.reason
         )
-    monkeypatch.setattr(backend, "capability", lambda device: (8, 9))
-    assert "capability (8, 9)" in choose(DRAW(backend.MEASURED_ROW), "auto").reason
+    monkeypatch.setattr(triton_backend, "capability", lambda device: (8, 9))
+    assert "capability (8, 9)" in choose(DRAW(triton_backend.MEASURED_ROW), "auto").reason
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -281,7 +281,7 @@ class _Launched:
 def test_programs_that_wait_for_each_other_are_launched_together() -> None:
     for parts, together in ((1, None), (4, True)):
         kernel = _Launched()
-        launch.launch(kernel, Tiles(parts=parts), 48, torch.zeros(1))
+        kernel_launch.launch(kernel, Tiles(parts=parts), 48, torch.zeros(1))
         ((grid, options),) = kernel.calls
         assert grid == (3, parts)
         assert options.get("launch_cooperative_grid") is together

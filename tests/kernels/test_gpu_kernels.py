@@ -13,7 +13,7 @@ from torch import Tensor
 
 pytest.importorskip("triton", reason="Triton is not installed: it comes with torch for CUDA")
 
-from draw.kernels.gpu import unroll as gpu
+from draw.kernels.gpu import triton_unroll as gpu
 from draw.kernels.gpu.layout import Tiles, layout_of
 from draw.kernels.gpu.weights import pack, unpack
 from draw.model.draw import DRAW

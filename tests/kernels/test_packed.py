@@ -14,7 +14,7 @@ import draw.attention.window
 from draw.errors import KernelUnavailableError
 from draw.kernels import BACKENDS, compilation, proof
 from draw.kernels.packed import glimpse
-from draw.kernels.packed.sequence import trajectory, unroll
+from draw.kernels.packed.packed_sequence import trajectory, unroll
 from draw.model.draw import DRAW
 from draw.parts.state import NOTHING, Context
 from draw.training.start import start

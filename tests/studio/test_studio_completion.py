@@ -9,7 +9,7 @@ import pytest
 
 from draw.config.data import DataConfig
 from draw.errors import DrawError
-from draw.studio.completion import ANSWERS, complete
+from draw.studio.inpainting import ANSWERS, complete
 from draw.studio.models import Catalogue, Shelf
 from studio_runs import COLOUR, DRAWS, make_run
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 import tyro
 
 from draw.cli.compare import compare
-from draw.cli.completion import complete
+from draw.cli.complete import complete
 from draw.cli.datasets import data_check, data_list, data_prepare
 from draw.cli.measurement import evaluate, info
 from draw.cli.options import with_checks

@@ -2,10 +2,10 @@
 
 from draw.kernels.compiled import CompiledBackend
 from draw.kernels.contract import Backend
-from draw.kernels.cpp.backend import Cpp
-from draw.kernels.gpu.backend import TRITON
+from draw.kernels.cpp.cpp_backend import Cpp
+from draw.kernels.gpu.triton_backend import TRITON
 from draw.kernels.graphs import Graph
-from draw.kernels.packed.backend import PackedBackend
+from draw.kernels.packed.packed_backend import PackedBackend
 from draw.kernels.reference import Reference
 
 BACKENDS: dict[str, Backend] = {

@@ -11,10 +11,10 @@ from draw.config.data import DataConfig
 from draw.data.sets.digits import Digits
 from draw.data.sets.svhn import HouseNumbers
 from draw.data.sets.table import KnownSet, known_set
-from draw.data.sources.formats import open_place
 from draw.data.sources.labels import METADATA_FILES
 from draw.data.sources.published import PublishedSet
 from draw.data.sources.source import HUB_STAMP, Place, Source
+from draw.data.sources.source_table import open_place
 from draw.data.sources.tree import find_files, found_file
 from draw.data.store.cache import cache_root
 from draw.data.store.decode import SUFFIXES, Picture

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from draw.kernels.gpu.backward import unroll_backward
-from draw.kernels.gpu.launch import launch
+from draw.kernels.gpu.kernel_launch import launch
 from draw.kernels.gpu.layout import Layout
 from draw.kernels.gpu.sequence import Residuals
 from draw.kernels.gpu.weights import unpack

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from draw.errors import DrawError
 from draw.kernels.gpu.forward import unroll_forward
-from draw.kernels.gpu.launch import launch
+from draw.kernels.gpu.kernel_launch import launch
 from draw.kernels.gpu.layout import Layout, round_up
 from draw.kernels.gpu.weights import pack, products_of
 from draw.kernels.products import multiply

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from draw.attention.window import read_patch, window_parameters, write_patch
 from draw.kernels.attention_backward import read_patch_backward, write_patch_backward
-from draw.kernels.packed.weights import CONTROLS, Layout, Weights
+from draw.kernels.packed.packed_weights import CONTROLS, Layout, Weights
 from draw.kernels.products import multiply
 from draw.kernels.unroll_backward import cell_backward, code_backward
 from draw.parts.distribution import Gaussian

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import gradio as gr
 
-from draw.studio.completion import complete
 from draw.studio.downloads import Format, save_reconstruction
 from draw.studio.generation import LARGEST_SEED
+from draw.studio.inpainting import complete
 from draw.studio.numbers import whole
 from draw.studio.page import parts
 from draw.studio.page.parts import Studio

@@ -20,7 +20,7 @@ from draw.kernels.packed.glimpse import (
     glimpse_backward,
     start,
 )
-from draw.kernels.packed.weights import CONTROLS, Layout, Weights, cast_weights, pack_weights
+from draw.kernels.packed.packed_weights import CONTROLS, Layout, Weights, cast_weights, pack_weights
 from draw.kernels.products import multiply
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 

@@ -12,7 +12,7 @@ from draw.kernels import allow_list, proof
 from draw.kernels.contract import Backend, Trial, unknown_option
 from draw.kernels.cpp import unroll as cpp
 from draw.kernels.cpp.form import drawing_names
-from draw.kernels.gpu import language, unroll
+from draw.kernels.gpu import language, triton_unroll
 from draw.kernels.gpu.layout import FASTEST
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
@@ -44,12 +44,12 @@ class Triton(Backend):
             return found
         if dtype != torch.float32:
             return f"it takes weights in float32, the model is in {dtype}"
-        operands = unroll.operands(device)
+        operands = triton_unroll.operands(device)
         if operands not in proof.TOLERANCES:
             return f"it multiplies float32, bfloat16 or float16, not {operands}"
         if (found := allow_list.obstacle(CONTRACT, model)) is not None:
             return found
-        rounds = proof.in_single(device, operands, tf32=unroll.precision() == "tf32")
+        rounds = proof.in_single(device, operands, tf32=triton_unroll.precision() == "tf32")
         return proof.difference(CONTRACT, model, rounds)
 
     def doubt(self, model: nn.Module, device: torch.device) -> str | None:
@@ -80,7 +80,7 @@ class Triton(Backend):
         context: Context = NOTHING,
     ) -> UnrollOutput:
         """Compute `DRAW.unroll` by the Triton kernels."""
-        unrolled: UnrollOutput = unroll.unroll(cast(Any, model), images, noise, context)
+        unrolled: UnrollOutput = triton_unroll.unroll(cast(Any, model), images, noise, context)
         return unrolled
 
     def trajectory(
@@ -91,7 +91,7 @@ class Triton(Backend):
         context: Context = NOTHING,
     ) -> Trajectory:
         """Compute `DRAW.trajectory` by the Triton kernels."""
-        drawn: Trajectory = unroll.trajectory(cast(Any, model), images, noise, context)
+        drawn: Trajectory = triton_unroll.trajectory(cast(Any, model), images, noise, context)
         return drawn
 
 

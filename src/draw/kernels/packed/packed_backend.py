@@ -13,8 +13,8 @@ from draw.kernels.contract import Trial, multiplies_bf16, unknown_option
 from draw.kernels.cpp import unroll as cpp
 from draw.kernels.cpp.form import drawing_names
 from draw.kernels.graphs import GraphBackend, doubt_of
-from draw.kernels.packed.sequence import Compile, as_it_is, trajectory, unroll
-from draw.kernels.packed.weights import FILTERS, Layout
+from draw.kernels.packed.packed_sequence import Compile, as_it_is, trajectory, unroll
+from draw.kernels.packed.packed_weights import FILTERS, Layout
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 
@@ -100,6 +100,6 @@ CONTRACT = dataclasses.replace(
     obstacle=_obstacle,
     key=lambda config: (Layout.of(config), config.glimpses, config.condition),
     kernel=_trial,
-    modules=("draw.kernels.packed.sequence",),
+    modules=("draw.kernels.packed.packed_sequence",),
 )
 """What the packed step stands for in a DRAW: the same as the operator in C++."""
