@@ -6,11 +6,12 @@ BIN := .venv/bin
 DEMO := demo
 DEMO_FLAGS :=
 
-.PHONY: demo test slow-tests lint types bench clean help
+.PHONY: demo test slow-tests launcher-tests lint types bench clean help
 
 help:
 	@echo "make demo   train a small model on handwritten digits (a minute) and draw pictures into $(DEMO)/"
-	@echo "make test   run the tests; make slow-tests: those that take long, an hour at most"
+	@echo "make test   run the tests; make slow-tests: those that take long, an hour at most;"
+	@echo "            make launcher-tests: several processes, killed and come back"
 	@echo "make lint   ruff and import-linter;  make types   mypy"
 	@echo "make bench  speed and memory against plain PyTorch (10 minutes), into benchmarks/results/"
 
@@ -25,7 +26,11 @@ test: .venv/ready
 # The large sweeps and the shipped models; what the minutes do not suffice for is skipped, and said.
 MINUTES := 60
 slow-tests: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow --minutes $(MINUTES)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow and not launcher" --minutes $(MINUTES)
+
+# Several processes that are killed and come back: they want a computer with nothing else to do.
+launcher-tests: .venv/ready
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m launcher
 
 lint: .venv/ready
 	$(BIN)/ruff check

@@ -158,7 +158,7 @@ def test_bad_values_of_every_option_of_train(
     def start(*_: object) -> None:
         raise DrawError("all options are right")
 
-    monkeypatch.setattr("draw.training.start.start", start)
+    monkeypatch.setattr("draw.training.restart.start", start)
     kinds: dict[str, Any] = {"model": DRAWConfig, "data": DataConfig, "train": TrainConfig}
     prefix = "" if section == "options" else f"{section}."
     flags = [
