@@ -19,7 +19,8 @@ from draw.measure.bound import evaluate
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
 from draw.models.storage import load_model
-from draw.training.start import finish, resume, resumed_config, start
+from draw.training.finish import finish
+from draw.training.start import resume, resumed_config, start
 from running import TINY, TINY_MODEL, draw_command, image_set, on, with_compute, with_train
 from toy_backend import Toy
 

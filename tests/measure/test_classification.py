@@ -25,7 +25,8 @@ from draw.models.storage import load_model
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
 from draw.tasks import Classifying, Drawing
-from draw.training.start import finish, resume, resumed_config, start
+from draw.training.finish import finish
+from draw.training.start import resume, resumed_config, start
 from draw.training.trainer import Trainer
 from running import TINY, batch_of, image_set, with_train
 

@@ -15,7 +15,8 @@ from draw.config.data import DataConfig
 from draw.config.model import ClassifierConfig
 from draw.config.run import Config
 from draw.data import ImageSet
-from draw.training.start import finish, start
+from draw.training.finish import finish
+from draw.training.start import start
 from running import TINY, image_set, with_train
 
 COLOURS = {"black": (0, 1), "grey": (100, 3), "white": (255, 1)}

@@ -32,7 +32,8 @@ from draw.parts.layers import Affine
 from draw.studio.models import Catalogue
 from draw.studio.observation import read
 from draw.tasks import Classifying, Drawing, Looking, Task
-from draw.training.start import finish, resume, resumed_config, start
+from draw.training.finish import finish
+from draw.training.start import resume, resumed_config, start
 from running import TINY_MODEL, draw_command
 
 SOURCE = Path(kinds.__file__).parents[1]

@@ -17,7 +17,8 @@ from draw.errors import DrawError
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
 from draw.tasks.drawing import Drawing
-from draw.training.start import finish, resume, resumed_config, start
+from draw.training.finish import finish
+from draw.training.start import resume, resumed_config, start
 from running import TINY, image_set, with_train
 
 TRAINING, VALIDATION, TEST = image_set(10), image_set(7, "validation"), image_set(5, "test")

@@ -15,7 +15,8 @@ import pytest
 
 from draw.errors import DrawError
 from draw.runs.lock import LOCK_FILE, RunLock
-from draw.training.start import finish, resume, start
+from draw.training.finish import finish
+from draw.training.start import resume, start
 from running import TINY, image_set
 
 TRAINING, VALIDATION = image_set(10), image_set(7, "validation", seed=1)

@@ -15,8 +15,8 @@ from draw.model.draw import DRAW
 from draw.models.storage import load_model
 from draw.tasks import Needs
 from draw.training.feed import Batcher, feed_at
+from draw.training.learning import freeze_decoder
 from draw.training.start import start
-from draw.training.trainer import freeze_decoder
 from running import TINY, image_set, with_train
 
 SETS = [image_set(count, split) for count, split in ((10, "train"), (7, "validation"))]
@@ -55,7 +55,7 @@ def test_the_same_units_are_left_out_at_every_step() -> None:
     x = torch.rand(4, 1, 6, 5, generator=random, dtype=torch.float64)
     noise = torch.randn(3, 4, 3, generator=random, dtype=torch.float64)
     factors = 2.0 * (torch.rand(4, 7, generator=random) < 0.5).double()
-    found = model(x, noise, kept=factors)
+    found = model(x, noise, unit_mask=factors)
     handle = model.lstm_dec.register_forward_hook(
         lambda module, given, state: (state[0] * factors, state[1])
     )
@@ -63,7 +63,7 @@ def test_the_same_units_are_left_out_at_every_step() -> None:
     handle.remove()
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other)
-    everything = model(x, noise, kept=torch.ones_like(factors))
+    everything = model(x, noise, unit_mask=torch.ones_like(factors))
     torch.testing.assert_close(everything.bound, model(x, noise).bound)
     assert not torch.allclose(found.bound, everything.bound)
 

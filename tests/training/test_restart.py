@@ -10,8 +10,8 @@ from draw.errors import DrawError, Interruption
 from draw.json_files import read_json
 from draw.launch import has_told, is_to_tell, launches, lost_process
 from draw.runs.checkpoint import checkpoints, load_tensors
+from draw.training.finish import finish
 from draw.training.restart import is_restart, start_or_go_on
-from draw.training.start import finish
 from draw.training.trainer import Trainer
 from running import TINY, TINY_DIGITS, draw_command, image_set, with_train
 

@@ -24,7 +24,8 @@ from draw.runs.paths import RUN_FILE
 from draw.tasks import Needs
 from draw.training import trainer as loop
 from draw.training.feed import Batcher, feed_at, resident_on
-from draw.training.start import finish, resume, resumed_config, start
+from draw.training.finish import finish
+from draw.training.start import resume, resumed_config, start
 from draw.training.step import WARM_UP
 from draw.training.tally import Tally
 from draw.training.trainer import Trainer

@@ -25,7 +25,8 @@ from draw.models.kinds import run_config
 from draw.models.storage import load_model
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
-from draw.training.start import finish, resume, resumed_config, start
+from draw.training.finish import finish
+from draw.training.start import resume, resumed_config, start
 from draw.training.trainer import Trainer, learning_rate_at
 from running import TINY, batch_of, image_set, with_compute, with_train
 

@@ -87,8 +87,9 @@ def run_train(arguments: list[str]) -> None:
     check_option("options", RunOptions, options)
     run = options.out or Path("runs") / name
     from draw.data import load_splits, view_of
+    from draw.training.finish import finish
     from draw.training.restart import is_restart, start_or_go_on
-    from draw.training.start import finish, refuse_existing
+    from draw.training.start import refuse_existing
 
     if not is_restart(run):
         refuse_existing(run)
@@ -112,8 +113,9 @@ def _resume(arguments: list[str]) -> None:
         Resume, prog="draw train", args=arguments, return_unknown_args=True, add_help=False
     )
     from draw.data import load_splits
+    from draw.training.finish import finish
     from draw.training.restart import go_on, is_restart
-    from draw.training.start import finish, resume, resumed_config, run_of
+    from draw.training.start import resume, resumed_config, run_of
 
     run = run_of(where.resume)
     before = resumed_config(run)

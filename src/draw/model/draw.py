@@ -126,7 +126,7 @@ class DRAW(
         state: State,
         context: Context = NOTHING,
         offset: Gaussian | None = None,
-        kept: Float[Tensor, "batch hidden"] | None = None,
+        unit_mask: Float[Tensor, "batch hidden"] | None = None,
     ) -> tuple[State, Step]:
         """One glimpse: read, encode, sample, decode, write (eqs 1-8).
 
@@ -137,7 +137,7 @@ class DRAW(
             context: conditioning of the drawings, from `DRAW.context`.
             offset: what is added to mu and log sigma of the posterior, each [batch, latent]; see
                 `draw.measure.refinement`.
-            kept: factor of each unit of h_dec, as in `forward`.
+            unit_mask: factor of each unit of h_dec, as in `forward`.
         """
         x_hat = x - state.canvas.sigmoid()  # (3)
         r, read_window = self.attention.read(x, x_hat, state.h_dec)  # (4)
@@ -149,8 +149,8 @@ class DRAW(
         prior = self.prior(state.h_dec)  # ours: the paper's is N(0, 1) at every step
         z = posterior.sample(noise)  # (6)
         h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec), context.dec)  # (7)
-        if kept is not None:
-            h_dec = h_dec * kept
+        if unit_mask is not None:
+            h_dec = h_dec * unit_mask
         written, write_window = self.attention.write(h_dec)
         canvas = state.canvas + written  # (8)
         return (
@@ -163,7 +163,7 @@ class DRAW(
         images: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "glimpses batch latent"] | None = None,
         labels: Int[Tensor, " batch"] | None = None,
-        kept: Float[Tensor, "batch hidden"] | None = None,
+        unit_mask: Float[Tensor, "batch hidden"] | None = None,
     ) -> DRAWOutput:
         """Upper bound on -log p(x) and its parts, with one sample of z per image (eqs 9-12).
 
@@ -173,9 +173,10 @@ class DRAW(
                 from torch's global generator if left out.
             labels: class of each image, for a class-conditional model; the bound is then one on
                 -log p(x | class).
-            kept: variational dropout of the decoder (Gal and Ghahramani 2016, arXiv 1512.05287):
-                factors of the units of h_dec, the same at all steps, 0 where a unit is left out and
-                1 / (1 - p) elsewhere; None for all units. With it the model's own loop runs.
+            unit_mask: variational dropout of the decoder (Gal and Ghahramani 2016, arXiv
+                1512.05287): factors of the units of h_dec, the same at all steps, 0 where a unit is
+                left out and 1 / (1 - p) elsewhere; None for all units. With it the model's own
+                loop runs.
                 # ours: h_dec is scaled where it leaves the LSTM, so for the next step, the encoder,
                 the windows and what is written alike; h_dec_0 is not.
 
@@ -184,11 +185,11 @@ class DRAW(
         """
         noise = self._checked_noise(images, noise)
         context = self.context(labels, len(images))
-        if kept is None:
+        if unit_mask is None:
             backend = BACKENDS[self.choice.name]
             canvas, kl, log_ratio = backend.unroll(self, images, noise, context)
         else:
-            canvas, kl, log_ratio = self.unroll(images, noise, context, kept=kept)
+            canvas, kl, log_ratio = self.unroll(images, noise, context, unit_mask=unit_mask)
         reconstruction = self.likelihood(canvas, images)  # (9)
         return DRAWOutput(
             canvas=canvas,
@@ -204,7 +205,7 @@ class DRAW(
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
         offsets: Gaussian | None = None,
-        kept: Float[Tensor, "batch hidden"] | None = None,
+        unit_mask: Float[Tensor, "batch hidden"] | None = None,
     ) -> UnrollOutput:
         """Run all steps one after another: the reference for every faster kernel (eqs 1-8, 10).
 
@@ -214,10 +215,10 @@ class DRAW(
             context: conditioning of the drawings, from `DRAW.context`.
             offsets: what is added to mu and log sigma of the posteriors, each [glimpses, batch,
                 latent].
-            kept: factor of each unit of h_dec, as in `forward`.
+            unit_mask: factor of each unit of h_dec, as in `forward`.
         """
         steps = []
-        for state, step in self._glimpses(images, noise, context, offsets, kept):
+        for state, step in self._glimpses(images, noise, context, offsets, unit_mask):
             canvas = state.canvas
             steps.append(step)
         posterior = Gaussian.stack([step.posterior for step in steps])
@@ -231,16 +232,16 @@ class DRAW(
         noise: Tensor,
         context: Context,
         offsets: Gaussian | None = None,
-        kept: Tensor | None = None,
+        unit_mask: Tensor | None = None,
     ) -> Iterator[tuple[State, Step]]:
         """State after each step, and what the step computed."""
         state = self.initial_state(len(images))
         for t, noise_t in enumerate(noise):
-            if offsets is None and kept is None:
+            if offsets is None and unit_mask is None:
                 state, step = self.step(images, noise_t, state, context)
             else:
                 offset = offsets and Gaussian(offsets.mu[t], offsets.log_sigma[t])
-                state, step = self.step(images, noise_t, state, context, offset, kept)
+                state, step = self.step(images, noise_t, state, context, offset, unit_mask)
             yield state, step
 
     def labels_for(

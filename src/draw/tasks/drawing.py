@@ -150,8 +150,8 @@ class Drawing:
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The bound and its parts, in nats."""
-        kept = {} if batch.unit_mask is None else {"kept": batch.unit_mask}
-        output = model(batch.images, batch.noise, batch.labels, **kept)
+        mask = {} if batch.unit_mask is None else {"unit_mask": batch.unit_mask}
+        output = model(batch.images, batch.noise, batch.labels, **mask)
         return {
             "bound": output.bound.mean(),
             "reconstruction": output.reconstruction.mean(),

@@ -94,15 +94,15 @@ def feed_at(
         glimpses, latent = needs.noise
         random = generator(seed, TRAINING, step)
         noise = random.standard_normal((glimpses, size, latent), np.float32)[:, own]
-    kept = None
+    unit_mask = None
     if needs.dropout is not None:
         units, fraction = needs.dropout
         random = generator(seed, DROPOUT_TRAINING, step)
         stays = random.random((size, units), np.float32)[own] >= fraction
-        kept = stays.astype(np.float32) / np.float32(1 - fraction)
+        unit_mask = stays.astype(np.float32) / np.float32(1 - fraction)
     parts = (
         None if part is None else torch.from_numpy(part)
-        for part in (images, indices, labels, uniform, noise, kept)
+        for part in (images, indices, labels, uniform, noise, unit_mask)
     )
     return Feed(*(part.pin_memory() if pinned and part is not None else part for part in parts))
 

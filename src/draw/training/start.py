@@ -14,7 +14,6 @@ from draw.data.advice import advice
 from draw.errors import DrawError
 from draw.files import is_temporary, make_folder, remove_file, remove_leftovers
 from draw.launch import launches
-from draw.measure.progress_bar import with_progress
 from draw.model.pretrained import Model
 from draw.models.kinds import run_config, task_for
 from draw.models.storage import load_model
@@ -29,14 +28,12 @@ from draw.runs.checkpoint import (
 from draw.runs.lock import LOCK_FILE, RunLock
 from draw.runs.metrics import (
     DAMAGED_FILE,
-    append_metrics,
     forget_metrics_after,
-    read_metrics,
     scan_metrics,
 )
 from draw.runs.paths import RUN_FILE, note_resumption, write_run_file
 from draw.runs.provenance import provenance
-from draw.terminal import say
+from draw.training.image_check import check_images
 from draw.training.trainer import Trainer
 
 logger = logging.getLogger("draw")
@@ -117,7 +114,7 @@ def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -
 
 def _made(trainer: Trainer) -> dict[str, Any]:
     """How a run comes about, with what it was found to be computed with, and by which launch."""
-    compute = _found(trainer)
+    compute = trainer.choices()
     launch = {"launch": names} if (names := launches()) else {}
     return {**provenance(trainer.accelerator.device), "compute": compute, **launch}
 
@@ -268,94 +265,6 @@ def _set_back(trainer: Trainer, complete: bool) -> None:
         trainer.best = None  # so that the next validation leaves whole ones
 
 
-def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
-    """Train to the end, evaluate the best weights on the test images, and make the pictures.
-
-    The test counts, as a line of metrics.jsonl, when its pictures are made.
-
-    Returns:
-        The result in plain values; None in all processes but the first.
-
-    Raises:
-        Interruption: after Ctrl-C or SIGTERM, when everything is saved.
-        DrawError: if the loss is no longer finite, or a file cannot be written.
-    """
-    with trainer.lock:
-        if trainer.main:
-            say(_describe_start(trainer))
-        trainer.fit()
-        return _test(trainer, test)
-
-
-def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
-    accelerator, run = trainer.accelerator, trainer.run
-    accelerator.wait_for_everyone()
-    best = load_model(str(run))
-    model = best.model
-    trainer.compute.place(model)
-    with trainer.compute.products():
-        result = with_progress(
-            test,
-            accelerator,
-            lambda images, update: trainer.task.evaluate(model, images, accelerator, update),
-        )
-    values = result.to_dict()
-    if trainer.main:
-        trainer.track("test", values)
-    accelerator.end_training()
-    if not trainer.main:
-        return None
-    which = "the best on validation images" if best.source == str(run / BEST_FILE) else "the last"
-    say(
-        f"\n{trainer.task.conclude(result)}\nweights of step {best.state['step']}, {which} "
-        f"of {trainer.step} steps in {trainer.seconds / 60:.1f} minutes"
-    )
-    line = trainer.line("test", values) | {"weights_step": best.state["step"]}
-    metrics = [*read_metrics(run / METRICS_FILE), line]
-    pictures = trainer.task.pictures(model, run, metrics, trainer.training, test.evaluation_set())
-    append_metrics(run / METRICS_FILE, line)
-    say("look at  " + "\n         ".join(str(path) for path in pictures))
-    return {
-        "run": str(run),
-        "best": best.state,
-        "test": values,
-        "seconds": trainer.seconds,
-        "pictures": [str(path) for path in pictures],
-    }
-
-
-def _found(trainer: Trainer) -> dict[str, str]:
-    """What a run is computed with: device, backend, precision, and where its noise comes from."""
-    return {**trainer.compute.choices(trainer.bare_model), "noise": trainer.stream}
-
-
-def _describe_start(trainer: Trainer) -> str:
-    images, config = trainer.training, trainer.config
-    chosen = _found(trainer)
-    on = "; ".join(text if name == "device" else f"{name} {text}" for name, text in chosen.items())
-    parameters = sum(p.numel() for p in trainer.bare_model.parameters())
-    return (
-        f"on {on}\n"
-        f"{config.preset}: {images.count:,} images of {_times(images.image_shape)} from "
-        f"{images.source}\n{_describe_view(images)}"
-        f"{trainer.task.describe_start(trainer.bare_model, images)}\n"
-        f"{parameters:,} parameters; {trainer.accelerator.num_processes} process(es); "
-        f"run folder {trainer.run}"
-    )
-
-
-def _describe_view(images: ImageSet) -> str:
-    """A line about what is made of the stored images; nothing where they are seen as they are."""
-    if images.view is None:
-        return ""
-    fixed, shape = images.view.evaluation_view(), images.stored_shape
-    what = "the same" if fixed == images.view else fixed.description(shape)
-    return (
-        f"each is {images.view.description(shape)}, made anew for every batch; validation and "
-        f"test: {what}, made once and for all\n"
-    )
-
-
 def run_of(checkpoint: Path) -> Path:
     """Find the run folder of a checkpoint file, or the folder itself.
 
@@ -371,45 +280,3 @@ def run_of(checkpoint: Path) -> Path:
             f"{what} is there"
         )
     return checkpoint.parent.parent
-
-
-def check_images(config: Config, *sets: ImageSet) -> None:
-    """Refuse images that the model and its task cannot learn from.
-
-    Raises:
-        DrawError: if the images do not fit, with what to do.
-    """
-    task = task_for(config)
-    for images in sets:
-        check_shape(config, images)
-        task.check(images)
-
-
-def check_shape(config: Config, images: ImageSet) -> None:
-    """Refuse images whose shape is not the model's.
-
-    Raises:
-        DrawError: if the shapes differ, with the flags that would make them fit.
-    """
-    expected, got = config.model.image_shape, images.image_shape
-    if got == expected:
-        return
-    mode = "grey" if expected[0] == 1 else "colour"
-    if images.view is not None:
-        raise DrawError(
-            f"expected images of {_times(expected)} (the model's), got {_times(got)}: "
-            f"{images.view.description(images.stored_shape)} from {images.source}; pass "
-            f"--model.rows {got[1]} --model.columns {got[2]}, and --model.channels {got[0]} or "
-            f"--data.mode {mode}"
-        )
-    size = " ".join(map(str, expected[1:] if expected[1] != expected[2] else expected[1:2]))
-    raise DrawError(
-        f"expected images of {_times(expected)} (the model's), got {_times(got)} from "
-        f"{images.source}; pass --data.size {size} --data.mode {mode} --data.fit crop to "
-        f"convert them, or --model.rows {got[1]} --model.columns {got[2]} --model.channels "
-        f"{got[0]} for another model"
-    )
-
-
-def _times(shape: tuple[int, int, int]) -> str:
-    return f"{shape[1]}x{shape[2]}x{shape[0]}"

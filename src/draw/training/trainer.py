@@ -20,7 +20,6 @@ import torch
 from torch import Tensor, nn
 
 from draw.config.run import Config
-from draw.config.train import TrainConfig
 from draw.data import ImageSet
 from draw.errors import DrawError, Interruption
 from draw.files import remove_file
@@ -47,6 +46,7 @@ from draw.training.accelerator import make_accelerator
 from draw.training.average import Average
 from draw.training.feed import Batcher, Feed, feed_at, resident_on
 from draw.training.graph import CudaRecorder
+from draw.training.learning import freeze_decoder, parameter_groups
 from draw.training.memory_advice import too_large
 from draw.training.moments import moments_of, named_moments
 from draw.training.prefetch import Prefetch
@@ -54,39 +54,6 @@ from draw.training.step import Step, learning_rate_at
 
 LOOK_EVERY = 50
 """Steps after which the host waits for a GPU at the latest: for losses, checkpoints, Ctrl-C."""
-
-
-def _parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
-    """Parameters with their weight decay and their fraction of the learning rate.
-
-    Weights decay, biases and starting states do not; the affine maps to window parameters take
-    `window_share` of the learning rate. Each parameter is a group of its own, so that their order,
-    by which checkpoints know them, is the model's.
-    """
-    return [
-        {
-            "params": [value],
-            "weight_decay": config.weight_decay * (".weight" in name),
-            "share": config.window_share if "_window." in name else 1.0,
-        }
-        for name, value in model.named_parameters()
-    ]
-
-
-def freeze_decoder(model: nn.Module) -> None:
-    """Let nothing but the encoder of a model learn (train.only encoder).
-
-    Raises:
-        DrawError: if the model has none.
-    """
-    names: tuple[str, ...] | None = getattr(model, "encoder", None)
-    if names is None:
-        raise DrawError(
-            f"expected a model that draws for train.only encoder, got a {type(model).__name__}, "
-            "which has no encoder of its own; leave it out"
-        )
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name.startswith(names))
 
 
 class Trainer:
@@ -134,7 +101,7 @@ class Trainer:
             )
         self.compute.place(self.bare_model)
         self.average = Average(self.bare_model, config.train.ema_decay)
-        parameters = _parameter_groups(self.bare_model, config.train)
+        parameters = parameter_groups(self.bare_model, config.train)
         adam = torch.optim.AdamW(parameters, lr=0.0, fused=True)
         self.model, self.optimizer = self.accelerator.prepare(self.bare_model, adam)
         self.update_weights = self._step()
@@ -184,6 +151,10 @@ class Trainer:
     def main(self) -> bool:
         """Whether this process writes files and speaks."""
         return bool(self.accelerator.is_main_process)
+
+    def choices(self) -> dict[str, str]:
+        """Device, backend and precision of the run, with reasons, and the stream of its noise."""
+        return {**self.compute.choices(self.bare_model), "noise": self.stream}
 
     def start(self, before: nn.Module | None = None) -> None:
         """Initialise the weights that depend on the training images, or take all of another model.

@@ -1,0 +1,97 @@
+"""The end of a run: training to its last step, the test of its best weights, and its pictures."""
+
+from typing import Any
+
+from draw.data import ImageSet
+from draw.measure.progress_bar import with_progress
+from draw.models.storage import load_model
+from draw.runs.checkpoint import BEST_FILE, METRICS_FILE
+from draw.runs.metrics import append_metrics, read_metrics
+from draw.terminal import say
+from draw.training.image_check import describe_shape
+from draw.training.trainer import Trainer
+
+
+def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
+    """Train to the end, evaluate the best weights on the test images, and make the pictures.
+
+    The test counts, as a line of metrics.jsonl, when its pictures are made.
+
+    Returns:
+        The result in plain values; None in all processes but the first.
+
+    Raises:
+        Interruption: after Ctrl-C or SIGTERM, when everything is saved.
+        DrawError: if the loss is no longer finite, or a file cannot be written.
+    """
+    with trainer.lock:
+        if trainer.main:
+            say(_describe_start(trainer))
+        trainer.fit()
+        return _test(trainer, test)
+
+
+def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
+    accelerator, run = trainer.accelerator, trainer.run
+    accelerator.wait_for_everyone()
+    best = load_model(str(run))
+    model = best.model
+    trainer.compute.place(model)
+    with trainer.compute.products():
+        result = with_progress(
+            test,
+            accelerator,
+            lambda images, update: trainer.task.evaluate(model, images, accelerator, update),
+        )
+    values = result.to_dict()
+    if trainer.main:
+        trainer.track("test", values)
+    accelerator.end_training()
+    if not trainer.main:
+        return None
+    which = "the best on validation images" if best.source == str(run / BEST_FILE) else "the last"
+    say(
+        f"\n{trainer.task.conclude(result)}\nweights of step {best.state['step']}, {which} "
+        f"of {trainer.step} steps in {trainer.seconds / 60:.1f} minutes"
+    )
+    line = trainer.line("test", values) | {"weights_step": best.state["step"]}
+    metrics = [*read_metrics(run / METRICS_FILE), line]
+    pictures = trainer.task.pictures(model, run, metrics, trainer.training, test.evaluation_set())
+    append_metrics(run / METRICS_FILE, line)
+    say("look at  " + "\n         ".join(str(path) for path in pictures))
+    return {
+        "run": str(run),
+        "best": best.state,
+        "test": values,
+        "seconds": trainer.seconds,
+        "pictures": [str(path) for path in pictures],
+    }
+
+
+def _describe_start(trainer: Trainer) -> str:
+    images, config = trainer.training, trainer.config
+    chosen = trainer.choices()
+    on = "; ".join(text if name == "device" else f"{name} {text}" for name, text in chosen.items())
+    parameters = sum(p.numel() for p in trainer.bare_model.parameters())
+    return (
+        f"on {on}\n"
+        f"{config.preset}: {images.count:,} images of {describe_shape(images.image_shape)} from "
+        f"{images.source}\n{_describe_view(images)}"
+        f"{trainer.task.describe_start(trainer.bare_model, images)}\n"
+        f"{parameters:,} parameters; {trainer.accelerator.num_processes} process(es); "
+        f"run folder {trainer.run}"
+    )
+
+
+def _describe_view(images: ImageSet) -> str:
+    """Lines about what is made of the stored images; none where they are seen as they are."""
+    changed = f"training images are changed a little ({', '.join(images.augment)})\n"
+    augmented = changed if images.augment else ""
+    if images.view is None:
+        return augmented
+    fixed, shape = images.view.evaluation_view(), images.stored_shape
+    what = "the same" if fixed == images.view else fixed.description(shape)
+    return (
+        f"each is {images.view.description(shape)}, made anew for every batch; validation and "
+        f"test: {what}, made once and for all\n{augmented}"
+    )
