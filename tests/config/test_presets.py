@@ -1,5 +1,6 @@
 """Presets: Table 3 as the paper has it, and every preset whole and known to the command line."""
 
+import dataclasses
 import typing
 
 import pytest
@@ -23,6 +24,13 @@ def test_mnist_no_attention_differs_in_attention_alone() -> None:
     assert without.attention == "none"
     for name in ("glimpses", "hidden_size", "latent_size"):
         assert getattr(without, name) == getattr(attending, name)
+
+
+def test_mnist_class_differs_from_mnist_in_what_it_is_told_alone() -> None:
+    told, untold = PRESETS["mnist-class"](), PRESETS["mnist"]()
+    assert (told.model.condition, told.model.label_dropout) == ("class", 0.1)
+    model = dataclasses.replace(told.model, condition="none", label_dropout=0.0)
+    assert dataclasses.replace(told, preset="mnist", model=model) == untold
 
 
 def test_svhn_and_cifar10_are_the_papers_rows_of_table_3() -> None:

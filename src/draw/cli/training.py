@@ -31,6 +31,7 @@ def train(
             "digits",
             "mnist",
             "mnist-no-attention",
+            "mnist-class",
             "mnist-small",
             "cluttered",
             "cluttered-4",
@@ -66,10 +67,10 @@ def train(
 
     Args:
         preset: digits (a minute, no network), mnist and mnist-no-attention (the paper's),
-            mnist-small (half an hour on 2 cores), cluttered, cluttered-4 and cluttered-convnet (the
-            paper's Table 1: they classify), two-digits (on one canvas, as in the paper), svhn and
-            cifar10 (the paper's, in colour), chars74k (letters in streets, in colour), images (your
-            own pictures).
+            mnist-class (told the digit), mnist-small (half an hour on 2 cores), cluttered,
+            cluttered-4 and cluttered-convnet (the paper's Table 1: they classify), two-digits (on
+            one canvas, as in the paper), svhn and cifar10 (the paper's, in colour), chars74k
+            (letters in streets, in colour), images (your own pictures).
         options: where the run and its result go.
         resume: go on with a run folder, or from one of its checkpoint files.
     """
