@@ -4,8 +4,8 @@
     python -m benchmarks --only train_step memory
 
 For other models and sizes run one by itself: python -m benchmarks.train_step --help. JAX takes part
-where it is installed. Use a machine that does nothing else. benchmarks.starts, which trains, is not
-among them.
+where it is installed. Use a machine that does nothing else. benchmarks.starts and
+benchmarks.variants, which train, are not among them.
 """
 
 import subprocess

@@ -134,22 +134,8 @@ def new_result(
         facts: what belongs to the result; what changes in them later counts.
         folder: for the file, by default `RESULTS`.
     """
-    folder, today = folder or RESULTS, date.today().isoformat()
-    result = {
-        "question": question,
-        "command": command_line(),
-        "date": today,
-        "commit": provenance.commit() or "unknown",
-        **description(device),
-        "versions": versions(),
-        **facts,
-    }
-    hardware = provenance.hardware(device).lower()
-    slug = "".join(c if c.isalnum() else "-" for c in hardware)
-    make_folder(folder)
-    stem = f"{question}_{slug}_{today}"
-    names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
-    path = next(path for name in names if not (path := folder / f"{name}.json").exists())
+    result = {"question": question, **origin(device), **facts}
+    path = new_path(question, device, folder)
 
     def write() -> Path:
         with write_atomically(path) as temporary:
@@ -157,6 +143,37 @@ def new_result(
         return path
 
     return write
+
+
+def origin(device: torch.device) -> dict[str, object]:
+    """What a result says of how it came about: command, date, commit, hardware, versions."""
+    return {
+        "command": command_line(),
+        "date": date.today().isoformat(),
+        "commit": provenance.commit() or "unknown",
+        **description(device),
+        "versions": versions(),
+    }
+
+
+def new_path(
+    question: str, device: torch.device, folder: Path | None = None, suffix: str = ".json"
+) -> Path:
+    """A file for a result that is not there yet: `<question>_<hardware>_<date>` and a suffix.
+
+    Args:
+        question: what was measured.
+        device: where.
+        folder: for the file, by default `RESULTS`; it is made.
+        suffix: of the file.
+    """
+    folder, today = folder or RESULTS, date.today().isoformat()
+    hardware = provenance.hardware(device).lower()
+    slug = "".join(c if c.isalnum() else "-" for c in hardware)
+    make_folder(folder)
+    stem = f"{question}_{slug}_{today}"
+    names = (stem if number == 1 else f"{stem}-{number}" for number in count(1))
+    return next(path for name in names if not (path := folder / f"{name}{suffix}").exists())
 
 
 def versions() -> dict[str, str]:

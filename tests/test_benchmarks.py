@@ -40,7 +40,7 @@ TINY = Shape(batch=2, glimpses=2, hidden_size=8)
 BENCHMARKS = sorted(
     {
         *(command.split()[0] for command in all_benchmarks.SECTIONS.values()),
-        *("starts", "gpu.__main__"),
+        *("starts", "gpu.__main__", "variants.__main__"),
     }
 )
 KINDS = pytest.mark.parametrize(

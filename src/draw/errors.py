@@ -17,6 +17,10 @@ class Interruption(Exception):  # noqa: N818  (an event, not an error)
         )
 
 
+class InUseError(DrawError):
+    """Another process trains in a run folder; its end, or another folder, puts it right."""
+
+
 class DataError(DrawError):
     """Images cannot be had as asked: says what was expected, what came and what to do about it."""
 

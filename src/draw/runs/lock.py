@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 
-from draw.errors import DrawError
+from draw.errors import DrawError, InUseError
 from draw.json_files import read_json_object
 from draw.launch import is_first_process
 
@@ -48,7 +48,8 @@ class RunLock:
         """Take the lock, unless it is held already.
 
         Raises:
-            DrawError: if another process holds the lock, which is named, or it cannot be written.
+            InUseError: if another process holds the lock; it is named.
+            DrawError: if the lock cannot be written.
         """
         if self._held or not is_first_process():
             return
@@ -106,7 +107,7 @@ class RunLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise DrawError(
+            raise InUseError(
                 f"{self.path.parent} is in use: {self._holder()} trains in it; wait for its end "
                 "or stop it, or name another folder"
             ) from error

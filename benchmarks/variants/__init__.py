@@ -1,0 +1,1 @@
+"""The paper's model and each change of it, at equal cost."""
