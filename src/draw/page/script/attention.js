@@ -1,0 +1,142 @@
+/** The paper's window: eqs 19-29. Pixels are counted from 1, as there. */
+
+/**
+ * A window of size x size Gaussian filters: centre, stride and width in pixels, and an intensity.
+ * @typedef {{g_x: number, g_y: number, delta: number, sigma: number, gamma: number, size: number}} Window
+ */
+
+/** Bounds on the five numbers, the same as in PyTorch: far outside any window that can matter. */
+const MAX_LOG = 20, MAX_CENTRE = 1e4;
+
+/**
+ * @param {number} value
+ * @param {number} most
+ */
+const within = (value, most) => Math.min(Math.max(value, -most), most);
+
+/**
+ * Eqs 21-24: the window that five unbounded numbers stand for.
+ * @param {ArrayLike<number>} controls (g~_X, g~_Y, log sigma^2, log delta~, log gamma)
+ * @param {number} rows B
+ * @param {number} columns A
+ * @param {number} size N
+ * @returns {Window}
+ */
+export function windowOf(controls, rows, columns, size) {
+  const [x, y] = [0, 1].map((k) => within(controls[k], MAX_CENTRE));
+  const [logSigma2, logDelta, logGamma] = [2, 3, 4].map((k) => within(controls[k], MAX_LOG));
+  return {
+    g_x: ((columns + 1) / 2) * (x + 1), // (22)
+    g_y: ((rows + 1) / 2) * (y + 1), // (23)
+    delta: ((Math.max(columns, rows) - 1) / Math.max(size - 1, 1)) * Math.exp(logDelta), // (24)
+    sigma: Math.exp(logSigma2 / 2),
+    gamma: Math.exp(logGamma),
+    size,
+  };
+}
+
+/**
+ * Eqs 19-20: the centres of the filters along one side.
+ * @param {number} g
+ * @param {number} delta
+ * @param {number} size
+ * @returns {number[]}
+ */
+export const filterCentres = (g, delta, size) =>
+  Array.from({ length: size }, (_, i) => g + (i + 1 - size / 2 - 0.5) * delta);
+
+/**
+ * Eqs 25-26: the filters along one side, each with the sum 1.
+ * @param {number} g
+ * @param {number} delta
+ * @param {number} sigma
+ * @param {number} size N
+ * @param {number} length pixels along the side
+ * @returns {Float32Array} [size, length]
+ */
+export function filterbank(g, delta, sigma, size, length) {
+  const filters = new Float32Array(size * length);
+  filterCentres(g, delta, size).forEach((centre, i) => {
+    const at = i * length;
+    const nearest = Math.min(Math.max(Math.round(centre), 1), length);
+    const highest = ((nearest - centre) / sigma) ** 2 / 2;
+    let sum = 0;
+    for (let a = 0; a < length; a++) {
+      const value = Math.exp(highest - ((a + 1 - centre) / sigma) ** 2 / 2);
+      filters[at + a] = value;
+      sum += value;
+    }
+    for (let a = 0; a < length; a++) filters[at + a] /= sum;
+  });
+  return filters;
+}
+
+/**
+ * The filters of a window over columns (F_X) and rows (F_Y).
+ * @param {Window} window
+ * @param {number} rows
+ * @param {number} columns
+ */
+export function filterbanks({ g_x, g_y, delta, sigma, size }, rows, columns) {
+  return {
+    F_x: filterbank(g_x, delta, sigma, size, columns),
+    F_y: filterbank(g_y, delta, sigma, size, rows),
+  };
+}
+
+/**
+ * Eq 27: gamma F_Y x F_X^T of each channel.
+ * @param {Float32Array} image [channels, rows, columns]
+ * @param {Window} window
+ * @param {number} rows
+ * @param {number} columns
+ * @returns {Float32Array} [channels, size, size]
+ */
+export function readPatch(image, window, rows, columns) {
+  const { F_x, F_y } = filterbanks(window, rows, columns);
+  const { size, gamma } = window, channels = image.length / (rows * columns);
+  const patch = new Float32Array(channels * size * size);
+  const row = new Float64Array(columns);
+  for (let channel = 0; channel < channels; channel++)
+    for (let j = 0; j < size; j++) {
+      row.fill(0);
+      for (let b = 0; b < rows; b++) {
+        const factor = F_y[j * rows + b], at = (channel * rows + b) * columns;
+        if (factor > 1e-12) for (let a = 0; a < columns; a++) row[a] += factor * image[at + a];
+      }
+      for (let i = 0; i < size; i++) {
+        let sum = 0;
+        for (let a = 0; a < columns; a++) sum += row[a] * F_x[i * columns + a];
+        patch[(channel * size + j) * size + i] = gamma * sum;
+      }
+    }
+  return patch;
+}
+
+/**
+ * Eq 29: (1 / gamma) F_Y^T w F_X of each channel.
+ * @param {Float32Array} patch [channels, size, size]
+ * @param {Window} window
+ * @param {number} rows
+ * @param {number} columns
+ * @returns {Float32Array} [channels, rows, columns]
+ */
+export function writePatch(patch, window, rows, columns) {
+  const { F_x, F_y } = filterbanks(window, rows, columns);
+  const { size, gamma } = window, channels = patch.length / (size * size);
+  const image = new Float32Array(channels * rows * columns);
+  const row = new Float64Array(columns);
+  for (let channel = 0; channel < channels; channel++)
+    for (let j = 0; j < size; j++) {
+      row.fill(0);
+      for (let i = 0; i < size; i++) {
+        const w = patch[(channel * size + j) * size + i] / gamma;
+        for (let a = 0; a < columns; a++) row[a] += w * F_x[i * columns + a];
+      }
+      for (let b = 0; b < rows; b++) {
+        const factor = F_y[j * rows + b], at = (channel * rows + b) * columns;
+        if (factor > 1e-12) for (let a = 0; a < columns; a++) image[at + a] += factor * row[a];
+      }
+    }
+  return image;
+}
