@@ -6,13 +6,14 @@ BIN := .venv/bin
 DEMO := demo
 DEMO_FLAGS :=
 
-.PHONY: demo test slow-tests launcher-tests lint types bench clean help
+.PHONY: demo test slow-tests launcher-tests lint types bench dist clean help
 
 help:
 	@echo "make demo   train a small model on handwritten digits (a minute) and draw pictures into $(DEMO)/"
 	@echo "make test   run the tests; make slow-tests: those that take long, an hour at most;"
 	@echo "            make launcher-tests: several processes, killed and come back"
 	@echo "make lint   ruff and import-linter;  make types   mypy"
+	@echo "make dist   build wheel and source archive into dist/, and draw with them in a fresh environment"
 	@echo "make bench  speed and memory against plain PyTorch (10 minutes), into benchmarks/results/"
 
 demo: .venv/ready
@@ -42,6 +43,21 @@ types: .venv/ready
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks
+
+# What people get: a wheel of the source archive, in an environment where nothing else is, without
+# extras, then with one. torch==... as below, constraints as tested.
+FRESH := build/fresh
+dist: .venv/ready
+	rm -rf dist $(FRESH)
+	$(BIN)/python -m build --outdir dist
+	$(PYTHON) -m venv $(FRESH)
+	$(FRESH)/bin/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(FRESH)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt dist/*.whl
+	cd $(FRESH) && bin/python -c 'import draw; print(draw.DRAW.from_pretrained("mnist").generate(4).images.shape)'
+	cd $(FRESH) && ! bin/draw sample mnist
+	cd $(FRESH) && bin/python -m pip install --quiet --disable-pip-version-check \
+	    -c ../../constraints.txt "$$(ls ../../dist/*.whl)[train]"
+	cd $(FRESH) && bin/draw sample mnist --n 4 --out digits.png && ls -l digits.png
 
 # torch comes first and by its exact version, so that nothing else brings another build of it; all
 # pinned versions are in constraints.txt.

@@ -91,3 +91,31 @@ def test_what_verbs_import_can_be_the_first_to_be_imported() -> None:
         check=False,
     )
     assert done.stdout == "each alone\n", done.stderr
+
+
+@pytest.mark.slow
+def test_a_wheel_has_all_that_a_drawing_needs(tmp_path: Path) -> None:
+    """Installed from nothing but the files that pyproject.toml names, beside what it requires."""
+    tree = tmp_path / "tree"
+    shutil.copytree(ROOT / "src" / "draw", tree / "src" / "draw")
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, tree)
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    wheels, target = tmp_path / "wheels", tmp_path / "target"
+    for arguments in (
+        ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(tree)],
+        ["install", "--no-deps", "--no-index", "--target", str(target), "{wheel}"],
+    ):
+        words = [str(next(wheels.iterdir())) if one == "{wheel}" else one for one in arguments]
+        subprocess.run([*pip, *words], check=True)
+    shutil.rmtree(tree)
+    subprocess.run(
+        [sys.executable, "-m", "draw", "sample", "mnist", "--n", "4", "--out", "four.png"],
+        cwd=tmp_path, env={**one_thread(), "PYTHONPATH": str(target)}, check=True,
+    )  # fmt: skip
+    assert (tmp_path / "four.png").stat().st_size > 1000
+    sources = target / "draw" / "kernels" / "cpp" / "src"
+    assert {*sources.iterdir()} >= {sources / "unroll.cpp"}
+    installed = {str(path.relative_to(target)) for path in (target / "draw").rglob("*.*")}
+    kept = {str(path.relative_to(ROOT / "src")) for path in (ROOT / "src/draw").rglob("*.*")}
+    assert {name for name in kept - installed if "__pycache__" not in name} == set()

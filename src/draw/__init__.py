@@ -68,7 +68,10 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'draw' has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"draw.{_MODULE_OF[name]}"), name)
+    from draw.extras import explain_missing
+
+    with explain_missing():
+        return getattr(import_module(f"draw.{_MODULE_OF[name]}"), name)
 
 
 def _version() -> str:

@@ -17,7 +17,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from draw.terminal import VisibleConsole, visible
+from draw.console import VisibleConsole
+from draw.terminal import visible
 
 SECONDS_BETWEEN_LINES = 10.0
 

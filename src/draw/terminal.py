@@ -15,9 +15,6 @@ import warnings
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
 _ACTING = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff"
 """Control characters, those that turn the direction of writing, and those that are no text."""
 _IN_A_LINE = re.compile(f"[{_ACTING}]")
@@ -50,17 +47,6 @@ def flush() -> None:
         OSError: if the output cannot be written.
     """
     sys.stdout.flush()
-
-
-class VisibleConsole(Console):
-    """Console of Rich for our tables and bars; no text in them is markup."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(markup=False, highlight=False, emoji=False, **options)
-
-    def render_str(self, text: str, **options: Any) -> Text:
-        """Render a text as Rich does, after `visible`."""
-        return super().render_str(visible(text), **options)
 
 
 class LogFormatter(logging.Formatter):

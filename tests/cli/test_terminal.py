@@ -16,7 +16,7 @@ import pytest
 from datasets import ClassLabel, Features, Image
 from PIL import Image as Pillow
 
-from draw import terminal
+from draw import console, terminal
 from draw.config.data import DataConfig
 from draw.measure.tables import print_values
 from draw.model.draw import DRAW
@@ -66,7 +66,7 @@ WAYS: dict[str, Callable[[], object]] = {
     "a traceback": lambda: sys.excepthook(ValueError, ValueError(EVIL), None),
     "a warning": lambda: sys.stderr.write(warnings.formatwarning(EVIL, UserWarning, EVIL, 1)),
     "a table": lambda: print_values({EVIL: EVIL, "more": {EVIL: EVIL}}),
-    "a console": lambda: terminal.VisibleConsole().print(EVIL),
+    "a console": lambda: console.VisibleConsole().print(EVIL),
 }
 
 

@@ -370,7 +370,7 @@ def test_without_h5py_it_is_said_what_to_install(
     monkeypatch.setitem(sys.modules, "h5py", None)
     (tmp_path / "digitStruct.mat").touch()
     Image.new("L", (4, 4)).save(tmp_path / "1.png")
-    with pytest.raises(DataError, match=r"which h5py reads; install it .* ufldl-stanford/svhn"):
+    with pytest.raises(DataError, match=r"found no h5py; .* ufldl-stanford/svhn"):
         list(open_source(DataConfig("svhn", str(tmp_path))).splits()["all"])
 
 

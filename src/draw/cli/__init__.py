@@ -22,6 +22,7 @@ from draw.cli.render import animate, glimpses, reconstruct, sample
 from draw.cli.studio import studio
 from draw.cli.training import run_train, train
 from draw.errors import DrawError, Interruption
+from draw.extras import explain_missing
 from draw.launch import (
     has_told,
     is_first_process,
@@ -110,7 +111,8 @@ def main() -> None:
     logging.getLogger("draw").setLevel(logging.INFO if is_first_process() else logging.WARNING)
     try:
         _check_working_folder()
-        _dispatch(sys.argv[1:])
+        with explain_missing():
+            _dispatch(sys.argv[1:])
         flush()  # a full disk is told below, not at the interpreter's end
     except Interruption as stopped:
         say(stopped, error=True)

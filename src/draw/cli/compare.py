@@ -17,10 +17,11 @@ from draw.cli.options import (
 )
 from draw.config.compute import PLAIN, ComputeConfig
 from draw.config.run import Weights
+from draw.console import VisibleConsole
 from draw.errors import DrawError
 from draw.fields import Count, Natural, Seed
 from draw.formats import FIGURES
-from draw.terminal import VisibleConsole, say
+from draw.terminal import say
 
 if TYPE_CHECKING:
     from draw.models.comparison import Candidate, Comparison

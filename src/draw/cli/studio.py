@@ -7,11 +7,7 @@ from tyro.conf import Positional, arg
 
 from draw.config.compute import PLAIN, ComputeConfig
 from draw.errors import DrawError
-
-MISSING = (
-    "draw studio needs Gradio, which is not installed; install it with: pip install 'draw[studio]' "
-    "(in a checkout: pip install -c constraints.txt -e '.[studio]')"
-)
+from draw.extras import check_extra
 
 
 def studio(
@@ -37,11 +33,9 @@ def studio(
         open: open the page in the browser.
         compute: how to run the models.
     """
-    import importlib.util
     import os
 
-    if importlib.util.find_spec("gradio") is None:
-        raise DrawError(MISSING)
+    check_extra("studio")
     if not 0 <= port <= 65535:
         raise DrawError(f"expected --port from 0 to 65535, got {port}")
     # Read when Gradio and the Hub's library are imported: no word to anybody about this use.

@@ -15,8 +15,8 @@ from draw.config.data import DataConfig, Mode
 from draw.config.presets import PRESETS
 from draw.config.run import Config
 from draw.config.train import TrainConfig
+from draw.console import VisibleConsole
 from draw.errors import DrawError
-from draw.terminal import VisibleConsole
 
 OLD_FLAGS = {
     "--model.kernel": "--backend (what was fused is cpp on a CPU and graph on a GPU)",

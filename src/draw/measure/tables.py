@@ -5,10 +5,10 @@ from typing import Any
 
 from rich.table import Table
 
+from draw.console import VisibleConsole
 from draw.data import Report, SetStatus
 from draw.measure.accuracy import Accuracy
 from draw.measure.bound import Evaluation
-from draw.terminal import VisibleConsole
 
 
 def print_evaluation(title: str, result: Evaluation) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from draw.errors import DrawError
+from draw.extras import explain_missing
 from draw.files import write_atomically
 from draw.formats import ANIMATIONS
 from draw.parts.state import Trajectory
@@ -173,7 +174,8 @@ def _with_one_palette(frames: Sequence[Image.Image], count: int) -> list[Image.I
 def _write_mp4(
     frames: Sequence[Image.Image], path: Path, frames_per_second: float, hold_seconds: float
 ) -> None:
-    import av
+    with explain_missing():
+        import av
 
     holding = max(1, round(hold_seconds * frames_per_second))
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:

@@ -17,6 +17,7 @@ from draw.data.sources.source import Place, Source
 from draw.data.sources.tree import FileEntry, digest_files, stamp_files
 from draw.data.store.decode import Picture
 from draw.errors import DataError, DrawError
+from draw.extras import MissingPackageError, explain_missing
 from draw.files import check_regular_file
 from draw.terminal import one_line
 
@@ -103,10 +104,11 @@ def read_boxes(path: Path) -> Boxes:
         DataError: h5py is missing, or the file is not what its name says.
     """
     try:
-        import h5py
-    except ImportError as error:
+        with explain_missing():
+            import h5py
+    except MissingPackageError as error:
         raise DataError(
-            f"{one_line(path)} is HDF5, which h5py reads; install it (pip install h5py), or pass "
+            f"{one_line(path)} is HDF5, which h5py reads: {error}; or pass "
             "--data.path ufldl-stanford/svhn, the same pictures on the Hugging Face Hub"
         ) from error
     try:

@@ -2,11 +2,11 @@
 
 import copy
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import cast
 
 from draw.errors import DrawError
+from draw.extras import check_extra
 from draw.files import write_atomically
 from draw.model.draw import DRAW
 from draw.model.pretrained import Model
@@ -23,8 +23,6 @@ from draw.models.onnx.tracing import (
     step_graph,
     window_numbers,
 )
-
-PACKAGES = "onnx", "onnxscript", "onnxruntime"
 
 
 @dataclass(frozen=True)
@@ -54,18 +52,8 @@ def check_exportable(model: Model) -> DRAW:
             f"expected a model that draws for --onnx, got a {type(model).__name__}; export it "
             "without --onnx"
         )
-    _check_packages()
+    check_extra("onnx")
     return cast(DRAW, model)
-
-
-def _check_packages() -> None:
-    missing = [name for name in PACKAGES if find_spec(name) is None]
-    if missing:
-        raise DrawError(
-            f"expected the packages {', '.join(PACKAGES)} for --onnx, found no "
-            f"{' and no '.join(missing)}; pip install {' '.join(missing)}, or draw with its extra "
-            "'onnx'"
-        )
 
 
 def make_generator(model: DRAW) -> Generator:
@@ -77,7 +65,7 @@ def make_generator(model: DRAW) -> Generator:
     Raises:
         DrawError: if a package is missing, or ONNX Runtime draws something else.
     """
-    _check_packages()
+    check_extra("onnx")
     model = copy.deepcopy(model).cpu().float().requires_grad_(False)
     numbers = window_numbers(first_window(model))
     step = step_graph(model, [*numbers])
