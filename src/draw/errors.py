@@ -8,12 +8,19 @@ class DrawError(ValueError):
 
 
 class Interruption(Exception):  # noqa: N818  (an event, not an error)
-    """The user asked to stop, and everything is saved."""
+    """The user asked to stop, and everything is saved.
 
-    def __init__(self, run: Path, step: int) -> None:
+    Args:
+        run: the run folder.
+        step: number of steps that were made.
+        again: command that goes on; by default that for the run.
+    """
+
+    def __init__(self, run: Path, step: int, again: str | None = None) -> None:
         self.run, self.step = run, step
         super().__init__(
-            f"stopped at step {step}; everything is saved. Go on with: draw train --resume {run}"
+            f"stopped at step {step}; everything is saved. "
+            f"Go on with: {again or f'draw train --resume {run}'}"
         )
 
 

@@ -15,7 +15,7 @@ from draw.config.compute import PLAIN, ComputeConfig
 from draw.config.data import DataConfig, Split
 from draw.config.run import Weights
 from draw.errors import DrawError
-from draw.fields import Rule, Seed, check, either
+from draw.fields import Limits, Rule, Seed, check, either
 from draw.files import obstacle_to_writing
 from draw.formats import PICTURES
 from draw.terminal import say
@@ -47,6 +47,9 @@ Json = Annotated[str | None, arg(metavar="FILE"), Output()]
 """A file for the result, or - for standard output."""
 Picture = Annotated[Path, Output(PICTURES)]
 """A file for a picture of any size."""
+
+Seeds = Annotated[int, Limits(least=1, most=1000)]
+"""A number of runs that differ in the seed."""
 
 _POSITIONAL = get_args(Positional[str])[1]
 
@@ -89,6 +92,10 @@ class RunOptions:
 
     out: Path | None = None
     """The run folder; by default runs/PRESET. One that exists is never overwritten."""
+    seeds: Seeds | None = None
+    """Train so many runs, one after another, with --train.seed and the seeds after it: their
+    folders are NAME-seed-0 and so on, NAME that of a single run. draw compare pools them. After a
+    stop: draw train --resume NAME --seeds N."""
     json: Json = None
     """Also write the result as JSON to this file (- for standard output)."""
 

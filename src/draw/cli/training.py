@@ -61,6 +61,8 @@ def train(
 
     draw train images --data.path PICTURES --data.size 32 --data.mode colour
 
+    draw train mnist-small --seeds 3
+
     draw train cluttered --model.glimpses 6 --data.path FOLDER-OF-PARQUET-FILES
 
     torchrun --nproc-per-node 2 -m draw train mnist
@@ -72,7 +74,8 @@ def train(
             one canvas, as in the paper), svhn and cifar10 (the paper's, in colour), chars74k
             (letters in streets, in colour), images (your own pictures).
         options: where the run and its result go.
-        resume: go on with a run folder, or from one of its checkpoint files.
+        resume: go on with a run folder, or from one of its checkpoint files; with --seeds, with
+            all run folders NAME-seed-0 and so on, those that are not there yet included.
     """
 
 
@@ -90,18 +93,25 @@ def run_train(arguments: list[str]) -> None:
     from draw.data import load_splits, view_of
     from draw.training.finish import finish
     from draw.training.restart import is_restart, start_or_go_on
+    from draw.training.seeds import check_alone, check_new, runs_with_seeds, train_seeds
     from draw.training.start import refuse_existing
 
-    if not is_restart(run):
+    if options.seeds is not None:
+        check_alone(options.seeds)
+        check_new(runs_with_seeds(config, run, options.seeds))
+    elif not is_restart(run):
         refuse_existing(run)
     if config.data.name == "images":
         config = dataclasses.replace(config, data=_settle_images(config.data))
     view = view_of(config.data)
     config = config.with_model_following_data(view.image_shape if view else None)
     splits = load_splits(config.data)
-    trainer = start_or_go_on(config, run, splits.train, splits.validation)
     with words_apart_from(options.json):
-        result = finish(trainer, splits.test)
+        if options.seeds is None:
+            trainer = start_or_go_on(config, run, splits.train, splits.validation)
+            result = finish(trainer, splits.test)
+        else:
+            result = train_seeds(runs_with_seeds(config, run, options.seeds), splits, run)
     write_result(options.json, result)
 
 
@@ -116,23 +126,35 @@ def _resume(arguments: list[str]) -> None:
     from draw.data import load_splits
     from draw.training.finish import finish
     from draw.training.restart import go_on, is_restart
+    from draw.training.seeds import check_alone, check_fit, first_run, runs_with_seeds, train_seeds
     from draw.training.start import resume, resumed_config, run_of
 
-    run = run_of(where.resume)
+    several = _asks_for_seeds(rest)
+    run = first_run(where.resume) if several else run_of(where.resume)
     before = resumed_config(run)
     after, options = _parse_config(f"draw train --resume {where.resume}", before, rest)
     check_option("options", RunOptions, options)
     if options.out is not None:
         raise DrawError(f"expected no --out with --resume: the run goes on in {run}")
     config = resumed_config(run, after)
+    if options.seeds is not None:
+        check_alone(options.seeds)
+        runs = runs_with_seeds(config, where.resume, options.seeds)
+        check_fit(runs)
     splits = load_splits(config.data)
-    if is_restart(run):
-        trainer = go_on(config, run, splits.train, splits.validation)
-    else:
-        trainer = resume(config, where.resume, splits.train, splits.validation)
     with words_apart_from(options.json):
-        result = finish(trainer, splits.test)
+        if options.seeds is not None:
+            result: dict[str, Any] | None = train_seeds(runs, splits, where.resume, going_on=True)
+        elif is_restart(run):
+            result = finish(go_on(config, run, splits.train, splits.validation), splits.test)
+        else:
+            trainer = resume(config, where.resume, splits.train, splits.validation)
+            result = finish(trainer, splits.test)
     write_result(options.json, result)
+
+
+def _asks_for_seeds(arguments: list[str]) -> bool:
+    return any(argument.partition("=")[0] == "--seeds" for argument in arguments)
 
 
 def _parse_config(

@@ -229,6 +229,13 @@ def _nothing_learned(run: Path) -> bool:
     return not os.path.lexists(run / BEST_FILE) and not scan_metrics(run / METRICS_FILE).lines
 
 
+def is_complete(config: Config, run: Path) -> bool:
+    """Whether a run has all the steps of a config, its test and its pictures."""
+    last = checkpoint_path(run, config.train.steps).name
+    newest = checkpoints(run)[-1:]
+    return any(path.name >= last for path in newest) and not _missing(config, run)
+
+
 def _missing(config: Config, run: Path) -> bool:
     """Whether a run that has all of its steps lacks its test, or pictures of it."""
     tested = any(
