@@ -33,6 +33,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("figure", "6"): ("run", "--n", "1"),
     ("figure", "11"): ("run",),
     ("evaluate",): ("run", "--split", "validation"),
+    ("judge",): ("run", "run"),
     ("compare",): ("run", "run"),
     ("info",): ("run",),
     ("export",): ("run", "--to", "given"),

@@ -14,6 +14,7 @@ import tyro
 from draw.cli.compare import compare
 from draw.cli.complete import complete
 from draw.cli.datasets import data_check, data_list, data_prepare
+from draw.cli.judge import judge
 from draw.cli.measurement import evaluate, info
 from draw.cli.options import with_checks
 from draw.cli.paper_figures import figure
@@ -58,6 +59,7 @@ VERBS: dict[str, Callable[..., None]] = {
             complete,
             figure,
             evaluate,
+            judge,
             compare,
             info,
             export,

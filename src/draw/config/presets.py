@@ -93,6 +93,22 @@ def mnist_small() -> Config:
     )  # fmt: skip
 
 
+def mnist_convnet() -> Config:
+    """A convolutional classifier of MNIST, which says what a drawing shows: draw judge (ours)."""
+    return Config(
+        preset="mnist-convnet",
+        model=ConvnetConfig(
+            rows=28, columns=28, channels=1, filters=32, filter_size=5, stride=2,
+            hidden_size=256, classes=10,
+        ),
+        data=DataConfig(name="mnist", augment=("affine",)),
+        train=TrainConfig(
+            steps=10_000, batch_size=128, learning_rate=1e-3, warmup_steps=500, clip_norm=10.0,
+            ema_decay=0.999, evaluate_every=1000,
+        ),
+    )  # fmt: skip
+
+
 def cluttered() -> Config:
     """The paper's classifier of digits among clutter, 8 glimpses of 100x100: 3.36 % (Table 1)."""
     return _cluttered("cluttered", glimpses=8)
@@ -222,6 +238,7 @@ PRESETS = {
     "mnist-no-attention": mnist_no_attention,
     "mnist-class": mnist_class,
     "mnist-small": mnist_small,
+    "mnist-convnet": mnist_convnet,
     "cluttered": cluttered,
     "cluttered-4": cluttered_4,
     "cluttered-convnet": cluttered_convnet,

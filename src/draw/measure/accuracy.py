@@ -118,7 +118,7 @@ def measure_accuracy(
 
     rows = for_each_image(model.config.image_shape, images.images, accelerator, answers)
     errors = 100 * rows[:, 2:].mean(0)
-    low, high = _wilson_interval(int(rows[:, -1].sum()), len(rows))
+    low, high = wilson_interval(int(rows[:, -1].sum()), len(rows))
     return Accuracy(
         images=len(rows),
         error=float(errors[-1]),
@@ -130,8 +130,14 @@ def measure_accuracy(
     )
 
 
-def _wilson_interval(wrong: int, count: int) -> tuple[float, float]:
+def wilson_interval(count: int, of: int) -> tuple[float, float]:
+    """Wilson's 95 % confidence interval of a fraction, lower and upper end.
+
+    Args:
+        count: how many were counted.
+        of: number of all.
+    """
     from scipy.stats import binomtest
 
-    interval = binomtest(wrong, count).proportion_ci(method="wilson")
+    interval = binomtest(count, of).proportion_ci(method="wilson")
     return float(interval.low), float(interval.high)

@@ -9,6 +9,7 @@ from draw.console import VisibleConsole
 from draw.data import Report, SetStatus
 from draw.measure.accuracy import Accuracy
 from draw.measure.bound import Evaluation
+from draw.measure.class_share import ClassShare
 
 
 def print_evaluation(title: str, result: Evaluation) -> None:
@@ -52,6 +53,20 @@ def print_accuracy(title: str, result: Accuracy) -> None:
         errors = " ".join(f"{error:.1f}" for error in result.error_by_glimpse)
         table.add_row("error after each glimpse, %", errors)
     table.add_row("images", f"{result.images:,}")
+    VisibleConsole().print(table)
+
+
+def print_class_share(title: str, result: ClassShare) -> None:
+    """Print the share of right drawings, its interval, that of each class, and other guidance."""
+    table = Table("drawings that show the class asked for", "", title=title)
+    for one in result.choice:
+        table.add_row(f"  guidance {one.guidance:g}, on others", f"{one.right:.2f} %")
+    interval = f"{result.right_low:.2f} to {result.right_high:.2f}"
+    share = f"{result.right:.2f} % (95 % interval {interval})"
+    table.add_row(f"guidance {result.guidance:g}", share)
+    shares = " ".join(f"{share:.1f}" for share in result.right_by_class)
+    table.add_row("of each class, %", shares)
+    table.add_row("drawings", f"{result.drawings:,}")
     VisibleConsole().print(table)
 
 
