@@ -27,9 +27,9 @@ test: .venv/ready
 # The large sweeps and the shipped models; what the minutes do not suffice for is skipped, and said.
 MINUTES := 60
 slow-tests: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow and not launcher" --minutes $(MINUTES)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow --minutes $(MINUTES)
 
-# Several processes that are killed and come back: they want a computer with nothing else to do.
+# Several processes that are killed and come back: those of the slow tests that take minutes.
 launcher-tests: .venv/ready
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m launcher
 

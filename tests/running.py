@@ -7,12 +7,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import jaxtyping
 import numpy as np
+import psutil
 import pytest
 import torch
 from accelerate import Accelerator
@@ -154,17 +155,41 @@ def draw_process(
 
 def python_process(*arguments: str, cwd: Path, check: int = 0) -> subprocess.CompletedProcess[str]:
     """Run Python, and look at how it ends."""
-    done = subprocess.run(
+    done = ended(started(*arguments, cwd=cwd))
+    assert done.returncode == check, done.stdout + done.stderr
+    return done
+
+
+def started(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    """Python at work, in a session of its own: it may start others."""
+    return subprocess.Popen(
         [sys.executable, *arguments],
         cwd=cwd,
         env=one_thread(),
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-        timeout=200,
-        check=False,
+        start_new_session=True,
     )
-    assert done.returncode == check, done.stdout + done.stderr
-    return done
+
+
+def ended(process: subprocess.Popen[str], seconds: float = 200) -> subprocess.CompletedProcess[str]:
+    """How a process ends; one that takes too long ends with all it started, and what it said."""
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        out, err = stopped(process)
+        pytest.fail(f"{process.args} took longer than {seconds} seconds:\n{out}{err}")
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def stopped(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """End a process and all that it started, if it is still at work; what it said till then."""
+    if process.poll() is None:
+        for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(True)]:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()
+    return process.communicate()
 
 
 def one_thread() -> dict[str, str]:

@@ -4,11 +4,8 @@ Each is a fresh process, which takes seconds to start; so that nearly all of the
 """
 
 import json
-import os
-import signal
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -18,7 +15,15 @@ import torch
 
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
-from running import TINY_DIGITS, draw_command, draw_process, one_thread, python_process
+from running import (
+    TINY_DIGITS,
+    draw_command,
+    draw_process,
+    ended,
+    python_process,
+    started,
+    stopped,
+)
 
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node")
 
@@ -82,25 +87,14 @@ def test_several_processes_make_the_same_updates_as_one(
     assert_same_updates(place / "alone", place / out)
 
 
-def launched(place: Path, *arguments: str) -> subprocess.Popen[str]:
-    """A launcher at work, in a session of its own."""
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        cwd=place,
-        env=one_thread(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def end(*launchers: subprocess.Popen[str]) -> None:
-    """Whatever is left of launchers and what they started."""
-    for launcher in launchers:
-        if launcher.poll() is None:
-            os.killpg(launcher.pid, signal.SIGKILL)
-            launcher.communicate()
+def workers(launcher: subprocess.Popen[str], run: Path, step: int) -> list[psutil.Process]:
+    """The processes of a launcher, when their run has a checkpoint of that step."""
+    deadline = time.monotonic() + 100
+    while not any(int(path.stem[5:]) >= step for path in checkpoints(run)):
+        if launcher.poll() is not None or time.monotonic() > deadline:
+            pytest.fail(f"no checkpoint of step {step}:\n{''.join(stopped(launcher))}")
+        time.sleep(0.01)
+    return psutil.Process(launcher.pid).children()
 
 
 @pytest.mark.launcher
@@ -109,25 +103,19 @@ def test_a_worker_that_is_killed_comes_back_and_the_run_ends_with_the_same_bits(
     place: Path, flags: list[str]
 ) -> None:
     command = (
-        # More than one: processes that find each other again may fail to connect (gloo).
-        *TORCHRUN, "2", "--max-restarts", "4", "-m", "draw", "train", "digits", *flags,
+        *TORCHRUN, "2", "--max-restarts", "1", "-m", "draw", "train", "digits", *flags,
         "--train.steps", "60", "--train.evaluate-every", "30", "--train.checkpoint-minutes", "1e-9",
     )  # fmt: skip
     python_process(*command, "--out", "unbroken", cwd=place)
-    launcher = launched(place, *command, "--out", "broken")
+    launcher = started(*command, "--out", "broken", cwd=place)
     try:
-        deadline = time.monotonic() + 100
-        while not any(int(path.stem[5:]) >= 20 for path in checkpoints(place / "broken")):
-            assert launcher.poll() is None, launcher.communicate()[0]
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        first, second = psutil.Process(launcher.pid).children()
+        first, second = workers(launcher, place / "broken", step=20)
         second.kill()
-        output, _ = launcher.communicate(timeout=150)
+        done = ended(launcher)
     finally:
-        end(launcher)
-    assert launcher.returncode == 0, output
-    assert "started again by the launcher: going on with broken" in output
+        stopped(launcher)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("started again by the launcher: going on with broken") == 1
     assert not first.is_running()
     unbroken, broken = last_weights(place / "unbroken"), last_weights(place / "broken")
     assert unbroken.keys() == broken.keys()
@@ -153,13 +141,14 @@ def test_two_nodes_make_the_same_updates_as_one_process(place: Path, flags: list
         "--rdzv-backend", "c10d", "--rdzv-endpoint", f"localhost:{port}", "--local-addr",
         "localhost", "-m", "draw", "train", "digits", "--out", "nodes", *short,
     )  # fmt: skip
-    nodes = [launched(place, *node) for _ in range(2)]
+    nodes = [started(*node, cwd=place) for _ in range(2)]
     try:
-        told = [one.communicate(timeout=150)[0] for one in nodes]
+        done = [ended(one) for one in nodes]
     finally:
-        end(*nodes)
-    assert [one.returncode for one in nodes] == [0, 0], told
-    assert sum(output.count("test bound") for output in told) == 1
+        for one in nodes:
+            stopped(one)
+    assert [one.returncode for one in done] == [0, 0], done
+    assert sum(one.stdout.count("test bound") for one in done) == 1
     assert_same_updates(place / "alone", place / "nodes")
 
 

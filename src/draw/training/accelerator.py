@@ -6,10 +6,12 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import InitProcessGroupKwargs
 
 from draw.errors import DrawError
 from draw.launch import launched_processes
 from draw.model.machine import DTYPES, Compute
+from draw.training.rendezvous import init_method
 
 
 def make_accelerator(compute: Compute, tensorboard: Path | None = None) -> Accelerator:
@@ -37,6 +39,9 @@ def make_accelerator(compute: Compute, tensorboard: Path | None = None) -> Accel
         mixed_precision=compute.precision if compute.precision in DTYPES else "no",
         log_with="tensorboard" if tensorboard else None,
         project_dir=tensorboard,
+        kwargs_handlers=[InitProcessGroupKwargs(init_method=init_method())]
+        if launched > 1
+        else None,
     )
     if accelerator.num_processes != launched:
         raise DrawError(
