@@ -179,7 +179,7 @@ def ended(process: subprocess.Popen[str], seconds: float = 200) -> subprocess.Co
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
         out, err = stopped(process)
-        pytest.fail(f"{process.args} took longer than {seconds} seconds:\n{out}{err}")
+        pytest.fail(f"{process.args!r} took longer than {seconds} seconds:\n{out}{err}")
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterator
 from datetime import timedelta
 
-from torch.distributed import DistStoreError, PrefixStore, Store
+from torch.distributed import DistStoreError
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import register_rendezvous_handler, rendezvous
 
 from draw.errors import DrawError
@@ -23,7 +24,7 @@ SECONDS_BETWEEN_LOOKS = 0.05
 @functools.cache
 def init_method() -> str:
     """`init_method` of torch's process group, for one of this start's processes alone."""
-    register_rendezvous_handler("draw", _meet)
+    register_rendezvous_handler("draw", _meet)  # type: ignore[no-untyped-call]
     return "draw://"
 
 
