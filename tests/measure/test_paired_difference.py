@@ -28,3 +28,11 @@ def test_runs_that_differ_add_their_spread() -> None:
     found = paired_difference(scores, others)
     assert found.mean == pytest.approx(2)
     assert found.standard_error == pytest.approx(2)  # of the runs' means 1.5 and 5.5 alone
+    assert (found.over_images, found.between_seeds) == pytest.approx((0, 2))
+
+
+def test_the_two_spreads_are_added_as_variances() -> None:
+    scores, others = [np.array([1.0, 4.0]), np.array([5.0, 8.0])], [np.array([1.0, 2.0])]
+    found = paired_difference(scores, others)
+    assert (found.over_images, found.between_seeds) == pytest.approx((1, 2))
+    assert found.standard_error == pytest.approx(5**0.5)

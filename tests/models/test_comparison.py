@@ -72,6 +72,42 @@ def test_runs_that_differ_in_their_seed_are_one_candidate(runs: dict[str, Path])
     means = [result.scores.mean() for result in pooled.results]
     assert pooled.score == pytest.approx(np.mean(means))
     assert pooled.standard_error == pytest.approx(np.std(means, ddof=1) / 2**0.5)
+    assert pooled.deviation == pytest.approx(np.std(means, ddof=1))
+    assert (pooled.seeds, learned.seeds) == ((0, 1), (0,))
+    assert learned.deviation is None
+    assert pooled.training_images == (48, 48)
+    apart = pooled.difference
+    assert apart is not None
+    images = np.mean([result.scores for result in pooled.results], 0) - learned.results[0].scores
+    assert apart.over_images == pytest.approx(images.std(ddof=1) / 3)
+    assert apart.between_seeds == pytest.approx(pooled.standard_error)
+    assert apart.standard_error == pytest.approx(np.hypot(apart.over_images, apart.between_seeds))
+
+
+def test_runs_of_one_seed_are_not_pooled(runs: dict[str, Path], tmp_path: Path) -> None:
+    """Two that are equal in all, such as one of an older version and one of a newer."""
+    again = shutil.copytree(runs["first"], tmp_path / "again")
+    pooled, alone = compared(runs["first"], again, runs["second"]).candidates
+    assert pooled.names == (str(runs["first"]), str(runs["second"]))
+    assert alone.names == (str(again),)
+    assert alone.seeds == (0,)
+
+
+def test_scores_of_other_validation_images_are_not_set_beside_one_another(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    some = with_train(TINY, evaluate_images=3)
+    start(some, tmp_path / "some", SPLITS.train, SPLITS.validation).fit()
+    found = compared(runs["first"], tmp_path / "some")
+    assert (found.equal_images, found.equal_seconds) == (None, None)
+    assert all(one.after_images is None for one in found.candidates)
+    assert found.obstacle is not None
+    assert "some was validated on other images than" in found.obstacle
+    assert "train.evaluate_images" in found.obstacle
+    assert found.to_dict()["no_equal_images_or_seconds"] == found.obstacle
+    exported = compared(runs["first"], runs["second"] / "best")
+    assert exported.obstacle == f"{runs['second'] / 'best'} is no run folder with evaluations"
+    assert compared(runs["first"], runs["learned"]).obstacle is None
 
 
 def test_equal_images_and_seconds_are_read_from_the_runs(
@@ -130,6 +166,10 @@ def test_the_verb_shows_a_column_for_each(tmp_path: Path) -> None:
     flags += ("--train.batch-size", "8", "--train.evaluate-every", "1", "--train.log-every", "1")
     for name, prior in (("a", "standard"), ("b", "learned")):
         draw_command("train", "digits", "--out", name, "--model.prior", prior, *flags, cwd=tmp_path)
+    draw_command(
+        "train", "digits", "--out", "c", "--train.seed", "1", "--model.prior", "learned", *flags,
+        cwd=tmp_path,
+    )  # fmt: skip
     done = draw_command(
         "compare", "a", "b", "--json", "found.json", "--out", "curves.png", cwd=tmp_path
     )
@@ -139,6 +179,20 @@ def test_the_verb_shows_a_column_for_each(tmp_path: Path) -> None:
     assert [one["models"] for one in found["candidates"]] == [["a"], ["b"]]
     assert found["candidates"][1]["difference"]["mean"] != 0
     assert (tmp_path / "curves.png").exists()
+    assert "the standard error over images." in done.stdout
+    assert "What another seed would change is not in the +- of a single run" in done.stdout
+    pooled = draw_command("compare", "a", "b", "c", "--importance-samples", "2", cwd=tmp_path)
+    for words in (
+        "b and 1 more", "2 seeds, standard deviation", "179 images", "importance-weighted",
+        "+- over images alone", "+- between seeds alone", "training images behind the weights",
+        "the standard error over images and between the seeds.",
+    ):  # fmt: skip
+        assert words in pooled.stdout
+    apart = draw_command("compare", "a", "b/best", cwd=tmp_path)
+    assert "equal seconds: b/best is no run folder with evaluations." in apart.stdout
+    blank = ("compare", "a/best", "b/best", "--out", "blank.png")
+    assert "expected a run folder among" in draw_command(*blank, cwd=tmp_path, check=1).stderr
+    assert not (tmp_path / "blank.png").exists()
     alone = draw_command("compare", "a", cwd=tmp_path, check=None)
     assert alone.returncode == 1
     assert "two or more models" in alone.stderr

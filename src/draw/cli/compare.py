@@ -41,7 +41,8 @@ def compare(
     """Measure two or more models on the same images with the same noise, in one table.
 
     The first is what the others are compared with: the difference is paired over images, and so
-    known far better than either figure. Runs that differ in --train.seed alone are pooled. Of run
+    known far better than either figure. Runs that differ in --train.seed alone (draw train --seeds)
+    are pooled: mean, spread between seeds, and a difference whose +- has both spreads. Of run
     folders it also shows the validation score after as many training images, and after as long a
     training, as all of them had.
 
@@ -74,6 +75,11 @@ def compare(
         raise DrawError(f"expected two or more models to compare, got {len(models)}; name another")
     accelerator = make_accelerator(settle(compute))
     loaded = [(name, load(ModelOptions(name, weights, compute=compute))) for name in models]
+    if out is not None and all(one.config is None for _, one in loaded):
+        raise DrawError(
+            f"expected a run folder among the models for --out, whose curves it shows, got "
+            f"{', '.join(models)}; leave --out out"
+        )
     images, _ = images_for(loaded[0][1], data)
     fixed = images.evaluation_set()
 
@@ -120,16 +126,19 @@ def print_comparison(title: str, found: "Comparison") -> None:
     )
     for name, words in PARTS.items():
         line(f"  {words}", [_mean(one, name) for one in found.candidates])
+    line("  of the mean over", [_spread(one, found.images) for one in found.candidates])
+    differences = [one.difference for one in found.candidates]
     line(
         "difference from the first, paired",
-        [
-            one.difference and f"{one.difference.mean:+.3f} +- {one.difference.standard_error:.3f}"
-            for one in found.candidates
-        ],
+        [d and f"{d.mean:+.3f} +- {d.standard_error:.3f}" for d in differences],
     )
+    if any(d and d.between_seeds for d in differences):
+        line("  +- over images alone", [d and f"{d.over_images:.3f}" for d in differences])
+        line("  +- between seeds alone", [d and f"{d.between_seeds:.3f}" for d in differences])
     table.add_section()
+    line("training images behind the weights", [_seen(one) for one in found.candidates])
     line(
-        "training images a second",
+        "training images a second, with evaluations",
         [
             None if one.images_per_second is None else f"{one.images_per_second:,.0f}"
             for one in found.candidates
@@ -145,12 +154,42 @@ def print_comparison(title: str, found: "Comparison") -> None:
             f"validation after {found.equal_seconds / 60:,.1f} minutes",
             [_figure(one.after_seconds) for one in found.candidates],
         )
-    table.add_section()
-    line("runs, which differ in their seed", [f"{len(one.names)}" for one in found.candidates])
     VisibleConsole().print(table)
-    VisibleConsole().print(
-        f"{found.images:,} images; {found.task.units}; less is better", soft_wrap=True
-    )
+    for words in _remarks(found):
+        VisibleConsole().print(words, soft_wrap=True)
+
+
+def _spread(one: "Candidate", images: int) -> str:
+    """What the standard error of a score is one over."""
+    if one.deviation is None:
+        return f"{images:,} images"
+    return f"{len(one.names)} seeds, standard deviation {one.deviation:.3f}"
+
+
+def _seen(one: "Candidate") -> str | None:
+    if not one.training_images:
+        return None
+    least, most = min(one.training_images), max(one.training_images)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
+
+
+def _remarks(found: "Comparison") -> "list[str]":
+    """How to read the table, and why figures are missing in it."""
+    pooled = any(one.deviation is not None for one in found.candidates)
+    parts = "over images and between the seeds" if pooled else "over images"
+    lines = [
+        f"{found.images:,} images; {found.task.units}; less is better. A difference is taken image "
+        f"by image, with the same noise; its +- is the standard error {parts}."
+    ]
+    if any(one.deviation is None for one in found.candidates):
+        lines.append(
+            "What another seed would change is not in the +- of a single run: draw train --seeds."
+        )
+    if found.obstacle is not None:
+        lines.append(f"No figures after equal images and equal seconds: {found.obstacle}.")
+    elif any(None in (one.after_images, one.after_seconds) for one in found.candidates):
+        lines.append("A - after equal images or seconds: no evaluation was made so early.")
+    return lines
 
 
 PARTS = {

@@ -1,5 +1,6 @@
 """Paired difference of two models on the same images, with its standard error."""
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,12 @@ class Difference(NamedTuple):
     mean: float
     """Below 0 where the first model is better: both scores are ones to make small."""
     standard_error: float
+    """Standard error of the mean, by both spreads below, which are independent."""
+    over_images: float
+    """Standard error by the spread of the differences over images."""
+    between_seeds: float
+    """Standard error by the spread of the runs' means; 0 where each model has a single run, whose
+    spread cannot be known."""
 
 
 def standard_error(values: Float[np.ndarray, " n"]) -> float:
@@ -38,7 +45,7 @@ def paired_difference(
         others: scores of each run of the model to compare with, in the same order.
     """
     differences = np.mean(scores, 0) - np.mean(others, 0)
-    variance = standard_error(differences) ** 2 + sum(
-        standard_error(np.array([one.mean() for one in runs])) ** 2 for runs in (scores, others)
-    )
-    return Difference(float(differences.mean()), float(np.sqrt(variance)))
+    of_runs = [standard_error(np.array([one.mean() for one in runs])) for runs in (scores, others)]
+    over_images, between_seeds = standard_error(differences), math.hypot(*of_runs)
+    total = math.hypot(over_images, between_seeds)
+    return Difference(float(differences.mean()), total, over_images, between_seeds)

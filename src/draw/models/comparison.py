@@ -42,16 +42,22 @@ class Candidate:
     parameters: int
     results: tuple[Result, ...]
     """Results of each run, on the same images."""
+    seeds: tuple[int, ...]
+    """Seeds of the runs, in their order; empty for a model that is not a run folder."""
     score: float
     """Mean over images and runs of the number that the task makes small."""
     standard_error: float
     """Over the images of a single run; over the runs where there are several."""
+    deviation: float | None
+    """Standard deviation of the runs' scores, between seeds; None for a single run."""
     difference: Difference | None
     """From the first candidate; None for that itself."""
     progress: tuple[Progress, ...]
     """Progress of each that is a run folder."""
     images_per_second: float | None
     """In training, the mean of the runs."""
+    training_images: tuple[int, ...]
+    """Training images behind the weights of each run, as far as these say."""
     after_images: float | None = None
     """Validation score when every candidate had seen as many training images."""
     after_seconds: float | None = None
@@ -73,8 +79,10 @@ class Comparison:
     """How many images each was measured on."""
     candidates: tuple[Candidate, ...]
     equal_images: float | None
-    """Training images of `Candidate.after_images`; None where not all are runs."""
+    """Training images of `Candidate.after_images`; None where there are no such figures."""
     equal_seconds: float | None
+    obstacle: str | None
+    """Why there are no figures after equal images and seconds; None where there are."""
 
     def to_dict(self) -> dict[str, Any]:
         """Convert the comparison to plain values, ready for JSON."""
@@ -83,13 +91,17 @@ class Comparison:
             "images": self.images,
             "equal_images": self.equal_images,
             "equal_seconds": self.equal_seconds,
+            "no_equal_images_or_seconds": self.obstacle,
             "candidates": [
                 {
                     "models": list(one.names),
                     "parameters": one.parameters,
                     "score": one.score,
                     "standard_error": one.standard_error,
+                    "seeds": list(one.seeds),
+                    "standard_deviation_between_seeds": one.deviation,
                     "difference": None if one.difference is None else one.difference._asdict(),
+                    "training_images": list(one.training_images),
                     "images_per_second": one.images_per_second,
                     "after_equal_images": one.after_images,
                     "after_equal_seconds": one.after_seconds,
@@ -108,7 +120,7 @@ def compare(
 ) -> Comparison:
     """Measure models on the same images with the same noise.
 
-    Runs whose configs are equal but for the seed are one candidate.
+    Runs whose configs are equal but for the seed, which is another for each, are one candidate.
 
     Args:
         models: names and models; the first is what the others are compared with.
@@ -126,8 +138,8 @@ def compare(
     _check_comparable(models, tasks, images)
     groups: list[list[int]] = []
     for number, (_, loaded) in enumerate(models):
-        same = [g for g in groups if _apart_from_seed(models[g[0]][1]) == _apart_from_seed(loaded)]
-        if loaded.config is not None and same:
+        same = [g for g in groups if _differs_in_seed(loaded, [models[k][1] for k in g])]
+        if same:
             same[0].append(number)
         else:
             groups.append([number])
@@ -142,7 +154,10 @@ def compare(
         )
         for number, group in enumerate(groups)
     ]
-    equal_images, equal_seconds = (_equal(candidates, axis) for axis in ("images", "seconds"))
+    obstacle = _obstacle_to_progress(models, candidates)
+    equal_images, equal_seconds = (
+        None if obstacle else _equal(candidates, axis) for axis in ("images", "seconds")
+    )
     return Comparison(
         tasks[0],
         images.count,
@@ -156,6 +171,7 @@ def compare(
         ),
         equal_images,
         equal_seconds,
+        obstacle,
     )
 
 
@@ -179,11 +195,18 @@ def _candidate(
         names=tuple(name for name, _ in models),
         parameters=sum(p.numel() for p in models[0][1].model.parameters()),
         results=tuple(results),
+        seeds=tuple(config.train.seed for config, _ in runs),
         score=float(means.mean()),
         standard_error=standard_error(means if len(means) > 1 else scores[0]),
+        deviation=float(means.std(ddof=1)) if len(means) > 1 else None,
         difference=None if first is None else paired_difference(scores, first),
         progress=progress,
         images_per_second=float(np.mean(known)) if known else None,
+        training_images=tuple(
+            loaded.state["step"] * loaded.config.train.batch_size
+            for _, loaded in models
+            if loaded.config is not None and isinstance(loaded.state.get("step"), int)
+        ),
     )
 
 
@@ -203,11 +226,17 @@ def _check_comparable(
                 )
 
 
-def _apart_from_seed(loaded: LoadedModel) -> Config | None:
-    config = loaded.config
-    if config is None:
-        return None
-    return dataclasses.replace(config, train=dataclasses.replace(config.train, seed=0))
+def _differs_in_seed(one: LoadedModel, others: Sequence[LoadedModel]) -> bool:
+    """Whether a run differs from each of others in the seed, and in nothing else."""
+    if one.config is None:
+        return False
+    for other in others:
+        if other.config is None or other.config.train.seed == one.config.train.seed:
+            return False
+        seed = dataclasses.replace(other.config.train, seed=one.config.train.seed)
+        if dataclasses.replace(other.config, train=seed) != one.config:
+            return False
+    return True
 
 
 def _progress(lines: Sequence[Line], score: str) -> Progress:
@@ -232,14 +261,32 @@ def _number(value: Any, otherwise: float) -> float:
     return float(value) if isinstance(value, int | float) else otherwise
 
 
-def _equal(candidates: Sequence[Candidate], axis: str) -> float | None:
-    """The most images or seconds that every run of every candidate had; None if not all are."""
-    ends = []
+def _obstacle_to_progress(
+    models: Sequence[tuple[str, LoadedModel]], candidates: Sequence[Candidate]
+) -> str | None:
+    """Why validation scores on the way do not compare; None if they do."""
     for one in candidates:
         if len(one.progress) < len(one.names) or not all(len(p.scores) for p in one.progress):
-            return None
-        ends += [getattr(p, axis)[-1] for p in one.progress]
-    return float(min(ends))
+            return f"{one.name} is no run folder with evaluations"
+    (first, base), *others = models
+    for name, loaded in others:
+        if _validation(loaded) != _validation(base):
+            return (
+                f"{name} was validated on other images than {first} (another data set, or "
+                "train.evaluate_images)"
+            )
+    return None
+
+
+def _validation(loaded: LoadedModel) -> object:
+    """What decides the images that a run was validated on, apart from where they lie."""
+    config = loaded.config
+    return config and (config.data.without_places(), config.train.evaluate_images)
+
+
+def _equal(candidates: Sequence[Candidate], axis: str) -> float:
+    """The most images or seconds that every run of every candidate had."""
+    return float(min(getattr(p, axis)[-1] for one in candidates for p in one.progress))
 
 
 def _score_at(one: Candidate, axis: str, place: float | None) -> float | None:

@@ -29,7 +29,7 @@ class SeedRun(NamedTuple):
 
     config: Config
     run: Path
-    """Its run folder."""
+    """Run folder, new or one to go on with."""
 
 
 def check_alone(count: int) -> None:
