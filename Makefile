@@ -6,7 +6,7 @@ BIN := .venv/bin
 DEMO := demo
 DEMO_FLAGS :=
 
-.PHONY: demo test slow-tests launcher-tests lint types bench dist clean help
+.PHONY: demo test slow-tests launcher-tests lint types page bench dist clean help
 
 help:
 	@echo "make demo   train a small model on handwritten digits (a minute) and draw pictures into $(DEMO)/"
@@ -14,6 +14,7 @@ help:
 	@echo "            make launcher-tests: several processes, killed and come back"
 	@echo "make lint   ruff and import-linter;  make types   mypy"
 	@echo "make dist   build wheel and source archive into dist/, and draw with them in a fresh environment"
+	@echo "make page   build the code of draw page anew (needs Node)"
 	@echo "make bench  speed and memory against plain PyTorch (10 minutes), into benchmarks/results/"
 
 demo: .venv/ready
@@ -40,6 +41,11 @@ lint: .venv/ready
 
 types: .venv/ready
 	$(BIN)/mypy
+
+# What `draw page` writes is committed, so that installing the package needs no Node; this builds it
+# anew of src/draw/page/script.
+page:
+	cd src/draw/page && npm ci --no-audit --no-fund && npm run build
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks

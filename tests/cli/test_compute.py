@@ -12,7 +12,7 @@ from draw.errors import DrawError
 from draw.studio.models import Catalogue, Shelf
 from running import TINY_DIGITS, draw_command
 
-RUNS_NONE = {"models"}
+RUNS_NONE = {"models", "page"}
 """Verbs that run no model."""
 FLAGS = "--device", "--backend", "--precision"
 without_gpu = pytest.mark.skipif(torch.cuda.is_available(), reason="this computer has a GPU")

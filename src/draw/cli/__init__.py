@@ -17,6 +17,7 @@ from draw.cli.datasets import data_check, data_list, data_prepare
 from draw.cli.judge import judge
 from draw.cli.measurement import evaluate, info
 from draw.cli.options import with_checks
+from draw.cli.page import page
 from draw.cli.paper_figures import figure
 from draw.cli.publish import export, models
 from draw.cli.render import animate, glimpses, reconstruct, sample
@@ -41,6 +42,7 @@ DESCRIPTION = """DRAW (Gregor et al. 2015): train a network that draws images st
   draw complete runs/digits a.png --mask left     the rest of half a picture, five times
   draw train images --data.path FOLDER --data.size 32 --data.mode colour
   draw studio                    watch models draw, look and train, in the browser
+  draw page --to site            the same explained on a page without a server
   draw train cluttered           a classifier that looks where it wants to; draw glimpses shows it
 
 MODEL is a run folder (runs/digits), an exported folder, a name that draw models lists, or
@@ -65,6 +67,7 @@ VERBS: dict[str, Callable[..., None]] = {
             export,
             models,
             studio,
+            page,
         )
     },
 }

@@ -1,0 +1,64 @@
+/** What happens frame by frame, and work that takes several frames: one loop for all of it. */
+
+const BUDGET = 7; // milliseconds of a frame for work: the rest is the browser's, at 60 a second
+
+export class Clock {
+  constructor() {
+    /** @type {Set<(time: number) => void>} */
+    this.ticking = new Set();
+    /** @type {{work: Generator<any, any, void>, done: (result: any) => void}[]} */
+    this.queue = [];
+    this.running = false;
+    /** Whether less motion is asked for. */
+    this.still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  }
+
+  /** Call a function at every frame, until it is stopped. @param {(time: number) => void} call */
+  start(call) {
+    this.ticking.add(call);
+    this.wake();
+  }
+
+  /** @param {(time: number) => void} call */
+  stop(call) {
+    this.ticking.delete(call);
+  }
+
+  /**
+   * Do work a few milliseconds a frame.
+   * @template T
+   * @param {Generator<any, T, void>} work
+   * @returns {{result: Promise<T>, cancel: () => void}}
+   */
+  do(work) {
+    /** @type {any} */
+    let job;
+    const result = new Promise((done) => {
+      job = { work, done };
+      this.queue.push(job);
+    });
+    this.wake();
+    return { result, cancel: () => { this.queue = this.queue.filter((other) => other !== job); } };
+  }
+
+  wake() {
+    if (this.running) return;
+    this.running = true;
+    requestAnimationFrame((time) => this.tick(time));
+  }
+
+  /** @param {number} time */
+  tick(time) {
+    for (const call of [...this.ticking]) call(time);
+    const until = performance.now() + BUDGET;
+    while (this.queue.length && performance.now() < until) {
+      const job = this.queue[0], next = job.work.next();
+      if (next.done) {
+        this.queue = this.queue.filter((other) => other !== job);
+        job.done(next.value);
+      }
+    }
+    this.running = this.ticking.size > 0 || this.queue.length > 0;
+    if (this.running) requestAnimationFrame((later) => this.tick(later));
+  }
+}

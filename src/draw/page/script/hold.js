@@ -1,0 +1,134 @@
+/** Section 2: eqs 19-29 in the hand. */
+
+import { filterCentres, readPatch, writePatch } from "./attention.js";
+import { button, el, figure, section, slider } from "./dom.js";
+import { Drawing } from "./drawing.js";
+import { equation, marked } from "./equation.js";
+import { hands } from "./hands.js";
+import { ink, Picture, shortNumber, showCells } from "./picture.js";
+import { noise } from "./random.js";
+import { Strip } from "./strip.js";
+
+/** @typedef {import("./attention.js").Window} Window */
+
+const ROWS = 28, COLUMNS = 28;
+/** @type {Record<string, [number, number, number]>} */
+const RANGES = {
+  g_x: [-4, 33, 0.1], g_y: [-4, 33, 0.1], delta: [0.05, 8, 0.05], sigma: [0.15, 6, 0.05],
+  gamma: [0.2, 3, 0.05], size: [1, 12, 1],
+};
+/** Which fields each part of the window moves. @type {Record<string, string[]>} */
+const MOVES = { centre: ["g_x", "g_y"], stride: ["delta"], blur: ["sigma"] };
+
+/** Each equation, and its value for a window. @type {[string, string, (w: Window) => string][]} */
+const EQUATIONS = [
+  ["22", "[[g_x|g_X]] = (A + 1)/2 · (g̃_X + 1)", (w) => `g̃_X = ${(w.g_x / 14.5 - 1).toFixed(2)}`],
+  ["23", "[[g_y|g_Y]] = (B + 1)/2 · (g̃_Y + 1)", (w) => `g̃_Y = ${(w.g_y / 14.5 - 1).toFixed(2)}`],
+  ["24", "[[delta|δ]] = (max(A, B) − 1)/([[size|N]] − 1) · δ̃", (w) => `δ̃ = ${((w.delta * Math.max(w.size - 1, 1)) / 27).toFixed(2)}`],
+  ["19", "μ_X^i = [[g_x|g_X]] + (i − [[size|N]]/2 − ½) [[delta|δ]]", (w) => ends(w.g_x, w)],
+  ["20", "μ_Y^j = [[g_y|g_Y]] + (j − [[size|N]]/2 − ½) [[delta|δ]]", (w) => ends(w.g_y, w)],
+  ["25", "F_X[i, a] = exp(−(a − μ_X^i)² / 2[[sigma|σ]]²) / Z_X", (w) => `2σ² = ${(2 * w.sigma ** 2).toFixed(2)}`],
+  ["26", "F_Y[j, b] = exp(−(b − μ_Y^j)² / 2[[sigma|σ]]²) / Z_Y", (w) => `2σ² = ${(2 * w.sigma ** 2).toFixed(2)}`],
+  ["27", "read(x) = [[gamma|γ]] F_Y x F_X^T", (w) => `γ = ${w.gamma.toFixed(2)}`],
+  ["29", "write(w) = 1/[[gamma|γ]] · F_Y^T w F_X", (w) => `1/γ = ${(1 / w.gamma).toFixed(2)}`],
+];
+
+/**
+ * @param {number} g
+ * @param {Window} window
+ */
+function ends(g, { delta, size }) {
+  const centres = filterCentres(g, delta, size);
+  return centres.length > 1 ? `${shortNumber(centres[0])} … ${shortNumber(centres[size - 1])}` : shortNumber(g);
+}
+
+/** @param {import("./page.js").Page} page */
+export function hold({ words: all, state, models, present }) {
+  const words = all.hold;
+  /** @type {Float32Array} */
+  let image = new Float32Array(ROWS * COLUMNS);
+  let place = fromState();
+  const read = new Picture(words.read, "cells"), whole = new Picture(words.label), wrote = new Picture(words.wrote);
+  const across = new Strip("across", words.strips), down = new Strip("down", words.strips);
+  const light = (/** @type {string[]} */ fields) => {
+    for (const term of element.querySelectorAll("[data-term]"))
+      term.classList.toggle("lit", fields.includes(/** @type {HTMLElement} */ (term).dataset.term ?? ""));
+    for (const row of lines) row.element.classList.toggle("lit", !!row.element.querySelector(".lit"));
+  };
+  const grip = hands(ROWS, COLUMNS, {
+    parts: ["centre", "stride", "blur"],
+    take: (part) => light(part ? MOVES[part] : []),
+    move: (window) => set(window),
+  });
+  const sliders = Object.fromEntries(Object.entries(RANGES).map(([field, [min, max, step]]) => {
+    const made = slider(
+      /** @type {any} */ (words.names)[field],
+      { min, max, step, value: /** @type {any} */ (place)[field], say: (v) => (field === "size" ? String(v) : v.toFixed(2)) },
+      (value) => set({ ...place, [field]: value }),
+    );
+    made.input.addEventListener("focus", () => light([field]));
+    made.input.addEventListener("blur", () => light([]));
+    return [field, made];
+  }));
+  const lines = EQUATIONS.map(([number, text, value]) => {
+    const out = el("span", { class: "value" });
+    const row = el("li", {}, el("span", { class: "eq-number" }, `(${number})`), equation(text), out);
+    return { element: row, say: (/** @type {Window} */ w) => out.replaceChildren(...marked(value(w))) };
+  });
+
+  function fromState() {
+    const [g_x, g_y, delta, sigma, gamma] = state.get("window").split(",").map(Number);
+    const size = Math.round(state.number("size", 1, 12, 12));
+    const good = [g_x, g_y, delta, sigma, gamma].every(Number.isFinite) && delta > 0 && sigma > 0 && gamma > 0;
+    return good ? { g_x, g_y, delta, sigma, gamma, size } : { g_x: 14.5, g_y: 13.5, delta: 1.4, sigma: 0.6, gamma: 1, size };
+  }
+
+  /** @param {Window} window */
+  function set(window) {
+    place = window;
+    const { g_x, g_y, delta, sigma, gamma, size } = window;
+    state.set({ window: [g_x, g_y, delta, sigma, gamma].map((v) => Number(v.toFixed(2))).join(","), size });
+    show();
+  }
+
+  function show() {
+    const { size } = place, patch = readPatch(image, place, ROWS, COLUMNS);
+    showCells(read, patch, size, ink, "read");
+    whole.show(image, ROWS, COLUMNS, [{ window: place, kind: "read" }]);
+    const back = writePatch(patch, place, ROWS, COLUMNS);
+    let most = 1e-6;
+    for (const value of back) most = Math.max(most, value);
+    wrote.show(back, ROWS, COLUMNS, [{ window: place, kind: "write" }], (value) => ink(value / most));
+    across.show(filterCentres(place.g_x, place.delta, size), place.sigma, COLUMNS);
+    down.show(filterCentres(place.g_y, place.delta, size), place.sigma, ROWS);
+    grip.show(place);
+    for (const line of lines) line.say(place);
+    for (const [field, { set: say }] of Object.entries(sliders)) say(/** @type {any} */ (place)[field]);
+  }
+
+  /** The image of the present drawing, where it has this section's size. */
+  async function take() {
+    const shown = present.get();
+    if (shown && shown.drawing.model.pixels === ROWS * COLUMNS) image = shown.drawing.last;
+    else {
+      const model = await models.load("mnist");
+      image = new Drawing(model, { noise: noise(1, model.glimpses, model.latent) }).last;
+    }
+    show();
+  }
+
+  const element = section(
+    "hold", 2, words,
+    el("div", { class: "bench" },
+      figure(read.element, words.read),
+      figure(el("div", { class: "ruled" },
+        el("div", { class: "over" }, whole.element, grip.element), down.element, across.element), words.picture, { class: "middle" }),
+      figure(wrote.element, words.wrote)),
+    el("p", { class: "hint" }, ...marked(words.strips)),
+    el("div", { class: "sliders" }, ...Object.values(sliders).map((one) => one.element)),
+    el("h3", {}, words.equations),
+    el("ol", { class: "equations" }, ...lines.map((line) => line.element)),
+    button(words.present, take),
+  );
+  return { element, start: take };
+}

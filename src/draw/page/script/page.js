@@ -1,0 +1,63 @@
+/** The whole page: its sections in order, in the language of the visitor. */
+
+import { Clock } from "./clock.js";
+import { el, rich } from "./dom.js";
+import { hold } from "./hold.js";
+import { Models } from "./models.js";
+import { State } from "./state.js";
+import { steps } from "./steps.js";
+import { watch } from "./watch.js";
+import { WORDS } from "./words.js";
+
+/** @typedef {import("./drawing.js").Drawing} Drawing */
+/**
+ * What the sections share: the last drawing of section 1 is `present` to the others.
+ * @typedef {{words: typeof WORDS.en, state: State, models: Models, clock: Clock,
+ *   present: {get: () => {drawing: Drawing, seed: number} | null, set: (drawing: Drawing, seed: number) => void}}} Page
+ */
+
+const SECTIONS = [hold, steps];
+
+const state = new State(), models = new Models(), clock = new Clock();
+
+function build() {
+  clock.ticking.clear();
+  clock.queue = [];
+  const language = state.get("lang") in WORDS ? state.get("lang") : "en", words = WORDS[language];
+  /** @type {{drawing: Drawing, seed: number} | null} */
+  let drawn = null;
+  const page = {
+    words, state, models, clock,
+    present: { get: () => drawn, set: (/** @type {Drawing} */ drawing, /** @type {number} */ seed) => { drawn = { drawing, seed }; } },
+  };
+  document.documentElement.lang = language;
+  document.title = `DRAW: ${words.title}`;
+  const first = watch(page), rest = SECTIONS.map((make) => make(page));
+  const languages = el("nav", { class: "languages", "aria-label": "Language" }, ...Object.entries(WORDS).map(([code, one]) =>
+    el("button", {
+      type: "button", lang: code, "aria-pressed": String(code === language),
+      on: { click: () => { state.set({ lang: code }); state.write(); build(); } },
+    }, one.language)));
+  document.body.replaceChildren(...document.querySelectorAll("body > script"));
+  document.body.prepend(
+    el("a", { class: "skip", href: "#watch-seed" }, words.skip),
+    el("header", {}, languages, el("h1", {}, words.title), rich("p", words.lead, { class: "lead" })),
+    el("main", {}, first.element, ...rest.map(({ element }) => element)),
+    el("footer", {}, rich("p", words.footer)),
+  );
+  // A section begins when it comes near, and only after the first drawing has.
+  const failed = (/** @type {HTMLElement} */ element) => (/** @type {Error} */ error) =>
+    element.append(el("p", { class: "failed", role: "alert" }, `${words.failed}${error.message}`));
+  const near = new IntersectionObserver((entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const found = rest.find(({ element }) => element === target);
+      if (!isIntersecting || !found) continue;
+      near.unobserve(target);
+      first.ready.then(() => found.start()).catch(failed(found.element));
+    }
+  }, { rootMargin: "400px" });
+  first.ready.catch(failed(first.element));
+  for (const { element } of rest) near.observe(element);
+}
+
+build();

@@ -1,0 +1,47 @@
+/** What a link restores: seed, model, step, window and language, after the # of the address. */
+
+/** @type {Record<string, string>} */
+const FIRST = {
+  lang: "en", seed: "1", model: "mnist", temperature: "1", label: "", step: "", window: "",
+  size: "12",
+};
+
+export class State {
+  constructor() {
+    /** @type {Record<string, string>} */
+    this.values = { ...FIRST, lang: navigator.language.startsWith("ko") ? "ko" : "en" };
+    for (const [name, value] of new URLSearchParams(location.hash.slice(1)))
+      if (name in FIRST) this.values[name] = value;
+    this.timer = 0;
+  }
+
+  /** @param {string} name */
+  get(name) {
+    return this.values[name];
+  }
+
+  /**
+   * A number of the address, or another where it is none or outside of its bounds.
+   * @param {string} name
+   * @param {number} least
+   * @param {number} most
+   * @param {number} otherwise
+   */
+  number(name, least, most, otherwise) {
+    const text = this.values[name], value = Number(text);
+    return text !== "" && value >= least && value <= most ? value : otherwise;
+  }
+
+  /** @param {Record<string, string | number>} values */
+  set(values) {
+    for (const [name, value] of Object.entries(values)) this.values[name] = String(value);
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.write(), 250);
+  }
+
+  write() {
+    clearTimeout(this.timer);
+    const kept = Object.entries(this.values).filter(([name, value]) => value !== FIRST[name]);
+    history.replaceState(null, "", `#${new URLSearchParams(kept)}`);
+  }
+}

@@ -1,0 +1,246 @@
+"""The page in a browser, opened from a disk: each section, both widths, both schemes."""
+
+import importlib.resources
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from browser import SCREENSHOTS, launched
+from running import draw_command
+
+expect.set_options(timeout=20_000)  # a busy computer is slow, not wrong
+SECTIONS = ("watch", "hold", "steps")
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page as one file on the disk."""
+    folder = tmp_path_factory.mktemp("page")
+    draw_command("page", "--to", "draw.html", "--single", cwd=folder)
+    return (folder / "draw.html").as_uri()
+
+
+@pytest.fixture
+def opened(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
+    """Opens the page; at the end nothing was asked for and no script failed."""
+    contexts, wrong = [], []
+
+    def open_page(
+        link: str = "#lang=en", width: int = 1280, scheme: str = "light", motion: str = "reduce"
+    ) -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion=motion
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+        page.on(
+            "request",
+            lambda sent: None if sent.url.startswith(address) else wrong.append(sent.url),
+        )
+        page.goto(address + link)
+        page.locator("#watch .player").wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert wrong == []
+
+
+def light(canvas: Locator) -> float:
+    """The mean of all pixels of a canvas, from 0 to 255."""
+    return canvas.evaluate(
+        """(canvas) => {
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          let sum = 0;
+          for (let k = 0; k < data.length; k += 4) sum += data[k + 1];
+          return (4 * sum) / data.length;
+        }"""
+    )
+
+
+def go_to(page: Page, section: str) -> Locator:
+    found = page.locator(f"#{section}")
+    found.scroll_into_view_if_needed()
+    return found
+
+
+def drag(page: Page, part: Locator, x: float, y: float) -> None:
+    """Take a part in the middle and let it go so many pixels away."""
+    box = part.bounding_box()
+    assert box is not None
+    start = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(*start)
+    page.mouse.down()
+    page.mouse.move(start[0] + x, start[1] + y, steps=4)
+
+
+class TestWatch:
+    def test_it_draws_before_anybody_clicks_and_goes_on(self, opened):
+        page = opened(motion="no-preference")
+        said = page.locator("#watch .said")
+        expect(said).to_contain_text(re.compile(r"step ([2-9]|\d\d) of 64"))
+        expect(page.locator("#watch-seed")).to_have_value("2")  # the next one
+        expect(page.locator("#watch .earlier button")).to_have_count(12)
+
+    def test_less_motion_shows_the_finished_drawing(self, opened):
+        page = opened()
+        said = page.locator("#watch .said")
+        expect(said).to_have_text("step 64 of 64")
+        picture = page.locator("#watch .stage canvas")
+        finished = light(picture)
+        assert finished > 5
+        page.locator("#watch .player").get_by_role("button", name="One step back").press("Home")
+        expect(said).to_have_text("step 1 of 64")
+        assert light(picture) != finished
+        page.locator("#watch .player button").first.press("ArrowRight")
+        expect(said).to_have_text("step 2 of 64")
+
+    def test_a_link_restores_the_view(self, opened):
+        page = opened("#lang=en&seed=9&step=20")
+        expect(page.locator("#watch-seed")).to_have_value("9")
+        expect(page.locator("#watch .said")).to_have_text("step 20 of 64")
+        page.locator("#watch").get_by_label("Step of the drawing").fill("31")
+        expect(page).to_have_url(re.compile(r"\bstep=31\b"))
+        assert "seed=9" in page.url
+
+    def test_another_model_and_seed(self, opened):
+        page = opened()
+        expect(page.locator("#watch .earlier button")).to_have_count(12)
+        page.get_by_label("Model").select_option("two-digits")
+        expect(page.locator("#watch .said")).to_have_text("step 24 of 24")
+        page.get_by_role("button", name="Draw another").click()
+        expect(page.locator("#watch-seed")).to_have_value("2")
+        page.locator("#watch .earlier button").last.click()
+        expect(page.locator("#watch-seed")).not_to_have_value("2")
+
+
+class TestHold:
+    def test_the_windows_parts_are_dragged(self, opened):
+        page = opened()
+        section = go_to(page, "hold")
+        read = section.get_by_label("What it reads")
+        for part, field in (("centre", "g_x"), ("stride", "delta"), ("blur", "sigma")):
+            before, there = light(read), page.url
+            drag(page, section.locator(f"[data-part={part}]"), -14, -9)
+            expect(section.locator(f"[data-term={field}].lit").first).to_be_visible()
+            page.mouse.up()
+            expect(section.locator(".lit")).to_have_count(0)
+            assert light(read) != before
+            expect(page).not_to_have_url(there)
+
+    def test_sliders_do_the_same_and_a_link_restores_it(self, opened):
+        page = opened("#lang=en&window=10,12,2,1,1&size=5")
+        section = go_to(page, "hold")
+        expect(section.locator("output").first).to_have_text("10.00")
+        section.get_by_label("strength γ").focus()
+        expect(section.locator("[data-term=gamma].lit")).to_have_count(2)
+        section.get_by_label("points along a side").fill("3")
+        expect(section.locator(".dots circle")).to_have_count(9)
+        expect(page).to_have_url(re.compile(r"\bsize=3\b"))
+
+
+class TestSteps:
+    def test_the_bars_lead_to_their_step_and_boxes_say_what_they_are(self, opened):
+        page = opened()
+        section = go_to(page, "steps")
+        expect(section.locator("rect")).to_have_count(64)
+        box = section.locator(".bars svg").bounding_box()
+        assert box is not None
+        section.locator(".bars svg").click(position={"x": box["width"] * 2.5 / 64, "y": 60})
+        expect(section.locator(".said")).to_have_text("step 3 of 64")
+        expect(section.locator(".bar-said")).to_contain_text("step 3 tells")
+        section.locator("[data-node=z]").hover()
+        expect(section.locator(".explained")).to_contain_text("(6)")
+        section.locator("[data-node=c]").focus()
+        expect(section.locator(".explained")).to_contain_text("(8)")
+        canvas = section.locator("[data-node=c] canvas")
+        early = light(canvas)
+        section.get_by_label("Step of the drawing").fill("64")
+        assert light(canvas) > early
+
+
+def test_korean(opened):
+    page = opened()
+    page.get_by_role("button", name="한국어").click()
+    expect(page.locator("h1")).to_have_text("그림을 그리는 신경망")
+    assert page.evaluate("document.documentElement.lang") == "ko"
+    assert "lang=ko" in page.url
+    for section in SECTIONS:
+        expect(page.locator(f"#{section} h2")).to_contain_text(re.compile("[가-힣]"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
+)
+def test_it_holds_at_both_widths_and_schemes_and_for_everyone(opened, width, scheme):
+    page = opened(width=width, scheme=scheme)
+    for section in SECTIONS:
+        go_to(page, section)
+        page.wait_for_timeout(300)  # sections begin when they come near
+    expect(page.locator("#steps rect")).to_have_count(64)
+    too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert too_wide <= 0, f"{too_wide} pixels too wide"
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"page-{width}-{scheme}.png", full_page=True)
+    # The page's own policy lets no other script in, so the checker runs apart from it.
+    axe = importlib.resources.files("axe_playwright_python") / "axe.min.js"
+    page.evaluate(axe.read_text())
+    report = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    findings = [
+        f"{one['id']}: {one['nodes'][0]['html'][:200]}; {one['nodes'][0]['failureSummary']}"
+        for one in report["violations"]
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert findings == [], "\n".join(findings)
+
+
+def test_a_folder_fetches_weights_when_they_are_needed(browser, tmp_path):
+    draw_command("page", "--to", "site", cwd=tmp_path)
+    asked: list[str] = []
+
+    def serve(route) -> None:
+        path = route.request.url.removeprefix("http://page.test/").partition("#")[0]
+        asked.append(path or "index.html")
+        route.fulfill(path=tmp_path / "site" / (path or "index.html"))
+
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    page.route("http://page.test/**", serve)
+    page.goto("http://page.test/#lang=en")
+    expect(page.locator("#watch .said")).to_have_text("step 64 of 64")
+    assert [path for path in asked if "weights" in path] == ["weights/mnist.safetensors"]
+    page.get_by_label("Model").select_option("two-digits")
+    expect(page.locator("#watch .said")).to_have_text("step 24 of 24")
+    assert asked[-1] == "weights/two-digits.safetensors"
+    context.close()
+
+
+def test_weights_that_do_not_come_are_told_once(browser, tmp_path):
+    draw_command("page", "--to", "site", "--models", "mnist", cwd=tmp_path)
+    Path(tmp_path / "site/weights/mnist.safetensors").unlink()
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+
+    def serve(route) -> None:
+        path = tmp_path / "site" / (route.request.url.removeprefix("http://page.test/"))
+        path = path / "index.html" if path.is_dir() else path
+        route.fulfill(path=path) if path.exists() else route.fulfill(status=404)
+
+    page.route("http://page.test/**", serve)
+    page.goto("http://page.test/")
+    expect(page.locator("#watch .failed")).to_contain_text("mnist.safetensors: 404")
+    context.close()
