@@ -15,12 +15,15 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from draw.console import VisibleConsole
 from draw.terminal import visible
 
 SECONDS_BETWEEN_LINES = 10.0
+WIDE = 100
+"""Characters of a terminal that has room for a long bar."""
 
 Item = TypeVar("Item")
 
@@ -28,9 +31,31 @@ Update = Callable[[int, str], None]
 """A function update(how many are done, text beside the bar)."""
 
 
+class Bar:
+    """What `progress` yields: called with a count and a text it shows both."""
+
+    def __init__(self, update: Update, note: Callable[[str], None]) -> None:
+        self._update, self._note = update, note
+
+    def __call__(self, done: int, text: str) -> None:
+        """Show how many are done, and a text beside it."""
+        self._update(done, text)
+
+    def note(self, line: str) -> None:
+        """Leave a line of its own above the bar, or among the lines."""
+        self._note(line)
+
+
+class _TextThatFits(ProgressColumn):
+    """The caller's text, cut where the terminal ends: what stands before it keeps its place."""
+
+    def render(self, task: Task) -> Text:
+        return Text(task.fields["text"], no_wrap=True, overflow="ellipsis")
+
+
 class _Rate(ProgressColumn):
-    def __init__(self, unit: str, units_per_item: int) -> None:
-        super().__init__()
+    def __init__(self, unit: str, units_per_item: int, column: Column) -> None:
+        super().__init__(column)
         self.unit, self.units_per_item = unit, units_per_item
 
     def render(self, task: Task) -> Text:
@@ -48,7 +73,7 @@ def progress(
     units_per_item: int = 1,
     enabled: bool = True,
     brief: bool = False,
-) -> Iterator[Update]:
+) -> Iterator[Bar]:
     """Show on standard error how far some work is: rate, time left, and a text of the caller's.
 
     Args:
@@ -62,22 +87,27 @@ def progress(
     """
     console = VisibleConsole(stderr=True)
     if not enabled:
-        yield lambda done, text: None
+        yield Bar(lambda done, text: None, lambda line: None)
     elif console.is_terminal:
+        fixed = Column(no_wrap=True)
         columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=20),
-            MofNCompleteColumn(),
-            _Rate(unit, units_per_item),
-            TimeRemainingColumn(compact=True, elapsed_when_finished=True),
-            TextColumn("{task.fields[text]}", markup=False),
+            TextColumn("{task.description}", markup=False, table_column=fixed),
+            BarColumn(bar_width=20 if console.width >= WIDE else 8, table_column=fixed),
+            MofNCompleteColumn(table_column=fixed),
+            _Rate(unit, units_per_item, fixed),
+            TimeRemainingColumn(compact=True, elapsed_when_finished=True, table_column=fixed),
+            _TextThatFits(),
         )
         with Progress(*columns, console=console, transient=brief) as bars:
             task = bars.add_task(visible(what), total=total, completed=done, text="")
-            yield lambda done, text: bars.update(task, completed=done, text=visible(text))
+            yield Bar(
+                lambda done, text: bars.update(task, completed=done, text=visible(text)),
+                lambda line: bars.console.print(line, soft_wrap=True),
+            )
     else:
         last = None if brief else total
-        yield _plain_lines(console, what, total, done, last, unit, units_per_item)
+        update = _plain_lines(console, what, total, done, last, unit, units_per_item)
+        yield Bar(update, lambda line: console.print(line, soft_wrap=True))
 
 
 def track(

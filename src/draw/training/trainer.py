@@ -28,7 +28,7 @@ from draw.model.machine import settle
 from draw.model.memory import check_batch, ran_out, weightless
 from draw.models.kinds import check_loadable, task_for
 from draw.models.storage import export_model
-from draw.progress import Update, progress
+from draw.progress import Bar, progress
 from draw.randomness import Stream
 from draw.runs.checkpoint import (
     COUNTERS,
@@ -297,7 +297,7 @@ class Trainer:
             images_per_second=round(rate, 1),
         )
 
-    def _evaluate(self, update: Update) -> None:
+    def _evaluate(self, bar: Bar) -> None:
         """The score on validation images under the averaged weights; keeps the best of them."""
         limit = self.config.train.evaluate_images or self.validation.count
         model = self.average.module
@@ -306,16 +306,18 @@ class Trainer:
                 model,
                 self.validation.some(limit),
                 self.accelerator,
-                lambda done, text: update(self.step, f"validation: {text}"),
+                lambda done, text: bar(self.step, f"validation: {text}"),
             )
         values = result.to_dict()
-        self.text = f"{self.task.describe(values)} (validation)"
-        update(self.step, self.text)
         self._log("validation", **values)
         score = values[self.task.score]
+        best = math.isfinite(score) and (self.best is None or score < self.best)
+        mark = ", the best so far" if best else ""
+        bar.note(f"step {self.step} validation {self.task.describe(values)}{mark}")
+        bar(self.step, self.text)
         if not self.main or not math.isfinite(score):
             return
-        if self.best is None or score < self.best:
+        if best:
             self.best = score
             state = {"step": self.step, f"validation_{self.task.score}": score}
             export_model(self.run / "best", model, self.config.data, state)
