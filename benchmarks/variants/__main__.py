@@ -95,6 +95,8 @@ def main(
         print(f"stopped at step {stopped.step} of {stopped.run}; the same command goes on")
         sys.exit(130)
     print(f"{table(plan)}\n{plan.results}")
+    if left := len(list(cases_of(changes, seeds, plan))):
+        print(f"other processes are still at the last of it: {left} marks")
 
 
 def one_more(

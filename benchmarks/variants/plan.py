@@ -1,7 +1,7 @@
 """How far each run goes: equal images, and as many as equal seconds leave to each change."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 
 from benchmarks import measure
-from benchmarks.devices import device_of
+from benchmarks.devices import device_of, seconds_of
 from benchmarks.variants.changes import (
     BATCH,
     CHANGES,
@@ -33,8 +33,8 @@ from draw.training.trainer import Trainer
 NEAR = 0.03
 """Share of the images by which equal seconds have to differ from equal images to count as others:
 rates are not known better than that."""
-STEPS = 2
-"""Steps of training in one round of a measurement of a rate."""
+ROUND = 0.3
+"""Seconds of training, roughly, in one round of a measurement of a rate."""
 
 
 class Case(NamedTuple):
@@ -180,21 +180,23 @@ class Places(NamedTuple):
 
 def rates_of(cases: list[Case], plan: Plan, splits: Splits, places: Places) -> dict[str, float]:
     """Images per second in training of some changes, which take turns; the medians count."""
+    timed: dict[str, Callable[[], object]] = {}
+    steps = {}
     with TemporaryDirectory() as folder, ExitStack() as locks:
-        timed = {}
         for case in cases:
             config = places.of(case.config(plan.settings))
             trainer = start(config, Path(folder) / case.change, splits.train, splits.validation)
             locks.enter_context(trainer.lock)
-            timed[case.change] = partial(_steps, trainer)
-        rounds = 3 if plan.settings.quick else 5
-        medians = measure.medians_of(
-            measure.seconds_each(timed, rounds, warm_up=1, device=places.where)
-        )
-    return {change: STEPS * BATCH / seconds for change, seconds in medians.items()}
+            _train(trainer, 2)  # a backend compiles, or is recorded
+            once = seconds_of(partial(_train, trainer, 1), places.where)
+            steps[case.change] = max(1, min(20, round(ROUND / once)))
+            timed[case.change] = partial(_train, trainer, steps[case.change])
+        times = measure.seconds_each(timed, rounds=5, warm_up=0, device=places.where)
+    medians = measure.medians_of(times)
+    return {change: steps[change] * BATCH / seconds for change, seconds in medians.items()}
 
 
-def _steps(trainer: Trainer) -> None:
+def _train(trainer: Trainer, steps: int) -> None:
     with trainer.compute.products():
-        for _ in range(STEPS):
+        for _ in range(steps):
             trainer._one_step()

@@ -102,6 +102,24 @@ def test_a_stop_goes_on_with_all_of_them(
     assert same(tmp_path / "tiny-seed-6", tmp_path / "alone")
 
 
+def test_a_launcher_that_starts_them_again_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = tmp_path / "tiny"
+    monkeypatch.setenv("SLURM_JOB_ID", "17")
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "0")
+    made = stopping(monkeypatch, STEPS + 3)
+    with pytest.raises(Interruption):
+        trained(base, count=3)
+    monkeypatch.setenv("SLURM_RESTART_COUNT", "1")
+    check_new(runs_with_seeds(CONFIG, base, 3))
+    assert [one["seed"] for one in trained(base)["runs"]] == [5, 6, 7]
+    assert len(made) == 3 * STEPS, "no step is made twice"
+    monkeypatch.setenv("SLURM_JOB_ID", "18")
+    with pytest.raises(DrawError, match="tiny-seed-5 exists already"):
+        check_new(runs_with_seeds(CONFIG, base, 3))
+
+
 def test_one_folder_that_is_there_is_enough_to_refuse(tmp_path: Path) -> None:
     taken = tmp_path / "tiny-seed-7"
     taken.mkdir()
