@@ -1,5 +1,7 @@
 """Errors that a user can put right; the command line prints them without a trace."""
 
+import difflib
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -42,6 +44,12 @@ class KernelArgumentError(DrawError):
 
 class LibraryError(DrawError):
     """A compiled library, or its folder, is not one to load code from; the message says why."""
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """Format the nearest of some names as an aside of a message; empty if none is near."""
+    near = difflib.get_close_matches(word, list(names), n=1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def listing(bad: list[str], most: int = 10) -> str:

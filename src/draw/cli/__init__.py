@@ -6,11 +6,12 @@ This package alone imports tyro.
 import logging
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NoReturn
 
 import tyro
 
+from draw import __version__
 from draw.cli.compare import compare
 from draw.cli.complete import complete
 from draw.cli.datasets import data_check, data_list, data_prepare
@@ -23,7 +24,7 @@ from draw.cli.publish import export, models
 from draw.cli.render import animate, glimpses, reconstruct, sample
 from draw.cli.studio import studio
 from draw.cli.training import run_train, train
-from draw.errors import DrawError, Interruption
+from draw.errors import DrawError, Interruption, did_you_mean
 from draw.extras import explain_missing
 from draw.launch import (
     has_told,
@@ -34,20 +35,10 @@ from draw.launch import (
 )
 from draw.terminal import flush, guard, say
 
-DESCRIPTION = """DRAW (Gregor et al. 2015): train a network that draws images step by step.
-
-  draw train digits              a minute, no network needed
-  draw sample runs/digits        new images, as a grid
-  draw animate runs/digits       the canvas growing, as a GIF
-  draw complete runs/digits a.png --mask left     the rest of half a picture, five times
-  draw train images --data.path FOLDER --data.size 32 --data.mode colour
-  draw studio                    watch models draw, look and train, in the browser
-  draw page --to site            the same explained on a page without a server
-  draw train cluttered           a classifier that looks where it wants to; draw glimpses shows it
-
-MODEL is a run folder (runs/digits), an exported folder, a name that draw models lists, or
-owner/name on the Hub. All losses are in
-nats per image, errors of classifiers in %. The same seed gives the same picture."""
+TITLE = "draw: networks that draw images step by step (DRAW, Gregor et al. 2015)"
+FOOT = """MODEL is a run folder (runs/digits), an exported folder, a name that draw models
+lists, or owner/name on the Hub. To begin: draw train digits (a minute), or
+draw animate mnist; in the browser: draw studio. Options: draw VERB --help."""
 
 VERBS: dict[str, Callable[..., None]] = {
     "train": train,
@@ -81,7 +72,43 @@ SHARED_VERBS = {"train", "evaluate"}
 
 
 def data() -> None:
-    """List, prepare or check data sets: draw data list | prepare | check."""
+    """Data sets; draw data --help says what can be done with them."""
+
+
+def _page(title: str, verbs: Mapping[str, Callable[..., None]], foot: str) -> str:
+    """What a command is and can do, on a screen: a line for each verb."""
+    width = max(map(len, verbs)) + 2
+    lines = (f"  {name:{width}}{_summary(verb)}" for name, verb in verbs.items())
+    return "\n".join([title, "", *lines, "", foot])
+
+
+def _summary(verb: Callable[..., None]) -> str:
+    return (verb.__doc__ or "").partition("\n")[0].rstrip(".")
+
+
+def _run_verb(
+    program: str,
+    verbs: Mapping[str, Callable[..., None]],
+    arguments: list[str],
+    title: str,
+    foot: str,
+) -> None:
+    """One of some verbs, or the page about them where none is named.
+
+    Raises:
+        DrawError: for a verb that is none, with the nearest that is.
+    """
+    if arguments in ([], ["-h"], ["--help"]):
+        say(_page(title, verbs, foot))
+        return
+    first = arguments[0]
+    if not first.startswith("-") and first not in verbs:
+        raise DrawError(
+            f"expected a verb ({', '.join(verbs)}), got {first!r}{did_you_mean(first, verbs)}"
+        )
+    tyro.extras.subcommand_cli_from_dict(
+        dict(verbs), prog=program, description=title, args=arguments
+    )
 
 
 def _refuse_copies(arguments: list[str]) -> None:
@@ -100,13 +127,12 @@ def _dispatch(arguments: list[str]) -> None:
         case ["train", first, *_] if first not in ("-h", "--help"):
             run_train(arguments[1:])
         case ["data", *rest]:
-            tyro.extras.subcommand_cli_from_dict(
-                DATA_VERBS, prog="draw data", description=data.__doc__, args=rest
-            )
+            foot = "Options: draw data VERB --help."
+            _run_verb("draw data", DATA_VERBS, rest, "draw data: sets of images", foot)
+        case ["--version"]:
+            say(f"draw {__version__}")
         case _:
-            tyro.extras.subcommand_cli_from_dict(
-                {**VERBS, "data": data}, prog="draw", description=DESCRIPTION, args=arguments
-            )
+            _run_verb("draw", {**VERBS, "data": data}, arguments, TITLE, FOOT)
 
 
 def main() -> None:

@@ -38,9 +38,9 @@ def compare(
     out: Annotated[Path | None, Output(FIGURES)] = None,
     compute: Annotated[ComputeConfig, arg(name="")] = PLAIN,
 ) -> None:
-    """Measure two or more models on the same images with the same noise, in one table.
+    """Measure models on the same images with the same noise.
 
-    The first is what the others are compared with: the difference is paired over images, and so
+    One table has two or more of them. The first is what the others are compared with: the difference is paired over images, and so
     known far better than either figure. Runs that differ in --train.seed alone (draw train --seeds)
     are pooled: mean, spread between seeds, and a difference whose +- has both spreads. Of run
     folders it also shows the validation score after as many training images, and after as long a

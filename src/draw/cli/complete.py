@@ -30,7 +30,7 @@ def complete(
     rounds: Natural = 10,
     label: Natural | Literal["none"] | None = None,
 ) -> None:
-    """Draw the rest of a picture of which a part is known, several times.
+    """Draw the rest of a picture of which a part is known.
 
     Each answer is chosen among many drawings by how likely they make what is known.
 

@@ -49,7 +49,9 @@ class DataSetOptions:
 
 
 def data_prepare(options: Annotated[DataSetOptions, arg(name="")]) -> None:
-    """Fetch and decode a data set now, so that training starts at once and needs no network.
+    """Fetch and decode a data set now.
+
+    Training then starts at once and needs no network.
 
     Args:
         options: options that name the data set.
@@ -60,7 +62,9 @@ def data_prepare(options: Annotated[DataSetOptions, arg(name="")]) -> None:
 
 
 def data_check(options: Annotated[DataSetOptions, arg(name="")]) -> None:
-    """Verify a data set: checksums, sizes, modes, splits, test images that are also in training.
+    """Verify a data set: checksums, sizes, modes, splits.
+
+    Test images that are also in training are counted.
 
     Args:
         options: options that name the data set.

@@ -35,9 +35,9 @@ def judge(
     guidance: tuple[Strength, ...] = (1.0,),
     batch_size: Count = 250,
 ) -> None:
-    """Count how many drawings show the class that was asked for, by a classifier's answers.
+    """Count how many drawings show the class that was asked for.
 
-    The classes are asked for in turn. The classifier's own error is measured too, on images of a
+    A classifier says what they show. The classes are asked for in turn. The classifier's own error is measured too, on images of a
     split.
 
     For example:

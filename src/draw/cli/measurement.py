@@ -75,7 +75,7 @@ def evaluate(
 
 
 def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
-    """Say what a model is: shape, parameters, data, training, and how far it got.
+    """Say what a model is: shape, parameters, data, training.
 
     Args:
         options: options that name the model.

@@ -15,7 +15,9 @@ def page(
     single: bool = False,
     models: Annotated[tuple[str, ...], UseAppendAction] = (),
 ) -> None:
-    """Write the page that explains DRAW: models draw in the browser, without a server.
+    """Write the page that explains DRAW, on which models draw.
+
+    They draw in the browser, without a server.
 
     Without --single it is a folder for any static host, which fetches the weights of a model when
     they are needed. With --single it is one HTML file that works from a disk, offline. Neither asks

@@ -24,9 +24,9 @@ def export(
     json: Json = None,
     compute: Annotated[ComputeConfig, arg(name="")] = PLAIN,
 ) -> None:
-    """Write a model into a folder, as the Hub keeps models: of a run, its best.
+    """Write a model into a folder, as the Hub keeps models.
 
-    config.json, model.safetensors, pictures, and a model card (README.md) with data, command,
+    Of a run, its best: config.json, model.safetensors, pictures, and a model card (README.md) with data, command,
     hardware, time and figures. These are measured on the weights that are written, validation and
     test images each. The folder works wherever a MODEL is asked for. A model that is no run comes
     with the card that it has; add --onnx.
@@ -95,7 +95,9 @@ def export(
 
 
 def models(json: Json = None) -> None:
-    """List the models that come with the package: name, what they are, and their test figure.
+    """List the models that come with the package.
+
+    Name, what they are, and their test figure.
 
     Args:
         json: also write the list as JSON to this file (- for standard output).

@@ -69,7 +69,7 @@ def reconstruct(
     n: Count = 6,
     out: Annotated[Path, Output((*PICTURES, *ANIMATIONS))] = Path("reconstructions.png"),
 ) -> None:
-    """Draw given images anew, with the read window (green) and the write window (red).
+    """Draw given images anew, read window in green, write window in red.
 
     Args:
         options: options that name the model.
@@ -123,7 +123,9 @@ def animate(
     label: Natural | Literal["none"] | None = None,
     guidance: Strength = 1.0,
 ) -> None:
-    """Show images being drawn step by step, with the write window (figures 7 and 10).
+    """Show images being drawn step by step (figures 7 and 10).
+
+    The write window is a red frame.
 
     Args:
         options: options that name the model; its JSON has the windows of every step, in pixels
@@ -163,7 +165,9 @@ def glimpses(
     n: Count = 6,
     out: Picture = Path("glimpses.png"),
 ) -> None:
-    """Show where a classifier looks, glimpse by glimpse, and what it makes of it (figure 5).
+    """Show where a classifier looks, glimpse by glimpse (figure 5).
+
+    Beside it stands what it makes of it.
 
     Args:
         options: options that name the model; its JSON has windows and probabilities, pixels counted

@@ -16,7 +16,7 @@ from draw.config.presets import PRESETS
 from draw.config.run import Config
 from draw.config.train import TrainConfig
 from draw.console import VisibleConsole
-from draw.errors import DrawError
+from draw.errors import DrawError, did_you_mean
 
 OLD_FLAGS = {
     "--model.kernel": "--backend (what was fused is cpp on a CPU and graph on a GPU)",
@@ -47,7 +47,7 @@ def train(
     options: Annotated[RunOptions, arg(name="")],
     resume: Path | None = None,
 ) -> None:
-    """Train a model: draw train PRESET [overrides], or draw train --resume RUN [overrides].
+    """Train a model: draw train PRESET [overrides], or --resume RUN.
 
     Every field of the config can be overridden; `draw train PRESET --help` lists them with the
     preset's values. Ctrl-C saves, and says how to go on. At the end the test bound is printed, and
@@ -88,7 +88,9 @@ def run_train(arguments: list[str]) -> None:
         _resume(arguments)
         return
     if name not in PRESETS:
-        raise DrawError(f"expected a preset ({', '.join(PRESETS)}), got {name!r}")
+        raise DrawError(
+            f"expected a preset ({', '.join(PRESETS)}), got {name!r}{did_you_mean(name, PRESETS)}"
+        )
     config, options = _parse_config(f"draw train {name}", PRESETS[name](), rest)
     check_option("options", RunOptions, options)
     run = options.out or Path("runs") / name

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,7 @@ from draw.config.data import DataConfig
 from draw.config.model import ModelConfig, to_file
 from draw.config.run import Config, Weights
 from draw.data.store.places import places_of_model
-from draw.errors import DrawError
+from draw.errors import DrawError, did_you_mean
 from draw.fields import check, from_plain
 from draw.json_files import read_json_object, write_json
 from draw.model.checks import check_weights
@@ -152,8 +153,15 @@ def exported_folder(name: str) -> Path:
         "owner/name on the Hub"
     )
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.split("/")[0] in (".", "..", "runs"):
-        raise DrawError(f"there is no folder {name}; {choices}")
+        near = did_you_mean(name, [*shipped_models(), *_folders_beside(Path(name))])
+        raise DrawError(f"there is no folder {name}{near}; {choices}")
     return hub.fetch(name, "model", ("config.json", "model.safetensors"), choices.capitalize())
+
+
+def _folders_beside(folder: Path) -> list[str]:
+    with suppress(OSError):
+        return [str(one) for one in sorted(folder.parent.iterdir()) if one.is_dir()]
+    return []
 
 
 def exported_config(folder: Path) -> tuple[ModelConfig, DataConfig | None]:

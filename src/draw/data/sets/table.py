@@ -9,7 +9,7 @@ from draw.data.views.cluttered import Cluttered
 from draw.data.views.crops import RandomCrop
 from draw.data.views.two_digits import TwoDigits
 from draw.data.views.view import View
-from draw.errors import DataError
+from draw.errors import DataError, did_you_mean
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def known_set(name: str) -> KnownSet:
     """Look up the entry of `KNOWN_SETS`, or raise a `DataError` that lists them."""
     if name not in KNOWN_SETS:
         raise DataError(
-            f"expected data.name to be one of {', '.join(KNOWN_SETS)}, got {name!r}; "
-            "for your own pictures pass --data.name images --data.path FOLDER"
+            f"expected data.name to be one of {', '.join(KNOWN_SETS)}, got {name!r}"
+            f"{did_you_mean(name, KNOWN_SETS)}; for your own pictures pass --data.name images --data.path FOLDER"
         )
     return KNOWN_SETS[name]
