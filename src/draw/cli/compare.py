@@ -40,11 +40,11 @@ def compare(
 ) -> None:
     """Measure models on the same images with the same noise.
 
-    One table has two or more of them. The first is what the others are compared with: the difference is paired over images, and so
-    known far better than either figure. Runs that differ in --train.seed alone (draw train --seeds)
-    are pooled: mean, spread between seeds, and a difference whose +- has both spreads. Of run
-    folders it also shows the validation score after as many training images, and after as long a
-    training, as all of them had.
+    One table has two or more of them. The first is what the others are compared with: the
+    difference is paired over images, and so known far better than either figure. Runs that differ
+    in --train.seed alone (draw train --seeds) are pooled: mean, spread between seeds, and a
+    difference whose +- has both spreads. Of run folders it also shows the validation score after as
+    many training images, and after as long a training, as all of them had.
 
     For example:
 

@@ -37,8 +37,8 @@ def judge(
 ) -> None:
     """Count how many drawings show the class that was asked for.
 
-    A classifier says what they show. The classes are asked for in turn. The classifier's own error is measured too, on images of a
-    split.
+    A classifier says what they show. The classes are asked for in turn. The classifier's own error
+    is measured too, on images of a split.
 
     For example:
 

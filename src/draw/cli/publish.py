@@ -26,10 +26,10 @@ def export(
 ) -> None:
     """Write a model into a folder, as the Hub keeps models.
 
-    Of a run, its best: config.json, model.safetensors, pictures, and a model card (README.md) with data, command,
-    hardware, time and figures. These are measured on the weights that are written, validation and
-    test images each. The folder works wherever a MODEL is asked for. A model that is no run comes
-    with the card that it has; add --onnx.
+    Of a run, its best: config.json, model.safetensors, pictures, and a model card (README.md) with
+    data, command, hardware, time and figures. These are measured on the weights that are written,
+    validation and test images each. The folder works wherever a MODEL is asked for. A model that is
+    no run comes with the card that it has; add --onnx.
 
     Args:
         model: run folder, exported folder, a name from draw models, or owner/name on the Hub.

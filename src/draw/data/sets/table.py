@@ -173,6 +173,7 @@ def known_set(name: str) -> KnownSet:
     if name not in KNOWN_SETS:
         raise DataError(
             f"expected data.name to be one of {', '.join(KNOWN_SETS)}, got {name!r}"
-            f"{did_you_mean(name, KNOWN_SETS)}; for your own pictures pass --data.name images --data.path FOLDER"
+            f"{did_you_mean(name, KNOWN_SETS)}; for your own pictures pass --data.name images "
+            "--data.path FOLDER"
         )
     return KNOWN_SETS[name]
