@@ -6,13 +6,14 @@ BIN := .venv/bin
 DEMO := demo
 DEMO_FLAGS :=
 
-.PHONY: demo test slow-tests launcher-tests lint types page bench dist clean help
+.PHONY: demo test slow-tests launcher-tests lint types page bench docs dist clean help
 
 help:
 	@echo "make demo   train a small model on handwritten digits (a minute) and draw pictures into $(DEMO)/"
 	@echo "make test   run the tests; make slow-tests: those that take long, an hour at most;"
 	@echo "            make launcher-tests: several processes, killed and come back"
 	@echo "make lint   ruff and import-linter;  make types   mypy"
+	@echo "make docs   build the site of the documents into build/site, strict, without a network"
 	@echo "make dist   build wheel and source archive into dist/, and draw with them in a fresh environment"
 	@echo "make page   build the code of draw page anew (needs Node)"
 	@echo "make bench  speed and memory against plain PyTorch (10 minutes), into benchmarks/results/"
@@ -49,6 +50,17 @@ page:
 
 bench: .venv/ready
 	$(BIN)/python -m benchmarks
+
+# In an environment of its own, which has no PyTorch: docstrings are read, and not run.
+docs: build/docs-venv/ready
+	NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --strict --quiet
+	@echo "open build/site/index.html"
+
+build/docs-venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv build/docs-venv
+	build/docs-venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	    $$($(PYTHON) -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
+	touch $@
 
 # What people get: a wheel of the source archive, in an environment where nothing else is, without
 # extras, then with one. torch==... as below, constraints as tested.

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from draw.model.draw import DRAW
+from running import TINY_MODEL
+
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
+DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
 CODE = {path: ast.parse(path.read_text()) for path in (ROOT / "src").rglob("*.py")}
 CLASSES = {
     node.name: node
@@ -79,7 +82,7 @@ def missing(text: str) -> list[str]:
     return bad
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_a_document_names_is_there(document: Path) -> None:
     assert missing(document.read_text()) == []
 
@@ -90,3 +93,42 @@ def test_the_search_finds_what_is_missing() -> None:
         "`DRAW.step` `draw.measure.bound` `UnrollOutput.kl` `src/draw/model/draw.py` `DRAW.mu`"
     )
     assert missing(text) == text.split("`")[1:10:2]
+
+
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
+TAUGHT = [
+    path
+    for path in DOCUMENTS
+    if PYTHON.search(path.read_text())
+    and (path.parent.name == "tutorials" or path.name in ("export.md", "gpu.md"))
+]
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("document", TAUGHT, ids=lambda path: path.stem)
+def test_the_python_of_a_page_runs(
+    document: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All blocks of a page, one after another, as a reader would paste them."""
+    monkeypatch.chdir(tmp_path)
+    DRAW(TINY_MODEL).save_pretrained("my-model")
+    names: dict[str, object] = {}
+    for code in PYTHON.findall(document.read_text()):
+        exec(code, names)
+    assert "DRAW" in names
+
+
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+
+
+@pytest.mark.parametrize("document", [path for path in DOCUMENTS if path.parent == ROOT], ids=str)
+def test_a_link_of_a_document_at_the_root_leads_somewhere(document: Path) -> None:
+    """`make docs` checks those of the site."""
+    links = [link for link in LINK.findall(document.read_text()) if "://" not in link]
+    assert links or document.name == "CONTRIBUTING.md"
+    for link in links:
+        path, _, place = link.partition("#")
+        assert (document.parent / path).exists(), link
+        if place:
+            headings = re.findall(r"^#+ (.+)$", (document.parent / path).read_text(), re.MULTILINE)
+            assert place in [heading.lower().replace(" ", "-") for heading in headings], link

@@ -167,7 +167,7 @@ def glimpses_figure(model: Classifier, images: ImageSet, n: int, out: Path) -> d
 
 
 def write_windows(drawn: Trajectory) -> dict[str, Any]:
-    """Write windows of drawings as lists [image][step], for JSON; empty without attention."""
+    """Write windows of drawings as lists by image and step, for JSON; empty without attention."""
     if drawn.write_windows is None:
         return {}
     return {"write_windows": numbers_by_image(drawn.write_windows)}

@@ -138,5 +138,5 @@ def _covered(start: float, end: float, length: int) -> NDArray[np.float64]:
 
 
 def numbers_by_image(windows: AbstractWindow) -> dict[str, Any]:
-    """Convert the numbers of windows [glimpses, batch] to lists [image][step] by name, for JSON."""
+    """Convert the numbers of windows [glimpses, batch] to lists by name, image and step."""
     return {name: value.transpose(0, 1).tolist() for name, value in windows.numbers.items()}

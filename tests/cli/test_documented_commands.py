@@ -1,0 +1,140 @@
+"""Commands in the documents: each can be parsed, and those of README are run."""
+
+import functools
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tyro
+from PIL import Image
+
+from documented_commands import DOCUMENTS, ROOT, commands
+from draw import cli
+from draw.cli import training
+from draw.config.presets import PRESETS
+from running import TINY_DIGITS, draw_command
+
+README = (ROOT / "README.md").read_text()
+SHORT = "--train.steps", "2", "--train.evaluate-every", "2"
+OF_CLASSIFIERS = ("--model.glimpses", "1", "--model.hidden-size", "8", "--model.read-size", "2")
+
+
+def recorder(verb: Callable[..., None]) -> Callable[..., None]:
+    """A verb's options, and nothing done with them."""
+
+    @functools.wraps(verb)
+    def record(*_: object, **__: object) -> None:
+        pass
+
+    return record
+
+
+def check(words: list[str]) -> None:
+    """Parse a command as the command line does, and do nothing.
+
+    Raises:
+        SystemExit: if an option is unknown, or its value is none.
+    """
+    match words:
+        case ["train", "--resume", _, *rest]:
+            training._parse_config("draw train", PRESETS["mnist"](), rest)
+        case ["train", preset, *rest]:
+            training._parse_config("draw train", PRESETS.get(preset, PRESETS["digits"])(), rest)
+        case ["data", *rest]:
+            verbs = {name: recorder(verb) for name, verb in cli.DATA_VERBS.items()}
+            tyro.extras.subcommand_cli_from_dict(verbs, args=rest)
+        case _:
+            verbs = {name: recorder(verb) for name, verb in cli.VERBS.items()}
+            tyro.extras.subcommand_cli_from_dict(verbs, args=words)
+
+
+SHOWN = sorted(
+    {
+        tuple(words)
+        for path in DOCUMENTS
+        if path.name != "CONTRIBUTING.md"
+        for words in commands(path.read_text())
+    }
+)
+
+
+@pytest.mark.parametrize("words", SHOWN, ids=" ".join)
+def test_a_command_in_a_document_can_be_parsed(words: tuple[str, ...]) -> None:
+    check([*words])
+
+
+def test_a_command_that_cannot_be_is_noticed(capsys: pytest.CaptureFixture[str]) -> None:
+    text = (
+        "text\n\n    draw sample mnist --how-many 4   # wrong\n    torchrun -m draw train mnist\n\n"
+    )
+    wrong, right = commands(text)
+    assert wrong == ["sample", "mnist", "--how-many", "4"]
+    assert right == ["train", "mnist"]
+    with pytest.raises(SystemExit):
+        check(wrong)
+    assert "--how-many" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where a reader of README is: a folder with MNIST as pictures, own pictures, half a digit."""
+    folder = tmp_path_factory.mktemp("reader")
+    random = np.random.default_rng(0)
+    for split, count in (("train", 24), ("validation", 8), ("test", 8)):
+        for n in range(count):
+            target = folder / "MNIST" / split / str(n % 10)
+            target.mkdir(parents=True, exist_ok=True)
+            pixels = random.integers(0, 256, (28, 28), np.uint8)
+            Image.fromarray(pixels).save(target / f"{n}.png")
+    for n in range(30):
+        (folder / "PICTURES").mkdir(exist_ok=True)
+        pixels = random.integers(0, 256, (40, 50, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / "PICTURES" / f"{n}.png")
+    Image.fromarray(random.integers(0, 256, (28, 28), np.uint8)).save(folder / "half.png")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def smaller(words: list[str]) -> list[str]:
+    """The same command, with numbers that make it a matter of a second or two."""
+    match words:
+        case ["train", "--resume", run, *_]:
+            return ["train", "--resume", run, "--train.steps", "3"]
+        case ["train", preset, *_]:
+            sizes = OF_CLASSIFIERS if preset == "cluttered" else TINY_DIGITS[:10]
+            return [*words, *sizes, *TINY_DIGITS[10:], *SHORT]
+        case ["sample" | "animate", *_]:
+            return [*words, "--n", "2"]
+        case ["complete", *_]:
+            return [*words, "--n", "2", "--particles", "2", "--rounds", "1"]
+    return words
+
+
+@pytest.mark.slow
+def test_the_commands_of_readme_run(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them, one after another, as they stand there, but for the sizes."""
+    opened: list[object] = []
+    monkeypatch.setattr("draw.studio.server.serve", lambda *given: opened.append(given))
+    done = []
+    for words in commands(README):
+        draw_command(*smaller(words), cwd=place)
+        done.append(words[0])
+    assert opened, "draw studio"
+    assert {"train", "sample", "animate", "reconstruct", "evaluate", "export"} <= {*done}
+    assert {path.name for path in place.iterdir()} >= {"samples.png", "digits.gif", "my-model"}
+
+
+def test_a_reader_of_readme_sees_it_at_once() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 150
+    assert lines[0].startswith("![")
+
+
+def test_what_make_is_told_to_do_it_can() -> None:
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    for path in DOCUMENTS:
+        for target in re.findall(r"(?:^    |`)make ([\w-]+)", path.read_text(), re.MULTILINE):
+            assert target in targets, f"{path.relative_to(ROOT)}: make {target}"
