@@ -51,8 +51,11 @@ page:
 bench: .venv/ready
 	$(BIN)/python -m benchmarks
 
-# In an environment of its own, which has no PyTorch: docstrings are read, and not run.
-docs: build/docs-venv/ready
+# mkdocs has an environment of its own: docstrings are read, and not run. The page that is part of
+# the site is written by the package.
+docs: build/docs-venv/ready .venv/ready
+	rm -rf build/interactive
+	$(BIN)/python -m draw page --to build/interactive
 	NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --strict --quiet
 	@echo "open build/site/index.html"
 
