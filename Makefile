@@ -57,7 +57,7 @@ docs: build/docs-venv/ready .venv/ready
 	rm -rf build/interactive
 	$(BIN)/python -m draw page --to build/interactive
 	NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --strict --quiet
-	@echo "open build/site/index.html"
+	@echo "python3 -m http.server --directory build/site    # and open http://localhost:8000"
 
 build/docs-venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv build/docs-venv
