@@ -89,6 +89,7 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
     task = task_of(config, loaded.data)
     score = loaded.state.get(f"validation_{task.score}")
     derived = {} if score is None else task.derive({task.score: score})
+    of_steps = [f"validation_{name}" for name in task.profile.beside]
     values: dict[str, Any] = {
         "source": loaded.source,
         "kind": config.kind,
@@ -98,6 +99,7 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
         "losses": task.units,
         **{name: v for name, v in loaded.state.items() if isinstance(v, int | float)},
         **{f"validation_{name}": value for name, value in derived.items()},
+        **{name: loaded.state[name] for name in of_steps if name in loaded.state},
         "model": dataclasses.asdict(config),
     }
     if loaded.data is not None:

@@ -11,14 +11,16 @@ from accelerate.utils import gather_object
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from draw.data.batches import Images, binarize, check_pixel_values, to_unit_interval
+from draw.data.batches import Images, binarize, check_pixel_values, spread, to_unit_interval
 from draw.errors import DrawError
+from draw.measure.foresight import MOST_IMAGES, Foresight, foresight
 from draw.measure.paired_difference import standard_error
 from draw.measure.refinement import refined_bound
 from draw.model.checks import check_weights
 from draw.model.draw import DRAW
 from draw.parts.likelihood import in_bits
 from draw.parts.objective import importance_weighted_estimate
+from draw.parts.priors.standard import StandardPrior
 from draw.randomness import BINARIZE_EVALUATION, EVALUATION, generator, image_noise
 
 
@@ -37,6 +39,13 @@ class Evaluation:
     """Latent loss L^z, the KL divergence of all steps (eqs 10-11)."""
     kl_per_glimpse: tuple[float, ...]
     """KL divergence of each step; their sum is `kl`."""
+    fixed_prior_kl_per_glimpse: tuple[float, ...] | None
+    """KL divergence of each step from the best normal that is the same for all drawings, of some
+    images; see `draw.measure.foresight`. None for the paper's prior."""
+    standard_prior_kl_per_glimpse: tuple[float, ...] | None
+    """KL divergence of each step from the paper's N(0, 1), of the same images."""
+    foreseen_per_glimpse: tuple[float, ...] | None
+    """Nats of each step that a learned prior foresees from what is drawn so far."""
     importance_samples: int
     """Samples K per image of the importance-weighted estimate; 0 if it was not asked for."""
     importance_weighted: float | None
@@ -149,6 +158,7 @@ def evaluate(
     columns = for_each_image(model.config.image_shape, images, accelerator, measure)
     reconstruction, estimate, refined, kl = *columns[:, 1:4].T, columns[:, 4:]
     bound = reconstruction + kl.sum(1)
+    seen = _foresight_of(model, images, labels, dynamic, batch_size, seed)
     weighted = float(estimate.mean()) if importance_samples > 0 else None
     measured = refinement_steps > 0
     return Evaluation(
@@ -158,6 +168,9 @@ def evaluate(
         reconstruction=float(reconstruction.mean()),
         kl=float(kl.sum(1).mean()),
         kl_per_glimpse=tuple(float(k) for k in kl.mean(0)),
+        fixed_prior_kl_per_glimpse=None if seen is None else seen.constant,
+        standard_prior_kl_per_glimpse=None if seen is None else seen.standard,
+        foreseen_per_glimpse=None if seen is None else seen.foreseen,
         importance_samples=importance_samples,
         importance_weighted=weighted,
         importance_weighted_standard_error=(None if weighted is None else standard_error(estimate)),
@@ -169,6 +182,29 @@ def evaluate(
         bits_per_dimension=in_bits(model.config, float(bound.mean())),
         importance_weighted_bits_per_dimension=in_bits(model.config, weighted),
         scores=bound[np.argsort(columns[:, 0])],
+    )
+
+
+def _foresight_of(
+    model: DRAW,
+    images: Images,
+    labels: Int[np.ndarray, " n"] | None,
+    dynamic: bool,
+    batch_size: int,
+    seed: int,
+) -> Foresight | None:
+    """What the prior foresees, of some images, in every process alike; None if it cannot."""
+    if isinstance(model.prior, StandardPrior):
+        return None
+    device = model.canvas_0.device
+    numbers = spread(len(images), MOST_IMAGES)
+    shape = model.config.glimpses, model.config.latent_size
+    return foresight(
+        model,
+        evaluation_images(images, numbers, dynamic, seed).to(device),
+        image_noise(seed, EVALUATION, numbers.tolist(), shape).to(device),
+        None if labels is None else torch.from_numpy(labels[numbers]).to(device),
+        batch_size=batch_size,
     )
 
 

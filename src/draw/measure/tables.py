@@ -39,6 +39,13 @@ def print_evaluation(title: str, result: Evaluation) -> None:
         bits = f"{result.importance_weighted_bits_per_dimension:.4f}"
         table.add_row("bits per dimension, importance-weighted", bits)
     table.add_row("KL per glimpse", " ".join(f"{kl:.2f}" for kl in result.kl_per_glimpse))
+    for words, values in (
+        ("  by the best fixed prior", result.fixed_prior_kl_per_glimpse),
+        ("  by N(0, 1)", result.standard_prior_kl_per_glimpse),
+        ("  foreseen by the learned prior", result.foreseen_per_glimpse),
+    ):
+        if values is not None:
+            table.add_row(words, " ".join(f"{nats:.2f}" for nats in values))
     table.add_row("images", f"{result.images:,}")
     VisibleConsole().print(table)
 
@@ -79,13 +86,15 @@ def print_models(listed: Sequence[dict[str, Any]]) -> None:
 
 
 def print_values(values: dict[str, Any]) -> None:
-    """Print names and values; those in a dictionary come as a section of its own."""
+    """Print names and values, of a list each number; a dictionary comes as a section of its own."""
     table = Table(show_header=False)
     for name, value in values.items():
         if isinstance(value, dict):
             table.add_section()
             for key, inner in value.items():
                 table.add_row(f"{name}.{key}", str(inner))
+        elif isinstance(value, list | tuple):
+            table.add_row(name, " ".join(f"{one:.2f}" for one in value))
         else:
             table.add_row(name, f"{value:,}" if isinstance(value, int) else str(value))
     VisibleConsole().print(table)

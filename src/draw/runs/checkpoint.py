@@ -43,7 +43,9 @@ COUNTERS: dict[str, Any] = {
     "noise": Stream,
 }
 """State of a checkpoint besides tensors, with the types of its fields; of best weights the step
-alone, and the score on validation images."""
+alone, and what was measured on validation images."""
+OF_STEPS = "_per_glimpse"
+"""End of the names of measurements that have a number for each step."""
 
 
 class DamagedCheckpointError(DrawError):
@@ -104,10 +106,16 @@ def load_tensors(
 
 
 def _checked_state(values: object) -> dict[str, Any]:
-    """A state with each of its fields as it should be; one that has no name here is a number."""
-    state = names_and_values("state", values)
+    """A state with each of its fields as it should be.
+
+    One that has no name here is a number, or by the end of its name one for each step.
+    """
+    state = dict(names_and_values("state", values))
     for name, value in state.items():
-        check(f"state.{name}", COUNTERS.get(name, float), value)
+        if name.endswith(OF_STEPS) and isinstance(value, list):
+            state[name] = value = tuple(value)
+        other = tuple[float, ...] if name.endswith(OF_STEPS) else float
+        check(f"state.{name}", COUNTERS.get(name, other), value)
     return state
 
 

@@ -152,16 +152,15 @@ def _line(run: str, kind: str, colour: int, x: np.ndarray, y: np.ndarray) -> dic
 
 def _profile(runs: Sequence[Run], of: Profile) -> Panel:
     """A number of each step, of the best weights."""
-    field, title, unit, across = of
     lines, high = [], 0.0
     for colour, run in enumerate(runs):
-        values = profile(run.best or {}, field)
+        values = profile(run.best or {}, of.field)
         if np.isfinite(values).any():
             steps = np.arange(1, len(values) + 1, dtype=np.float64)
             lines.append(_line(run.name, "bars", colour, steps, values))
             high = max(high, float(np.nanmax(values)))
     return {
-        "title": title, "unit": unit, "across": f"{across}, of the best weights",
+        "title": of.title, "unit": of.unit, "across": f"{of.across}, of the best weights",
         "limits": [0.0, high or 1.0], "lines": lines,
     }  # fmt: skip
 

@@ -37,6 +37,10 @@ from draw.tasks.task import (
 from draw.visualize import animate, sample_grid, training_curves
 from draw.visualize.run_pictures import DRAWING_PICTURES, drawing_pictures
 
+PRIOR_PROFILES = (
+    "fixed_prior_kl_per_glimpse", "standard_prior_kl_per_glimpse", "foreseen_per_glimpse",
+)  # fmt: skip
+"""Lists of numbers of an evaluation that say what a learned prior does at each step."""
 CROSS_ENTROPY = "cross-entropy, no likelihood"
 """Name of the loss where its nats bound no likelihood."""
 FIGURES = {
@@ -69,7 +73,9 @@ class Drawing:
         Curve("reconstruction", "Its reconstruction part", "nats"),
         Curve("kl", "Its KL part", "nats"),
     )
-    profile: ClassVar[Profile] = Profile("kl_per_glimpse", "KL of each step", "nats", "step")
+    profile: ClassVar[Profile] = Profile(
+        "kl_per_glimpse", "KL of each step", "nats", "step", beside=PRIOR_PROFILES
+    )
     hub_task: ClassVar[str] = "image-generation"
     not_for: ClassVar[str] = (
         "Some of its images show nothing that could be named, and its nats compare with nothing "

@@ -106,6 +106,8 @@ class Profile(NamedTuple):
     unit: str
     across: str
     """Name of what there is one number for, such as a glimpse."""
+    beside: tuple[str, ...] = ()
+    """Names of further such lists, kept with the best weights, of models that have them."""
 
 
 @runtime_checkable

@@ -320,6 +320,8 @@ class Trainer:
         if best:
             self.best = score
             state = {"step": self.step, f"validation_{self.task.score}": score}
+            of_steps = {name: values.get(name) for name in self.task.profile.beside}
+            state |= {f"validation_{name}": one for name, one in of_steps.items() if one}
             export_model(self.run / "best", model, self.config.data, state)
         self.task.glance(model, self.validation, self.run, self.step)
 

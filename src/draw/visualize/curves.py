@@ -32,6 +32,10 @@ def training_curves(
 ) -> Path:
     """Plot the bound, its parts and the KL divergence per glimpse, in nats per image.
 
+    Of a model with a learned prior the last also shows the KL divergence from the best normal that
+    is the same for all drawings: what it has above the bars, the prior foresees from what is drawn
+    so far (`draw.measure.foresight`).
+
     Where the lines have bits per dimension, the bound has a second axis in that unit. Training is
     shown as it came (pale) and as a running mean; validation as points. The axes leave out the
     first moments of a longer run, where the bound falls from hundreds of nats.
@@ -58,6 +62,7 @@ def training_curves(
     parts.set(ylabel="nats per image")
     parts.set_title("its two parts", pad=TITLE_PAD)
     _draw_profiles(glimpses, metrics, "kl_per_glimpse")
+    _draw_foresight(glimpses, metrics)
     glimpses.set(ylabel="nats per image")
     glimpses.set_title("KL of each glimpse, best validation", pad=TITLE_PAD)
     return save_figure(figure, target)
@@ -211,6 +216,17 @@ def _draw_profiles(axes: Any, metrics: Sequence[Mapping[str, Any]], field: str) 
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel="glimpse t")
+
+
+def _draw_foresight(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
+    """KL divergence from the best prior that is the same for all drawings, of the best weights."""
+    best = best_evaluation([dict(line) for line in metrics])
+    values = profile(best or {}, "fixed_prior_kl_per_glimpse")
+    if np.isfinite(values).any():
+        edges = np.arange(len(values) + 1) + 0.5
+        axes.stairs(values, edges, color=RECONSTRUCTION, label="the best fixed prior")
+        axes.set_ylim(0, max(axes.get_ylim()[1], 1.05 * float(np.nanmax(values))))
+        _legend(axes)
 
 
 def _legend(axes: Any) -> None:
