@@ -1,5 +1,6 @@
 """One run: trained to a mark, measured there on test images, and written down."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -100,13 +101,13 @@ def cases_of(
         seeds: One run each.
         plan: Has the marks.
     """
-    for name, changes in sets.items():
-        for in_time in (True, False):
-            for seed in seeds:
-                for change in changes:
-                    case = Case(name, change, seed)
-                    of_images, of_seconds = plan.marks(case)
-                    marks = {of_seconds, min(of_images, of_seconds)} if in_time else {of_images}
-                    for steps in sorted(marks):
-                        if not measurement(plan, case, steps):
-                            yield case, steps
+    seen = set()
+    for name, in_time, seed in itertools.product(sets, (True, False), seeds):
+        for change in sets[name]:
+            case = Case(name, change, seed)
+            of_images, of_seconds = plan.marks(case)
+            marks = {of_seconds, min(of_images, of_seconds)} if in_time else {of_images}
+            for steps in sorted(marks):
+                if (case, steps) not in seen and not measurement(plan, case, steps):
+                    yield case, steps
+                seen.add((case, steps))
