@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from browser import SCREENSHOTS, launched
+from browser import SCREENSHOTS, draw_a_line, launched
 from running import draw_command
 
 expect.set_options(timeout=20_000)  # a busy computer is slow, not wrong
-SECTIONS = ("watch", "hold", "steps")
+SECTIONS = ("watch", "hold", "steps", "continue", "interfere", "compare", "search")
 
 
 @pytest.fixture(scope="module")
@@ -172,6 +172,114 @@ class TestSteps:
         assert light(canvas) > early
 
 
+class TestContinue:
+    def test_half_a_digit_goes_on(self, opened):
+        page = opened()
+        section = go_to(page, "continue")
+        first = section.locator(".answers canvas").first
+        expect(section.locator(".told")).to_contain_text("Thinking of answer 1 of 5")
+        begun = light(first)
+        expect(section.locator(".told")).to_contain_text("answer 2 of 5", timeout=60_000)
+        assert light(first) > begun
+        section.get_by_role("button", name="Clear").click()
+        expect(section.locator(".told")).to_contain_text("draw something")
+
+    def test_a_whole_one_is_read_and_drawn_anew(self, opened):
+        page = opened()
+        section = go_to(page, "continue")
+        section.get_by_role("button", name="Clear").click()
+        section.get_by_label("What you draw").select_option("whole")
+        draw_a_line(page, "#continue .pad")
+        expect(section.locator(".told")).to_contain_text("for the messages")
+        found = re.search(r"At most ([\d.]+) nats: ([\d.]+) .* ([\d.]+) for the pixels",
+                          section.locator(".told").inner_text())  # fmt: skip
+        assert found is not None
+        whole, codes, pixels = map(float, found.groups())
+        assert whole == pytest.approx(codes + pixels, abs=0.11)
+        expect(section.locator("rect")).to_have_count(64)
+        assert light(section.get_by_label("Drawn anew, in red").first) > 1
+
+
+class TestInterfere:
+    def test_a_moved_pen_changes_the_end(self, opened):
+        page = opened()
+        section = go_to(page, "interfere")
+        told = section.locator(".told")
+        expect(told).to_contain_text("Drag the dot")
+        expect(section.locator(".said")).to_have_text("step 22 of 64")
+        section.get_by_label("Step of the drawing").fill("12")
+        drag(page, section.locator(".hands [data-part=centre]"), 60, 20)
+        page.mouse.up()
+        expect(told).to_contain_text("Your hand came in at step 12")
+        assert "At the end 0 %" not in told.inner_text()
+        section.get_by_role("button", name="Take my hand away").click()
+        expect(told).to_contain_text("Drag the dot")
+
+    def test_another_message_and_a_picture_to_look_at(self, opened):
+        page = opened()
+        section = go_to(page, "interfere")
+        expect(section.locator(".told")).to_contain_text("Drag the dot")
+        section.get_by_label("It draws").select_option("looks")
+        expect(section.locator(".said")).to_have_text("step 22 of 64")
+        own, other = (
+            section.get_by_label("Left alone"),
+            section.get_by_label("With your hand in it"),
+        )
+        same = light(own) == light(other)
+        section.get_by_label("Turn z of this step").fill("90")
+        assert same
+        assert light(own) != light(other)
+        for stop in section.locator(".stops canvas").all():
+            expect(stop).to_be_visible()
+
+
+class TestCompare:
+    def test_the_same_seed_with_and_without_attention(self, opened):
+        page = opened()
+        section = go_to(page, "compare")
+        expect(section.locator(".said")).to_have_text("step 64 of 64")
+        pictures = [section.get_by_label("With attention"), section.get_by_label("Without")]
+        finished = [light(picture) for picture in pictures]
+        section.get_by_label("Stop after").fill("1")
+        expect(section.locator(".said")).to_have_text("step 4 of 4")
+        early = [light(picture) for picture in pictures]
+        assert all(one != other for one, other in zip(early, finished, strict=True))
+
+
+class TestSearch:
+    def test_the_eye_hunts_where_the_digit_is_put(self, opened):
+        page = opened()
+        section = go_to(page, "search")
+        told = section.locator(".told")
+        expect(told).to_contain_text("% sure")
+        expect(section.locator(".said")).to_have_text("step 8 of 8")
+        section.get_by_label("Scraps").fill("0")
+        scene = section.get_by_label("The page: drag")
+        section.get_by_label("Digit, across").fill("0")
+        section.get_by_label("Digit, down").fill("0")
+        left = light(scene)
+        box = scene.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] * 0.14, box["y"] + box["height"] * 0.14)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * 0.6, box["y"] + box["height"] * 0.6, steps=4)
+        page.mouse.up()
+        expect(section.locator("output", has_text="46")).to_have_count(2)
+        assert light(scene) != left
+        expect(section.locator(".classes .best")).to_have_count(1)
+
+
+def test_parts_whose_model_is_not_there_are_left_out(browser, tmp_path):
+    draw_command("page", "--to", "x.html", "--single", "--models", "mnist", cwd=tmp_path)
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    page.goto((tmp_path / "x.html").as_uri() + "#lang=en")
+    expect(page.locator("#watch .said")).to_have_text("step 64 of 64")
+    expect(page.locator("#compare, #search")).to_have_count(0)
+    expect(page.locator("#continue, #interfere, #exercises")).to_have_count(3)
+    context.close()
+
+
 def test_korean(opened):
     page = opened()
     page.get_by_role("button", name="한국어").click()
@@ -192,6 +300,7 @@ def test_it_holds_at_both_widths_and_schemes_and_for_everyone(opened, width, sch
         go_to(page, section)
         page.wait_for_timeout(300)  # sections begin when they come near
     expect(page.locator("#steps rect")).to_have_count(64)
+    expect(page.locator("#search .told")).to_contain_text("% sure")
     too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert too_wide <= 0, f"{too_wide} pixels too wide"
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)

@@ -1,9 +1,14 @@
 /** The whole page: its sections in order, in the language of the visitor. */
 
 import { Clock } from "./clock.js";
+import { compare } from "./compare.js";
+import { continuation } from "./continue.js";
 import { el, rich } from "./dom.js";
+import { exercises } from "./exercises.js";
 import { hold } from "./hold.js";
+import { interfere } from "./interfere.js";
 import { Models } from "./models.js";
+import { search } from "./search.js";
 import { State } from "./state.js";
 import { steps } from "./steps.js";
 import { watch } from "./watch.js";
@@ -16,7 +21,7 @@ import { WORDS } from "./words.js";
  *   present: {get: () => {drawing: Drawing, seed: number} | null, set: (drawing: Drawing, seed: number) => void}}} Page
  */
 
-const SECTIONS = [hold, steps];
+const SECTIONS = [hold, steps, continuation, interfere, compare, search, exercises];
 
 const state = new State(), models = new Models(), clock = new Clock();
 
@@ -32,7 +37,7 @@ function build() {
   };
   document.documentElement.lang = language;
   document.title = `DRAW: ${words.title}`;
-  const first = watch(page), rest = SECTIONS.map((make) => make(page));
+  const first = watch(page), rest = SECTIONS.flatMap((make) => make(page) ?? []);
   const languages = el("nav", { class: "languages", "aria-label": "Language" }, ...Object.entries(WORDS).map(([code, one]) =>
     el("button", {
       type: "button", lang: code, "aria-pressed": String(code === language),

@@ -39,7 +39,8 @@ export function readSafetensors(buffer) {
     if (entry.dtype === "F32") tensors[name] = { shape: entry.shape, data: new Float32Array(bytes) };
     else if (entry.dtype === "F16") {
       const values = halfValues();
-      const data = Float32Array.from(new Uint16Array(bytes), (bits) => values[bits]);
+      const bits = new Uint16Array(bytes), data = new Float32Array(bits.length);
+      for (let k = 0; k < bits.length; k++) data[k] = values[bits[k]];
       tensors[name] = { shape: entry.shape, data };
     } else throw new Error(`expected ${name} to be F16 or F32, got ${entry.dtype}`);
   }

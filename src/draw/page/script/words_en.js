@@ -70,4 +70,62 @@ export const en = {
       c: ["c_t", "The canvas after the step. The sum of all patches, squeezed between 0 and 1 by σ(·), is the picture.", "(8)  c_t = c_{t−1} + write(h^{dec}_t)", "canvas"],
     },
   },
+  continue: {
+    title: "Begin, and it goes on",
+    text: [
+      "Draw half a digit; the shaded half is yours to leave open. The network proposes what the rest may be, five times. It looks at a picture it has filled in itself, redraws it, looks again, and keeps what agrees best with your strokes. One beginning has many ends: that is what a *generative* model knows.",
+      "Or choose the whole page and draw a digit. Then it reads (green), redraws (red), and you see what your digit costs in nats: how surprising it is to someone who expects handwritten digits. A digit of MNIST costs about 81.",
+    ],
+    pad: "Draw here. The dashed square is where MNIST's digits lie.", part: "What you draw", clear: "Clear", again: "Five others",
+    present: "Take the present drawing",
+    parts: { left: "the left half", top: "the upper half", right: "the right half", bottom: "the lower half", whole: "the whole digit" },
+    answer: (/** @type {number} */ k) => `Answer ${k}`, empty: "The page is empty: draw something.",
+    thinking: (/** @type {number} */ k, /** @type {number} */ all) => `Thinking of answer ${k} of ${all} …`,
+    done: (/** @type {number} */ all) => `${all} ends of one beginning.`,
+    read: "What it reads, in green", redrawn: "Drawn anew, in red",
+    bound: (/** @type {string} */ all, /** @type {string} */ pixels, /** @type {string} */ codes) =>
+      `At most ${all} nats: ${codes} for the messages (KL of all steps), ${pixels} for the pixels they leave open.`,
+  },
+  interfere: {
+    title: "Interfere",
+    text: [
+      "Take the red window of the right drawing by its dot and put it elsewhere: for eight steps the pen stays away by as much. Or turn the message z of the present step into another one, from 0° (as it was) to 90° (quite another).",
+      "When it draws from nothing, a moved pen changes nothing else: the decoder never sees its canvas and writes on as if nothing had happened. A changed message is remembered, and all that follows changes. Now let it *look at a picture*: the encoder sees what went wrong, and yet it hardly repairs it. While it learned nobody ever moved its pen, and what it has not met it has not learned to mend.",
+    ],
+    own: "Left alone", other: "With your hand in it", player: "Both drawings", turn: "Turn z of this step", forget: "Take my hand away",
+    present: "Take the present drawing",
+    kind: "It draws", kinds: { blind: "from nothing", looks: "with a picture to look at" },
+    touch: "Drag the dot of the red window, or turn z.",
+    apart: (/** @type {number} */ t, /** @type {string} */ share) => `Your hand came in at step ${t}. At the end ${share} % of the ink is elsewhere.`,
+    path: "Between two digits: the path",
+    stop: (/** @type {number} */ k, /** @type {number} */ all) => `Drawing ${k} of ${all} on the path`,
+    ends: ["From seed", "To seed"],
+  },
+  compare: {
+    title: "Why attention",
+    text: [
+      "The same random numbers go into two networks. The left one writes through its window, the right one changes the whole canvas at every step. Both draw digits, but the right one blurs everything and slowly sharpens it, while the left one follows the line. On test digits the left one needs 80.9 nats, the right one 85.4.",
+      "Stop them after T steps: at 1 and 4 neither has a digit. What attention buys is the work in between, where each step has one small thing to do.",
+    ],
+    with: "With attention", without: "Without attention", player: "Both drawings", steps: "Stop after", next: "Another seed",
+  },
+  search: {
+    title: "Looking for it",
+    text: [
+      "Another network, with eyes only. On a page of 100 × 100 it has eight glimpses of 12 × 12 numbers to find a digit among scraps of others and to name it. It begins with a wide, blurred glance, then goes where the digit may be.",
+      "Drag the digit, or a scrap, and watch the eye hunt; on the right is what it believes after each glimpse. All digits here were drawn by the network above: it has never seen them before.",
+    ],
+    scene: "The page: drag the digit or a scrap", seen: "What the eye sees at this glimpse", player: "Its glimpses",
+    place: ["Digit, across", "Digit, down"], clutter: "Scraps", next: "Another digit",
+    says: (/** @type {number} */ digit, /** @type {string} */ sure) => `By now it says ${digit}, ${sure} % sure.`,
+  },
+  exercises: {
+    title: "Three exercises for a class",
+    answer: "One answer",
+    tasks: [
+      ["In [section 2](#hold) set N = 3 and make the window cover the whole digit. How large must the blur be so that no stroke falls between the points? Where in the picture is a number read?", "About half of the stride: then neighbouring Gaussians overlap. Each number is a mean of the pixels round one point, weighted by F_X and F_Y."],
+      ["In [section 3](#steps) find the three steps that tell most. What do they have in common? Why are so many of the 100 numbers of μ dark?", "They begin a stroke: early ones say which digit and where, a later high bar is a turn that could have gone another way. A number that stays at μ = 0 and σ = 1 costs nothing, so the network uses only what it needs."],
+      ["In [section 5](#interfere) move the pen of five drawings, first drawing from nothing, then with a picture to look at, and note how much ink is elsewhere. Does looking help? Why not more? How would you train a network that mends its drawing?", "It hardly helps. Only the encoder sees the canvas, and in training the canvas never held a stroke that the network had not meant. One could move the pen now and then while it learns."],
+    ],
+  },
 };

@@ -1,0 +1,151 @@
+/** Section 5: another hand in the drawing, and the path between two drawings. */
+
+import { button, choice, el, figure, section, slider } from "./dom.js";
+import { Drawing } from "./drawing.js";
+import { hands } from "./hands.js";
+import { Picture } from "./picture.js";
+import { Player } from "./player.js";
+import { between, noise } from "./random.js";
+
+const HELD = 8; // steps that a moved window stays moved
+const PATH = 9; // drawings on the path
+
+/** @param {import("./page.js").Page} page */
+export function interfere({ words: all, models, clock, present }) {
+  const words = all.interfere;
+  let model = /** @type {import("./model.js").Draw | null} */ (null), looks = false, seed = 1;
+  let own = /** @type {Drawing | null} */ (null), other = /** @type {Drawing | null} */ (null);
+  let hand = { t: 0, x: 0, y: 0, turn: 0 };
+  const left = new Picture(words.own), right = new Picture(words.other);
+  const said = el("p", { class: "told", role: "status" });
+  const player = new Player(clock, all.player, { label: words.player, length: 64, show, done: tell });
+  /** @type {{x: number, y: number} | null} */
+  let from = null;
+  const grip = hands(28, 28, {
+    parts: ["centre"],
+    take: (part) => {
+      player.pause();
+      if (!part) { from = null; player.finish(); }
+    },
+    move: (window) => {
+      const natural = own?.frame(player.at).step.writeWindows[0];
+      if (!natural) return;
+      if (!from) begin(player.at);
+      from = { x: window.g_x - natural.g_x, y: window.g_y - natural.g_y };
+      change({ ...hand, ...from });
+    },
+  });
+  const turn = slider(
+    words.turn, { min: 0, max: 180, step: 5, value: 0, say: (v) => `${v}°` },
+    (value) => {
+      player.pause();
+      if (!hand.turn) begin(player.at);
+      change({ ...hand, turn: value });
+    },
+  );
+
+  /** A new hand from a step on. @param {number} t */
+  function begin(t) {
+    hand = { t, x: 0, y: 0, turn: 0 };
+  }
+
+  /** @param {typeof hand} next */
+  function change(next) {
+    if (!own || !model) return;
+    hand = next;
+    const [fresh] = noise(seed, 1, model.latent, 77), angle = (hand.turn * Math.PI) / 180;
+    other = own.fork(hand.t, { ...own.plan, hand: (t) => ({
+      z: t === hand.t && hand.turn
+        ? (z) => z.map((value, k) => Math.cos(angle) * value + Math.sin(angle) * fresh[k]) : undefined,
+      window: t >= hand.t && t < hand.t + HELD && (hand.x || hand.y)
+        ? (w) => ({ ...w, g_x: w.g_x + hand.x, g_y: w.g_y + hand.y }) : undefined,
+    }) });
+    show(player.at);
+  }
+
+  /** @param {number} t */
+  function show(t) {
+    if (!own || !other) return;
+    for (const [picture, drawing] of /** @type {[Picture, Drawing][]} */ ([[left, own], [right, other]])) {
+      const { step } = drawing.frame(t);
+      picture.show(drawing.image(t), 28, 28, [
+        { window: step.readWindows?.[0], kind: "read" }, { window: step.writeWindows[0], kind: "write" },
+      ]);
+      if (drawing === other && step.writeWindows[0]) grip.show(step.writeWindows[0]);
+    }
+  }
+
+  /** How far the two have come apart, when they are finished. */
+  function tell() {
+    if (!own || !other) return;
+    const a = own.last, b = other.last, touched = hand.x || hand.y || hand.turn;
+    let sum = 0, all = 0;
+    a.forEach((value, k) => { sum += Math.abs(value - b[k]); all += value; });
+    said.textContent = touched ? words.apart(hand.t + 1, ((100 * sum) / Math.max(all, 1)).toFixed(0)) : words.touch;
+  }
+
+  function forget() {
+    if (!own) return;
+    turn.set(0);
+    begin(0);
+    other = own.fork(own.length, own.plan);
+    said.textContent = words.touch;
+  }
+
+  async function start() {
+    model = await models.load("mnist");
+    const shown = present.get();
+    seed = shown?.seed ?? 1;
+    const drawn = new Drawing(/** @type {any} */ (model), { noise: noise(seed, 64, 100) });
+    own = looks
+      ? new Drawing(drawn.model, { noise: noise(seed, drawn.length, drawn.model.latent, 5), x: drawn.last })
+      : drawn;
+    const made = own;
+    player.pause();
+    await clock.do((function* run() {
+      for (let t = 0; t < made.length; t++) { made.frame(t); yield; }
+    })()).result;
+    if (made !== own) return;
+    player.load(own.length);
+    forget();
+    player.go(Math.floor(own.length / 3));
+    await path();
+  }
+
+  const stops = Array.from({ length: PATH }, (_, k) => new Picture(words.stop(k + 1, PATH)));
+  const ends = [1, 6].map((value, k) => el("input", {
+    type: "number", min: 0, max: 2 ** 31, value, id: `interfere-${k}`, on: { change: () => path() },
+  }));
+  let paths = 0;
+  async function path() {
+    const mine = ++paths, own = model;
+    if (!own) return;
+    const [a, b] = ends.map(({ value }) => noise(Math.floor(Math.abs(Number(value))) || 0, own.glimpses, own.latent));
+    await clock.do((function* run() {
+      for (let k = 0; k < PATH && mine === paths; k++) {
+        const drawing = new Drawing(own, { noise: between(a, b, k / (PATH - 1)) });
+        for (let t = 0; t < drawing.length; t++) { drawing.frame(t); yield; }
+        if (mine === paths) stops[k].show(drawing.last, own.rows, own.columns);
+      }
+    })()).result;
+  }
+
+  const kind = choice(words.kind, Object.entries(words.kinds), "blind", (value) => {
+    looks = value === "looks";
+    start();
+  });
+  const element = section(
+    "interfere", 5, words,
+    el("div", { class: "two" },
+      figure(left.element, words.own),
+      figure(el("div", { class: "over" }, right.element, grip.element), words.other)),
+    player.element, said,
+    el("div", { class: "row" }, kind.element, turn.element,
+      button(words.forget, () => { forget(); show(player.at); }), button(words.present, start)),
+    el("h3", {}, words.path),
+    el("div", { class: "stops" }, ...stops.map((one) => one.element)),
+    el("div", { class: "row" }, ...ends.map((input, k) =>
+      el("div", { class: "field" }, el("label", { for: input.id }, words.ends[k]), input))),
+  );
+  return { element, start };
+}

@@ -1,0 +1,159 @@
+/** Section 7: a classifier looks for a digit among pieces of others. */
+
+import { button, el, figure, section, slider } from "./dom.js";
+import { Drawing } from "./drawing.js";
+import { COLOURS, ink, Picture, showCells } from "./picture.js";
+import { Player } from "./player.js";
+import { noise, uniform } from "./random.js";
+
+const SIDE = 100, DIGIT = 28, PIECE = 8, MOST = 16;
+
+/** @typedef {{x: number, y: number, side: number, pixels: Float32Array}} Thing */
+
+/** @param {import("./page.js").Page} page */
+export function search({ words: all, models, clock }) {
+  const words = all.search;
+  if (!models.has("cluttered")) return null;
+  let classifier = /** @type {import("./model.js").Classifier | null} */ (null);
+  let seed = 3, clutter = 8;
+  /** @type {Thing[]} */
+  let things = [];
+  let scene = new Float32Array(SIDE * SIDE);
+  /** @type {ReturnType<import("./model.js").Classifier["look"]>} */
+  let looks = [];
+  const picture = new Picture(words.scene), seen = new Picture(words.seen);
+  const player = new Player(clock, all.player, { label: words.player, length: 8, show });
+  const rows = Array.from({ length: 10 }, (_, digit) => {
+    const bar = el("svg:rect", { height: 10, width: 0 }), value = el("span", { class: "value" });
+    const element = el(
+      "li", {}, el("span", {}, String(digit)),
+      el("svg:svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" }, bar), value,
+    );
+    return { element, set: (/** @type {number} */ p) => {
+      bar.setAttribute("width", String(100 * p));
+      value.textContent = `${(100 * p).toFixed(0)} %`;
+    } };
+  });
+  const said = el("p", { class: "told", role: "status" });
+
+  /** @param {number} t */
+  function show(t) {
+    const look = looks[t];
+    if (!look) return;
+    picture.show(scene, SIDE, SIDE, [{ window: look.window, kind: "read" }], ink, (context, unit) => {
+      context.strokeStyle = COLOURS.other;
+      context.lineWidth = Math.max(unit / 3, 1.5);
+      context.beginPath();
+      looks.slice(0, t + 1).forEach(({ window: { g_x, g_y } }, k) => {
+        if (k) context.lineTo((g_x - 0.5) * unit, (g_y - 0.5) * unit);
+        else context.moveTo((g_x - 0.5) * unit, (g_y - 0.5) * unit);
+      });
+      context.stroke();
+    });
+    showCells(seen, look.patch.map((value) => value / look.window.gamma), look.window.size, ink, "read");
+    const best = look.probabilities.indexOf(Math.max(...look.probabilities));
+    rows.forEach((row, digit) => {
+      row.set(look.probabilities[digit]);
+      row.element.classList.toggle("best", digit === best);
+    });
+    said.textContent = words.says(best, (100 * look.probabilities[best]).toFixed(0));
+  }
+
+  /** Lay all things on black, added and clipped, and look. */
+  function look() {
+    if (!classifier) return;
+    scene = new Float32Array(SIDE * SIDE);
+    for (const { x, y, side, pixels } of things)
+      for (let k = 0; k < side * side; k++) {
+        const at = (Math.round(y) + Math.floor(k / side)) * SIDE + Math.round(x) + (k % side);
+        scene[at] = Math.min(1, scene[at] + pixels[k]);
+      }
+    looks = classifier.look(scene);
+    show(player.at);
+    place.forEach(({ set }, k) => set(Math.round([things[0].x, things[0].y][k])));
+  }
+
+  /**
+   * A digit of the model's, another for each number.
+   * @param {number} of
+   */
+  async function digit(of) {
+    const model = await models.load("mnist");
+    return new Drawing(model, { noise: noise(of, model.glimpses, model.latent), temperature: 0.8 }).last;
+  }
+
+  async function scatter() {
+    const random = uniform(seed, 7), whole = await digit(seed), others = await Promise.all([1, 2, 3].map((k) => digit(seed + 100 * k)));
+    const free = (/** @type {number} */ side) => Math.floor(random() * (SIDE - side + 1));
+    things = [{ x: free(DIGIT), y: free(DIGIT), side: DIGIT, pixels: whole }];
+    for (let k = 0; k < MOST; k++) {
+      const from = others[k % others.length], x = 6 + Math.floor(random() * 9), y = 6 + Math.floor(random() * 9);
+      const pixels = Float32Array.from({ length: PIECE * PIECE }, (_, p) =>
+        from[(y + Math.floor(p / PIECE)) * DIGIT + x + (p % PIECE)]);
+      const thing = { x: free(PIECE), y: free(PIECE), side: PIECE, pixels };
+      if (k < clutter) things.push(thing);
+    }
+    look();
+    player.begin();
+  }
+
+  async function start() {
+    classifier = await models.load("cluttered");
+    await scatter();
+  }
+
+  const table = el("div", { class: "over table" }, picture.element);
+  /** @type {{thing: Thing, x: number, y: number} | null} */
+  let held = null;
+  const at = (/** @type {PointerEvent} */ event) => {
+    const box = table.getBoundingClientRect();
+    return { x: ((event.clientX - box.left) / box.width) * SIDE, y: ((event.clientY - box.top) / box.height) * SIDE };
+  };
+  const inside = (/** @type {number} */ value, /** @type {number} */ side) => Math.min(Math.max(value, 0), SIDE - side);
+  table.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
+    const { x, y } = at(event);
+    const thing = things.filter((one) => x >= one.x && y >= one.y && x < one.x + one.side && y < one.y + one.side)
+      .sort((a, b) => a.side - b.side)[0];
+    if (!thing) return;
+    event.preventDefault();
+    table.setPointerCapture(event.pointerId);
+    held = { thing, x: x - thing.x, y: y - thing.y };
+    player.pause();
+    player.go(looks.length - 1);
+  });
+  table.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
+    if (!held) return;
+    const { x, y } = at(event), { thing } = held;
+    [thing.x, thing.y] = [inside(x - held.x, thing.side), inside(y - held.y, thing.side)];
+    look();
+  });
+  for (const end of ["pointerup", "pointercancel"])
+    table.addEventListener(end, () => {
+      if (held) player.begin();
+      held = null;
+    });
+
+  const place = words.place.map((label, k) => slider(
+    label, { min: 0, max: SIDE - DIGIT, step: 1, value: 0 }, (value) => {
+      if (!things.length) return;
+      if (k) things[0].y = value;
+      else things[0].x = value;
+      player.pause();
+      player.go(looks.length - 1);
+      look();
+    },
+  ));
+  const amount = slider(
+    words.clutter, { min: 0, max: MOST, step: 1, value: clutter }, (value) => { clutter = value; scatter(); },
+  );
+  const element = section(
+    "search", 7, words,
+    el("div", { class: "hunt" },
+      el("div", {}, figure(table, words.scene), player.element),
+      el("div", {}, said, el("ol", { class: "classes" }, ...rows.map((row) => row.element)),
+        figure(seen.element, words.seen, { class: "seen" }))),
+    el("div", { class: "row" }, ...place.map((one) => one.element), amount.element,
+      button(words.next, () => { seed += 1; scatter(); }, { class: "primary" })),
+  );
+  return { element, start };
+}
