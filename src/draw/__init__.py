@@ -14,9 +14,15 @@ if TYPE_CHECKING:
     from draw.config.run import Config
     from draw.config.train import TrainConfig
     from draw.model.classifier import Classifier, ClassifierOutput
+    from draw.model.completion import Completion
     from draw.model.convnet import Convnet
     from draw.model.draw import DRAW
-    from draw.parts.state import DRAWOutput, Trajectory
+    from draw.model.encoding import Latents
+    from draw.models.loader import load
+    from draw.models.run_folder import Run
+    from draw.parts.state import DRAWOutput, Posterior, Trajectory
+    from draw.training.evaluation import evaluate
+    from draw.training.experiment import train
 
 _MODULE_OF = {
     "DRAW": "model.draw",
@@ -36,6 +42,13 @@ _MODULE_OF = {
     "NoAttention": "attention.whole",
     "Window": "attention.window",
     "PRESETS": "config.presets",
+    "Completion": "model.completion",
+    "Latents": "model.encoding",
+    "Posterior": "parts.state",
+    "Run": "models.run_folder",
+    "evaluate": "training.evaluation",
+    "load": "models.loader",
+    "train": "training.experiment",
 }
 
 __all__ = [
@@ -44,6 +57,7 @@ __all__ = [
     "Classifier",
     "ClassifierConfig",
     "ClassifierOutput",
+    "Completion",
     "ComputeConfig",
     "Config",
     "Convnet",
@@ -52,11 +66,17 @@ __all__ = [
     "DRAWOutput",
     "DataConfig",
     "GaussianAttention",
+    "Latents",
     "NoAttention",
+    "Posterior",
+    "Run",
     "TrainConfig",
     "Trajectory",
     "Window",
     "__version__",
+    "evaluate",
+    "load",
+    "train",
 ]
 
 
@@ -72,6 +92,11 @@ def __getattr__(name: str) -> Any:
 
     with explain_missing():
         return getattr(import_module(f"draw.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names, those too that nothing has asked for yet."""
+    return sorted({*globals(), *__all__})
 
 
 def _version() -> str:

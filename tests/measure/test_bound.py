@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from draw.data.batches import evaluation_images
 from draw.errors import DrawError
-from draw.measure.bound import evaluate, evaluation_images
+from draw.measure.bound import evaluate
 from draw.model.draw import DRAW
 from draw.randomness import EVALUATION, image_noise
 from running import TINY_MODEL, image_set

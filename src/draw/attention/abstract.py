@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from draw.tensors import by_shapes
+
 Kind = TypeVar("Kind", bound="AbstractWindow")
 
 
@@ -25,6 +27,14 @@ class AbstractWindow(ABC):
 
     meaning: ClassVar[str] = ""
     """Meaning of the numbers, in words that follow "that is" on the page."""
+
+    def __repr__(self) -> str:
+        return by_shapes(self)
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        # of its own, or `dataclass` would make one that shows the numbers
+        cls.__repr__ = AbstractWindow.__repr__  # type: ignore[method-assign]
 
     @property
     @abstractmethod

@@ -5,7 +5,7 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from draw.config.compute import ComputeConfig
@@ -18,7 +18,7 @@ from draw.config.model import (
     without_kernel,
 )
 from draw.config.train import TrainConfig
-from draw.errors import DrawError
+from draw.errors import DrawError, did_you_mean
 from draw.fields import (
     check_fields,
     from_plain,
@@ -59,6 +59,31 @@ class Config:
             stored = (changes.get("channels", self.model.channels), *self.data.rows_and_columns)
             _, changes["rows"], changes["columns"] = seen(stored) if seen else stored
         return dataclasses.replace(self, model=dataclasses.replace(self.model, **changes))
+
+    def with_changes(self, changes: Mapping[str, Any]) -> "Config":
+        """The config with other values of some fields.
+
+        Args:
+            changes: values by the names of fields, such as train.steps.
+
+        Raises:
+            DrawError: if there is no such field, or a value does not fit.
+        """
+        after: dict[str, dict[str, Any]] = {}
+        known = [f"{part}.{f.name}" for part in SECTIONS for f in fields(getattr(self, part))]
+        for name, value in changes.items():
+            if name not in known:
+                raise DrawError(
+                    f"expected the name of a field such as train.steps, got {name!r}"
+                    f"{did_you_mean(name, known)}"
+                )
+            section, _, field_name = name.partition(".")
+            after.setdefault(section, {})[field_name] = value
+        parts = {
+            section: dataclasses.replace(getattr(self, section), **values)
+            for section, values in after.items()
+        }
+        return dataclasses.replace(self, **parts)
 
     def to_dict(self) -> dict[str, Any]:
         """Convert the config to plain values, ready for JSON."""

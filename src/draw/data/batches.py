@@ -6,8 +6,8 @@ from jaxtyping import Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from draw.errors import DrawError
-from draw.model.checks import check_unit_interval
-from draw.randomness import ORDER, generator
+from draw.randomness import BINARIZE_EVALUATION, ORDER, generator
+from draw.tensors import check_unit_interval
 
 
 def batch_indices(seed: int, step: int, batch_size: int, count: int) -> Int[np.ndarray, " batch"]:
@@ -67,6 +67,31 @@ def binarize(
         uniform: random numbers in [0, 1), of the images' shape.
     """
     return (uniform < images).float()
+
+
+def evaluation_images(
+    images: Images,
+    numbers: Int[np.ndarray, " batch"],
+    dynamic: bool,
+    seed: int,
+) -> Float[Tensor, "batch channels rows columns"]:
+    """Images by number as a model sees them in evaluation.
+
+    Args:
+        images: images of a whole data set.
+        numbers: indices of the images that are asked for.
+        dynamic: whether to draw each pixel as 0 or 1 with its grey value as probability; in
+            evaluation an image comes out the same every time for the same seed.
+        seed: any whole number of at least 0.
+    """
+    x = to_unit_interval(images[numbers])
+    if not dynamic:
+        return x
+    draws = [
+        generator(seed, BINARIZE_EVALUATION, int(i)).random(x.shape[1:], np.float32)
+        for i in numbers
+    ]
+    return binarize(x, torch.from_numpy(np.stack(draws)))
 
 
 def spread(count: int, n: int) -> Int[np.ndarray, " m"]:

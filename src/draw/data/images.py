@@ -13,6 +13,7 @@ from draw.data.store.splits import SPLITS
 from draw.data.views.augmentation import augmentation_of
 from draw.data.views.view import Shape, View, ViewOutput, labels_at
 from draw.randomness import VIEW_EVALUATION, generator
+from draw.tensors import by_shapes
 
 BLOCK = 1000
 """Number of images of an evaluation set that are made from one generator; another number would make
@@ -42,6 +43,8 @@ class ImageSet:
     themselves."""
     augment: tuple[str, ...] = ()
     """Changes of the images in training, by their names; see `draw.data.views.augmentation`."""
+
+    __repr__ = by_shapes
 
     @property
     def count(self) -> int:

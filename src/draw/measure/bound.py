@@ -9,9 +9,8 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from jaxtyping import Float, Int
-from torch import Tensor
 
-from draw.data.batches import Images, binarize, check_pixel_values, spread, to_unit_interval
+from draw.data.batches import Images, check_pixel_values, evaluation_images, spread
 from draw.errors import DrawError
 from draw.measure.foresight import MOST_IMAGES, Foresight, foresight
 from draw.measure.paired_difference import standard_error
@@ -21,7 +20,7 @@ from draw.model.draw import DRAW
 from draw.parts.likelihood import in_bits
 from draw.parts.objective import importance_weighted_estimate
 from draw.parts.priors.standard import StandardPrior
-from draw.randomness import BINARIZE_EVALUATION, EVALUATION, generator, image_noise
+from draw.randomness import EVALUATION, image_noise
 
 
 @dataclass(frozen=True)
@@ -74,31 +73,6 @@ class Evaluation:
         values = asdict(self)
         del values["scores"]
         return {name: value for name, value in values.items() if value is not None}
-
-
-def evaluation_images(
-    images: Images,
-    numbers: Int[np.ndarray, " batch"],
-    dynamic: bool,
-    seed: int,
-) -> Float[Tensor, "batch channels rows columns"]:
-    """Images by number as a model sees them in evaluation.
-
-    Args:
-        images: images of a whole data set.
-        numbers: indices of the images that are asked for.
-        dynamic: whether to draw each pixel as 0 or 1 with its grey value as probability; in
-            evaluation an image comes out the same every time for the same seed.
-        seed: any whole number of at least 0.
-    """
-    x = to_unit_interval(images[numbers])
-    if not dynamic:
-        return x
-    draws = [
-        generator(seed, BINARIZE_EVALUATION, int(i)).random(x.shape[1:], np.float32)
-        for i in numbers
-    ]
-    return binarize(x, torch.from_numpy(np.stack(draws)))
 
 
 @torch.no_grad()

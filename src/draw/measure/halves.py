@@ -31,6 +31,7 @@ from torch.nn.functional import max_pool2d
 
 from draw.model.draw import DRAW
 from draw.parts.state import Trajectory
+from draw.tensors import by_shapes
 
 SHARE = 2 / 3
 """Fraction of a half's ink that has to be on one digit: by eye, what looks like one after the
@@ -57,6 +58,9 @@ class DigitPairs(NamedTuple):
     pieces: Int64[Tensor, " batch"]
     """Number of pieces in each image, specks aside."""
 
+    def __repr__(self) -> str:
+        return by_shapes(self)
+
 
 class Order(NamedTuple):
     """The order in which two digits were drawn, for each drawing."""
@@ -66,6 +70,9 @@ class Order(NamedTuple):
     different: Bool[Tensor, " batch"]
     """Whether the halves fall on different digits."""
     apart: Float[Tensor, " batch"]
+
+    def __repr__(self) -> str:
+        return by_shapes(self)
 
 
 @dataclass(frozen=True)

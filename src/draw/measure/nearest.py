@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from draw.data import ImageSet
+from draw.tensors import by_shapes
 
 
 class Nearest(NamedTuple):
@@ -21,6 +22,9 @@ class Nearest(NamedTuple):
     """L2 distances in units of the [0, 1] intensities."""
     pool: int
     """Number of training images that were compared."""
+
+    def __repr__(self) -> str:
+        return by_shapes(self)
 
 
 def nearest_images(

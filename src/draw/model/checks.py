@@ -9,6 +9,7 @@ from torch import Tensor
 from draw.config.model import DRAWConfig, ModelConfig
 from draw.errors import DrawError
 from draw.parts.state import NO_LABEL
+from draw.tensors import check_unit_interval
 
 
 def check_images(config: ModelConfig, dtype: torch.dtype, images: Tensor) -> None:
@@ -32,25 +33,6 @@ def check_images(config: ModelConfig, dtype: torch.dtype, images: Tensor) -> Non
         raise DrawError(
             f"expected images in [0, 1] of {dtype} (the model's), got {images.dtype}; convert them "
             "with .to(), and divide 8-bit images by 255 first"
-        )
-
-
-def check_unit_interval(images: Tensor) -> None:
-    """Refuse images with numbers outside [0, 1] or NaN. On a GPU it makes the host wait.
-
-    Args:
-        images: floating-point images of any shape.
-
-    Raises:
-        DrawError: if a number is outside [0, 1], or NaN.
-    """
-    if images.numel() == 0 or images.is_meta or torch.compiler.is_compiling():
-        return
-    least, most = (float(value) for value in torch.aminmax(images.detach()))
-    if not (least >= 0 and most <= 1):  # of NaN neither holds
-        raise DrawError(
-            f"expected images in [0, 1], got numbers from {least:g} to {most:g}; divide 8-bit "
-            "images by 255 once, and undo any other normalization"
         )
 
 

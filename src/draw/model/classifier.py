@@ -18,6 +18,7 @@ from draw.model.checks import ImageCheck
 from draw.model.pretrained import Pretrained
 from draw.model.recurrent import Recurrent
 from draw.parts.layers import Affine, LSTMCell
+from draw.tensors import by_shapes
 
 
 class ClassifierOutput(NamedTuple):
@@ -31,6 +32,9 @@ class ClassifierOutput(NamedTuple):
     windows: AbstractWindow | None
     """Windows of all glimpses, each field [glimpses, batch], in pixels counted from 1; None from a
     network that sees the whole image."""
+
+    def __repr__(self) -> str:
+        return by_shapes(self)
 
 
 class Classifier(

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from draw.errors import DrawError
 from draw.randomness import COMPLETION, COMPLETION_CHOICE, generator, image_noise
+from draw.tensors import by_shapes
 
 if TYPE_CHECKING:
     from draw.model.draw import DRAW
@@ -30,6 +31,8 @@ class Completion:
     effective_samples: Float[Tensor, "answers batch"]
     """Effective sample size (sum w)^2 / sum w^2 among the particles of an answer: 1 where one of
     them has all the weight, the number of particles where all weigh the same."""
+
+    __repr__ = by_shapes
 
 
 @torch.no_grad()

@@ -1,8 +1,9 @@
 """DRAW as a plain loop under autograd: eqs 1-8 and 13-16, the executable specification."""
 
 import math
+import os
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -10,8 +11,10 @@ from torch import Tensor, nn
 
 from draw.attention import Attention, make_attention
 from draw.attention.abstract import AbstractWindow
+from draw.config.data import Split
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError
+from draw.extras import explain_missing
 from draw.kernels import BACKENDS
 from draw.model.checks import (
     ImageCheck,
@@ -21,8 +24,10 @@ from draw.model.checks import (
     check_weights,
 )
 from draw.model.completion import Completion, complete
+from draw.model.encoding import Latents, latents
 from draw.model.guidance import guided_trajectory
 from draw.model.memory import check_drawings
+from draw.model.preprocessing import images_of
 from draw.model.pretrained import Pretrained
 from draw.model.recurrent import Recurrent
 from draw.parts.conditions import condition_of
@@ -36,6 +41,7 @@ from draw.parts.state import (
     NOTHING,
     Context,
     DRAWOutput,
+    Posterior,
     State,
     Step,
     Trajectory,
@@ -451,6 +457,72 @@ class DRAW(
         return complete(
             self, images, mask, n, seed=seed, labels=labels, particles=particles, rounds=rounds
         )
+
+    @torch.no_grad()
+    def encode(
+        self,
+        images: Float[Tensor, "batch channels rows columns"],
+        noise: Float[Tensor, "glimpses batch latent"] | None = None,
+        *,
+        seed: int = 0,
+        labels: Int[Tensor, " batch"] | None = None,
+    ) -> Posterior:
+        """Compute the posterior of every step, a sample of it, and its KL (eqs 1-6, 10).
+
+        With the same seed, `reconstruct` draws the images from these very codes.
+
+        Args:
+            images: images, float, [batch, channels, rows, columns], in [0, 1].
+            noise: standard normal noise of the posterior samples, [glimpses, batch, latent]; by
+                default made from the seed.
+            seed: seed of the noise; the same seed gives the same codes.
+            labels: class of each image, for a class-conditional model.
+
+        Raises:
+            ValueError: if images, noise or labels are not as the model expects them, or its
+                weights are not finite.
+        """
+        check_weights(self.state_dict().items(), "the model")
+        if noise is None:
+            noise = self.noise_for(len(images), seed)
+        noise = self._checked_noise(images, noise)
+        context = self.context(labels, len(images))
+        steps = [step for _, step in self._glimpses(images, noise, context)]
+        posterior = Gaussian.stack([step.posterior for step in steps])
+        prior = Gaussian.stack([step.prior for step in steps])
+        z = torch.stack([step.z for step in steps])
+        return Posterior(*posterior, z, kl_divergence(posterior, prior).mT)
+
+    def latents(
+        self,
+        images: Any = None,
+        *,
+        labels: Any = None,
+        to: str | os.PathLike[str] | None = None,
+        split: Split = "test",
+        seed: int = 0,
+        batch_size: int = 250,
+    ) -> Latents:
+        """Compute the latents of a whole set of images, and write them to a file if asked for.
+
+        The codes of image i depend on its number and the seed, not on the size of a batch; the
+        file is safetensors, with a tensor for each field of the result.
+
+        Args:
+            images: images, as `draw.model.preprocessing.images_of` takes them: an array, a tensor,
+                a folder, a data set, or None for the data set that the model was trained on.
+            labels: class of each image; None for those of the data set, if any.
+            to: file to write, which ends in .safetensors; None for none.
+            split: split to take of a folder or a data set.
+            seed: seed of the noise of the samples.
+            batch_size: images at a time; only speed and memory depend on it.
+
+        Raises:
+            DrawError: if images or labels do not fit the model, or the file cannot be written.
+        """
+        with explain_missing():
+            found = images_of(self, images, labels, split=split)
+        return latents(self, found, to=to, seed=seed, batch_size=batch_size)
 
     @torch.no_grad()
     def codes(

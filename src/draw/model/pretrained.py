@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from huggingface_hub import PyTorchModelHubMixin, constants, hf_hub_download
+from jaxtyping import Float
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 
+from draw.config.data import DataConfig, Fit
 from draw.config.model import ModelConfig, read_model_config, to_file, without_kernel
 from draw.errors import DrawError
+from draw.extras import explain_missing
 from draw.fields import from_plain
 from draw.files import check_regular_file
 from draw.json_files import read_json_object
 from draw.model.checks import check_weights
 from draw.model.memory import TooLargeError, weightless
+from draw.model.preprocessing import preprocess
 from draw.model.roundtrip import CLASS, check_class, check_roundtrip, class_field
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -55,8 +59,72 @@ class Model(nn.Module):
 
     config: ModelConfig
 
+    @property
+    def data(self) -> DataConfig | None:
+        """Config of the images that the model was trained on; None if it is not known.
+
+        `draw.load` and `from_pretrained` note it, and config.json keeps it without paths.
+        """
+        found: DataConfig | None = self.__dict__.get("_data")
+        return found
+
+    @data.setter
+    def data(self, config: DataConfig | None) -> None:
+        self.__dict__["_data"] = config
+
+    def preprocess(
+        self, picture: Any, *, fit: Fit | None = None, seed: int = 0
+    ) -> Float[Tensor, "n channels rows columns"]:
+        """Make pictures the model's input: of its size and mode, in [0, 1], on its device.
+
+        They are treated as the training images were, where the model knows it: colours, inversion,
+        the ground of transparent ones, and pixels drawn as 0 or 1.
+
+        Args:
+            picture: a path, a picture of Pillow's, an array or a tensor (8 bits, or in [0, 1]), or
+                a list of such.
+            fit: way to bring another size to the model's: crop, pad or stretch; by default that of
+                training, or crop.
+            seed: seed of the binarization, where there is one.
+
+        Raises:
+            DrawError: if it is no picture, or an array of numbers that are not understood.
+        """
+        with explain_missing():
+            return preprocess(self, picture, fit=fit, seed=seed)
+
+    def extra_repr(self) -> str:
+        """Describe the model in the line that torch shows first: images and parameters."""
+        count = sum(parameter.numel() for parameter in self.parameters())
+        return f"images {list(self.config.image_shape)}, {count:,} parameters"
+
 
 Kind = TypeVar("Kind", bound="Pretrained")
+
+
+def data_config(values: object, file: Path) -> DataConfig | None:
+    """Restore the config of training images that a config.json holds, without places; None if none.
+
+    Args:
+        values: plain values of JSON.
+        file: the config.json.
+    """
+    if values is None:
+        return None
+    config: DataConfig = from_plain(DataConfig, "data", values)
+    if config == config.without_places():
+        return config
+    from draw.data.store.places import places_of_model  # only now: it brings Pillow
+
+    return places_of_model(config, file)
+
+
+def _data_field(model: Any) -> dict[str, Any]:
+    """Entry of config.json that says what a model was trained on."""
+    data = getattr(model, "data", None)
+    if not isinstance(data, DataConfig):
+        return {}
+    return {"data": dataclasses.asdict(data.without_places())}
 
 
 class Pretrained(PyTorchModelHubMixin):
@@ -101,7 +169,9 @@ class Pretrained(PyTorchModelHubMixin):
         elif dataclasses.is_dataclass(kept) and not isinstance(kept, type):
             values = dataclasses.asdict(kept)
         return super().save_pretrained(
-            save_directory, config={**(values or {}), **class_field(model)}, **options
+            save_directory,
+            config={**(values or {}), **_data_field(model), **class_field(model)},
+            **options,
         )
 
     @classmethod
@@ -168,6 +238,7 @@ class Pretrained(PyTorchModelHubMixin):
         **model_kwargs: Any,
     ) -> Kind:
         file = Path(model_id) / constants.SAFETENSORS_SINGLE_FILE
+        config: str | Path = Path(model_id) / constants.CONFIG_NAME
         if not Path(model_id).is_dir():
             file = Path(
                 hf_hub_download(
@@ -195,6 +266,8 @@ class Pretrained(PyTorchModelHubMixin):
             weightless(lambda: cast(nn.Module, cls(**model_kwargs)))
             model = cls(**model_kwargs)
             cast(nn.Module, model).load_state_dict(load_file(file, device=map_location), strict)
+            made: Any = model
+            made.data = data_config(read_json_object(Path(config)).get("data"), Path(config))
         check_weights(cast(nn.Module, model).state_dict().items(), str(file))
         return model
 

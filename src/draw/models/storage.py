@@ -13,14 +13,13 @@ from draw import hub
 from draw.config.data import DataConfig
 from draw.config.model import ModelConfig, to_file
 from draw.config.run import Config, Weights
-from draw.data.store.places import places_of_model
 from draw.errors import DrawError, did_you_mean
-from draw.fields import check, from_plain
+from draw.fields import check
 from draw.json_files import read_json_object, write_json
 from draw.model.checks import check_weights
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
-from draw.model.pretrained import Model, model_in, shipped_models
+from draw.model.pretrained import Model, data_config, model_in, shipped_models
 from draw.model.roundtrip import CLASS, check_class
 from draw.models.kinds import (
     KINDS,
@@ -130,6 +129,7 @@ def load_model(name: str, weights: Weights = "best") -> LoadedModel:
         with model_in(source):
             model = model_with(config.model, tensors)
         check_weights(tensors.items(), str(source))
+        model.data = config.data
         return LoadedModel(model, str(source), config.data, config, state)
     loaded = _load_exported(exported_folder(name))
     return loaded if folder.is_dir() else dataclasses.replace(loaded, source=name)
@@ -180,9 +180,7 @@ def exported_config(folder: Path) -> tuple[ModelConfig, DataConfig | None]:
         check_class(named, "model of draw", folder)
     config = model_config(values)
     check_class(named, kind_of(config).model.__qualname__, folder)
-    if data is None:
-        return config, None
-    return config, places_of_model(from_plain(DataConfig, "data", data), path)
+    return config, data_config(data, path)
 
 
 def _load_exported(folder: Path) -> LoadedModel:
@@ -191,4 +189,5 @@ def _load_exported(folder: Path) -> LoadedModel:
         tensors, state = load_tensors(folder / "model.safetensors", checksum_required=False)
         model = model_with(config, tensors)
     check_weights(tensors.items(), str(folder / "model.safetensors"))
+    model.data = data
     return LoadedModel(model, str(folder / "model.safetensors"), data, None, state)

@@ -6,12 +6,17 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from draw.tensors import by_shapes
+
 
 class Gaussian(NamedTuple):
     """A diagonal Gaussian N(mu, sigma^2) over the latent variables."""
 
     mu: Float[Tensor, "*batch latent"]
     log_sigma: Float[Tensor, "*batch latent"]
+
+    def __repr__(self) -> str:
+        return by_shapes(self)
 
     def sample(self, noise: Float[Tensor, "*batch latent"]) -> Float[Tensor, "*batch latent"]:
         """Reparameterised sample z = mu + sigma noise (eq 6); the noise is standard normal."""

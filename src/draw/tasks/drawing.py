@@ -14,9 +14,9 @@ from draw.config.data import Binarization
 from draw.config.model import DRAWConfig
 from draw.config.run import Config
 from draw.data import ImageSet
-from draw.data.batches import spread
+from draw.data.batches import evaluation_images, spread
 from draw.measure.accuracy import check_labels
-from draw.measure.bound import Evaluation, evaluate, evaluation_images
+from draw.measure.bound import Evaluation, evaluate
 from draw.measure.tables import print_evaluation
 from draw.model.draw import DRAW
 from draw.model.pretrained import Model

@@ -17,6 +17,7 @@ from draw.config.data import Binarization
 from draw.config.run import Config
 from draw.data import ImageSet
 from draw.model.pretrained import Model
+from draw.tensors import by_shapes
 
 Maker = Callable[[], Model]
 """A function that makes a model with its starting weights."""
@@ -78,6 +79,9 @@ class Batch(NamedTuple):
     unit_mask: Float[Tensor, "batch units"] | None = None
     """Factor of each of the decoder's units, 0 where it is left out; None where all are kept."""
 
+    def __repr__(self) -> str:
+        return by_shapes(self)
+
 
 class ModelInput(NamedTuple):
     """Some images as a model sees them in evaluation."""
@@ -86,6 +90,9 @@ class ModelInput(NamedTuple):
     """Images in [0, 1]."""
     labels: Int[Tensor, " n"] | None
     """Class of each image; None for an unconditional model."""
+
+    def __repr__(self) -> str:
+        return by_shapes(self)
 
 
 class Curve(NamedTuple):

@@ -7,6 +7,7 @@ as one with the same global batch.
 
 import math
 import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -400,7 +401,13 @@ class Trainer:
 
     @contextmanager
     def _stopping_on_signals(self) -> Iterator[None]:
-        """Turn the first Ctrl-C or SIGTERM into a request to stop after the current step."""
+        """Turn the first Ctrl-C or SIGTERM into a request to stop after the current step.
+
+        Python hands signals to the main thread alone: a run in another one is not asked.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
 
         def ask(number: int, frame: FrameType | None) -> None:
             self.stop_asked = True

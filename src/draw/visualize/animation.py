@@ -1,5 +1,6 @@
 """Animations of drawings that grow step by step, as GIF, WebP or MP4."""
 
+import io
 import math
 import os
 from collections.abc import Sequence
@@ -69,7 +70,7 @@ def animate(
     """
     target = check_suffix(path, ANIMATIONS)
     if frames_per_second is None:
-        frames_per_second = min(max(len(trajectory.canvases) / 5, 4.0), 12.0)
+        frames_per_second = _pace(trajectory)
     if not 0 < frames_per_second <= 50 or not 0 <= hold_seconds < math.inf:
         raise DrawError(
             "expected frames_per_second above 0 and up to 50, and hold_seconds of at least 0, "
@@ -79,23 +80,43 @@ def animate(
         check_pairs(images, trajectory.canvases[-1])
     frames = _frames(trajectory, images, columns)
     if target.suffix.lower() == ".gif":
-        frames = _with_one_palette(
-            frames, GREY_PALETTE if trajectory.canvases.shape[2] == 1 else 256
-        )
+        frames = _as_gif(frames, trajectory)
     with write_atomically(target) as temporary:
         write = _write_mp4 if target.suffix.lower() == ".mp4" else _write_with_pillow
         write(frames, temporary, frames_per_second, hold_seconds)
     return target
 
 
+def gif_of(trajectory: Trajectory, most: int = MAX_DRAWINGS) -> bytes:
+    """Make the content of the GIF that `animate` writes of drawings.
+
+    Args:
+        trajectory: drawings step by step.
+        most: most drawings to show; of more, the first ones, and the picture says so.
+    """
+    frames, content = _frames(trajectory, None, None, most), io.BytesIO()
+    _write_with_pillow(_as_gif(frames, trajectory), content, _pace(trajectory), 2.0)
+    return content.getvalue()
+
+
+def _pace(trajectory: Trajectory) -> float:
+    """Frames a second of which a drawing takes 5 seconds, within 4 and 12."""
+    return min(max(len(trajectory.canvases) / 5, 4.0), 12.0)
+
+
+def _as_gif(frames: Sequence[Image.Image], trajectory: Trajectory) -> list[Image.Image]:
+    return _with_one_palette(frames, GREY_PALETTE if trajectory.canvases.shape[2] == 1 else 256)
+
+
 def _frames(
     trajectory: Trajectory,
     images: Images | None,
     columns: int | None,
+    most: int = MAX_DRAWINGS,
 ) -> list[Image.Image]:
     """A frame for each step, and the finished drawings without outlines as the last."""
     glimpses, total, _, height, width = trajectory.canvases.shape
-    shown = min(total, MAX_DRAWINGS)
+    shown = min(total, most)
     columns = min(grid_columns(shown, columns), shown)
     across = columns if images is None else 2 * columns
     scale = scale_for(trajectory.canvases.shape, across, WIDTH)
@@ -146,13 +167,22 @@ def _one_even_size(frames: Sequence[Image.Image]) -> list[Image.Image]:
 
 
 def _write_with_pillow(
-    frames: Sequence[Image.Image], path: Path, frames_per_second: float, hold_seconds: float
+    frames: Sequence[Image.Image],
+    path: Path | io.BytesIO,
+    frames_per_second: float,
+    hold_seconds: float,
 ) -> None:
     # A GIF counts in hundredths of a second.
     each = 10 * round(100 / frames_per_second)
     durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold_seconds))]
     frames[0].save(
-        path, save_all=True, append_images=frames[1:], duration=durations, loop=0, lossless=True
+        path,
+        None if isinstance(path, Path) else "GIF",
+        save_all=True,
+        append_images=frames[1:],
+        duration=durations,
+        loop=0,
+        lossless=True,
     )
 
 

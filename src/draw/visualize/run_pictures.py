@@ -14,6 +14,7 @@ from draw.data.batches import spread, to_unit_interval
 from draw.measure.nearest import nearest_in_training
 from draw.model.classifier import Classifier, ClassifierOutput
 from draw.model.draw import DRAW
+from draw.tensors import by_shapes
 from draw.visualize import (
     animate,
     generation_strip,
@@ -80,6 +81,9 @@ class GlimpsesPicture(NamedTuple):
     """Numbers of the images in their split."""
     labels: Int64[Tensor, " n"] | None
     answers: ClassifierOutput
+
+    def __repr__(self) -> str:
+        return by_shapes(self)
 
 
 @torch.no_grad()
