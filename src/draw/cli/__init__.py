@@ -14,6 +14,7 @@ import tyro
 from draw import __version__
 from draw.cli.compare import compare
 from draw.cli.complete import complete
+from draw.cli.tab_completion import completion
 from draw.cli.datasets import data_check, data_list, data_prepare
 from draw.cli.judge import judge
 from draw.cli.measurement import evaluate, info
@@ -129,6 +130,8 @@ def _dispatch(arguments: list[str]) -> None:
         case ["data", *rest]:
             foot = "Options: draw data VERB --help."
             _run_verb("draw data", DATA_VERBS, rest, "draw data: sets of images", foot)
+        case ["--completion", shell]:
+            say(completion(shell, VERBS, DATA_VERBS))
         case ["--version"]:
             say(f"draw {__version__}")
         case _:

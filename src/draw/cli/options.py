@@ -92,6 +92,9 @@ class RunOptions:
 
     out: Path | None = None
     """The run folder; by default runs/PRESET. One that exists is never overwritten."""
+    dry_run: bool = False
+    """Train nothing: say shapes and parameters, where the run would go, and from some steps here
+    how long it would take."""
     seeds: Seeds | None = None
     """Train so many runs, one after another, with --train.seed and the seeds after it: their
     folders are NAME-seed-0 and so on, NAME that of a single run. draw compare pools them. After a

@@ -3,20 +3,23 @@
 import dataclasses
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import tyro
 from tyro.conf import Positional, arg
 
+from draw.cli.brief_help import HELP, HELP_ALL, brief
 from draw.cli.options import RunOptions, check_option, words_apart_from, write_result
 from draw.config.compute import ComputeConfig
 from draw.config.data import DataConfig, Mode
 from draw.config.presets import PRESETS
 from draw.config.run import Config
-from draw.config.train import TrainConfig
 from draw.console import VisibleConsole
 from draw.errors import DrawError, did_you_mean
+
+First = TypeVar("First")
 
 OLD_FLAGS = {
     "--model.kernel": "--backend (what was fused is cpp on a CPU and graph on a GPU)",
@@ -46,13 +49,14 @@ def train(
     ],
     options: Annotated[RunOptions, arg(name="")],
     resume: Path | None = None,
+    config: Path | None = None,
 ) -> None:
     """Train a model: draw train PRESET [overrides], or --resume RUN.
 
-    Every field of the config can be overridden; `draw train PRESET --help` lists them with the
-    preset's values. Ctrl-C saves, and says how to go on. At the end the test bound is printed, and
-    samples.png, generation.gif, reconstructions.png and curves.png are in the run folder; of a
-    classifier, the test error, glimpses.png and curves.png.
+    Every field of the config can be overridden; `draw train PRESET --help` lists the common ones
+    with the preset's values, `--help-all` every one. Ctrl-C saves, and says how to go on. At the
+    end the test bound is printed, and samples.png, generation.gif, reconstructions.png and
+    curves.png are in the run folder; of a classifier, the test error, glimpses.png and curves.png.
 
     For example:
 
@@ -78,28 +82,69 @@ def train(
         options: where the run and its result go.
         resume: go on with a run folder, or from one of its checkpoint files; with --seeds, with
             all run folders NAME-seed-0 and so on, those that are not there yet included.
+        config: a run.json, or a run folder with one; its config takes the place of a preset.
     """
 
 
 def run_train(arguments: list[str]) -> None:
     """Parse and run `train`, whose defaults depend on the preset, or on the run to go on with."""
-    name, rest = arguments[0], arguments[1:]
-    if name.startswith("-"):
-        _resume(arguments)
-        return
-    if name not in PRESETS:
-        raise DrawError(
-            f"expected a preset ({', '.join(PRESETS)}), got {name!r}{did_you_mean(name, PRESETS)}"
-        )
-    config, options = _parse_config(f"draw train {name}", PRESETS[name](), rest)
+    if not arguments[0].startswith("-"):
+        name, rest = arguments[0], arguments[1:]
+        if name not in PRESETS:
+            near = did_you_mean(name, PRESETS)
+            raise DrawError(f"expected a preset ({', '.join(PRESETS)}), got {name!r}{near}")
+        if _asks_for("--config", rest):
+            raise DrawError(
+                f"expected a preset or --config, got {name} and --config; leave one out"
+            )
+        _start(f"draw train {name}", PRESETS[name](), rest)
+    elif _asks_for("--config", arguments):
+        where, rest = _parse_first(_FromFile, arguments)
+        _start(f"draw train --config {where.config}", _config_in(where.config), rest)
+    else:
+        where_from, rest = _parse_first(_Resume, arguments)
+        _resume(where_from.resume, rest)
+
+
+@dataclasses.dataclass(frozen=True)
+class _FromFile:
+    config: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class _Resume:
+    resume: Path
+
+
+def _parse_first(kind: type[First], arguments: list[str]) -> tuple[First, list[str]]:
+    """The option that says what a training begins with, and the other arguments."""
+    return tyro.cli(
+        kind, prog="draw train", args=arguments, return_unknown_args=True, add_help=False
+    )
+
+
+def _config_in(file: Path) -> Config:
+    """The config in a run.json, or in that of a run folder."""
+    from draw.models.kinds import configs
+    from draw.runs.paths import RUN_FILE, read_config_file
+
+    return read_config_file(file / RUN_FILE if file.is_dir() else file, configs())
+
+
+def _start(program: str, defaults: Config, arguments: list[str]) -> None:
+    """Train a new run, or with --dry-run say what it would be."""
+    config, options = _parse_config(program, defaults, arguments)
     check_option("options", RunOptions, options)
-    run = options.out or Path("runs") / name
+    run = options.out or Path("runs") / Path(config.preset).name
     from draw.data import load_splits, view_of
     from draw.training.finish import finish
+    from draw.training.rehearsal import rehearse
     from draw.training.restart import is_restart, start_or_go_on
     from draw.training.seeds import check_alone, check_new, runs_with_seeds, train_seeds
-    from draw.training.start import refuse_existing
+    from draw.training.start import at_the_start, refuse_existing
 
+    if options.dry_run and options.seeds is not None:
+        raise DrawError("expected --dry-run or --seeds, got both; leave --seeds out")
     if options.seeds is not None:
         check_alone(options.seeds)
         check_new(runs_with_seeds(config, run, options.seeds))
@@ -111,7 +156,9 @@ def run_train(arguments: list[str]) -> None:
     config = config.with_model_following_data(view.image_shape if view else None)
     splits = load_splits(config.data)
     with words_apart_from(options.json):
-        if options.seeds is None:
+        if options.dry_run:
+            result = rehearse(at_the_start(config, run, splits.train, splits.validation))
+        elif options.seeds is None:
             trainer = start_or_go_on(config, run, splits.train, splits.validation)
             result = finish(trainer, splits.test)
         else:
@@ -119,46 +166,42 @@ def run_train(arguments: list[str]) -> None:
     write_result(options.json, result)
 
 
-def _resume(arguments: list[str]) -> None:
-    @dataclasses.dataclass
-    class Resume:
-        resume: Path
-
-    where, rest = tyro.cli(
-        Resume, prog="draw train", args=arguments, return_unknown_args=True, add_help=False
-    )
+def _resume(path: Path, arguments: list[str]) -> None:
+    """Go on with a run, or with runs of several seeds."""
     from draw.data import load_splits
     from draw.training.finish import finish
     from draw.training.restart import go_on, is_restart
     from draw.training.seeds import check_alone, check_fit, first_run, runs_with_seeds, train_seeds
     from draw.training.start import resume, resumed_config, run_of
 
-    several = _asks_for_seeds(rest)
-    run = first_run(where.resume) if several else run_of(where.resume)
+    several = _asks_for("--seeds", arguments)
+    run = first_run(path) if several else run_of(path)
     before = resumed_config(run)
-    after, options = _parse_config(f"draw train --resume {where.resume}", before, rest)
+    after, options = _parse_config(f"draw train --resume {path}", before, arguments)
     check_option("options", RunOptions, options)
     if options.out is not None:
         raise DrawError(f"expected no --out with --resume: the run goes on in {run}")
+    if options.dry_run:
+        raise DrawError("expected no --dry-run with --resume, which goes on with what is there")
     config = resumed_config(run, after)
     if options.seeds is not None:
         check_alone(options.seeds)
-        runs = runs_with_seeds(config, where.resume, options.seeds)
+        runs = runs_with_seeds(config, path, options.seeds)
         check_fit(runs)
     splits = load_splits(config.data)
     with words_apart_from(options.json):
         if options.seeds is not None:
-            result: dict[str, Any] | None = train_seeds(runs, splits, where.resume, going_on=True)
+            result: dict[str, Any] | None = train_seeds(runs, splits, path, going_on=True)
         elif is_restart(run):
             result = finish(go_on(config, run, splits.train, splits.validation), splits.test)
         else:
-            trainer = resume(config, where.resume, splits.train, splits.validation)
+            trainer = resume(config, path, splits.train, splits.validation)
             result = finish(trainer, splits.test)
     write_result(options.json, result)
 
 
-def _asks_for_seeds(arguments: list[str]) -> bool:
-    return any(argument.partition("=")[0] == "--seeds" for argument in arguments)
+def _asks_for(flag: str, arguments: list[str]) -> bool:
+    return any(argument.partition("=")[0] == flag for argument in arguments)
 
 
 def _parse_config(
@@ -173,23 +216,46 @@ def _parse_config(
         name = argument.partition("=")[0].replace("_", "-")
         if name in OLD_FLAGS:
             raise DrawError(f"expected {OLD_FLAGS[name]}, got {name}, which is its old name")
-    kind = type(defaults.model)
+    shown, arguments = _shown(defaults, arguments)
+    command = config_command(shown)
+    preset = PRESETS.get(defaults.preset)
+    description = "" if preset is None else preset.__doc__ or ""
+    if shown is not defaults:
+        description += f"\n\nThe common options; {HELP_ALL} lists every one."
+    with warnings.catch_warnings():
+        # A part that somebody added to its table and not to the Literal of the config.
+        warnings.filterwarnings("ignore", "The field `.* is annotated with", UserWarning)
+        return tyro.cli(command, prog=program, description=description, args=arguments)
+
+
+def config_command(defaults: Config) -> Callable[..., tuple[Config, RunOptions]]:
+    """Make a function of the parts of a config, of which tyro makes options.
+
+    Args:
+        defaults: config whose values the options have by default.
+    """
+    kinds = [type(defaults.model), type(defaults.data), type(defaults.train)]
 
     def command(
-        model: kind = defaults.model,  # type: ignore[valid-type]
-        data: DataConfig = defaults.data,
-        train: TrainConfig = defaults.train,
+        model: kinds[0] = defaults.model,  # type: ignore[valid-type]
+        data: kinds[1] = defaults.data,  # type: ignore[valid-type]
+        train: kinds[2] = defaults.train,  # type: ignore[valid-type]
         compute: Annotated[ComputeConfig, arg(name="")] = defaults.compute,
         options: Annotated[RunOptions, arg(name="")] = RunOptions(),  # noqa: B008
     ) -> tuple[Config, RunOptions]:
         return Config(defaults.preset, model, data, train, compute), options
 
-    preset = PRESETS.get(defaults.preset)
-    description = None if preset is None else preset.__doc__
-    with warnings.catch_warnings():
-        # A part that somebody added to its table and not to the Literal of the config.
-        warnings.filterwarnings("ignore", "The field `.* is annotated with", UserWarning)
-        return tyro.cli(command, prog=program, description=description, args=arguments)
+    return command
+
+
+def _shown(defaults: Config, arguments: list[str]) -> tuple[Config, list[str]]:
+    """The config whose fields the help lists, and the arguments that tyro knows."""
+    if HELP_ALL in arguments:
+        return defaults, ["--help"]
+    if not {*HELP} & {*arguments}:
+        return defaults, arguments
+    parts = {name: brief(getattr(defaults, name)) for name in ("model", "data", "train")}
+    return dataclasses.replace(defaults, **parts), arguments
 
 
 def _settle_images(config: DataConfig) -> DataConfig:

@@ -40,6 +40,19 @@ def read_run_file(run: Path, kinds: Mapping[str, type[ModelConfig]]) -> Config:
     path = run / RUN_FILE
     if not path.exists():
         raise DrawError(f"expected a run folder with a {RUN_FILE}, got {run}")
+    return read_config_file(path, kinds)
+
+
+def read_config_file(path: Path, kinds: Mapping[str, type[ModelConfig]]) -> Config:
+    """Read the config of a run from a file such as run.json, wherever it lies.
+
+    Args:
+        path: the file.
+        kinds: the config class of each kind of model.
+
+    Raises:
+        DrawError: if there is no such file, it is damaged or from another version.
+    """
     try:
         config = Config.from_dict(read_values(path)[0], kinds)
     except ValueError as error:

@@ -26,7 +26,7 @@ def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
     """
     with trainer.lock:
         if trainer.main:
-            say(_describe_start(trainer))
+            say(describe_start(trainer))
         trainer.fit()
         return _test(trainer, test)
 
@@ -68,7 +68,8 @@ def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
     }
 
 
-def _describe_start(trainer: Trainer) -> str:
+def describe_start(trainer: Trainer) -> str:
+    """Format what a run learns from, with what, and where it goes, in lines."""
     images, config = trainer.training, trainer.config
     chosen = trainer.choices()
     on = "; ".join(text if name == "device" else f"{name} {text}" for name, text in chosen.items())

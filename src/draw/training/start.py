@@ -93,6 +93,25 @@ def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -
         DrawError: if the folder holds something already or is in use, the images do not fit the
             model or its likelihood, or the weights to start from do not fit it.
     """
+    trainer = at_the_start(config, run, training, validation)
+    if trainer.main:
+        make_folder(run)
+    with _kept(trainer.lock):
+        if trainer.main:
+            refuse_existing(run)  # again, now that nobody else can write there
+            remove_leftovers(run)
+            write_run_file(run, trainer.config, _made(trainer))
+        trainer.accelerator.wait_for_everyone()
+    return trainer
+
+
+def at_the_start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -> Trainer:
+    """Make the trainer of a new run, ready for its first step; nothing is written yet.
+
+    Raises:
+        DrawError: if the folder holds something already, the images do not fit the model or its
+            likelihood, or the weights to start from do not fit it.
+    """
     refuse_existing(run)
     check_images(config, training, validation)
     config = replace(config, data=config.data.with_absolute_places())
@@ -101,14 +120,6 @@ def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -
     before = _weights_to_start_from(config)
     trainer = Trainer(config, run, training, validation)
     trainer.start(before)
-    if trainer.main:
-        make_folder(run)
-    with _kept(trainer.lock):
-        if trainer.main:
-            refuse_existing(run)  # again, now that nobody else can write there
-            remove_leftovers(run)
-            write_run_file(run, config, _made(trainer))
-        trainer.accelerator.wait_for_everyone()
     return trainer
 
 

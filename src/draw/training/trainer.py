@@ -206,7 +206,7 @@ class Trainer:
         )
         with self._stopping_on_signals(), self.feed, bar as update:
             while self.step < config.steps:
-                stop = self._one_step_that_fits()
+                stop = self.one_step()
                 self.seconds = seconds_before + time.monotonic() - began
                 if self.step % config.log_every == 0 or self.step == config.steps:
                     self._log_training()
@@ -221,7 +221,7 @@ class Trainer:
                 if stop and self.step < config.steps:
                     raise Interruption(self.run, self.step)
 
-    def _one_step_that_fits(self) -> bool:
+    def one_step(self) -> bool:
         """One update of the weights, or an error that says which batch would fit into memory."""
         try:
             return self._one_step()
