@@ -14,7 +14,6 @@ import tyro
 from draw import __version__
 from draw.cli.compare import compare
 from draw.cli.complete import complete
-from draw.cli.tab_completion import completion
 from draw.cli.datasets import data_check, data_list, data_prepare
 from draw.cli.judge import judge
 from draw.cli.measurement import evaluate, info
@@ -24,6 +23,7 @@ from draw.cli.paper_figures import figure
 from draw.cli.publish import export, models
 from draw.cli.render import animate, glimpses, reconstruct, sample
 from draw.cli.studio import studio
+from draw.cli.tab_completion import completion
 from draw.cli.training import run_train, train
 from draw.errors import DrawError, Interruption, did_you_mean
 from draw.extras import explain_missing
