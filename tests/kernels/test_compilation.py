@@ -11,8 +11,10 @@ import pytest
 import torch
 from torch import Tensor
 
+import draw.model.draw
 from draw.errors import KernelUnavailableError
-from draw.kernels import compilation
+from draw.kernels import BACKENDS, compilation
+from draw.kernels.allow_list import state_of
 from draw.kernels.compilation import CompiledFunction, compiler_for
 from draw.model.draw import DRAW
 from draw.parts.state import State
@@ -99,6 +101,32 @@ def test_rounding_is_no_fault(monkeypatch) -> None:
     given = torch.ones(2).bfloat16(), torch.ones(2).bfloat16()
     function(*given)
     assert function._compiled is not None
+
+
+def test_rounding_under_autocast_is_no_fault(monkeypatch) -> None:
+    """Results of float32 may have come from products of bfloat16."""
+    compile_as(lambda x, y: half_step(x, 1.01 * y), monkeypatch)
+    given = torch.ones(2), torch.full((2,), 3.0)
+    for kind in (torch.bfloat16, None):
+        function = CompiledFunction(half_step)
+        with torch.autocast("cpu", kind, enabled=kind is not None):
+            function(*given)
+        assert (function._compiled is not None) == (kind is not None)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
+def test_compiling_does_not_change_what_a_graph_depends_on() -> None:
+    """Or everything would be compiled and captured anew at each call."""
+    model, given = on("reference", DRAW(TINY_MODEL)), batch()
+    before = state_of(model)
+    view = object.__new__(DRAW)
+    view.__dict__.update(model.__dict__)
+    view.__dict__["step"] = torch.compile(model.step, backend="eager")
+    made = set(vars(draw.model.draw))
+    BACKENDS["reference"].unroll(view, *given)
+    assert set(vars(draw.model.draw)) > made, "torch has put what it made there"
+    assert state_of(model) == before
 
 
 def test_each_key_is_compiled_once(compiled) -> None:

@@ -153,7 +153,7 @@ def test_auto_takes_what_was_measured_and_says_what(monkeypatch) -> None:
     monkeypatch.setattr("draw.kernels.choose.BACKENDS", {"triton": TRITON, **others})
     for attention, ratio in triton_backend.RATIOS.items():
         measured = dataclasses.replace(triton_backend.MEASURED_ROW, attention=attention)
-        choice = choose(DRAW(measured), "auto")
+        choice = choose(DRAW(measured).to(DEVICE), "auto")
         assert choice.name == "triton"
         assert ratio in choice.reason
         assert "measured on one NVIDIA H100" in choice.reason
@@ -162,13 +162,15 @@ def test_auto_takes_what_was_measured_and_says_what(monkeypatch) -> None:
         ({"prior": "learned"}, "prior standard, this model has learned"),
         ({"attention": "cauchy"}, "not measured with attention 'cauchy'"),
     ):
-        choice = choose(DRAW(dataclasses.replace(triton_backend.MEASURED_ROW, **change)), "auto")
+        other = DRAW(dataclasses.replace(triton_backend.MEASURED_ROW, **change)).to(DEVICE)
+        choice = choose(other, "auto")
         assert choice.name == "reference"
         assert f"not triton: it was{' ' if 'not' in said else ' measured with '}{said}" in (
             choice.reason
         )
     monkeypatch.setattr(triton_backend, "capability", lambda device: (8, 9))
-    assert "capability (8, 9)" in choose(DRAW(triton_backend.MEASURED_ROW), "auto").reason
+    measured = DRAW(triton_backend.MEASURED_ROW).to(DEVICE)
+    assert "capability (8, 9)" in choose(measured, "auto").reason
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])

@@ -140,9 +140,12 @@ def test_on_a_gpu_it_is_the_loop(parts, bf16: bool, backend: str) -> None:
         for model in (graph, loop):
             model.zero_grad()
             with torch.autocast("cuda", torch.bfloat16, enabled=bf16):
-                model(images, noise).bound.sum().backward()
+                model(images, noise, model.labels_for(4)).bound.sum().backward()
         for ours, theirs in zip(graph.parameters(), loop.parameters(), strict=True):
-            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-2, atol=1e-2)
+            assert ours.grad is not None
+            assert theirs.grad is not None
+            apart = (ours.grad - theirs.grad).norm() / (theirs.grad.norm() + 1e-3)
+            assert float(apart) < (5e-2 if bf16 else 1e-3)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

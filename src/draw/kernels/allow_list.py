@@ -59,6 +59,9 @@ class Layout:
     """Classes of the parts."""
 
 
+Namespaces = list[Mapping[str, Any]]
+"""Names and what they stand for, of classes or of modules."""
+
 _known: dict[tuple[Contract, type[nn.Module], Hashable], Layout] = {}
 """Of a contract, a class, and what the contract depends on in a config."""
 
@@ -259,14 +262,24 @@ def code_of(kind: type, kinds: Iterable[type], modules: Iterable[str] = ()) -> l
         kinds: classes of its parts.
         modules: names of further modules of the package whose code counts.
     """
+    classes, others = _namespaces(kind, frozenset(kinds), *modules)
     return [
-        value for names in _namespaces(kind, frozenset(kinds), *modules) for value in names.values()
+        *(v for names in classes for k, v in names.items() if not _is_of_compiler(k)),
+        *(v for names in others for k, v in names.items() if not k.startswith("__")),
     ]
 
 
+def _is_of_compiler(name: str) -> bool:
+    """Whether torch.compile puts something of its own there in the classes of modules.
+
+    To modules it gives names with two underscores before, which no code of the package has.
+    """
+    return name in ("__init__", "__setstate__") or name.startswith("___")
+
+
 @cache
-def _namespaces(kind: type, kinds: frozenset[type], *modules: str) -> list[Mapping[str, Any]]:
-    """The classes, every module of the package that their code uses, and its classes in these."""
+def _namespaces(kind: type, kinds: frozenset[type], *modules: str) -> tuple[Namespaces, Namespaces]:
+    """The classes and the package's classes that their code uses; the modules that it uses."""
     package, _, _ = __name__.partition(".")
     classes = dict.fromkeys(own for k in (kind, *kinds) for own in k.__mro__ if own is not object)
     found: dict[str, Mapping[str, Any]] = {}
@@ -282,7 +295,7 @@ def _namespaces(kind: type, kinds: frozenset[type], *modules: str) -> list[Mappi
         for value in names.values()
         if isinstance(value, type) and value.__module__.partition(".")[0] == package
     )
-    return [*map(vars, classes | used), *found.values()]
+    return [*map(vars, classes | used)], [*found.values()]
 
 
 def state_of(model: nn.Module) -> list[Any]:

@@ -135,9 +135,14 @@ def _name_of(function: Callable[..., Any]) -> str:
 
 
 def _difference(expected: list[Tensor], found: list[Tensor]) -> str | None:
+    """Say how results differ by more than rounding, in the numbers that autocast multiplies too."""
     if len(expected) != len(found):
         return f"compiled, it returns {len(found)} tensors instead of {len(expected)}"
     kinds = {value.dtype for value in expected if value.is_floating_point()}
+    places = {value.device.type for value in expected}
+    kinds |= {
+        torch.get_autocast_dtype(place) for place in places if torch.is_autocast_enabled(place)
+    }
     tolerance = max((TOLERANCES.get(kind, 0.1) for kind in kinds), default=0.0)
     for value, other in zip(expected, found, strict=True):
         if value.shape != other.shape or value.dtype != other.dtype:

@@ -76,7 +76,7 @@ def nearest_so_far(
         samples: images in [0, 1].
         training: training images, which are compared as evaluation sees them, some at a time.
     """
-    points = samples.double()
+    points = samples.cpu().double()  # images are on the host, and MPS has no float64
     found = torch.zeros(samples.shape, dtype=torch.uint8)
     numbers = torch.zeros(len(samples), dtype=torch.int64)
     distances = torch.full((len(samples),), torch.inf, dtype=points.dtype)
