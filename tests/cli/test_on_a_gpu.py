@@ -1,0 +1,73 @@
+"""Every verb with everything on a GPU: nothing of the host's may meet the device's."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from running import TINY_DIGITS, draw_command
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+
+TRAIN = "train", "digits", *TINY_DIGITS
+STEPS = "--train.steps", "4", "--train.evaluate-every", "2"
+PARTS: dict[str, tuple[str, ...]] = {
+    "plain": (),
+    "told": ("--model.condition", "class", "--model.label-dropout", "0.5"),
+    "other": ("--model.prior", "learned", "--model.attention", "rotated"),
+    "without": ("--model.attention", "none", "--train.decoder-dropout", "0.2"),
+    "moved": ("--data.augment", "affine"),
+    "reference": ("--backend", "reference"),
+}
+VERBS: dict[str, tuple[str, ...]] = {
+    "sample": ("sample", "plain", "--nearest"),
+    "sample a class": ("sample", "told", "--label", "7", "--guidance", "1.5"),
+    "sample, other parts": ("sample", "other"),
+    "reconstruct": ("reconstruct", "plain"),
+    "animate": ("animate", "plain", "--out", "a.gif"),
+    "complete": (
+        "complete",
+        "plain",
+        "plain/samples.png",
+        "--mask",
+        "left",
+        "--particles",
+        "8",
+        "--n",
+        "2",
+    ),
+    "evaluate": ("evaluate", "plain", "--images", "20", "--importance-samples", "3"),
+    "refine": ("evaluate", "plain", "--images", "4", "--refine", "2"),
+    "evaluate a class": ("evaluate", "told", "--images", "20"),
+    "compare": ("compare", "plain", "without"),
+    "figure": ("figure", "6", "plain"),
+    "export": ("export", "plain", "--to", "exported"),
+    "info": ("info", "plain"),
+}
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of runs, each trained to its end on the GPU."""
+    folder = tmp_path_factory.mktemp("gpu")
+    for name, parts in PARTS.items():
+        draw_command(*TRAIN, *STEPS, *parts, "--out", name, cwd=folder)
+    return folder
+
+
+@pytest.mark.parametrize("run", PARTS)
+def test_a_run_says_that_it_was_there(run: str, place: Path) -> None:
+    made = json.loads((place / run / "run.json").read_text())["made"]
+    assert made["compute"]["device"].startswith("cuda"), made["compute"]
+    assert made["compute"]["noise"] == "philox"
+    assert (place / run / "samples.png").exists()
+
+
+def test_a_run_goes_on(place: Path) -> None:
+    draw_command("train", "--resume", "plain", "--train.steps", "6", cwd=place)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_runs(verb: str, place: Path) -> None:
+    draw_command(*VERBS[verb], cwd=place)
