@@ -59,13 +59,14 @@ def drawing_pictures(
     samples = drawings.images[-1]
     neighbours, _, _ = nearest_in_training(last_column(samples), training)
     some = model.generate(16, seed=0)
+    device = model.canvas_0.device
+    labels = None if labels is None else labels.to(device)
+    drawn = model.reconstruct(originals.to(device), labels=labels)
     return [
         sample_grid(samples, grid, neighbours=neighbours),
         generation_strip(some, strip),
         animate(some, animation),
-        reconstruction_strip(
-            originals, model.reconstruct(originals, labels=labels), reconstructions
-        ),
+        reconstruction_strip(originals, drawn, reconstructions),
         training_curves(
             metrics,
             curves,

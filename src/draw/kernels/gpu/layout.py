@@ -48,6 +48,9 @@ class Tiles:
 FASTEST = {(9, 0): Tiles(bytes=32768, pixels=16384, pixels_backward=8192, stages=3)}
 """The fastest of those that were measured, by compute capability."""
 
+MOST_PARTS = 8
+"""Programs that share a group of images at most: 16 were slower where 8 were measured."""
+
 
 def power_of_two(n: int, least: int = 1) -> int:
     """The smallest power of two that is at least n and `least`."""

@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 from draw.attention.window import Window, window_parameters
 from draw.kernels.contract import OUTSIDE_NAMES
 from draw.kernels.gpu.gradient import Backward, InputMask, Slopes
-from draw.kernels.gpu.layout import CONTROLS, FASTEST, Layout, Tiles, layout_of
+from draw.kernels.gpu.layout import CONTROLS, FASTEST, MOST_PARTS, Layout, Tiles, layout_of
 from draw.kernels.gpu.sequence import Residuals, Run
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
@@ -78,7 +78,7 @@ def unroll(
         tiles: how the work is cut.
     """
     dtype = dtype or operands(noise.device)
-    layout = layout_of(model.config, dtype, tiles or tiles_for(noise.device))
+    layout = layout_of(model.config, dtype, tiles or tiles_for(noise.device, noise.shape[1]))
     parameters = _parameters(model)
     given = images, noise, *context, *parameters.values()
     wanted = any(tensor is not None and tensor.requires_grad for tensor in given)
@@ -116,7 +116,7 @@ def trajectory(
         tiles: how the work is cut.
     """
     dtype = dtype or operands(noise.device)
-    layout = layout_of(model.config, dtype, tiles or tiles_for(noise.device))
+    layout = layout_of(model.config, dtype, tiles or tiles_for(noise.device, noise.shape[1]))
     run = Run(layout, dtype, _parameters(model), images, noise, context, trace=True)
     with without_autocast(noise.device):
         run.forward()
@@ -136,10 +136,23 @@ def trajectory(
     )
 
 
-def tiles_for(device: torch.device) -> Tiles:
-    """How the work is cut on a card: as was measured to be fastest, or else without spills."""
+def tiles_for(device: torch.device, batch: int) -> Tiles:
+    """How the work is cut on a card: as was measured to be fastest, or else without spills.
+
+    Programs share images as long as all of them are on the card at once.
+
+    Args:
+        device: device of the model.
+        batch: images at a time.
+    """
     card = torch.cuda.get_device_capability(device) if device.type == "cuda" else None
-    return replace(FASTEST.get(card, Tiles()) if card else Tiles(), precision=precision())
+    if card not in FASTEST:
+        return Tiles(precision=precision())
+    tiles = FASTEST[card]
+    groups = max(1, -(-batch // tiles.images))
+    free = torch.cuda.get_device_properties(device).multi_processor_count // groups
+    parts = min(MOST_PARTS, 1 << max(0, free.bit_length() - 1))
+    return replace(tiles, parts=parts, precision=precision())
 
 
 def precision() -> str:
