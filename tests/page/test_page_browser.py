@@ -1,14 +1,20 @@
 """The page in a browser, opened from a disk: each section, both widths, both schemes."""
 
+import dataclasses
 import importlib.resources
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from browser import SCREENSHOTS, draw_a_line, launched
+from draw.config.model import DRAWConfig
+from draw.model.draw import DRAW
+from draw.page.document import write_file
+from draw.page.portable import portable
 from running import draw_command
 
 expect.set_options(timeout=20_000)  # a busy computer is slow, not wrong
@@ -125,6 +131,35 @@ class TestWatch:
         expect(page.locator("#watch-seed")).to_have_value("2")
         page.locator("#watch .earlier button").last.click()
         expect(page.locator("#watch-seed")).not_to_have_value("2")
+
+    def test_a_digit_that_is_asked_for_is_drawn_by_the_model_that_is_told_one(
+        self, browser, tmp_path
+    ):
+        """Of a model whose classes are far apart: every 1 of it is lighter than every 0."""
+        config = DRAWConfig(
+            rows=28, columns=28, glimpses=4, hidden_size=8, latent_size=4, condition="class",
+        )  # fmt: skip
+        torch.manual_seed(1)
+        model = DRAW(config).requires_grad_(False)
+        model.attention.write_content.weight.fill_(1.0)
+        model.condition.dec.weight[0].fill_(-9.0)
+        model.condition.dec.weight[1].fill_(9.0)
+        model.save_pretrained(tmp_path / "told")
+        told = dataclasses.replace(portable(str(tmp_path / "told")), name="mnist-class")
+        write_file(tmp_path / "x.html", [portable("mnist"), told])
+        context = browser.new_context(reduced_motion="reduce")
+        page = context.new_page()
+        page.goto((tmp_path / "x.html").as_uri() + "#lang=en")
+        section, picture = page.locator("#watch"), page.locator("#watch .stage canvas")
+        expect(section.locator(".said")).to_have_text("step 64 of 64")
+        section.get_by_label("Draw a").select_option("1")
+        expect(section.locator(".said")).to_have_text("step 4 of 4")
+        expect(section.get_by_label("Model")).to_have_value("mnist-class")
+        bright = light(picture)
+        section.get_by_label("Draw a").select_option("0")
+        assert light(picture) < bright
+        expect(page).to_have_url(re.compile("label=0"))
+        context.close()
 
 
 class TestHold:

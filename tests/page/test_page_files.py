@@ -28,10 +28,22 @@ def test_the_committed_code_is_built_of_the_sources() -> None:
     assert found[1] == digest.hexdigest()[:16], "run make page and commit what it builds"
 
 
-@pytest.mark.skipif(
+needs_tools = pytest.mark.skipif(
     shutil.which("node") is None or not ESBUILD.exists(),
-    reason="needs Node and esbuild, which make page installs",
+    reason="needs Node and what make page installs",
 )
+
+
+@needs_tools
+def test_the_types_hold() -> None:
+    compiler = SOURCES / "node_modules" / "typescript" / "bin" / "tsc"
+    done = subprocess.run(
+        ["node", str(compiler)], cwd=SOURCES, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@needs_tools
 def test_building_it_anew_gives_the_same(tmp_path: Path) -> None:
     command = ["node", "build.js", str(tmp_path / "page.js")]
     subprocess.run(command, cwd=SOURCES, check=True, timeout=100)

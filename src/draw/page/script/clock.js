@@ -9,6 +9,11 @@ export class Clock {
     /** @type {{work: Generator<any, any, void>, done: (result: any) => void}[]} */
     this.queue = [];
     this.running = false;
+    /** Whether something is held: then frames are for the hand alone. */
+    this.held = false;
+    const hold = (/** @type {boolean} */ held) => () => { this.held = held; };
+    addEventListener("pointerdown", hold(true), true);
+    for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, hold(false), true);
     /** Whether less motion is asked for. */
     this.still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   }
@@ -51,7 +56,7 @@ export class Clock {
   tick(time) {
     for (const call of [...this.ticking]) call(time);
     const until = performance.now() + BUDGET;
-    while (this.queue.length && performance.now() < until) {
+    while (!this.held && this.queue.length && performance.now() < until) {
       // In turns, so that short work does not wait for long work.
       const job = /** @type {any} */ (this.queue.shift()), next = job.work.next();
       if (next.done) job.done(next.value);

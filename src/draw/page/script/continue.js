@@ -74,7 +74,7 @@ export function continuation({ words: all, models, clock, present }) {
     await job.result;
     const kl = made.frames.map(({ step }) => step.kl?.[0] ?? 0), latent = kl.reduce((sum, nats) => sum + nats, 0);
     const [pixels] = model.reconstructionLoss(made.frames[made.length - 1].state.canvas, x);
-    said.replaceChildren(words.bound(...[pixels + latent, pixels, latent].map((nats) => nats.toFixed(1))));
+    said.replaceChildren(words.bound((pixels + latent).toFixed(1), pixels.toFixed(1), latent.toFixed(1)));
     chart.show(kl);
     player.load(made.length);
     player.begin();

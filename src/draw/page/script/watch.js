@@ -15,10 +15,12 @@ export function watch({ words: all, state, models, clock, present }) {
   let seed = state.number("seed", 0, 2 ** 31, 1), temperature = state.number("temperature", 0, 1.5, 1);
   let model = /** @type {any} */ (null), drawing = /** @type {Drawing | null} */ (null);
   let keep = !clock.still, rest = 0;
+  const told = models.drawing.find(({ config }) => config.condition === "class")?.name;
   const name = () => (models.has(state.get("model")) ? state.get("model") : "mnist");
-  const label = () => {
-    if (model?.config.condition !== "class" || state.get("label") === "") return null;
-    return state.number("label", 0, 9, 0);
+  /** The class that a drawing is told: the one asked for, or each in turn. @param {number} of its seed */
+  const label = (of) => {
+    if (model.config.condition !== "class") return null;
+    return state.number("label", 0, model.config.classes - 1, of % model.config.classes);
   };
 
   const picture = new Picture(words.picture, "large");
@@ -38,7 +40,7 @@ export function watch({ words: all, state, models, clock, present }) {
   /** @param {number} [step] from 0, to begin there and wait */
   function begin(step) {
     const rows = noise(seed, model.glimpses, model.latent);
-    drawing = new Drawing(model, { noise: rows, temperature, label: label() });
+    drawing = new Drawing(model, { noise: rows, temperature, label: label(seed) });
     present.set(drawing, seed);
     state.set({ seed });
     fields.seed.value = String(seed);
@@ -70,7 +72,7 @@ export function watch({ words: all, state, models, clock, present }) {
     const own = model;
     for (let back = EARLIER - 1; back > 0 && own === model; back--) {
       const of = seed + 2 ** 31 - back, rows = noise(of % 2 ** 31, model.glimpses, model.latent);
-      const made = new Drawing(model, { noise: rows, temperature, label: label() });
+      const made = new Drawing(model, { noise: rows, temperature, label: label(of % 2 ** 31) });
       for (let t = 0; t < made.length && own === model; t++) { made.frame(t); yield; }
       if (own === model) remember(made, of % 2 ** 31);
     }
@@ -98,8 +100,20 @@ export function watch({ words: all, state, models, clock, present }) {
 
   async function change() {
     model = await models.load(name());
-    fields.digits.hidden = model.config.condition !== "class";
+    kind.select.value = name();
     earlier.replaceChildren();
+  }
+
+  /**
+   * Draw a digit that is asked for: by the model that is told one.
+   * @param {string} digit
+   */
+  async function ask(digit) {
+    const other = digit !== "" && model.config.condition !== "class";
+    state.set({ label: digit, ...(other ? { model: told ?? name() } : {}) });
+    if (other) await change();
+    begin();
+    if (other) clock.do(recall());
   }
 
   const fields = {
@@ -109,7 +123,7 @@ export function watch({ words: all, state, models, clock, present }) {
     }),
     digits: choice(
       words.digit, [["", words.any], ...Array.from("0123456789", (d) => /** @type {[string, string]} */ ([d, d]))],
-      state.get("label"), (value) => { state.set({ label: value }); begin(); },
+      state.get("label"), ask,
     ).element,
   };
   const warmth = slider(
@@ -143,7 +157,7 @@ export function watch({ words: all, state, models, clock, present }) {
         el("p", { class: "label" }, words.earlier), earlier,
         el("div", { class: "controls" },
           el("div", { class: "field" }, el("label", { for: "watch-seed" }, words.seed), fields.seed),
-          kind.element, fields.digits, warmth.element,
+          kind.element, told ? fields.digits : null, warmth.element,
           el("p", { class: "hint" }, words.temperatureSays),
           button(words.next, next, { class: "primary" }),
           el("label", { class: "check" }, going, " ", words.keep)))),
