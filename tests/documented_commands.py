@@ -24,7 +24,8 @@ def commands(text: str) -> Iterator[list[str]]:
     for block in blocks(text):
         for line in block.replace("\\\n", " ").splitlines():
             if line.split(" ")[0] in PROGRAMS:
-                yield words_after_draw(shlex.split(line, comments=True))
+                words = shlex.split(line.partition(" > ")[0], comments=True)
+                yield words_after_draw(words)
 
 
 def words_after_draw(words: list[str]) -> list[str]:

@@ -55,8 +55,9 @@ def test_the_readmes_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     names: dict[str, object] = {}
     exec(code, names)
-    assert names["result"].kl.shape == (4, 16)
-    assert names["drawing"].write_windows.g_x.shape == (16, 9)
+    assert names["result"].kl.shape == (4, 20)
+    assert names["drawing"].write_windows.g_x.shape == (20, 9)
+    assert (tmp_path / "digits.gif").exists()
     assert (tmp_path / "my-model" / "config.json").exists()
 
 

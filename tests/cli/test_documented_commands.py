@@ -38,8 +38,11 @@ def check(words: list[str]) -> None:
     Raises:
         SystemExit: if an option is unknown, or its value is none.
     """
+    words = ["sample" if word == "VERB" else word for word in words]
     match words:
-        case ["train", "--resume", _, *rest]:
+        case [] | ["--version" | "--completion", *_] | [*_, "--help" | "--help-all"]:
+            draw_command(*words, cwd=ROOT)
+        case ["train", "--resume" | "--config", _, *rest]:
             training._parse_config("draw train", PRESETS["mnist"](), rest)
         case ["train", preset, *rest]:
             training._parse_config("draw train", PRESETS.get(preset, PRESETS["digits"])(), rest)
