@@ -117,6 +117,12 @@ def test_a_wheel_has_all_that_a_drawing_needs(tmp_path: Path) -> None:
     assert (tmp_path / "four.png").stat().st_size > 1000
     sources = target / "draw" / "kernels" / "cpp" / "src"
     assert {*sources.iterdir()} >= {sources / "unroll.cpp"}
-    installed = {str(path.relative_to(target)) for path in (target / "draw").rglob("*.*")}
-    kept = {str(path.relative_to(ROOT / "src")) for path in (ROOT / "src/draw").rglob("*.*")}
-    assert {name for name in kept - installed if "__pycache__" not in name} == set()
+    here, there = (
+        {str(path.relative_to(folder)) for path in (folder / "draw").rglob("*.*") if path.is_file()}
+        for folder in (ROOT / "src", target)
+    )
+    left_out = {name for name in here - there if "__pycache__" not in name}
+    sources_of_the_page = {
+        name for name in left_out if re.match(r"draw/page/(?!built/).*\.(js|json)$", name)
+    }
+    assert left_out == sources_of_the_page, "add them to package-data in pyproject.toml"
