@@ -13,10 +13,12 @@ from PIL import Image
 
 from draw.attention.window import filter_centres, filterbank, read_patch, write_patch
 from draw.cli import _dispatch
+from draw.cli.paper_figures import DEFAULTS
 from draw.config.data import DataConfig
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError
 from draw.model.draw import DRAW
+from draw.model.pretrained import shipped_models
 from draw.models.storage import export_model
 from draw.runs.metrics import append_metrics
 from draw.visualize.figures import EXAMPLE, window_figure
@@ -77,6 +79,21 @@ def made(number: int, *arguments: str) -> tuple[dict[str, object], np.ndarray]:
 
 
 # Figures from models
+
+
+def test_every_figure_of_a_model_has_one_that_comes_with_the_package() -> None:
+    assert {*DEFAULTS} == {5, 6, 7, 8, 9, 10, 12}
+    assert {*DEFAULTS.values()} <= shipped_models().keys()
+
+
+@pytest.mark.parametrize(("number", "model"), [(7, "mnist"), (10, "chars74k")])
+def test_without_a_model_a_figure_is_of_its_default(
+    number: int, model: str, place: Path, no_network: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result, _ = made(number, "--n", "1")
+    assert result["model"] == model
+    told = capsys.readouterr().out
+    assert ("this model was trained on chars74k" in told) == (model == "chars74k")
 
 
 @pytest.mark.parametrize("number", [6, 7, 8, 9, 10, 12])
@@ -159,7 +176,7 @@ def test_figure_11_needs_a_run(place: Path, colour: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["6"], "expected a model after the figure's number.*got none"),
+        (["11"], "expected a run folder after the figure's number.*draw figure 11 runs/mnist"),
         (["7", "nowhere"], "there is no folder nowhere"),
         (["6", "colour", "--without", "plain"], "expected --without with figure 7, 10 alone.* 6"),
         (["8", "colour", "--filters", "3"], "expected --filters with figure 3 alone"),

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg
 
-from draw.cli.options import ModelOptions, Picture, load, report_picture
+from draw.cli.options import ModelOptions, Picture, Scale, load, report_picture
 from draw.config.data import Fit
 from draw.fields import Count, Natural
 
@@ -29,6 +29,7 @@ def complete(
     particles: Count = 16,
     rounds: Natural = 10,
     label: Natural | Literal["none"] | None = None,
+    scale: Scale | None = None,
 ) -> None:
     """Draw the rest of a picture of which a part is known.
 
@@ -45,6 +46,8 @@ def complete(
         particles: drawings among which each answer is chosen.
         rounds: rounds of better proposals before that; time grows with both.
         label: class of the picture, for a model that is told it, or none.
+        scale: picture pixels for each of an image, 1 for its own size; by default such that a row
+            fits a page.
     """
     import numpy as np
 
@@ -70,7 +73,7 @@ def complete(
         x.to(device), known.to(device), n, seed=options.seed, particles=particles, rounds=rounds,
         labels=None if label is None else model.labels_for(1, label),
     )  # fmt: skip
-    completion_strip(x, known, found.images.cpu(), out)
+    completion_strip(x, known, found.images.cpu(), out, scale)
     result = {
         "model": loaded.source,
         "seed": options.seed,

@@ -43,6 +43,8 @@ class Output(Rule):
         return None if obstacle is None else f"a file that can be written ({obstacle})"
 
 
+Scale = Annotated[int, Limits(least=1, most=32)]
+"""Picture pixels for each of an image."""
 Json = Annotated[str | None, arg(metavar="FILE"), Output()]
 """A file for the result, or - for standard output."""
 Picture = Annotated[Path, Output(PICTURES)]

@@ -28,12 +28,25 @@ if TYPE_CHECKING:
     from draw.models.storage import LoadedModel
 
 
+DEFAULTS = {
+    5: "cluttered",
+    6: "mnist",
+    7: "mnist",
+    8: "two-digits",
+    9: "chars74k",
+    10: "chars74k",
+    12: "chars74k",
+}
+"""Models that come with the package, by the figure that each makes where none is named."""
+
+
 @dataclasses.dataclass(frozen=True)
 class FigureOptions:
     """From what, and how."""
 
     source: Annotated[Positional[str | None], arg(metavar="MODEL|IMAGE")] = None
-    """Run folder, exported folder, or owner/name on the Hub; for figure 3 any picture."""
+    """Run folder, exported folder, a name from draw models, or owner/name on the Hub; by default
+    one that comes with the package. For figure 3 any picture; figure 11 needs a run folder."""
     n: Count | None = None
     """How many drawings; for figure 8 how many to count in."""
     out: Annotated[Path | None, Output()] = None
@@ -136,7 +149,7 @@ def _figure_3(options: FigureOptions, out: Path) -> dict[str, Any]:
 def _figure_5(options: FigureOptions, out: Path) -> dict[str, Any]:
     from draw.visualize.figures import glimpses_figure
 
-    loaded = _load(options, options.source)
+    loaded = _load(5, options, options.source)
     classifier = loaded.classifier
     images = images_for(loaded, DataOptions("test", options.name, options.path, options.cache_dir))[
         0
@@ -148,7 +161,7 @@ def _figure_5(options: FigureOptions, out: Path) -> dict[str, Any]:
 def _figure_6(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
     from draw.visualize.figures import WIDTH, samples_figure
 
-    loaded = _load(options, options.source)
+    loaded = _load(number, options, options.source)
     training = None
     try:
         asked = DataOptions("train", options.name, options.path, options.cache_dir)
@@ -167,9 +180,9 @@ def _figure_6(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
 def _figure_7(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
     from draw.visualize.figures import sequence_figure
 
-    loaded = [_load(options, options.source)]
+    loaded = [_load(number, options, options.source)]
     if options.without is not None:
-        loaded.append(_load(options, options.without))
+        loaded.append(_load(number, options, options.without))
     models = [one.drawing for one in loaded]
     result = _origin(number, options, loaded[0])
     if models[1:]:
@@ -180,7 +193,7 @@ def _figure_7(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
 def _figure_8(options: FigureOptions, out: Path) -> dict[str, Any]:
     from draw.visualize.figures import two_digits_figure
 
-    loaded = _load(options, options.source)
+    loaded = _load(8, options, options.source)
     result = _origin(8, options, loaded)
     halves = two_digits_figure(loaded.drawing, _count(options, 500), options.seed, out)
     with words_apart_from(options.json):
@@ -189,7 +202,7 @@ def _figure_8(options: FigureOptions, out: Path) -> dict[str, Any]:
 
 
 def _figure_11(options: FigureOptions, out: Path) -> dict[str, Any]:
-    return curves_figure(Path(_named(options.source)), out)
+    return curves_figure(Path(_named(options.source, 11)), out)
 
 
 def curves_figure(run: Path, out: Path) -> dict[str, Any]:
@@ -214,16 +227,21 @@ def curves_figure(run: Path, out: Path) -> dict[str, Any]:
     return {"run": str(run), "lines": len(lines)}
 
 
-def _load(options: FigureOptions, source: str | None) -> "LoadedModel":
-    return load(
-        ModelOptions(_named(source), options.weights, options.seed, options.json, options.compute)
-    )
+def _load(number: int, options: FigureOptions, source: str | None) -> "LoadedModel":
+    name = _named(source, number)
+    return load(ModelOptions(name, options.weights, options.seed, options.json, options.compute))
 
 
-def _named(source: str | None) -> str:
-    if source is None:
-        raise DrawError("expected a model after the figure's number, such as runs/mnist, got none")
-    return source
+def _named(source: str | None, number: int) -> str:
+    """The model that is asked for, or the one that comes with the package for a figure."""
+    if source is not None:
+        return source
+    if (default := DEFAULTS.get(number)) is None:
+        raise DrawError(
+            f"expected a run folder after the figure's number, such as draw figure {number} "
+            "runs/mnist, got none"
+        )
+    return default
 
 
 def _count(options: FigureOptions, default: int) -> int:

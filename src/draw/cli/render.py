@@ -1,22 +1,29 @@
 """The verbs sample, reconstruct, animate and glimpses: pictures from a model."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tyro.conf import arg
+from tyro.conf import Positional, arg
 
 from draw.cli.options import (
     DataOptions,
     ModelOptions,
     Output,
     Picture,
+    Scale,
     images_for,
     load,
     report_picture,
 )
+from draw.config.data import Fit
 from draw.errors import DrawError
 from draw.fields import Count, Limits, Natural
 from draw.formats import ANIMATIONS, PICTURES
+
+if TYPE_CHECKING:
+    from draw.models.storage import LoadedModel
+    from draw.tasks.task import ModelInput
 
 Strength = Annotated[float, Limits(least=0)]
 """How clearly a class shows, at least 0."""
@@ -31,6 +38,7 @@ def sample(
     cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None,
     label: Natural | Literal["none"] | None = None,
     guidance: Strength = 1.0,
+    scale: Scale | None = None,
 ) -> None:
     """Draw new images, as a grid (figure 6).
 
@@ -45,6 +53,8 @@ def sample(
         label: class to draw, for a model that is told it, or none; by default each in turn.
         guidance: how clearly the class shows: 1 as learned, 1.5 or 2 more so; for a model trained
             with --model.label-dropout.
+        scale: picture pixels for each of an image, 1 for its own size; by default such that a row
+            fits a page.
     """
     from draw.visualize.figures import samples_figure
 
@@ -58,46 +68,69 @@ def sample(
     training = images_for(loaded, asked)[0] if nearest else None
     result = {"model": loaded.source, "seed": options.seed, "picture": str(out)}
     result |= samples_figure(
-        loaded.drawing, n, options.seed, training, out, label=label, guidance=guidance
+        loaded.drawing, n, options.seed, training, out, label=label, guidance=guidance, scale=scale
     )
     report_picture(out, options.json, result)
 
 
+@dataclass(frozen=True)
+class GivenPictures:
+    """The pictures to draw anew, where they are not of a data set."""
+
+    pictures: Annotated[Positional[tuple[Path, ...]], arg(metavar="PICTURE")] = ()
+    """Pictures of any size; without them images of the model's data set are drawn."""
+
+
 def reconstruct(
     options: Annotated[ModelOptions, arg(name="")],
+    given: Annotated[GivenPictures, arg(name="")],
     data: Annotated[DataOptions, arg(name="")],
-    n: Count = 6,
+    n: Count | None = None,
     out: Annotated[Path, Output((*PICTURES, *ANIMATIONS))] = Path("reconstructions.png"),
+    fit: Fit | None = None,
+    label: Natural | Literal["none"] | None = None,
+    scale: Scale | None = None,
 ) -> None:
     """Draw given images anew, read window in green, write window in red.
 
+    For example:
+
+    draw reconstruct mnist photo.jpg
+
     Args:
         options: options that name the model.
+        given: the pictures.
         data: options that name the images.
-        n: how many images, evenly from the split.
+        n: how many images, evenly from the split; by default 6.
         out: .png or .webp for steps side by side; .gif or .mp4 for an animation.
+        fit: what becomes of pictures of another size: they are cut (crop, by default), padded or
+            stretched to it.
+        label: class of the pictures, for a model that is told it, or none.
+        scale: picture pixels for each of an image, 1 for its own size; by default such that a row
+            fits a page.
     """
-    from draw.data.batches import spread
     from draw.visualize import animate as animation
     from draw.visualize import reconstruction_strip
 
+    _check_given(given.pictures, data, n, fit, label)
     loaded = load(options)
     model = loaded.drawing
-    images, task = images_for(loaded, data)
-    task.check(images)
-    numbers = spread(images.count, n)
-    x, labels = task.model_input(images.evaluation_set(), numbers, options.seed)
+    if given.pictures:
+        names, (x, labels) = _pictures(loaded, given.pictures, fit or "crop", options.seed)
+        labels = None if label is None else model.labels_for(len(x), label)
+    else:
+        names, (x, labels) = _images(loaded, data, 6 if n is None else n, options.seed)
     x = x.to(model.canvas_0.device)
     labels = None if labels is None else labels.to(x.device)
     noise = model.noise_for(len(x), options.seed)
     output = model(x, noise, labels)
     trajectory = model.reconstruct(x, noise, labels=labels)
     if out.suffix.lower() in (".gif", ".mp4"):
-        animation(trajectory, out, images=x)
+        animation(trajectory, out, images=x, scale=scale)
     else:
-        reconstruction_strip(x, trajectory, out)
+        reconstruction_strip(x, trajectory, out, scale=scale)
     losses = zip(
-        numbers.tolist(),
+        names,
         output.bound.tolist(),
         output.reconstruction.tolist(),
         output.kl.tolist(),
@@ -105,15 +138,62 @@ def reconstruct(
     )
     result = {
         "model": loaded.source,
-        "split": data.split,
+        "split": None if given.pictures else data.split,
         "seed": options.seed,
         "picture": str(out),
         "images": [
-            {"number": number, "bound": bound, "reconstruction": reconstruction, "kl": kl}
-            for number, bound, reconstruction, kl in losses
+            {**name, "bound": bound, "reconstruction": reconstruction, "kl": kl}
+            for name, bound, reconstruction, kl in losses
         ],
     }
     report_picture(out, options.json, result)
+
+
+def _check_given(
+    pictures: tuple[Path, ...],
+    data: DataOptions,
+    n: int | None,
+    fit: Fit | None,
+    label: object,
+) -> None:
+    """Refuse options of a data set with pictures, and those of pictures without."""
+    if pictures and (data != DataOptions() or n is not None):
+        raise DrawError(
+            "expected pictures, or --n, --split and --data. options that choose images of a data "
+            "set, got both; leave one out"
+        )
+    if not pictures and (fit, label) != (None, None):
+        raise DrawError("expected --fit and --label with pictures alone; name a PICTURE")
+
+
+def _images(
+    loaded: "LoadedModel", data: DataOptions, n: int, seed: int
+) -> "tuple[list[dict[str, Any]], ModelInput]":
+    """Some images of a data set as the model sees them, with their numbers."""
+    from draw.data.batches import spread
+
+    images, task = images_for(loaded, data)
+    task.check(images)
+    numbers = spread(images.count, n)
+    names = [{"number": number} for number in numbers.tolist()]
+    return names, task.model_input(images.evaluation_set(), numbers, seed)
+
+
+def _pictures(
+    loaded: "LoadedModel", paths: tuple[Path, ...], fit: Fit, seed: int
+) -> "tuple[list[dict[str, Any]], ModelInput]":
+    """Pictures as the model sees images, with their paths."""
+    import numpy as np
+
+    from draw.data.images import set_of_pictures
+    from draw.models.kinds import task_of
+    from draw.visualize.completions import read_picture
+
+    config = loaded.drawing.config
+    pixels = np.stack([read_picture(path, config.image_shape, fit) for path in paths])
+    task = task_of(config, loaded.data)
+    names = [{"of": str(path)} for path in paths]
+    return names, task.model_input(set_of_pictures(pixels), np.arange(len(paths)), seed)
 
 
 def animate(
@@ -122,6 +202,7 @@ def animate(
     out: Annotated[Path, Output((*ANIMATIONS, ".png"))] = Path("generation.gif"),
     label: Natural | Literal["none"] | None = None,
     guidance: Strength = 1.0,
+    scale: Scale | None = None,
 ) -> None:
     """Show images being drawn step by step (figures 7 and 10).
 
@@ -135,6 +216,8 @@ def animate(
         label: class to draw, for a model that is told it, or none; by default each in turn.
         guidance: how clearly the class shows: 1 as learned, 1.5 or 2 more so; for a model trained
             with --model.label-dropout.
+        scale: picture pixels for each of an image, 1 for its own size; by default such that a row
+            fits a page.
     """
     from draw.visualize import animate as animation
     from draw.visualize import generation_strip
@@ -145,9 +228,9 @@ def animate(
     labels = model.labels_for(n, label)
     trajectory = model.generate(n, seed=options.seed, labels=labels, guidance=guidance)
     if out.suffix.lower() == ".png":
-        generation_strip(trajectory, out)
+        generation_strip(trajectory, out, scale=scale)
     else:
-        animation(trajectory, out)
+        animation(trajectory, out, scale=scale)
     result = {
         "model": loaded.source,
         "seed": options.seed,
@@ -164,6 +247,7 @@ def glimpses(
     data: Annotated[DataOptions, arg(name="")],
     n: Count = 6,
     out: Picture = Path("glimpses.png"),
+    scale: Scale | None = None,
 ) -> None:
     """Show where a classifier looks, glimpse by glimpse (figure 5).
 
@@ -175,13 +259,15 @@ def glimpses(
         data: options that name the images.
         n: how many images, evenly from the split.
         out: picture to write (.png or .webp).
+        scale: picture pixels for each of an image, 1 for its own size; by default such that a row
+            fits a page.
     """
     from draw.visualize.outlines import numbers_by_image
     from draw.visualize.run_pictures import glimpses_of
 
     loaded = load(options)
     images, _ = images_for(loaded, data)
-    shown = glimpses_of(loaded.classifier, images, out, n)
+    shown = glimpses_of(loaded.classifier, images, out, n, scale)
     windows = shown.answers.windows
     assert windows is not None  # a classifier with a window has them
     probabilities = shown.answers.logits_by_glimpse.float().softmax(-1)

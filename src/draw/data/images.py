@@ -138,5 +138,10 @@ class Splits:
 
 def single_image(pixels: UInt8[np.ndarray, "channels rows columns"]) -> ImageSet:
     """Make one image a set of its own, for what is asked of sets."""
+    return set_of_pictures(pixels[None])
+
+
+def set_of_pictures(pixels: UInt8[np.ndarray, "n channels rows columns"]) -> ImageSet:
+    """Make some images a set of their own, for what is asked of sets."""
     binary = bool(((pixels == 0) | (pixels == 255)).all())
-    return ImageSet("images", "test", pixels[None], None, "a picture", "", binary)
+    return ImageSet("images", "test", pixels, None, "a picture", "", binary)

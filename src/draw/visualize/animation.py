@@ -49,6 +49,7 @@ def animate(
     frames_per_second: float | None = None,
     hold_seconds: float = 2.0,
     columns: int | None = None,
+    scale: int | None = None,
 ) -> Path:
     """Animate drawings that grow side by side, a frame a step, with the outlines of their windows.
 
@@ -63,6 +64,7 @@ def animate(
             12.
         hold_seconds: seconds for which the finished drawings stay.
         columns: drawings in a row; by default as square as can be.
+        scale: picture pixels for each of an image; by default such that a row fits a README.
 
     Raises:
         DrawError: if the suffix is not one of the three, or the rate or duration cannot be.
@@ -78,7 +80,7 @@ def animate(
         )
     if images is not None:
         check_pairs(images, trajectory.canvases[-1])
-    frames = _frames(trajectory, images, columns)
+    frames = _frames(trajectory, images, columns, scale=scale)
     if target.suffix.lower() == ".gif":
         frames = _as_gif(frames, trajectory)
     with write_atomically(target) as temporary:
@@ -113,13 +115,14 @@ def _frames(
     images: Images | None,
     columns: int | None,
     most: int = MAX_DRAWINGS,
+    scale: int | None = None,
 ) -> list[Image.Image]:
     """A frame for each step, and the finished drawings without outlines as the last."""
     glimpses, total, _, height, width = trajectory.canvases.shape
     shown = min(total, most)
     columns = min(grid_columns(shown, columns), shown)
     across = columns if images is None else 2 * columns
-    scale = scale_for(trajectory.canvases.shape, across, WIDTH)
+    scale = scale_for(trajectory.canvases.shape, across, WIDTH, scale)
     originals = None if images is None else list(enlarge(to_pixels(images[:shown]), scale))
     on_drawing = list(COLOURS) if images is None else ["write"]
     steps = [step_tiles(trajectory, range(glimpses), i, scale, on_drawing) for i in range(shown)]

@@ -86,6 +86,7 @@ def completion_strip(
     mask: Bool[Tensor, "rows columns"],
     answers: Float[Tensor, "answers batch channels rows columns"],
     path: str | os.PathLike[str],
+    scale: int | None = None,
 ) -> Path:
     """Draw what is known of images, and beside each the answers to what it may be.
 
@@ -94,8 +95,9 @@ def completion_strip(
         mask: true where a pixel is known.
         answers: answers of `draw.model.completion.Completion`.
         path: file to write: .png or .webp.
+        scale: picture pixels for each of an image; by default such that a row fits a page.
     """
-    scale = scale_for(images.shape, across=len(answers) + 1)
+    scale = scale_for(images.shape, across=len(answers) + 1, scale=scale)
     unknown = ~np.kron(mask.cpu().numpy(), np.ones((scale, scale), bool))
     rows: list[list[Pixels]] = []
     for i, original in enumerate(enlarge(to_pixels(images), scale)):

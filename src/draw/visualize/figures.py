@@ -93,6 +93,7 @@ def samples_figure(
     width: int = PICTURE_WIDTH,
     label: int | Literal["none"] | None = None,
     guidance: float = 1.0,
+    scale: int | None = None,
 ) -> dict[str, Any]:
     """Draw figures 6, 9 and 12: new images, beside the last column the nearest training images.
 
@@ -105,6 +106,7 @@ def samples_figure(
         width: width in pixels to aim at.
         label: class to draw, for a class-conditional model, or "none"; by default each in turn.
         guidance: how clearly the class shows, as in `DRAW.generate`.
+        scale: picture pixels for each of an image; by default such that a row fits a page.
     """
     check_suffix(out, PICTURES)  # before the search for the nearest, which takes a while
     labels = model.labels_for(n, label)
@@ -114,7 +116,7 @@ def samples_figure(
     if training is not None:
         neighbours, numbers, distances = nearest_in_training(last_column(images), training)
         result["nearest"] = {"numbers": numbers.tolist(), "distances": distances.tolist()}
-    save_picture(sample_sheet(images, neighbours, width=width), out)
+    save_picture(sample_sheet(images, neighbours, width=width, scale=scale), out)
     return result
 
 

@@ -43,6 +43,7 @@ def glimpse_strip(
     names: Sequence[str] | None = None,
     steps: int = 8,
     title: str | None = None,
+    scale: int | None = None,
 ) -> Path:
     """Draw images in rows with the window of each glimpse, and the classes' probabilities below.
 
@@ -56,6 +57,7 @@ def glimpse_strip(
         names: names of the classes; by default their numbers.
         steps: most glimpses to show, evenly apart, the first and the last among them.
         title: line of text on top.
+        scale: picture pixels for each of an image; by default such that a row fits a page.
 
     Raises:
         ValueError: if there are no images, another number of answers, or no windows.
@@ -70,7 +72,7 @@ def glimpse_strip(
     shown = min(len(images), MAX_ROWS)
     chosen = evenly(len(classified.logits_by_glimpse), steps)
     names = names or [str(number) for number in range(classified.logits.shape[1])]
-    scale = scale_for(images.shape, across=len(chosen) + 1)
+    scale = scale_for(images.shape, across=len(chosen) + 1, scale=scale)
     originals = enlarge(to_pixels(images[:shown]), scale)
     height, width = images.shape[-2:]
     rows = []

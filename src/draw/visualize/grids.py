@@ -42,6 +42,7 @@ def sample_grid(
     neighbours: Neighbours | None = None,
     columns: int | None = None,
     title: str | None = None,
+    scale: int | None = None,
 ) -> Path:
     """Draw final images in a grid, the last column's nearest training images beside it (figure 6).
 
@@ -51,11 +52,12 @@ def sample_grid(
         neighbours: a training image for each of `last_column(images, columns)`, in its order.
         columns: images in a row; by default as square as can be, and at most 10.
         title: line of text on top.
+        scale: picture pixels for each of an image; by default such that a row fits a page.
 
     Raises:
         ValueError: if there are no images, or not one neighbour for each in the last column.
     """
-    return save_picture(sample_sheet(images, neighbours, columns, title), path)
+    return save_picture(sample_sheet(images, neighbours, columns, title, scale=scale), path)
 
 
 def sample_sheet(
@@ -64,6 +66,7 @@ def sample_sheet(
     columns: int | None = None,
     title: str | None = None,
     width: int = PICTURE_WIDTH,
+    scale: int | None = None,
 ) -> Image.Image:
     """Draw the picture that `sample_grid` saves, of about another width in pixels if asked for."""
     columns = grid_columns(len(images), columns)
@@ -75,7 +78,7 @@ def sample_sheet(
             f"columns, got {len(neighbours)}"
         )
     neighbours = None if not expected else neighbours
-    scale = scale_for(images.shape, columns + (neighbours is not None), width)
+    scale = scale_for(images.shape, columns + (neighbours is not None), width, scale)
     rows = _in_rows(enlarge(to_pixels(shown), scale), columns)
     labels, gaps = [], [GAP] * columns
     if neighbours is not None:

@@ -88,7 +88,9 @@ class GlimpsesPicture(NamedTuple):
 
 
 @torch.no_grad()
-def glimpses_of(model: Classifier, images: ImageSet, path: Path, n: int = 6) -> GlimpsesPicture:
+def glimpses_of(
+    model: Classifier, images: ImageSet, path: Path, n: int = 6, scale: int | None = None
+) -> GlimpsesPicture:
     """Draw where a classifier looks in some images, evenly from all (figure 5).
 
     Args:
@@ -96,6 +98,7 @@ def glimpses_of(model: Classifier, images: ImageSet, path: Path, n: int = 6) -> 
         images: images of a data set.
         path: file to write: .png or .webp.
         n: number of images to show.
+        scale: picture pixels for each of an image; by default such that a row fits a page.
 
     Raises:
         DrawError: if the images do not have the model's shape.
@@ -104,5 +107,5 @@ def glimpses_of(model: Classifier, images: ImageSet, path: Path, n: int = 6) -> 
     x = to_unit_interval(seen.images[numbers]).to(model.h_0.device)
     labels = None if seen.labels is None else torch.from_numpy(seen.labels[numbers])
     answers = model(x)
-    glimpse_strip(x, answers, path, labels=labels)
+    glimpse_strip(x, answers, path, labels=labels, scale=scale)
     return GlimpsesPicture(numbers, labels, answers)

@@ -70,14 +70,19 @@ def to_pixels(
     return np.broadcast_to(pixels, (*pixels.shape[:-1], 3))
 
 
-def scale_for(shape: Sequence[int], across: int, width: int = PICTURE_WIDTH) -> int:
+def scale_for(
+    shape: Sequence[int], across: int, width: int = PICTURE_WIDTH, scale: int | None = None
+) -> int:
     """Picture pixels per image pixel for a row of `across` images of about `width`; at least 1.
 
     Args:
         shape: shape of the images; rows and columns come last.
         across: number of images in a row.
         width: picture pixels to aim at.
+        scale: the result, where it is asked for.
     """
+    if scale is not None:
+        return scale
     rows, columns = shape[-2:]
     return max(1, min(round(TILE / max(rows, columns)), width // (across * columns)))
 

@@ -38,6 +38,7 @@ def generation_strip(
     *,
     steps: int = 8,
     title: str | None = None,
+    scale: int | None = None,
 ) -> Path:
     """Draw drawings step by step, a row each, with the write window of each step (figures 7, 10).
 
@@ -46,11 +47,12 @@ def generation_strip(
         path: file to write: .png or .webp.
         steps: most steps to show, evenly apart, the first and the last among them.
         title: line of text on top.
+        scale: picture pixels for each of an image; by default such that a row fits a page.
 
     Raises:
         ValueError: if there are no drawings or no steps to show.
     """
-    return save_picture(generation_sheet(trajectory, steps, title), path)
+    return save_picture(generation_sheet(trajectory, steps, title, scale=scale), path)
 
 
 def generation_sheet(
@@ -58,12 +60,13 @@ def generation_sheet(
     steps: int = 8,
     title: str | None = None,
     width: int = PICTURE_WIDTH,
+    scale: int | None = None,
 ) -> Image.Image:
     """Draw the picture that `generation_strip` saves, of another width in pixels if asked for."""
     shown, total = min(_batch(trajectory), MAX_ROWS), _batch(trajectory)
     chosen = evenly(len(trajectory.canvases), steps)
     ending = trajectory.write_windows is not None
-    scale = scale_for(trajectory.canvases.shape, len(chosen) + ending, width)
+    scale = scale_for(trajectory.canvases.shape, len(chosen) + ending, width, scale)
     rows = [step_tiles(trajectory, chosen, i, scale, ["write"]) for i in range(shown)]
     labels, gaps, legend = _step_labels(chosen, 0), [GAP] * len(chosen), []
     if ending:
@@ -83,6 +86,7 @@ def reconstruction_strip(
     *,
     steps: int = 6,
     title: str | None = None,
+    scale: int | None = None,
 ) -> Path:
     """Draw given images, their drawings with read and write windows, the result and its error.
 
@@ -94,6 +98,7 @@ def reconstruction_strip(
         path: file to write: .png or .webp.
         steps: most steps to show, evenly apart, the first and the last among them.
         title: line of text on top.
+        scale: picture pixels for each of an image; by default such that a row fits a page.
 
     Raises:
         ValueError: if images and drawings differ in number or shape.
@@ -101,7 +106,7 @@ def reconstruction_strip(
     check_pairs(images, trajectory.canvases[-1])
     shown = min(len(images), MAX_ROWS)
     chosen = evenly(len(trajectory.canvases), steps)
-    scale = scale_for(images.shape, across=len(chosen) + 3)
+    scale = scale_for(images.shape, across=len(chosen) + 3, scale=scale)
     originals = enlarge(to_pixels(images[:shown]), scale)
     finals = _finals(trajectory, scale)
     rows: list[list[Pixels]] = []

@@ -1,0 +1,106 @@
+"""The verbs that take somebody's own pictures, and the size of the pictures that verbs make."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from draw import DRAW, DRAWConfig
+from running import draw_command
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two models, one of them told the class, and pictures of other sizes than theirs."""
+    folder = tmp_path_factory.mktemp("pictures")
+    sizes = {
+        "rows": 9, "columns": 7, "channels": 3, "glimpses": 3, "hidden_size": 8, "latent_size": 3,
+        "read_size": 2, "write_size": 2,
+    }  # fmt: skip
+    torch.manual_seed(0)
+    DRAW(DRAWConfig(**sizes)).save_pretrained(folder / "plain")
+    told = DRAW(DRAWConfig(**sizes, condition="class", classes=4))
+    with torch.no_grad():
+        for parameter in told.parameters():
+            parameter.copy_(0.3 * torch.randn_like(parameter))
+    told.save_pretrained(folder / "told")
+    random = np.random.default_rng(0)
+    for name, shape in (("photo.jpg", (40, 60, 3)), ("grey.png", (9, 7))):
+        Image.fromarray(random.integers(0, 255, shape, np.uint8)).save(folder / name)
+    return folder
+
+
+def test_a_photo_is_drawn_anew(place: Path) -> None:
+    command = ["reconstruct", "plain", "photo.jpg", "grey.png", "--json", "r.json"]
+    draw_command(*command, "--out", "r.png", cwd=place)
+    values = json.loads((place / "r.json").read_text())
+    assert values["split"] is None
+    assert [image["of"] for image in values["images"]] == ["photo.jpg", "grey.png"]
+    for image in values["images"]:
+        assert image["bound"] == pytest.approx(image["reconstruction"] + sum(image["kl"]))
+    cropped = (place / "r.png").read_bytes()
+    draw_command(*command, "--out", "s.png", "--fit", "stretch", cwd=place)
+    assert (place / "s.png").read_bytes() != cropped
+    draw_command(*command, "--out", "r.gif", cwd=place)
+    with Image.open(place / "r.gif") as animation:
+        assert animation.n_frames == 4
+
+
+def test_the_class_of_a_photo_is_told(place: Path) -> None:
+    bounds = []
+    for label in ("0", "3"):
+        command = ["reconstruct", "told", "photo.jpg", "--label", label, "--json", "-"]
+        told = json.loads(draw_command(*command, cwd=place).stdout)
+        bounds.append(told["images"][0]["bound"])
+    assert bounds[0] != bounds[1]
+    told = draw_command("reconstruct", "told", "photo.jpg", "--label", "4", cwd=place, check=1)
+    assert "from 0 to 3" in told.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["photo.jpg", "--n", "3"], "expected pictures, or --n, --split and --data."),
+        (["photo.jpg", "--split", "train"], "expected pictures, or --n, --split and --data."),
+        (["photo.jpg", "--data.path", "x"], "expected pictures, or --n, --split and --data."),
+        (["--fit", "pad"], "expected --fit and --label with pictures alone"),
+        (["--label", "1"], "expected --fit and --label with pictures alone"),
+        (["nowhere.jpg"], "nowhere.jpg"),
+        (["r.txt"], "r.txt"),
+    ],
+    ids=" ".join,
+)
+def test_what_has_no_effect_on_pictures_is_refused(
+    place: Path, arguments: list[str], message: str
+) -> None:
+    (place / "r.txt").write_text("no picture")
+    done = draw_command("reconstruct", "plain", *arguments, "--out", "no.png", cwd=place, check=1)
+    assert message in done.stderr
+    assert not (place / "no.png").exists()
+
+
+COMMANDS = {
+    "sample": ["plain", "--n", "4", "--out", "x.png"],
+    "animate": ["plain", "--n", "4", "--out", "x.gif"],
+    "reconstruct": ["plain", "photo.jpg", "--out", "x.png"],
+    "complete": ["plain", "photo.jpg", "--particles", "2", "--rounds", "0", "--out", "x.png"],
+}
+
+
+@pytest.mark.parametrize("verb", COMMANDS)
+def test_the_scale_of_a_picture_can_be_chosen(verb: str, place: Path) -> None:
+    sizes = []
+    for scale in ("3", "12", "24"):
+        draw_command(verb, *COMMANDS[verb], "--scale", scale, cwd=place)
+        with Image.open(place / COMMANDS[verb][-1]) as picture:
+            sizes.append(picture.height)
+    one, two = sizes[1] - sizes[0], sizes[2] - sizes[1]
+    rows = one / 9 / 9  # of images of nine rows
+    assert rows == pytest.approx(round(rows), abs=0.1)
+    assert two == pytest.approx(12 / 9 * one, abs=3)
+    for bad in ("0", "33"):
+        done = draw_command(verb, *COMMANDS[verb], "--scale", bad, cwd=place, check=1)
+        assert "--scale to be None or a whole number" in done.stderr
