@@ -486,6 +486,30 @@ def test_gif_is_small_crisp_and_white(tmp_path):
         assert np.asarray(image.convert("RGB"))[0, 0].tolist() == [255] * 3
 
 
+def test_slow_changes_of_colour_have_no_bands_in_a_gif(tmp_path):
+    """Means over squares are those of the lossless animation; lines keep their colours."""
+    drawing = trajectory(glimpses=2, batch=1, shape=(3, 48, 48), read=True)
+    side = torch.linspace(-2, 2, 48)
+    colours = torch.stack(
+        [side[:, None] + 0 * side, side + 0 * side[:, None], side[:, None] - side]
+    )
+    drawing = drawing._replace(canvases=colours[None, None].expand(2, 1, 3, 48, 48))
+    smooth, exact = (
+        frames_of(animate(drawing, tmp_path / f"a{suffix}", scale=5))[0]
+        for suffix in (".gif", ".webp")
+    )
+    for one, other in zip(smooth, exact, strict=True):
+        rows, columns = (side // 10 for side in one.shape[:2])
+        means = [
+            frame[: 10 * rows, : 10 * columns].reshape(rows, 10, columns, 10, 3).mean((1, 3))
+            for frame in (one, other)
+        ]
+        assert np.abs(means[0] - means[1]).mean() < 0.5
+        for line in (READ_COLOUR, WRITE_COLOUR):
+            drawn = (other == line).all(-1)
+            assert (one[drawn] == line).all()
+
+
 def test_animation_names_the_formats_it_knows(tmp_path):
     with pytest.raises(ValueError, match=r"ends in \.gif, \.webp or \.mp4, got .*a\.avi"):
         animate(trajectory(), tmp_path / "a.avi")

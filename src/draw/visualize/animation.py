@@ -107,7 +107,8 @@ def _pace(trajectory: Trajectory) -> float:
 
 
 def _as_gif(frames: Sequence[Image.Image], trajectory: Trajectory) -> list[Image.Image]:
-    return _with_one_palette(frames, GREY_PALETTE if trajectory.canvases.shape[2] == 1 else 256)
+    grey = trajectory.canvases.shape[2] == 1
+    return _with_one_palette(frames, GREY_PALETTE if grey else 256, dither=not grey)
 
 
 def _frames(
@@ -180,7 +181,7 @@ def _write_with_pillow(
     durations = [each] * (len(frames) - 1) + [max(each, round(1000 * hold_seconds))]
     frames[0].save(
         path,
-        None if isinstance(path, Path) else "GIF",
+        format=None if isinstance(path, Path) else "GIF",
         save_all=True,
         append_images=frames[1:],
         duration=durations,
@@ -189,19 +190,42 @@ def _write_with_pillow(
     )
 
 
-def _with_one_palette(frames: Sequence[Image.Image], count: int) -> list[Image.Image]:
-    """The frames in `count` colours, the same for all, chosen from 8 of them; no dithering."""
+def _with_one_palette(frames: Sequence[Image.Image], count: int, dither: bool) -> list[Image.Image]:
+    """The frames in `count` colours, the same for all, chosen from 8 of them.
+
+    Dithered, colours that the palette lacks are mixed of its own, so that no bands appear where
+    they change slowly; what is exactly in the palette stays as it is.
+    """
     some = [frames[round(k)] for k in np.linspace(0, len(frames) - 1, min(8, len(frames)))]
     montage = Image.fromarray(np.concatenate([np.asarray(frame) for frame in some]))
     palette = montage.quantize(colors=count, method=Image.Quantize.MEDIANCUT)
     colours = np.array(palette.getpalette(), np.int64).reshape(-1, 3)
     # Median cut averages, and Pillow looks colours up by their upper 6 bits: the page, the
     # extremes and the lines keep their exact colours if no other is as near as that.
+    kept = {}
     for exact in ((255, 255, 255), (0, 0, 0), *COLOURS.values()):
         apart = np.abs(colours - exact).max(1)
-        colours[apart <= max(8, min(16, apart.min()))] = exact
+        replaced = apart <= max(8, min(16, apart.min()))
+        colours[replaced] = exact
+        if replaced.any():
+            kept[exact] = int(replaced.argmax())
     palette.putpalette(colours.flatten().tolist())
-    return [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    if not dither:
+        return [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    return [_dithered(frame, palette, kept) for frame in frames]
+
+
+def _dithered(
+    frame: Image.Image, palette: Image.Image, kept: dict[tuple[int, int, int], int]
+) -> Image.Image:
+    """A frame in the colours of a palette, some of which no error of others spills into."""
+    mixed = frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG)
+    pixels, numbers = np.asarray(frame), np.array(mixed)
+    for colour, number in kept.items():
+        numbers[(pixels == colour).all(-1)] = number
+    found = Image.fromarray(numbers, "P")
+    found.putpalette(mixed.getpalette() or [])
+    return found
 
 
 def _write_mp4(
