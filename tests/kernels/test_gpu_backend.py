@@ -156,7 +156,7 @@ def test_auto_takes_what_was_measured_and_says_what(monkeypatch) -> None:
         choice = choose(DRAW(measured).to(DEVICE), "auto")
         assert choice.name == "triton"
         assert ratio in choice.reason
-        assert "measured on one NVIDIA H100" in choice.reason
+        assert "measured on one NVIDIA H200" in choice.reason
     for change, said in (
         ({"hidden_size": 8}, "hidden_size 256, this model has 8"),
         ({"prior": "learned"}, "prior standard, this model has learned"),

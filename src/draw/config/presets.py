@@ -3,6 +3,8 @@
 To add one, write a function and add it to `PRESETS`.
 """
 
+from dataclasses import replace
+
 from draw.config.data import DataConfig
 from draw.config.model import ClassifierConfig, ConvnetConfig, DRAWConfig
 from draw.config.run import Config
@@ -39,6 +41,16 @@ def mnist() -> Config:
             ema_decay=0.9995, evaluate_every=2000,
         ),
     )  # fmt: skip
+
+
+def mnist_80() -> Config:
+    """The paper's MNIST row on a GPU, in large batches: a quarter of an hour on an H200 (ours)."""
+    before = mnist()
+    train = replace(
+        before.train, steps=70_000, batch_size=1024, learning_rate=2.5e-3, weight_decay=0.01,
+        ema_decay=0.999, evaluate_every=2500,
+    )  # fmt: skip
+    return replace(before, preset="mnist-80", train=train)
 
 
 def mnist_no_attention() -> Config:
@@ -235,6 +247,7 @@ def images() -> Config:
 PRESETS = {
     "digits": digits,
     "mnist": mnist,
+    "mnist-80": mnist_80,
     "mnist-no-attention": mnist_no_attention,
     "mnist-class": mnist_class,
     "mnist-small": mnist_small,

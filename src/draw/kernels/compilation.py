@@ -5,6 +5,7 @@ cannot be compiled, it runs as it is from then on, and the log says so.
 """
 
 import logging
+import warnings
 from collections.abc import Callable, Hashable, Iterator
 from functools import cache, lru_cache
 from importlib.util import find_spec
@@ -77,7 +78,10 @@ class CompiledFunction:
         expected = self._function(*given)
         assert self._compiled is not None
         try:
-            found = self._compiled(*given)
+            with warnings.catch_warnings():
+                # what multiplies is --precision's to say, which names tf32
+                warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
+                found = self._compiled(*given)
             said = _difference([*tensors_in(expected)], [*tensors_in(found)])
         except (torch.OutOfMemoryError, KeyboardInterrupt):
             raise

