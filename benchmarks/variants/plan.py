@@ -199,4 +199,4 @@ def rates_of(cases: list[Case], plan: Plan, splits: Splits, places: Places) -> d
 def _train(trainer: Trainer, steps: int) -> None:
     with trainer.compute.products():
         for _ in range(steps):
-            trainer._one_step()
+            trainer.one_step()
