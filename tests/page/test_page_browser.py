@@ -3,11 +3,15 @@
 import dataclasses
 import importlib.resources
 import re
+import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from browser import SCREENSHOTS, draw_a_line, launched
@@ -350,6 +354,24 @@ def test_it_holds_at_both_widths_and_schemes_and_for_everyone(opened, width, sch
         if one["impact"] in ("serious", "critical")
     ]
     assert findings == [], "\n".join(findings)
+
+
+FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(FIREFOX is None, reason="needs Firefox (apt-get install firefox-esr)")
+def test_firefox_draws_too(address, tmp_path):
+    """Its picture of the page has black canvases, ink on them, and the window's red frame."""
+    profile, shot = tmp_path / "profile", tmp_path / "shot.png"
+    profile.mkdir()
+    command = [FIREFOX, "--headless", "--no-remote", "--profile", str(profile)]
+    command += ["--window-size", "1280,900", "--screenshot", str(shot), address + "#step=30"]
+    subprocess.run(command, capture_output=True, timeout=200, check=True)
+    pixels = np.asarray(Image.open(shot).convert("RGB")).astype(int)
+    black, red = pixels.max(-1) < 8, np.abs(pixels - (255, 77, 79)).max(-1) < 8
+    assert black.mean() > 0.05
+    assert red.sum() > 100
 
 
 def test_a_folder_fetches_weights_when_they_are_needed(browser, tmp_path):

@@ -57,6 +57,7 @@ export function continuation({ words: all, models, clock, present }) {
     player.pause();
     five.hidden = part === "whole";
     anew.hidden = !five.hidden;
+    others.hidden = five.hidden;
     if (!x.some((value, k) => value && known[k])) return said.replaceChildren(words.empty);
     return part === "whole" ? redraw(model, x, mine) : goOn(model, x, mine);
   }
@@ -138,6 +139,7 @@ export function continuation({ words: all, models, clock, present }) {
     sheet.count(known);
     answer();
   });
+  const others = button(words.again, answer);
   sheet.count(known);
   const element = section(
     "continue", 4, words,
@@ -145,7 +147,7 @@ export function continuation({ words: all, models, clock, present }) {
       el("div", {}, figure(sheet.element, words.pad),
         el("div", { class: "row" }, parts.element,
           button(words.clear, () => { sheet.put(new Float32Array(SIDE * SIDE)); answer(); }),
-          button(words.present, take), button(words.again, answer))),
+          button(words.present, take), others)),
       el("div", {}, said, five, anew)),
   );
   return { element, start: take };

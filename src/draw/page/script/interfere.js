@@ -36,7 +36,7 @@ export function interfere({ words: all, models, clock, present }) {
     },
   });
   const turn = slider(
-    words.turn, { min: 0, max: 180, step: 5, value: 0, say: (v) => `${v}°` },
+    words.turn, { min: 0, max: 90, step: 5, value: 0, say: (v) => `${v}°` },
     (value) => {
       player.pause();
       if (!hand.turn) begin(player.at);
