@@ -45,6 +45,7 @@ CHANGES: dict[str, Change] = {
     "class": Change(
         "told the class: nats of -log p(x given it)", {"condition": "class"}, labels=True
     ),
+    "known": Change("told random parts of the images; nats of none known", {"condition": "known"}),
     "cauchy": Change("Cauchy filters", {"attention": "cauchy"}),
     "laplace": Change("Laplace filters", {"attention": "laplace"}),
     "write-heads": Change("two write windows a step", {"write_heads": 2}),

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from tyro.conf import Positional, arg
 
@@ -26,14 +26,15 @@ def complete(
     n: Count = 5,
     out: Picture = Path("completion.png"),
     fit: Fit = "crop",
-    particles: Count = 16,
-    rounds: Natural = 10,
+    particles: Count | None = None,
+    rounds: Natural | None = None,
     label: Natural | Literal["none"] | None = None,
     scale: Scale | None = None,
 ) -> None:
     """Draw the rest of a picture of which a part is known.
 
-    Each answer is chosen among many drawings by how likely they make what is known.
+    A model of --model.condition known is told what is known and draws the answers. With any other
+    each answer is chosen among many drawings by how likely they make what is known.
 
     Args:
         options: options that name the model.
@@ -43,8 +44,9 @@ def complete(
         n: answers.
         out: picture to write (.png or .webp): what is known, then the answers.
         fit: what becomes of pictures of another size: they are cut, padded or stretched to it.
-        particles: drawings among which each answer is chosen.
-        rounds: rounds of better proposals before that; time grows with both.
+        particles: drawings among which each answer is chosen, 16 by default; not for a model that
+            is told what is known.
+        rounds: rounds of better proposals before that, 10 by default; time grows with both.
         label: class of the picture, for a model that is told it, or none.
         scale: picture pixels for each of an image, 1 for its own size; by default such that a row
             fits a page.
@@ -52,6 +54,7 @@ def complete(
     import numpy as np
 
     from draw.data.images import single_image
+    from draw.model.completion import PARTICLES, ROUNDS
     from draw.models.kinds import task_of
     from draw.visualize.completions import (
         HALVES,
@@ -74,15 +77,18 @@ def complete(
         labels=None if label is None else model.labels_for(1, label),
     )  # fmt: skip
     completion_strip(x, known, found.images.cpu(), out, scale)
-    result = {
+    result: dict[str, Any] = {
         "model": loaded.source,
         "seed": options.seed,
         "picture": str(out),
         "of": str(given.picture),
         "known_pixels": int(known.sum()),
-        "known_nats": float(found.known_nats[0]),
-        "particles": particles,
-        "rounds": rounds,
-        "effective_samples": found.effective_samples[:, 0].tolist(),
     }
+    if found.known_nats is not None and found.effective_samples is not None:
+        result |= {
+            "known_nats": float(found.known_nats[0]),
+            "particles": PARTICLES if particles is None else particles,
+            "rounds": ROUNDS if rounds is None else rounds,
+            "effective_samples": found.effective_samples[:, 0].tolist(),
+        }
     report_picture(out, options.json, result)

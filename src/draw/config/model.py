@@ -59,7 +59,7 @@ Attention = Annotated[
     Literal["gaussian", "cauchy", "laplace", "lattice", "rotated", "affine", "none"], TABLE
 ]
 Prior = Annotated[Literal["standard", "learned"], TABLE]
-Condition = Annotated[Literal["none", "class"], TABLE]
+Condition = Annotated[Literal["none", "class", "known"], TABLE]
 Likelihood = Annotated[Literal["bernoulli", "logistic"], TABLE]
 Heads = Annotated[int, Limits(least=1, most=1024)]
 Classes = Annotated[int, Limits(least=2, most=2**31 - 1)]
@@ -96,7 +96,8 @@ class DRAWConfig(ModelConfig):
     prior: Prior = "standard"
     """Prior over z_t: the paper's N(0, 1), or one learned from what is drawn so far."""
     condition: Condition = "none"
-    """Conditioning of a drawing: none, or its class, by the images' labels."""
+    """Conditioning of a drawing: none; its class, by the images' labels; or the pixels of it that
+    are known (draw complete), by random masks in training."""
     classes: Classes = 10
     """Number of classes; used with condition class alone."""
     label_dropout: Annotated[float, Limits(least=0, below=1)] = 0.0
@@ -105,8 +106,9 @@ class DRAWConfig(ModelConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.label_dropout and self.condition == "none":
-            refuse("model.label_dropout", "0 for a model of condition none", self.label_dropout)
+        if self.label_dropout and self.condition in ("none", "known"):
+            words = f"0 for a model of condition {self.condition}, which is told no class"
+            refuse("model.label_dropout", words, self.label_dropout)
 
     @property
     def activations(self) -> tuple[int, int]:

@@ -10,6 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from draw.errors import DrawError
+from draw.kernels import BACKENDS
+from draw.parts.conditions.known import KnownPixels
 from draw.randomness import COMPLETION, COMPLETION_CHOICE, generator, image_noise
 from draw.tensors import by_shapes
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 AT_ONCE = 256
 """Most particles in a batch."""
+PARTICLES, ROUNDS = 16, 10
+"""Particles of each answer and rounds of better proposals, where nothing else is asked for."""
 
 
 @dataclass(frozen=True)
@@ -26,11 +30,15 @@ class Completion:
 
     images: Float[Tensor, "answers batch channels rows columns"]
     """Answers: pixels that are known as they were given, means of D for the others."""
-    known_nats: Float[Tensor, " batch"]
-    """Importance-weighted estimate of -log p(x_known), in nats: on average not below it."""
-    effective_samples: Float[Tensor, "answers batch"]
+    hidden_nats: Float[Tensor, " batch"]
+    """What the hidden pixels, as the images have them, cost under the answers, in nats: on average
+    an upper bound on -log p(x_hidden | x_known). Of use where the images were known after all."""
+    known_nats: Float[Tensor, " batch"] | None
+    """Importance-weighted estimate of -log p(x_known), in nats: on average not below it; None for
+    a model that is told what is known, and has no opinion of it."""
+    effective_samples: Float[Tensor, "answers batch"] | None
     """Effective sample size (sum w)^2 / sum w^2 among the particles of an answer: 1 where one of
-    them has all the weight, the number of particles where all weigh the same."""
+    them has all the weight, the number of particles where all weigh the same; None likewise."""
 
     __repr__ = by_shapes
 
@@ -44,14 +52,16 @@ def complete(
     *,
     seed: int = 0,
     labels: Int[Tensor, " batch"] | None = None,
-    particles: int = 16,
-    rounds: int = 10,
+    particles: int | None = None,
+    rounds: int | None = None,
 ) -> Completion:
-    """Draw what is not known of images, several answers each, by importance resampling.
+    """Draw what is not known of images, several answers each.
 
-    An answer is one of K particles, the codes z_1 .. z_T of a drawing. They are proposed by the
-    encoder, which has to see a whole image: x~ has the known pixels of x, and y elsewhere. Whatever
-    y is, as long as it is settled before z is drawn,
+    A model that is told what is known (`draw.parts.conditions.known`) draws each answer from
+    P(x_hidden | x_known), and no more is needed. With any other, answers are chosen by importance
+    resampling: an answer is one of K particles, the codes z_1 .. z_T of a drawing. They are
+    proposed by the encoder, which has to see a whole image: x~ has the known pixels of x, and y
+    elsewhere. Whatever y is, as long as it is settled before z is drawn,
 
         w(z) = P(x_known | z) P(z) / Q(z | x~)
 
@@ -66,29 +76,38 @@ def complete(
     # ours: y are means rather than samples; the answers are independent runs, of K particles each,
     # so that none of them is a copy of another's particle.
 
+    The hidden pixels are priced as a code would be: by eq 12 of the told model, the mean over the
+    answers; by the mixture sum w D(x_hidden | z) / sum w of all particles otherwise.
+
     Args:
         model: a DRAW; a class-conditional one is told the labels.
-        images: images in [0, 1]; what they hold where nothing is known has no effect.
+        images: images in [0, 1]; what they hold where nothing is known has no effect but on
+            `hidden_nats`.
         mask: true where a pixel is known, for all images or for each.
         n: answers for each image.
         seed: whole number of at least 0; image i and answer j do not depend on how many there are.
         labels: class of each image, for a class-conditional model.
-        particles: K; with 1 the weights have no say.
-        rounds: rounds of the chain before the particles are weighed; 0 for none.
+        particles: K, 16 by default; with 1 the weights have no say.
+        rounds: rounds of the chain before the particles are weighed, 10 by default; 0 for none.
 
     Raises:
         DrawError: if images, mask or labels do not fit the model, n or particles are below 1, or
-            the likelihood is no sum over pixels.
+            the likelihood is no sum over pixels; or particles or rounds are asked for of a model
+            that is told what is known.
     """
+    if isinstance(model.condition, KnownPixels):
+        return _complete_told(model, images, mask, n, seed, labels, particles, rounds)
+    particles = PARTICLES if particles is None else particles
+    rounds = ROUNDS if rounds is None else rounds
     for name, value, least in (("n", n, 1), ("particles", particles, 1), ("rounds", rounds, 0)):
         if value < least:
             raise DrawError(f"expected {name} of at least {least}, got {value}")
     masks = _check_mask(mask, images)
     shape = model.config.glimpses, model.config.latent_size
     at_once = max(1, AT_ONCE // particles)
-    answers, nats, effective = [], [], []
+    answers, nats, hidden, effective = [], [], [], []
     for i, (x, known) in enumerate(zip(images, masks, strict=True)):
-        log_weights, drawn = [], []
+        log_weights, log_hidden, drawn = [], [], []
         for start in range(0, n, at_once):
             numbers = range(start * particles, min(n, start + at_once) * particles)
             told = None if labels is None else labels[i].expand(len(numbers))
@@ -102,17 +121,22 @@ def complete(
                 output = model(filled, noise, told)
                 y = output.canvas.sigmoid()
             log_ratio = output.log_weight + output.reconstruction
-            cost = _cost_of_known(model, output.canvas, filled, output.reconstruction, known)
+            cost, rest = _costs(model, output.canvas, whole, known)
             log_weights.append((log_ratio - cost).view(-1, particles))
+            log_hidden.append(-rest.view(-1, particles))
             drawn.append(whole.where(known, y).view(-1, particles, *x.shape))
         weights, candidates = torch.cat(log_weights).double().cpu(), torch.cat(drawn)
         chosen = _choose(weights, seed, i).to(x.device)
         answers.append(candidates[torch.arange(n, device=x.device), chosen])
-        nats.append(math.log(n * particles) - weights.flatten().logsumexp(0))
+        total = weights.flatten().logsumexp(0)
+        nats.append(math.log(n * particles) - total)
+        both = weights + torch.cat(log_hidden).double().cpu()
+        hidden.append(total - both.flatten().logsumexp(0))
         effective.append((2 * weights.logsumexp(1) - (2 * weights).logsumexp(1)).exp())
     none = images.new_zeros(0)
     return Completion(
         torch.stack(answers, 1) if answers else images.new_zeros(n, *images.shape),
+        torch.stack(hidden).to(none) if hidden else none,
         torch.stack(nats).to(none) if nats else none,
         torch.stack(effective, 1).to(none) if effective else images.new_zeros(n, 0),
     )
@@ -129,26 +153,62 @@ def _choose(
     return (log_weights + torch.from_numpy(np.stack(gumbel))).argmax(1)
 
 
-def _cost_of_known(
+def _complete_told(
+    model: "DRAW",
+    images: Tensor,
+    mask: Tensor,
+    n: int,
+    seed: int,
+    labels: Tensor | None,
+    particles: int | None,
+    rounds: int | None,
+) -> Completion:
+    """Answers of a model that is told what is known, each a drawing (eqs 13-16)."""
+    for name, value in (("particles", particles), ("rounds", rounds)):
+        if value is not None:
+            raise DrawError(
+                f"expected no {name} for a model that is told what is known, and draws each answer "
+                f"at once, got {value}; leave {name} out"
+            )
+    if n < 1:
+        raise DrawError(f"expected n of at least 1, got {n}")
+    model.context(labels, len(images))  # refuses labels
+    shape = model.config.glimpses, model.config.latent_size
+    answers, hidden = images.new_zeros(n, *images.shape), images.new_zeros(n, len(images))
+    for i, known in enumerate(_check_mask(mask, images)):
+        for start in range(0, n, AT_ONCE):
+            numbers = range(start, min(n, start + AT_ONCE))
+            x = images[i].expand(len(numbers), -1, -1, -1)
+            masks = known.expand(len(numbers), -1, -1)
+            noise, other = (
+                image_noise(seed, COMPLETION, numbers, shape, 2 * i + k).to(x) for k in (0, 1)
+            )
+            backend, context = BACKENDS[model.choice.name], model.known_context(x, masks)
+            drawn = backend.trajectory(model, None, noise, context).images[-1]
+            answers[numbers.start : numbers.stop, i] = x.where(known, drawn)
+            hidden[numbers.start : numbers.stop, i] = model(x, other, known=masks).bound
+    return Completion(answers, hidden.mean(0), None, None)
+
+
+def _costs(
     model: "DRAW",
     canvas: Float[Tensor, "batch channels rows columns"],
     images: Float[Tensor, "batch channels rows columns"],
-    whole: Float[Tensor, " batch"],
     known: Bool[Tensor, "rows columns"],
-) -> Float[Tensor, " batch"]:
-    """-log D(x_known | c_T), by the likelihood of images that have no other pixels."""
+) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
+    """-log D(x_known | c_T) and that of the rest, by the likelihood of images of no others."""
     cost, rest = (
         model.likelihood(canvas[:, :, pixels][:, :, None], images[:, :, pixels][:, :, None])
         for pixels in (known, ~known)
     )
+    whole = model.likelihood(canvas, images)
     if not torch.allclose(cost + rest, whole, rtol=1e-3, atol=1e-2):
         raise DrawError(
             "expected a likelihood that is a sum over pixels and the same at all of them, got "
             f"{type(model.likelihood).__name__}, whose parts do not add up to the whole; a part of "
             "an image has no likelihood of its own then"
         )
-    costs: Tensor = cost
-    return costs
+    return cost, rest
 
 
 def _check_mask(mask: Tensor, images: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ from draw.model.preprocessing import images_of
 from draw.model.pretrained import Pretrained
 from draw.model.recurrent import Recurrent
 from draw.parts.conditions import condition_of
+from draw.parts.conditions.known import KnownPixels, hidden_loss
 from draw.parts.distribution import Gaussian
 from draw.parts.layers import Affine, LSTMCell
 from draw.parts.likelihood import make_likelihood
@@ -170,6 +171,7 @@ class DRAW(
         noise: Float[Tensor, "glimpses batch latent"] | None = None,
         labels: Int[Tensor, " batch"] | None = None,
         unit_mask: Float[Tensor, "batch hidden"] | None = None,
+        known: Bool[Tensor, "batch rows columns"] | None = None,
     ) -> DRAWOutput:
         """Upper bound on -log p(x) and its parts, with one sample of z per image (eqs 9-12).
 
@@ -185,18 +187,25 @@ class DRAW(
                 loop runs.
                 # ours: h_dec is scaled where it leaves the LSTM, so for the next step, the encoder,
                 the windows and what is written alike; h_dec_0 is not.
+            known: true where a pixel is known, for a model of condition known; the bound and its
+                parts are then of -log p(x_hidden | x_known), over the other pixels alone.
 
         Raises:
-            ValueError: if images, noise or labels are not as the model expects them.
+            ValueError: if images, noise, labels or known are not as the model expects them.
         """
         noise = self._checked_noise(images, noise)
         context = self.context(labels, len(images))
+        if known is not None:
+            context = self.known_context(images, known)
         if unit_mask is None:
             backend = BACKENDS[self.choice.name]
             canvas, kl, log_ratio = backend.unroll(self, images, noise, context)
         else:
             canvas, kl, log_ratio = self.unroll(images, noise, context, unit_mask=unit_mask)
-        reconstruction = self.likelihood(canvas, images)  # (9)
+        if known is None:
+            reconstruction = self.likelihood(canvas, images)  # (9)
+        else:
+            reconstruction = hidden_loss(self.likelihood, canvas, images, known)
         return DRAWOutput(
             canvas=canvas,
             reconstruction=reconstruction,
@@ -283,6 +292,33 @@ class DRAW(
             labels = self.labels_for(n, "none")
         check_labels(self.config, self.condition.takes_labels, labels, n)
         return self.addends(labels)
+
+    def known_context(
+        self,
+        images: Float[Tensor, "batch channels rows columns"],
+        known: Bool[Tensor, "batch rows columns"],
+    ) -> Context:
+        """Conditioning on the known pixels of images; see `draw.parts.conditions.known`.
+
+        Args:
+            images: images in [0, 1]; what they hold where nothing is known has no effect.
+            known: true where a pixel is known.
+
+        Raises:
+            DrawError: if the model is not told pixels, or the mask has another shape or type.
+        """
+        if not isinstance(self.condition, KnownPixels):
+            raise DrawError(
+                f"expected no mask for a model of condition {self.config.condition!r}, which is "
+                "not told pixels; train one with --model.condition known"
+            )
+        expected = len(images), self.config.rows, self.config.columns
+        if known.dtype != torch.bool or known.shape != expected:
+            raise DrawError(
+                f"expected a mask of torch.bool, true where a pixel is known, of shape "
+                f"{list(expected)}, got {known.dtype} of {list(known.shape)}"
+            )
+        return self.condition.of(images, known)
 
     def addends(self, labels: Int[Tensor, " batch"] | None) -> Context:
         """`context` of labels that fit.
@@ -437,8 +473,8 @@ class DRAW(
         *,
         seed: int = 0,
         labels: Int[Tensor, " batch"] | None = None,
-        particles: int = 16,
-        rounds: int = 10,
+        particles: int | None = None,
+        rounds: int | None = None,
     ) -> Completion:
         """Draw what is not known of images; see `draw.model.completion.complete`.
 
@@ -448,8 +484,9 @@ class DRAW(
             n: answers for each image.
             seed: seed of all chance.
             labels: class of each image, for a class-conditional model.
-            particles: drawings among which an answer is chosen by the likelihood of what is known.
-            rounds: rounds of the chain that proposes the answers.
+            particles: drawings among which an answer is chosen by the likelihood of what is known,
+                16 by default; none for a model that is told what is known.
+            rounds: rounds of the chain that proposes the answers, 10 by default; none likewise.
 
         Raises:
             DrawError: if images, mask or labels do not fit, or a number is too small.

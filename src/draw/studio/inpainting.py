@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from draw.errors import DrawError
+from draw.model.completion import PARTICLES
 from draw.parts.state import Trajectory
 from draw.studio.image_source import model_input
 from draw.studio.models import Shelf
@@ -58,8 +59,10 @@ def complete(
     show = Show(
         secrets.token_hex(8), "drawings", 1, config.rows, config.columns, (part(drawn),), captions
     )
+    if found.known_nats is None or found.effective_samples is None:
+        return show, f"The {half} half is known, and each answer was drawn by a model told of it."
     effective = float(np.mean(found.effective_samples.tolist()))
     return show, (
         f"The {half} half is known: {float(found.known_nats[0]):.1f} nats. Each answer was chosen "
-        f"among 16 drawings, of which {effective:.1f} had a say."
+        f"among {PARTICLES} drawings, of which {effective:.1f} had a say."
     )

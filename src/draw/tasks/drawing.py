@@ -21,6 +21,7 @@ from draw.measure.tables import print_evaluation
 from draw.model.draw import DRAW
 from draw.model.pretrained import Model
 from draw.parts.conditions import condition_of
+from draw.parts.conditions.known import KnownPixels
 from draw.parts.likelihood import bounds_likelihood, check_pixels, has_bits, in_bits, meaning
 from draw.tasks.task import (
     MEASURING,
@@ -152,12 +153,15 @@ class Drawing:
         dropout = self.model_config.label_dropout
         fraction = self.config.train.decoder_dropout
         units = (self.model_config.hidden_size, fraction) if fraction else None
-        return Needs(noise, self._draws_pixels(training), self.takes_labels, dropout, units)
+        masks = issubclass(condition_of(self.model_config), KnownPixels)
+        binarizes = self._draws_pixels(training)
+        return Needs(noise, binarizes, self.takes_labels, dropout, units, masks)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The bound and its parts, in nats."""
-        mask = {} if batch.unit_mask is None else {"unit_mask": batch.unit_mask}
-        output = model(batch.images, batch.noise, batch.labels, **mask)
+        others = {"unit_mask": batch.unit_mask, "known": batch.known}
+        given = {name: one for name, one in others.items() if one is not None}
+        output = model(batch.images, batch.noise, batch.labels, **given)
         return {
             "bound": output.bound.mean(),
             "reconstruction": output.reconstruction.mean(),

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from accelerate import Accelerator
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from draw.config.data import Binarization
@@ -65,6 +65,8 @@ class Needs(NamedTuple):
     """Fraction of the classes that are not told, `NO_LABEL` in their place."""
     dropout: tuple[int, float] | None = None
     """Units of which some are left out, and the fraction that is; None for none."""
+    masks: bool = False
+    """Whether a random part of each image is known."""
 
 
 class Batch(NamedTuple):
@@ -78,6 +80,8 @@ class Batch(NamedTuple):
     """Class of each image; None for an unconditional model."""
     unit_mask: Float[Tensor, "batch units"] | None = None
     """Factor of each of the decoder's units, 0 where it is left out; None where all are kept."""
+    known: Bool[Tensor, "batch rows columns"] | None = None
+    """True where a pixel is known; None for a model that is told no pixels."""
 
     def __repr__(self) -> str:
         return by_shapes(self)

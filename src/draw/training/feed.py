@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from draw import philox
@@ -19,11 +19,13 @@ from draw.config.train import TrainConfig
 from draw.data import ImageSet
 from draw.data.batches import batch_indices, binarize
 from draw.data.views.view import labels_at
+from draw.parts.conditions.known import random_masks
 from draw.parts.state import NO_LABEL
 from draw.randomness import (
     BINARIZE_TRAINING,
     DROPOUT_TRAINING,
     LABELS_TRAINING,
+    MASKS_TRAINING,
     TRAINING,
     VIEW_TRAINING,
     Stream,
@@ -47,6 +49,8 @@ class Feed(NamedTuple):
     """NumPy's standard normal noise."""
     unit_mask: Float[Tensor, "batch units"] | None
     """Factors of variational dropout, as in `Batch`, from NumPy's numbers in any case."""
+    known: Bool[Tensor, "batch rows columns"] | None
+    """True where a pixel is known, as in `Batch`, from NumPy's numbers in any case."""
 
 
 def feed_at(
@@ -100,9 +104,13 @@ def feed_at(
         random = generator(seed, DROPOUT_TRAINING, step)
         stays = random.random((size, units), np.float32)[own] >= fraction
         unit_mask = stays.astype(np.float32) / np.float32(1 - fraction)
+    known = None
+    if needs.masks:
+        masks = generator(seed, MASKS_TRAINING, step)
+        known = random_masks(masks, size, *training.image_shape[1:])[own]
     parts = (
         None if part is None else torch.from_numpy(part)
-        for part in (images, indices, labels, uniform, noise, unit_mask)
+        for part in (images, indices, labels, uniform, noise, unit_mask, known)
     )
     return Feed(*(part.pin_memory() if pinned and part is not None else part for part in parts))
 
@@ -148,7 +156,7 @@ class Batcher:
             glimpses, latent = self.needs.noise
             drawn = philox.normal(self.seed, TRAINING, step, rows, glimpses * latent)
             noise = drawn.view(-1, glimpses, latent).transpose(0, 1).contiguous()
-        return Batch(images, noise, feed.labels, feed.unit_mask)
+        return Batch(images, noise, feed.labels, feed.unit_mask, feed.known)
 
 
 def resident_on(

@@ -61,4 +61,5 @@ def _first(step: Batch, images: int) -> Batch:
 
     chosen = some(step.images, 0)
     assert chosen is not None
-    return Batch(chosen, some(step.noise, 1), some(step.labels, 0), some(step.unit_mask, 0))
+    others = (some(one, 0) for one in (step.labels, step.unit_mask, step.known))
+    return Batch(chosen, some(step.noise, 1), *others)

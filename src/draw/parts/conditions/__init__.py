@@ -1,4 +1,4 @@
-"""What a drawing is conditioned on: nothing, or the class of what it is to show.
+"""What a drawing is conditioned on: nothing, the class of what it is to show, or a part of it.
 
 To add a condition, write a class with the methods of `Condition` in a file of its own and name it
 in `CONDITIONS`.
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
 from draw.fields import part_of
+from draw.parts.conditions.known import KnownPixels
 from draw.parts.conditions.label import ClassCondition
 from draw.parts.conditions.nothing import Unconditional
 from draw.parts.state import Context
@@ -37,6 +38,7 @@ class Condition(Protocol):
 CONDITIONS: dict[str, type[nn.Module]] = {
     "none": Unconditional,
     "class": ClassCondition,
+    "known": KnownPixels,
 }
 """The conditions by their names in `DRAWConfig.condition`."""
 

@@ -1,0 +1,125 @@
+"""Drawing the rest of an image of which a part is known: P(x_hidden | x_known)."""
+
+from typing import ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from draw.config.model import DRAWConfig
+from draw.parts.layers import Affine
+from draw.parts.state import NOTHING, Context
+
+NOTHING_KNOWN = 0.1
+"""Fraction of the masks of training that know nothing: the model then also draws whole images."""
+
+
+class KnownPixels(nn.Module):
+    """P(x_hidden | x_known): both LSTMs are told the known pixels, and which ones they are.
+
+    With the mask m, 1 where a pixel is known, and one hidden layer of rectifiers,
+
+        e = relu(W [m x, m] + b),    addends to the gates = (any m) (V e + d),
+
+    at every step, V and d of each LSTM its own. In training the masks are random, the encoder sees
+    the whole image as ever, and eq 9 counts the hidden pixels alone, so that eq 12 bounds
+    -log P(x_hidden | x_known): a conditional variational auto-encoder (Sohn et al. 2015). Where
+    nothing is known nothing is added, and it is the paper's model.
+
+    # Differs from the paper, whose model is told nothing. # ours: an addend to the gates, which
+    every backend takes. V and d start at zero, so that training begins at that model.
+
+    Args:
+        config: the model's config, of which `hidden_size` and the shape of an image are used.
+    """
+
+    takes_labels: ClassVar = False
+    description: ClassVar = "the known part of what it is to show, or nothing"
+
+    def __init__(self, config: DRAWConfig) -> None:
+        super().__init__()
+        hidden, pixels = config.hidden_size, config.rows * config.columns
+        self.layer = Affine((config.channels + 1) * pixels, hidden)
+        self.enc = Affine(hidden, 4 * hidden)
+        self.dec = Affine(hidden, 4 * hidden)
+        for affine in (self.enc, self.dec):
+            for parameter in affine.parameters():
+                nn.init.zeros_(parameter)
+
+    def forward(self, labels: Int[Tensor, " batch"] | None = None) -> Context:
+        """Return the empty context, of drawings of which nothing is known; there are no labels."""
+        return NOTHING
+
+    def of(
+        self,
+        images: Float[Tensor, "batch channels rows columns"],
+        known: Bool[Tensor, "batch rows columns"],
+    ) -> Context:
+        """Compute the context of images of which a part is known.
+
+        Args:
+            images: images in [0, 1]; what they hold where nothing is known has no effect.
+            known: true where a pixel is known.
+        """
+        mask = known[:, None].to(images)
+        e = relu(self.layer(torch.cat([mask * images, mask], 1).flatten(1)))
+        anything = mask.flatten(1).amax(1, keepdim=True)
+        enc, dec = (anything * part(e) for part in (self.enc, self.dec))
+        return Context(enc, dec)
+
+
+def hidden_loss(
+    likelihood: nn.Module,
+    canvas: Float[Tensor, "batch channels rows columns"],
+    images: Float[Tensor, "batch channels rows columns"],
+    known: Bool[Tensor, "batch rows columns"],
+) -> Float[Tensor, " batch"]:
+    """-log D(x_hidden | c_T), eq 9 over the hidden pixels alone, in nats.
+
+    Known pixels get the same canvas and value everywhere, and their cost is taken off again, for
+    which the likelihood has to be a sum over pixels and the same at all of them.
+
+    Args:
+        likelihood: the model's likelihood.
+        canvas: c_T in logits.
+        images: images in [0, 1].
+        known: true where a pixel is known.
+    """
+    hidden, zero = ~known[:, None], canvas.new_zeros(())
+    whole = likelihood(canvas.where(hidden, zero), images.where(hidden, zero))
+    blank = likelihood(torch.zeros_like(canvas[:1]), torch.zeros_like(images[:1]))
+    loss: Tensor = whole - blank * known.to(canvas).flatten(1).mean(1)
+    return loss
+
+
+def random_masks(
+    random: np.random.Generator, n: int, rows: int, columns: int
+) -> Bool[np.ndarray, "{n} {rows} {columns}"]:
+    """Masks to learn completion with, true where a pixel is known.
+
+    A tenth knows nothing. Of the others a third each knows all to one side of a line across the
+    image, at a random place; all within, or all without, a random rectangle; and each pixel
+    by itself with a random chance. # ours.
+
+    Args:
+        random: random generator.
+        n: number of masks.
+        rows: height of an image in pixels.
+        columns: width of an image in pixels.
+    """
+    kind, turned, chance = random.random((3, n))
+    corners = np.sort(random.random((n, 2, 2)), 1)  # of rectangles: first and last, row and column
+    each = random.random((n, rows, columns))
+    y, x = ((np.arange(side) + 0.5) / side for side in (rows, columns))
+    across = np.where((turned < 0.5)[:, None, None], y[:, None], x) < chance[:, None, None]
+    within = ((y >= corners[:, :1, 0]) & (y < corners[:, 1:, 0]))[:, :, None] & (
+        (x >= corners[:, :1, 1]) & (x < corners[:, 1:, 1])
+    )[:, None]
+    scattered = each < chance[:, None, None]
+    which = np.clip(3 * (kind - NOTHING_KNOWN) / (1 - NOTHING_KNOWN), 0, 2).astype(int)
+    masks = np.choose(which[:, None, None], [across, within, scattered])
+    other = (which < 2) & (random.random(n) < 0.5)  # the other side of the line, of the rectangle
+    told = (kind >= NOTHING_KNOWN)[:, None, None]
+    return np.asarray((masks ^ other[:, None, None]) & told)
