@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import draw
 from draw.model.draw import DRAW
 from running import TINY_MODEL
 
@@ -139,3 +140,8 @@ def test_every_document_is_in_the_sites_navigation() -> None:
     navigation = (ROOT / "mkdocs.yml").read_text()
     pages = [str(path.relative_to(ROOT / "docs")) for path in DOCUMENTS if path.parent != ROOT]
     assert [page for page in pages if page not in navigation] == ["reference/index.md"]
+
+
+def test_the_reference_has_every_public_name() -> None:
+    listed = (ROOT / "docs" / "reference" / "index.md").read_text()
+    assert [name for name in draw.__all__ if f"`{name}`" not in listed] == []
