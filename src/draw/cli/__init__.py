@@ -14,7 +14,7 @@ import tyro
 from draw import __version__
 from draw.cli.compare import compare
 from draw.cli.complete import complete
-from draw.cli.datasets import data_check, data_list, data_prepare
+from draw.cli.datasets import data_check, data_convert, data_list, data_prepare
 from draw.cli.judge import judge
 from draw.cli.measurement import evaluate, info
 from draw.cli.options import with_checks
@@ -67,6 +67,7 @@ DATA_VERBS: dict[str, Callable[..., None]] = {
     "list": with_checks(data_list),
     "prepare": with_checks(data_prepare),
     "check": with_checks(data_check),
+    "convert": with_checks(data_convert),
 }
 SHARED_VERBS = {"train", "evaluate"}
 """Verbs that several processes do together; of any other, each would do and write the same."""

@@ -1,6 +1,7 @@
-"""The verbs data list, data prepare and data check."""
+"""The verbs data list, data prepare, data check and data convert."""
 
 import dataclasses
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
@@ -8,6 +9,7 @@ from tyro.conf import Positional, arg
 from draw.cli.options import Json, words_apart_from, write_result
 from draw.config.data import DataConfig
 from draw.errors import DrawError
+from draw.terminal import say
 
 if TYPE_CHECKING:
     from draw.data import Report
@@ -83,3 +85,55 @@ def _report(report: "Report", json_file: str | None) -> None:
     with words_apart_from(json_file):
         print_data_report(report)
     write_result(json_file, dataclasses.asdict(report))
+
+
+@dataclasses.dataclass(frozen=True)
+class CopyOptions:
+    """From where to where, and how the images are made to fit."""
+
+    source: Annotated[Positional[str], arg(metavar="FROM")]
+    """A data set that draw data list names, or a folder, file or Hub name as for --data.path."""
+    to: Annotated[Positional[Path], arg(metavar="TO")]
+    """A new .npz file, or a new folder for pictures."""
+    data: DataConfig = dataclasses.field(default_factory=lambda: DataConfig(name="images"))
+    json: Json = None
+    """Also write how many images each split has as JSON to this file (- for standard output)."""
+
+    def config(self) -> DataConfig:
+        """Config of the images that are asked for."""
+        from draw.data import KNOWN_SETS
+
+        known = self.source in KNOWN_SETS and self.source != "images"
+        if self.data.name != "images" or (self.data.path is not None and not known):
+            raise DrawError(
+                f"expected what to convert as FROM, got {self.source} and --data.name or "
+                "--data.path; leave them out"
+            )
+        if known:
+            return dataclasses.replace(self.data, name=self.source)
+        return dataclasses.replace(self.data, path=self.source)
+
+
+def data_convert(options: Annotated[CopyOptions, arg(name="")]) -> None:
+    """Write a data set as a .npz file or as pictures.
+
+    In any format that --data.path takes, from a folder, a file or the Hub. Splits and labels are
+    kept; a set whose images are made anew for every batch is written as it is stored.
+
+    For example:
+
+    draw data convert MNIST/raw mnist.npz
+
+    draw data convert photos.parquet photos --data.size 64 --data.mode colour --data.fit crop
+
+    Args:
+        options: from where to where, and how.
+    """
+    from draw.data import load_splits
+    from draw.data.copies import write_copy
+
+    splits = load_splits(options.config())
+    with words_apart_from(options.json):
+        say(write_copy(splits, options.to))
+    counts = {images.split: images.count for images in vars(splits).values()}
+    write_result(options.json, {"to": str(options.to), "images": counts})

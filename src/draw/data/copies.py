@@ -1,0 +1,88 @@
+"""Copies of data sets as they are stored, in files that draw and others read: .npz or pictures."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from draw.data.images import ImageSet, Splits
+from draw.errors import DrawError
+from draw.files import write_atomically, write_folder_atomically
+from draw.progress import track
+
+ARRAYS = ".npz"
+"""Suffix of a file with arrays; anything else is a folder of pictures."""
+
+
+def write_copy(splits: Splits, to: Path) -> Path:
+    """Write the stored images of a data set, with their splits and labels.
+
+    A file that ends in .npz gets the arrays train_images [n, rows, columns] or
+    [n, rows, columns, 3], train_labels [n], and those of validation and test; a folder gets
+    train/CLASS/NUMBER.png and so on, without CLASS where there are no labels. What `load_splits`
+    reads there is the same.
+
+    Args:
+        splits: the images.
+        to: file or folder, which is not there yet.
+
+    Raises:
+        DrawError: if there is something already, the system refuses, or classes without images
+            would number the others anew.
+    """
+    if os.path.lexists(to):
+        raise DrawError(f"{to} exists already and is left as it is; name another file or folder")
+    sets = splits.train, splits.validation, splits.test
+    if to.suffix.lower() == ARRAYS:
+        arrays: dict[str, Any] = {}
+        for images in sets:
+            arrays |= _arrays(images)
+        with write_atomically(to) as temporary, temporary.open("wb") as file:
+            np.savez_compressed(file, **arrays)
+    else:
+        names = _class_names(sets, to)
+        with write_folder_atomically(to) as folder:
+            for images in sets:
+                _write_pictures(images, folder / images.split, names)
+    return to
+
+
+def _arrays(images: ImageSet) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = {f"{images.split}_images": _channels_last(images.images)}
+    if images.labels is not None:
+        found[f"{images.split}_labels"] = images.labels
+    return found
+
+
+def _channels_last(
+    images: UInt8[np.ndarray, "n channels rows columns"],
+) -> np.ndarray:
+    """Images as most programs keep them; grey ones have no dimension of channels."""
+    return images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, -1)
+
+
+def _class_names(sets: Sequence[ImageSet], to: Path) -> dict[int, str]:
+    """Names of folders that are sorted as the numbers of the classes are."""
+    found = {label for one in sets if one.labels is not None for label in one.labels.tolist()}
+    if found != {*range(len(found))}:
+        raise DrawError(
+            f"expected every class from 0 to {max(found)} to have an image, since those of folders "
+            f"are numbered by their names; write {to}{ARRAYS} instead, which keeps labels"
+        )
+    width = len(str(len(found) - 1))
+    return {label: f"{label:0{width}}" for label in found}
+
+
+def _write_pictures(images: ImageSet, folder: Path, names: dict[int, str]) -> None:
+    labels, pixels = images.labels, _channels_last(images.images)
+    digits = len(str(images.count - 1))
+    folder.mkdir()
+    for number in track(range(images.count), f"write {images.split}", total=images.count):
+        place = folder if labels is None else folder / names[int(labels[number])]
+        place.mkdir(exist_ok=True)
+        picture = Image.fromarray(np.ascontiguousarray(pixels[number]))
+        picture.save(place / f"{number:0{digits}}.png")
