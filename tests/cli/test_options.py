@@ -35,6 +35,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("evaluate",): ("run", "--split", "validation"),
     ("judge",): ("run", "run"),
     ("compare",): ("run", "run"),
+    ("latents",): ("run", "--images", "2"),
     ("info",): ("run",),
     ("export",): ("run", "--to", "given"),
     ("models",): (),

@@ -23,6 +23,7 @@ from draw.model.draw import DRAW
 from draw.models.export import export
 from draw.models.onnx import (
     DRAWING_FILE,
+    ENCODER_FILE,
     START_FILE,
     STEP_FILE,
     Generator,
@@ -112,6 +113,24 @@ def test_step_after_step_comes_to_the_whole_drawing(case: str, batch: int) -> No
         close(state["image"], wanted["images"][t])
         for name in {"g_x", "g_y", "delta", "sigma", "gamma"} & {*wanted}:
             close(state[name], wanted[name][t])
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("case", CASES)
+def test_the_encoder_is_pytorchs_and_the_generator_draws_its_codes(case: str, batch: int) -> None:
+    model, generator = made(case)
+    x, noise = torch.rand(batch, *model.config.image_shape), model.noise_for(batch, seed=6)
+    found = named(session(generator, ENCODER_FILE), images=x.numpy(), noise=noise.numpy())
+    wanted = model.encode(x, noise)
+    for name in ("mu", "log_sigma", "z"):
+        close(found[name], getattr(wanted, name))
+    close(found["kl"], wanted.kl.mT)
+    anew = model.reconstruct(x, noise)
+    if anew.read_windows is not None:
+        for name, values in anew.read_windows.numbers.items():
+            close(found[f"read_{name}"], values)
+    drawn = named(session(generator, DRAWING_FILE), z=found["z"])
+    close(drawn["images"], anew.images)
 
 
 def test_the_files_say_what_they_are_and_nothing_of_this_computer() -> None:

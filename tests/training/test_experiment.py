@@ -35,15 +35,15 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache, and a finished run beside it."""
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+        patch.setattr("draw.data.store.cache.cache_folder", lambda: home / "cache")
         draw.train("images", IMAGES, out=home / "run", changes=CHANGES)
     return home
 
 
 @pytest.fixture
 def cache(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder, and a cache that is not the user's."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(home / "cache"))
+    """A working folder, and a cache of images that is not the user's."""
+    monkeypatch.setattr("draw.data.store.cache.cache_folder", lambda: home / "cache")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

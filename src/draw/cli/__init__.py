@@ -16,6 +16,7 @@ from draw.cli.compare import compare
 from draw.cli.complete import complete
 from draw.cli.datasets import data_check, data_convert, data_list, data_prepare
 from draw.cli.judge import judge
+from draw.cli.latents import latents
 from draw.cli.measurement import evaluate, info
 from draw.cli.options import with_checks
 from draw.cli.page import page
@@ -55,6 +56,7 @@ VERBS: dict[str, Callable[..., None]] = {
             evaluate,
             judge,
             compare,
+            latents,
             info,
             export,
             models,

@@ -80,7 +80,7 @@ def latents(
         for steps in zip(*(part[:3] for part in parts), strict=True)
     )
     kl = torch.cat([part.kl for part in parts]).cpu()
-    classes = None if images.labels is None else torch.from_numpy(images.labels)
+    classes = None if images.labels is None else torch.tensor(images.labels)
     made = Latents(mu, log_sigma, z, kl, classes)
     if to is not None:
         _write(made, Path(to), model, images.source, seed)

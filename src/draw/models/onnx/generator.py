@@ -1,6 +1,7 @@
 """The generator of a model as ONNX files: traced, run and compared before any is written."""
 
 import copy
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -11,6 +12,7 @@ from draw.files import write_atomically
 from draw.model.draw import DRAW
 from draw.model.pretrained import Model
 from draw.models.kinds import kind_of
+from draw.models.onnx.encoder import ENCODER_FILE, encoder_graph
 from draw.models.onnx.runtime import compare
 from draw.models.onnx.tracing import (
     DRAWING_FILE,
@@ -34,10 +36,10 @@ class Generator:
     difference: float
     """Largest difference between ONNX Runtime and PyTorch, as in `draw.models.onnx.runtime`."""
 
-    def write(self, folder: Path) -> None:
+    def write(self, folder: str | os.PathLike[str]) -> None:
         """Write the files into a folder, which is made if need be."""
         for name, content in self.files.items():
-            with write_atomically(folder / name) as temporary:
+            with write_atomically(Path(folder) / name) as temporary:
                 temporary.write_bytes(content)
 
 
@@ -57,7 +59,7 @@ def check_exportable(model: Model) -> DRAW:
 
 
 def make_generator(model: DRAW) -> Generator:
-    """Make the generator of a model as ONNX files, which ONNX Runtime has run like PyTorch.
+    """Make the generator of a model, and its encoder, as ONNX files that ONNX Runtime has run.
 
     Args:
         model: the model, on any device; the files compute in float32.
@@ -74,6 +76,7 @@ def make_generator(model: DRAW) -> Generator:
         START_FILE: (start_graph(model), "The state before the first step"),
         STEP_FILE: (step, "One step of a drawing (eqs 14-15)"),
     }
+    graphs[ENCODER_FILE] = encoder_graph(model), "The codes of images (eqs 1-8, 10)"
     files = {
         name: serialize(graph, f"{what}, by a DRAW model (Gregor et al. 2015)", model.config)
         for name, (graph, what) in graphs.items()

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from draw.errors import DrawError
 from draw.model.draw import DRAW
+from draw.models.onnx.encoder import ENCODER_FILE, encoder_trial
 from draw.models.onnx.tracing import DRAWING_FILE, START_FILE, STATE, STEP_FILE, window_numbers
 
 TOLERANCE = 1e-4
@@ -38,6 +39,8 @@ def compare(model: DRAW, files: dict[str, bytes]) -> float:
             DRAWING_FILE: _run(files[DRAWING_FILE], {"z": noise.numpy(), **told}),
             STEP_FILE: _steps(files, noise.numpy(), told),
         }
+        inputs, codes = encoder_trial(model)
+        found[ENCODER_FILE] = _run(files[ENCODER_FILE], inputs)[: len(codes)]
     except Exception as error:  # ONNX Runtime's own, one class for each of its states
         raise DrawError(
             "expected ONNX Runtime to draw with what was exported, got an error; nothing was "
@@ -45,8 +48,9 @@ def compare(model: DRAW, files: dict[str, bytes]) -> float:
             f"let shapes come from tensors. It said: {error}"
         ) from error
     differences = {
-        name: _largest([_difference(a.numpy(), b) for a, b in zip(expected, they, strict=True)])
+        name: _largest([_difference(a.numpy(), b) for a, b in zip(ours, they, strict=True)])
         for name, they in found.items()
+        for ours in [codes if name == ENCODER_FILE else expected]
     }
     for name, difference in differences.items():
         if not difference <= TOLERANCE:

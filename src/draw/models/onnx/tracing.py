@@ -77,18 +77,32 @@ def step_graph(model: DRAW, numbers: Sequence[str]) -> "onnx.GraphProto":
         model: the model, on the CPU in float32.
         numbers: names of the numbers of its write window.
     """
-    batch = torch.export.Dim("batch")
     state = [part.clone() for part in generator_state(model.initial_state(2))]
     inputs = [*state, torch.zeros(2, model.config.latent_size)]
     names = [*(f"{name}_before" for name in STATE), "z", *label_inputs(model)]
     if label_inputs(model):
         inputs.append(torch.zeros(2, dtype=torch.int64))
+    return trace(_Step(model), inputs, names, [*STATE, "image", *numbers])
+
+
+def trace(
+    module: nn.Module, inputs: Sequence[Tensor], names: Sequence[str], results: Sequence[str]
+) -> "onnx.GraphProto":
+    """Trace a step by PyTorch's exporter, for any number of images.
+
+    Args:
+        module: the step, with tensors for arguments and results.
+        inputs: tensors to trace it with, the batch first.
+        names: names of the inputs.
+        results: names of the results.
+    """
+    batch = torch.export.Dim("batch")
     with _without_chatter():
         program = torch.onnx.export(
-            _Step(model).eval(),
+            module.eval(),
             tuple(inputs),
             input_names=names,
-            output_names=[*STATE, "image", *numbers],
+            output_names=results,
             dynamic_shapes=[{0: batch}] * len(inputs),
             opset_version=OPSET,
             dynamo=True,
@@ -120,14 +134,19 @@ def _without_chatter() -> Iterator[None]:
         registry.setLevel(level)
 
 
-def _expanded(
-    model: DRAW, ending: str = ""
+def expand(
+    state: Mapping[str, Tensor], ending: str = ""
 ) -> "tuple[list[onnx.NodeProto], list[onnx.TensorProto]]":
-    """Nodes and weights that make the three of the state for `batch` images, with this ending."""
+    """Make nodes and weights that give the parts of a state for `batch` images.
+
+    Args:
+        state: parts of the state of one image, by name.
+        ending: ending of the names that the nodes give them.
+    """
     from onnx import helper, numpy_helper
 
     nodes, weights = [], []
-    for name, part in zip(STATE, generator_state(model.initial_state(1)), strict=True):
+    for name, part in state.items():
         shape = np.array(part.shape[1:], np.int64)
         weights.append(numpy_helper.from_array(part.numpy(), f"{name}_0"))
         weights.append(numpy_helper.from_array(shape, f"{name}_shape"))
@@ -142,11 +161,9 @@ def start_graph(model: DRAW) -> "onnx.GraphProto":
     """Make the graph of the learned state before the first step, for any number of images."""
     from onnx import TensorProto, helper
 
-    nodes, weights = _expanded(model)
-    state = generator_state(model.initial_state(1))
-    outputs = [
-        _value(name, "batch", *part.shape[1:]) for name, part in zip(STATE, state, strict=True)
-    ]
+    state = dict(zip(STATE, generator_state(model.initial_state(1)), strict=True))
+    nodes, weights = expand(state)
+    outputs = [value(name, "batch", *part.shape[1:]) for name, part in state.items()]
     batch = helper.make_tensor_value_info("batch", TensorProto.INT64, [1])
     return helper.make_graph(nodes, "start", [batch], outputs, weights)
 
@@ -161,40 +178,75 @@ def drawing_graph(
         step: result of `step_graph`.
         numbers: numbers of the model's write window, by name.
     """
+    from onnx import helper
+
+    shape = model.config.image_shape
+    # What Scan keeps of all steps must be other outputs than what it hands on.
+    canvas = helper.make_node("Identity", ["step/canvas"], ["step/canvas_kept"])
+    state = dict(zip(STATE, generator_state(model.initial_state(1)), strict=True))
+    kept: dict[str, tuple[int, ...]] = {"canvases": shape, "images": shape}
+    kept |= {name: tuple(number.shape[1:]) for name, number in numbers.items()}
+    return scan_graph(model, "drawing", step, state, "z", kept, {}, canvas)
+
+
+def scan_graph(
+    model: DRAW,
+    name: str,
+    step: "onnx.GraphProto",
+    state: Mapping[str, Tensor],
+    noise: str,
+    kept: Mapping[str, tuple[int, ...]],
+    given: "Mapping[str, onnx.ValueInfoProto]",
+    canvas: "onnx.NodeProto | None" = None,
+) -> "onnx.GraphProto":
+    """Make the graph of all steps: a Scan over the graph of one.
+
+    Args:
+        model: the model, on the CPU in float32.
+        name: name of the graph.
+        step: graph of one step: what it hands on, then the noise, then what is the same at every
+            step.
+        state: parts of the state before the first step of one image, by name.
+        noise: name of the noise, [glimpses, batch, latent].
+        kept: shapes of what is kept of every step for each image, by name.
+        given: further inputs that are the same at every step, by name.
+        canvas: node in a step that copies its canvas, to be kept first; None for none.
+    """
     from onnx import TensorProto, compose, helper
 
     config = model.config
-    # What Scan keeps of all steps must be other outputs than what it hands on.
     body = compose.add_prefix_graph(step, "step/")
-    body.node.append(helper.make_node("Identity", ["step/canvas"], ["step/canvas_kept"]))
-    for name in label_inputs(model):  # of the whole drawing, the same at every step
-        del body.input[len(STATE) + 1 :]
-        body.node.insert(0, helper.make_node("Identity", [name], [f"step/{name}"]))
-    body.output.insert(len(STATE), _value("step/canvas_kept", "batch", *config.image_shape))
-    nodes, weights = _expanded(model, "_start")
-    shapes = {"canvases": config.image_shape, "images": config.image_shape}
-    kept = shapes | {name: tuple(value.shape[1:]) for name, value in numbers.items()}
+    labels = {
+        label: helper.make_tensor_value_info(label, TensorProto.INT64, ["batch"])
+        for label in label_inputs(model)
+    }
+    same = {**given, **labels}
+    del body.input[len(state) + 1 :]
+    for outer in same:
+        body.node.insert(0, helper.make_node("Identity", [outer], [f"step/{outer}"]))
+    if canvas is not None:
+        body.node.append(canvas)
+        body.output.insert(len(state), value(canvas.output[0], "batch", *config.image_shape))
+    nodes, weights = expand(state, "_start")
     graph_nodes = [
-        helper.make_node("Shape", ["z"], ["batch"], start=1, end=2),
+        helper.make_node("Shape", [noise], ["batch"], start=1, end=2),
         *nodes,
         helper.make_node(
             "Scan",
-            [*(f"{name}_start" for name in STATE), "z"],
-            [*(f"{name}_T" for name in STATE), *kept],
+            [*(f"{part}_start" for part in state), noise],
+            [*(f"{part}_T" for part in state), *kept],
             body=body,
             num_scan_inputs=1,
         ),
     ]
-    z = _value("z", config.glimpses, "batch", config.latent_size)
-    outputs = [_value(name, config.glimpses, "batch", *shape) for name, shape in kept.items()]
-    labels = [
-        helper.make_tensor_value_info(name, TensorProto.INT64, ["batch"])
-        for name in label_inputs(model)
-    ]
-    return helper.make_graph(graph_nodes, "drawing", [z, *labels], outputs, weights)
+    steps = value(noise, config.glimpses, "batch", config.latent_size)
+    outputs = [value(part, config.glimpses, "batch", *shape) for part, shape in kept.items()]
+    inputs = [*given.values(), steps, *labels.values()]
+    return helper.make_graph(graph_nodes, name, inputs, outputs, weights)
 
 
-def _value(name: str, *shape: int | str) -> "onnx.ValueInfoProto":
+def value(name: str, *shape: int | str) -> "onnx.ValueInfoProto":
+    """Describe an input or output of 32-bit floats by its name and shape."""
     from onnx import TensorProto, helper
 
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)

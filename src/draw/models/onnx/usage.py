@@ -3,6 +3,7 @@
 from textwrap import fill
 
 from draw.model.draw import DRAW
+from draw.models.onnx.encoder import ENCODER_FILE
 from draw.models.onnx.generator import Generator
 from draw.models.onnx.tracing import DRAWING_FILE, OPSET, START_FILE, STEP_FILE, first_window
 
@@ -48,4 +49,8 @@ To draw step by step, `{START_FILE}` makes `canvas`, `h_dec` and `c_dec` for as 
 as `batch`, an int64 array of one number, says. `{STEP_FILE}` takes them as
 `canvas_before`, `h_dec_before` and `c_dec_before`, with the step's `z`{ones}, and gives the next
 ones, with the `image`{" and its window" if window else ""}.
+
+`{ENCODER_FILE}` takes `images` in [0, 1] and standard normal `noise` of the shape of `z`{ones}.
+It gives `mu`, `log_sigma` and `kl` (nats) of every step's posterior, and `z`, of which
+`{DRAWING_FILE}` draws the images anew.
 """
