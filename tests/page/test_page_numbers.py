@@ -233,5 +233,5 @@ def test_other_models_are_refused(change: dict[str, Any], words: str, tmp_path: 
 
 
 def test_the_models_of_the_page_are_in_the_package() -> None:
-    needed = {"mnist", "mnist-no-attention", "two-digits", "cluttered"}
+    needed = {"mnist", "mnist-class", "mnist-no-attention", "two-digits", "cluttered"}
     assert needed <= {*page_models()} <= {*ENCODES}
