@@ -10,6 +10,7 @@ nbclient = pytest.importorskip("nbclient", reason="needs nbclient (the extra dev
 pytest.importorskip("ipykernel", reason="needs ipykernel (the extra dev)")
 nbformat = pytest.importorskip("nbformat", reason="needs nbformat (the extra dev)")
 
+pytestmark = pytest.mark.slow
 SOURCE = Path(__file__).parents[1] / "src"
 CELLS = (
     "import threading, numpy, draw\n"
@@ -25,7 +26,6 @@ CELLS = (
     "import os, sys\n"
     "assert os.environ['MPLBACKEND'].startswith('module://matplotlib_inline')\n"
     "!{sys.executable} -m draw train --resume run --train.steps 3",
-    "!{sys.executable} -m draw info run",
 )
 
 
@@ -69,4 +69,3 @@ def test_a_run_in_a_thread_shows_its_curves(outputs: list[list[Any]]) -> None:
 def test_commands_run_with_a_notebooks_backend_of_matplotlib(outputs: list[list[Any]]) -> None:
     assert "run/curves.png" in text(outputs[2])
     assert "Traceback" not in text(outputs[2])
-    assert "draw" in text(outputs[3])

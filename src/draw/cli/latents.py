@@ -23,10 +23,10 @@ def latents(
     batch_size: Count = 250,
     images: Count | None = None,
 ) -> None:
-    """Write the latents of images: mu, log_sigma, z and kl of every step, for each image.
+    """Write the latents of images into a file, a row an image.
 
-    Tensors of the shape [images, glimpses, latent], and kl [images, glimpses] in nats; labels where
-    there are any.
+    mu, log_sigma and z of every step, of the shape [images, glimpses, latent], and kl [images,
+    glimpses] in nats; labels where there are any.
 
     Args:
         options: options that name the model.
