@@ -43,6 +43,7 @@ COMMANDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("data", "list"): (),
     ("data", "prepare"): ("digits",),
     ("data", "check"): ("digits",),
+    ("data", "convert"): ("digits", "given.npz"),
 }
 """What is right of each verb; a bad value follows, or stands in the place of a right one."""
 

@@ -77,6 +77,7 @@ def test_a_run_begins_with_the_config_of_another(run: Path, place: Path) -> None
         (["digits", "--dry-run", "--out", "first"], "first exists already"),
         (["digits", "--dry-run", "--seeds", "2"], "--dry-run or --seeds, got both"),
         (["--resume", "first", "--dry-run"], "no --dry-run with --resume"),
+        (["--help-all"], "expected a preset, as in draw train mnist --help-all"),
     ],
     ids=lambda one: " ".join(one) if isinstance(one, list) else None,
 )

@@ -99,6 +99,8 @@ def run_train(arguments: list[str]) -> None:
                 f"expected a preset or --config, got {name} and --config; leave one out"
             )
         _start(f"draw train {name}", PRESETS[name](), rest)
+    elif HELP_ALL in arguments[:1]:
+        raise DrawError(f"expected a preset, as in draw train mnist {HELP_ALL}, got none")
     elif _asks_for("--config", arguments):
         where, rest = _parse_first(_FromFile, arguments)
         _start(f"draw train --config {where.config}", _config_in(where.config), rest)
