@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from draw.attention.window import Window
     from draw.config.compute import ComputeConfig
     from draw.config.data import DataConfig
-    from draw.config.model import ClassifierConfig, ConvnetConfig, DRAWConfig
+    from draw.config.model import ClassifierConfig, ConvDRAWConfig, ConvnetConfig, DRAWConfig
     from draw.config.presets import PRESETS
     from draw.config.run import Config
     from draw.config.train import TrainConfig
     from draw.model.classifier import Classifier, ClassifierOutput
     from draw.model.completion import Completion
+    from draw.model.conv_draw import ConvDRAW
     from draw.model.convnet import Convnet
     from draw.model.draw import DRAW
     from draw.model.encoding import Latents
@@ -34,6 +35,8 @@ _MODULE_OF = {
     "Convnet": "model.convnet",
     "ConvnetConfig": "config.model",
     "DRAWConfig": "config.model",
+    "ConvDRAW": "model.conv_draw",
+    "ConvDRAWConfig": "config.model",
     "Config": "config.run",
     "ComputeConfig": "config.compute",
     "DataConfig": "config.data",
@@ -60,6 +63,8 @@ __all__ = [
     "Completion",
     "ComputeConfig",
     "Config",
+    "ConvDRAW",
+    "ConvDRAWConfig",
     "Convnet",
     "ConvnetConfig",
     "DRAWConfig",

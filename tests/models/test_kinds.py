@@ -16,7 +16,14 @@ from torch import Tensor, nn
 
 from draw.config.compute import PLAIN
 from draw.config.data import DataConfig
-from draw.config.model import FORMAT, ClassifierConfig, DRAWConfig, ModelConfig, to_file
+from draw.config.model import (
+    FORMAT,
+    ClassifierConfig,
+    ConvDRAWConfig,
+    DRAWConfig,
+    ModelConfig,
+    to_file,
+)
 from draw.config.presets import PRESETS
 from draw.config.run import Config
 from draw.config.train import TrainConfig
@@ -91,6 +98,10 @@ TOYS = {
         PaleConfig(
             rows=6, columns=6, glimpses=2, hidden_size=6, latent_size=3, read_size=2, write_size=2
         ),
+    ),
+    "conv": (
+        KINDS["conv"],
+        ConvDRAWConfig(rows=6, columns=6, glimpses=2, hidden_size=18, latent_size=9, stride=2),
     ),
 }
 
@@ -199,7 +210,7 @@ def test_nothing_of_a_kind_that_is_gone_becomes_another(
         saved.append(tmp_path / "saved")
     monkeypatch.delitem(KINDS, toy.preset)
     for folder in saved:
-        with pytest.raises(DrawError, match=r"'draw', 'classifier' or 'convnet'|outside draw"):
+        with pytest.raises(DrawError, match=r"'draw', 'classifier'( or|,) 'convnet'|outside draw"):
             load_model(str(folder))
         for ours in (DRAW, Classifier):
             with pytest.raises(DrawError, match=r"expected model\.kind to be|outside draw"):
@@ -216,7 +227,7 @@ def test_nothing_of_a_kind_that_is_gone_becomes_another(
     [
         (
             {"kind": "cubist"},
-            r"expected model\.kind to be 'draw'(, 'classifier' or 'convnet')?, got",
+            r"expected model\.kind to be 'draw'(, 'classifier', 'convnet' or 'conv')?, got",
         ),
         ({"kind": 3}, r"expected model\.kind to be text"),
         ({"kind": None}, r"expected model\.kind to be text"),
@@ -266,7 +277,7 @@ def test_the_table_and_the_configs_have_the_same_names() -> None:
         assert task.score == task.curves[0].field
 
 
-CLASS = r"\b(DRAW|Classifier|Convnet)(Config)?\b"
+CLASS = r"\b(DRAW|ConvDRAW|Classifier|Convnet)(Config)?\b"
 LADDER = re.compile(
     rf"is(instance|subclass)\(.*{CLASS}|\bcase {CLASS}|\btype\(.*\) (is|==|in|!=)( not)? \(?{CLASS}"
     r"|(?<!\bdtype)\.kind\b.* (==|!=|in) ?[\"'(]"
@@ -290,7 +301,8 @@ def test_no_kind_is_asked_for_outside_the_table() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "if isinstance(model, DRAW):", "if isinstance(self.config, DRAWConfig | ConvnetConfig):",
+        "if isinstance(model, DRAW):", "case ConvDRAWConfig():",
+        "if isinstance(self.config, DRAWConfig | ConvnetConfig):",
         "case ClassifierConfig():", "if issubclass(kind, Classifier):", "if type(model) is DRAW:",
         'if config.kind == "draw":', 'if loaded.model.config.kind in ("draw", "pale"):',
     ],

@@ -14,13 +14,14 @@ import torch
 
 import draw
 from draw import cli
-from draw.config.model import ClassifierConfig, DRAWConfig
+from draw.config.model import ClassifierConfig, ConvDRAWConfig, DRAWConfig
 from draw.data import Splits
 from draw.errors import DrawError
 from draw.model import pretrained
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
 from draw.models.export import export
+from draw.models.kinds import kind_of
 from draw.models.onnx import (
     DRAWING_FILE,
     ENCODER_FILE,
@@ -42,6 +43,9 @@ CASES = {
     "colour, wide": DRAWConfig(rows=5, columns=8, channels=3, write_size=3, **SMALL),
     "one filter, tall": DRAWConfig(rows=7, columns=4, read_size=1, write_size=1, **SMALL),
     "no attention": DRAWConfig(rows=4, columns=5, channels=3, attention="none", **SMALL),
+    "convolutions": ConvDRAWConfig(
+        rows=4, columns=6, channels=3, stride=2, hidden_size=12, latent_size=6, glimpses=3
+    ),
 }
 SPLITS = Splits(image_set(10), image_set(7, "validation", seed=1), image_set(5, "test", seed=2))
 
@@ -49,7 +53,8 @@ SPLITS = Splits(image_set(10), image_set(7, "validation", seed=1), image_set(5, 
 @cache
 def made(case: str) -> tuple[DRAW, Generator]:
     """A model with no parameter at its start, and its generator; a trace takes seconds."""
-    model = DRAW(CASES[case])
+    model = kind_of(CASES[case]).model(CASES[case])
+    assert isinstance(model, DRAW)
     random = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -35,6 +35,7 @@ def train(
             "mnist",
             "mnist-80",
             "mnist-no-attention",
+            "mnist-conv",
             "mnist-class",
             "mnist-small",
             "mnist-convnet",
@@ -44,6 +45,7 @@ def train(
             "two-digits",
             "svhn",
             "cifar10",
+            "cifar10-conv",
             "chars74k",
             "images",
         ]
@@ -75,11 +77,12 @@ def train(
 
     Args:
         preset: digits (a minute, no network), mnist and mnist-no-attention (the paper's),
-            mnist-80 (mnist for a GPU), mnist-class (told the digit), mnist-small (half an hour on 2
-            cores), mnist-convnet (it classifies, and judges drawings), cluttered, cluttered-4 and
-            cluttered-convnet (the paper's Table 1: they classify), two-digits (on one canvas, as in
-            the paper), svhn and cifar10 (the paper's, in colour), chars74k (letters in streets, in
-            colour), images (your own pictures).
+            mnist-80 (mnist for a GPU), mnist-conv and cifar10-conv (convolutional DRAW),
+            mnist-class (told the digit), mnist-small (half an hour on 2 cores), mnist-convnet (it
+            classifies, and judges drawings), cluttered, cluttered-4 and cluttered-convnet (the
+            paper's Table 1: they classify), two-digits (on one canvas, as in the paper), svhn and
+            cifar10 (the paper's, in colour), chars74k (letters in streets, in colour), images (your
+            own pictures).
         options: where the run and its result go.
         resume: go on with a run folder, or from one of its checkpoint files; with --seeds, with
             all run folders NAME-seed-0 and so on, those that are not there yet included.

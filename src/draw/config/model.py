@@ -117,6 +117,79 @@ class DRAWConfig(ModelConfig):
 
 
 @dataclass(frozen=True)
+class ConvDRAWConfig(DRAWConfig):
+    """Config of a convolutional DRAW (Gregor et al. 2016); all sizes are ours.
+
+    Its vectors are stacks of maps with a number for every place, one place for stride x stride
+    pixels: their lengths are multiples of the number of places, 7 x 7 by default.
+    """
+
+    kind = "conv"
+
+    glimpses: Count = 16
+    """Steps of reading and drawing, T."""
+    hidden_size: Count = 16 * 49
+    """Units of each of the two LSTMs, in all maps: a multiple of the number of places."""
+    latent_size: Count = 2 * 49
+    """Latent variables per step, in all maps: a multiple of the number of places."""
+    attention: Literal["none"] = "none"
+    """No windows: convolutions read and write the whole image at every step."""
+    prior: Prior = "learned"
+    """Prior over z_t: learned from what is drawn so far, or N(0, 1)."""
+    stride: Count = 4
+    """Pixels from one place to the next; divides the images' rows and columns."""
+    kernel_size: Count = 3
+    """Side of the kernels of LSTMs, posterior and prior in places; odd."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for field in dataclasses.fields(self):
+            if field.name in UNUSED_WITHOUT_WINDOWS:
+                value = getattr(self, field.name)
+                if value != field.default:
+                    refuse(
+                        f"model.{field.name}", f"{field.default} for a model without windows", value
+                    )
+        for name in ("rows", "columns"):
+            if getattr(self, name) % self.stride:
+                expected = f"a multiple of model.stride, {self.stride}"
+                refuse(f"model.{name}", expected, getattr(self, name))
+        if self.kernel_size % 2 == 0:
+            refuse("model.kernel_size", "an odd number", self.kernel_size)
+        rows, columns = self.places
+        for name in ("hidden_size", "latent_size"):
+            value, places = getattr(self, name), rows * columns
+            if value % places:
+                near = max(1, round(value / places)) * places
+                expected = f"a multiple of the {rows} x {columns} places of a map, such as {near}"
+                refuse(f"model.{name}", expected, value)
+
+    @property
+    def places(self) -> tuple[int, int]:
+        """Rows and columns of a map."""
+        return self.rows // self.stride, self.columns // self.stride
+
+    @property
+    def hidden_maps(self) -> int:
+        """Maps of each LSTM."""
+        return self.hidden_size // (self.places[0] * self.places[1])
+
+    @property
+    def latent_maps(self) -> int:
+        """Maps of latent variables of each step."""
+        return self.latent_size // (self.places[0] * self.places[1])
+
+    @property
+    def layer_sizes(self) -> tuple[tuple[int, int], int]:
+        """Rows and columns of a map, and side of the kernels, as the layers take them."""
+        return self.places, self.kernel_size
+
+
+UNUSED_WITHOUT_WINDOWS = "read_size", "write_size", "read_heads", "write_heads"
+"""Fields of `DRAWConfig` that say nothing of a model that has no windows."""
+
+
+@dataclass(frozen=True)
 class ClassifierConfig(ModelConfig):
     """Config of a recurrent attention classifier; the defaults are section 4.1's for 100x100."""
 

@@ -6,7 +6,7 @@ To add one, write a function and add it to `PRESETS`.
 from dataclasses import replace
 
 from draw.config.data import DataConfig
-from draw.config.model import ClassifierConfig, ConvnetConfig, DRAWConfig
+from draw.config.model import ClassifierConfig, ConvDRAWConfig, ConvnetConfig, DRAWConfig
 from draw.config.run import Config
 from draw.config.train import TrainConfig
 
@@ -65,6 +65,22 @@ def mnist_no_attention() -> Config:
         train=TrainConfig(
             steps=25_000, batch_size=512, learning_rate=2e-3, warmup_steps=500, clip_norm=100.0,
             weight_decay=0.01, ema_decay=0.999, evaluate_every=1000,
+        ),
+    )  # fmt: skip
+
+
+def mnist_conv() -> Config:
+    """Convolutional DRAW of digits, 28x28 grey; its sizes are ours."""
+    return Config(
+        preset="mnist-conv",
+        model=ConvDRAWConfig(
+            rows=28, columns=28, channels=1, glimpses=16, stride=4, kernel_size=3,
+            hidden_size=32 * 49, latent_size=4 * 49,
+        ),
+        data=DataConfig(name="mnist", binarize="dynamic"),
+        train=TrainConfig(
+            steps=20_000, batch_size=64, learning_rate=1e-3, warmup_steps=500, clip_norm=100.0,
+            ema_decay=0.999, evaluate_every=1000, evaluate_images=1000,
         ),
     )  # fmt: skip
 
@@ -212,6 +228,22 @@ def cifar10() -> Config:
     )  # fmt: skip
 
 
+def cifar10_conv() -> Config:
+    """Convolutional DRAW of photographs, 32x32 in colour, discretized logistic; sizes are ours."""
+    return Config(
+        preset="cifar10-conv",
+        model=ConvDRAWConfig(
+            rows=32, columns=32, channels=3, glimpses=16, stride=4, kernel_size=3,
+            hidden_size=64 * 64, latent_size=8 * 64, likelihood="logistic",
+        ),
+        data=DataConfig(name="cifar10"),
+        train=TrainConfig(
+            steps=40_000, batch_size=64, learning_rate=1e-3, warmup_steps=1000, clip_norm=100.0,
+            ema_decay=0.999, evaluate_every=1000, evaluate_images=1000,
+        ),
+    )  # fmt: skip
+
+
 def chars74k() -> Config:
     """Letters photographed in streets, 48x48 in colour; a small model to be shipped (ours)."""
     return Config(
@@ -249,6 +281,7 @@ PRESETS = {
     "mnist": mnist,
     "mnist-80": mnist_80,
     "mnist-no-attention": mnist_no_attention,
+    "mnist-conv": mnist_conv,
     "mnist-class": mnist_class,
     "mnist-small": mnist_small,
     "mnist-convnet": mnist_convnet,
@@ -258,6 +291,7 @@ PRESETS = {
     "two-digits": two_digits,
     "svhn": svhn,
     "cifar10": cifar10,
+    "cifar10-conv": cifar10_conv,
     "chars74k": chars74k,
     "images": images,
 }

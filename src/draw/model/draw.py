@@ -84,21 +84,28 @@ class DRAW(
         super().__init__()
         self.config = config
         self._check_images = ImageCheck()
-        hidden, latent = config.hidden_size, config.latent_size
-        self.attention: Attention = make_attention(config)
-        self.lstm_enc = LSTMCell(self.attention.features + hidden, hidden)
-        self.lstm_dec = LSTMCell(latent, hidden)
-        self.mu = Affine(hidden, latent)
-        self.log_sigma = Affine(hidden, latent)
+        hidden = config.hidden_size
+        self._make_layers()
         self.canvas_0 = nn.Parameter(torch.zeros(config.image_shape))
         self.h_enc_0 = nn.Parameter(torch.zeros(hidden))
         self.c_enc_0 = nn.Parameter(torch.zeros(hidden))
         self.h_dec_0 = nn.Parameter(torch.zeros(hidden))
         self.c_dec_0 = nn.Parameter(torch.zeros(hidden))
-        self.prior = make_prior(config)
+        self.prior = self._make_prior()
         self.condition = condition_of(config)(config)
         self.likelihood = make_likelihood(config)
         self._start_weights()
+
+    def _make_layers(self) -> None:
+        hidden, latent = self.config.hidden_size, self.config.latent_size
+        self.attention: Attention = make_attention(self.config)
+        self.lstm_enc = LSTMCell(self.attention.features + hidden, hidden)
+        self.lstm_dec = LSTMCell(latent, hidden)
+        self.mu = Affine(hidden, latent)
+        self.log_sigma = Affine(hidden, latent)
+
+    def _make_prior(self) -> nn.Module:
+        return make_prior(self.config)
 
     def _start_weights(self) -> None:
         """Start the weights where learning is fast; the paper does not say where they start.
@@ -155,7 +162,7 @@ class DRAW(
             posterior = posterior.shift(offset)
         prior = self.prior(state.h_dec)  # ours: the paper's is N(0, 1) at every step
         z = posterior.sample(noise)  # (6)
-        h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec), context.dec)  # (7)
+        h_dec, c_dec = self.decode(z, state, context)  # (7)
         if unit_mask is not None:
             h_dec = h_dec * unit_mask
         written, write_window = self.attention.write(h_dec)
@@ -164,6 +171,19 @@ class DRAW(
             State(canvas, h_enc, c_enc, h_dec, c_dec),
             Step(posterior, prior, z, read_window, write_window),
         )
+
+    def decode(
+        self, z: Float[Tensor, "batch latent"], state: State, context: Context = NOTHING
+    ) -> tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch hidden"]]:
+        """h_dec_t and c_dec_t, what the decoder makes of a code (eqs 7 and 14).
+
+        Args:
+            z: code of the step, [batch, latent].
+            state: state after the previous step.
+            context: conditioning of the drawings, from `DRAW.context`.
+        """
+        h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec), context.dec)
+        return h_dec, c_dec
 
     def forward(
         self,
@@ -460,7 +480,7 @@ class DRAW(
             context: conditioning of the drawings, from `DRAW.context`.
         """
         z = self.prior(state.h_dec).sample(noise)  # (13)
-        h_dec, c_dec = self.lstm_dec(z, (state.h_dec, state.c_dec), context.dec)  # (14)
+        h_dec, c_dec = self.decode(z, state, context)  # (14)
         written, window = self.attention.write(h_dec)
         canvas = state.canvas + written  # (15)
         return state._replace(canvas=canvas, h_dec=h_dec, c_dec=c_dec), window

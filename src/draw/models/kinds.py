@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from draw.config.data import DataConfig
 from draw.config.model import (
     ClassifierConfig,
+    ConvDRAWConfig,
     ConvnetConfig,
     DRAWConfig,
     ModelConfig,
@@ -18,6 +19,7 @@ from draw.config.model import (
 from draw.config.run import Config
 from draw.errors import DrawError
 from draw.model.classifier import Classifier
+from draw.model.conv_draw import ConvDRAW
 from draw.model.convnet import Convnet
 from draw.model.draw import DRAW
 from draw.model.memory import check_batch, check_drawings, weightless
@@ -65,6 +67,7 @@ KINDS: dict[str, Kind] = {
     "draw": Kind(DRAWConfig, DRAW, Drawing),
     "classifier": Kind(ClassifierConfig, Classifier, Looking),
     "convnet": Kind(ConvnetConfig, Convnet, Classifying),
+    "conv": Kind(ConvDRAWConfig, ConvDRAW, Drawing),
 }
 """The kinds of models by their names in config.json and run.json. A config of a class that is not
 here, though it be a subclass of one, makes no model."""
