@@ -2,7 +2,7 @@
 
 torchrun's store of addresses outlives the workers that it starts again (pytorch/pytorch#135712).
 The first of the new ones would find the address of a process that is dead, and fail to connect to
-it, or wait for it to connect until the time is up.
+it, or wait for it to connect, and neither would end.
 """
 
 import functools
