@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -53,6 +54,7 @@ Picture = Annotated[Path, Output(PICTURES)]
 Seeds = Annotated[int, Limits(least=1, most=1000)]
 """A number of runs that differ in the seed."""
 
+logger = logging.getLogger("draw")
 _POSITIONAL = get_args(Positional[str])[1]
 
 
@@ -115,6 +117,8 @@ def load(options: ModelOptions) -> "LoadedModel":
     from draw.models.storage import load_model
 
     loaded = load_model(options.model, options.weights)
+    if loaded.weights:
+        logger.info("%s: %s", options.model, loaded.weights)
     loaded.model.requires_grad_(False)
     settle(options.compute).place(loaded.model)
     return loaded

@@ -139,11 +139,12 @@ def _config_in(file: Path) -> Config:
 
 def _start(program: str, defaults: Config, arguments: list[str]) -> None:
     """Train a new run, or with --dry-run say what it would be."""
-    config, options = _parse_config(program, defaults, arguments)
+    config, options = _parse_new(program, defaults, arguments)
     check_option("options", RunOptions, options)
     run = options.out or Path("runs") / Path(config.preset).name
     from draw.data import load_splits, view_of
     from draw.training.finish import finish
+    from draw.training.origin import check_sizes
     from draw.training.rehearsal import rehearse
     from draw.training.restart import is_restart, start_or_go_on
     from draw.training.seeds import check_alone, check_new, runs_with_seeds, train_seeds
@@ -153,19 +154,27 @@ def _start(program: str, defaults: Config, arguments: list[str]) -> None:
         raise DrawError("expected --dry-run or --seeds, got both; leave --seeds out")
     if options.seeds is not None:
         check_alone(options.seeds)
+        if config.train.minutes is not None:
+            raise DrawError(
+                f"expected --train.steps with --seeds, so that runs differ in the seed alone, got "
+                f"--train.minutes {config.train.minutes:g}; with --dry-run in place of --seeds it "
+                "is said how many fit"
+            )
         check_new(runs_with_seeds(config, run, options.seeds))
     elif not is_restart(run):
         refuse_existing(run)
-    if config.data.name == "images":
+    own = config.data.name == "images"
+    if own:
         config = dataclasses.replace(config, data=_settle_images(config.data))
     view = view_of(config.data)
     config = config.with_model_following_data(view.image_shape if view else None)
+    check_sizes(config)
     splits = load_splits(config.data)
     with words_apart_from(options.json):
         if options.dry_run:
             result = rehearse(at_the_start(config, run, splits.train, splits.validation))
         elif options.seeds is None:
-            trainer = start_or_go_on(config, run, splits.train, splits.validation)
+            trainer = start_or_go_on(config, run, splits.train, splits.validation, timed=own)
             result = finish(trainer, splits.test)
         else:
             result = train_seeds(runs_with_seeds(config, run, options.seeds), splits, run)
@@ -208,6 +217,28 @@ def _resume(path: Path, arguments: list[str]) -> None:
 
 def _asks_for(flag: str, arguments: list[str]) -> bool:
     return any(argument.partition("=")[0] == flag for argument in arguments)
+
+
+def _parse_new(program: str, defaults: Config, arguments: list[str]) -> tuple[Config, RunOptions]:
+    """The config of a new run, with the fields that the command line overrides.
+
+    With train.start_from, what is not given is as in the model to start from.
+
+    Raises:
+        DrawError: for options of which each would decide the same.
+    """
+    config, options = _parse_config(program, defaults, arguments)
+    minutes, steps = config.train.minutes, config.train.steps
+    if minutes is not None and steps != defaults.train.steps:
+        raise DrawError(
+            f"expected --train.minutes {minutes:g} or --train.steps {steps}, got both, each of "
+            "which decides how long it trains; leave one out"
+        )
+    if config.train.start_from in (None, defaults.train.start_from):
+        return config, options
+    from draw.training.origin import with_sizes_of
+
+    return _parse_config(program, with_sizes_of(defaults, config.train.start_from), arguments)
 
 
 def _parse_config(

@@ -67,9 +67,10 @@ class DataConfig:
     binarize: Binarize = "none"
     """'dynamic' draws each pixel as 0 or 1, anew at each use, with its grey value as probability;
     images whose pixels are already 0 or 1 ("static") come through unchanged."""
-    augment: tuple[Augment, ...] = ()
+    augment: tuple[Augment, ...] | None = ()
     """Changes of training images, anew at each use: 'affine' turns, scales, shears and shifts a
-    little, 'flip' mirrors every second one, 'colour' changes brightness and contrast."""
+    little, 'flip' mirrors every second one, 'colour' changes brightness and contrast. None chooses
+    by what the pictures are, and a run says what it chose."""
     bad_boxes: BadBoxes = "refuse"
     """Pictures of svhn whose boxes are missing or empty: an error, or left out and counted."""
     cache_dir: str | None = None

@@ -268,10 +268,10 @@ def images() -> Config:
             rows=32, columns=32, channels=3, glimpses=16, hidden_size=256, latent_size=64,
             attention="gaussian", read_size=8, write_size=8,
         ),
-        data=DataConfig(name="images", fit="crop"),
+        data=DataConfig(name="images", fit="crop", augment=None),
         train=TrainConfig(
-            steps=10_000, batch_size=64, learning_rate=1e-3, warmup_steps=500, clip_norm=100.0,
-            ema_decay=0.999, evaluate_every=500,
+            steps=10_000, batch_size=64, learning_rate=2e-3, warmup_steps=100, clip_norm=100.0,
+            ema_decay=0.995, evaluate_every=200, patience=10,
         ),
     )  # fmt: skip
 

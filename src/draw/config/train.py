@@ -12,7 +12,14 @@ class TrainConfig:
     """Config of the training. The paper gives only Adam: every number here is ours."""
 
     steps: Steps = 10_000
-    """Updates of the weights."""
+    """Updates of the weights; train.minutes decides another number."""
+    minutes: Positive | None = None
+    """Minutes of training to fill: a few steps are timed at the start, and what fits becomes
+    train.steps, so that the learning rate falls to its end as they are over. The warm-up takes
+    a tenth of them at most; evaluations are twenty at least. Test and pictures come after."""
+    patience: Count | None = None
+    """Evaluations in a row without a better score on validation images, after which training ends
+    before train.steps; by default it never does."""
     batch_size: Count = 128
     """Images per update, over all processes together."""
     learning_rate: Positive = 1e-3

@@ -15,6 +15,7 @@ from draw.data.store.decode import Conversion
 from draw.data.store.entry import build
 from draw.data.store.splits import SPLITS
 from draw.data.views.augmentation import KEEP_BINARY, augmentation_of
+from draw.data.views.augmentation_choice import choose_augmentation
 from draw.data.views.view import View
 from draw.errors import DataError
 
@@ -100,16 +101,34 @@ def view_of(config: DataConfig) -> View | None:
 
 
 def _seen(config: DataConfig, images: ImageSet, view: View | None) -> ImageSet:
-    augmentation_of(config.augment)  # an unknown one is refused before any work
-    greying = [name for name in config.augment if name not in KEEP_BINARY]
+    asked: tuple[str, ...] = config.augment or ()
+    if config.augment is None and images.split == "train":
+        asked = suitable_augmentation(images)
+    augmentation_of(asked)  # an unknown one is refused before any work
+    greying = [name for name in asked if name not in KEEP_BINARY]
     if images.binary and greying:
         raise DataError(
             f"expected no --data.augment {greying[0]} with images that are binary, whose pixels "
             f"would become grey; {images.source}. Leave it out, or train on grey images with "
             "--data.binarize dynamic"
         )
-    seen = replace(images, view=view, augment=config.augment)
+    seen = replace(images, view=view, augment=asked)
     return seen if seen.split == "train" else seen.evaluation_set()
+
+
+def suitable_augmentation(images: ImageSet) -> tuple[str, ...]:
+    """Choose augmentations by what some training images are, and log why.
+
+    Args:
+        images: training images.
+    """
+    choice = choose_augmentation(
+        images.images, labelled=images.labels is not None, binary=images.binary
+    )
+    logger.info(
+        "--data.augment %s suits these pictures: %s", " ".join(choice.names) or "''", choice.reason
+    )
+    return choice.names
 
 
 def find_or_build(

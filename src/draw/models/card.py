@@ -7,7 +7,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from draw.config.compute import StoredType
-from draw.config.run import Config
+from draw.config.run import Config, Weights
 from draw.data import KNOWN_SETS, Splits
 from draw.model.pretrained import Model, shipped_models
 from draw.models.kinds import task_for, task_of
@@ -31,6 +31,7 @@ def make_card(
     name: str,
     dtype: StoredType,
     step: int | None = None,
+    which: Weights = "best",
 ) -> ModelCard:
     """Write a model card: what a model is, how it was made, what it does, and what it is not for.
 
@@ -43,6 +44,7 @@ def make_card(
         name: name of the model.
         dtype: type of the weights in the file.
         step: training step of the weights, if it is known.
+        which: choice among the run's weights.
     """
     name = one_line(name)
     known = KNOWN_SETS[config.data.name]
@@ -92,14 +94,14 @@ def make_card(
         *rows,
         "",
         f"- **Data**: {config.data.name}: {known.description}. {splits.train.count:,} images for "
-        f"training{_augmented(config.data.augment)}. Licence of the data: {known.licence}.",
+        f"training{_augmented(config.data.augment or ())}. Licence of the data: {known.licence}.",
         f"- **Training**: `{_command(made.get('command') or 'draw train ' + config.preset)}`, seed "
         f"{config.train.seed}, {steps:,} steps of {config.train.batch_size} images, "
         f"{seconds / 3600:.1f} hours on {made.get('hardware', 'hardware that was not noted')}; "
         f"commit {made.get('commit') or 'not noted'}.{_changes(made)}"
         + _begun_from(config.train.start_from),
         *(f"- **{title}**: {words}." for title, words in task.remarks(model, splits.train).items()),
-        f"- **Weights**: {'' if step is None else f'those of step {step:,}, the best; '}"
+        f"- **Weights**: {'' if step is None else f'those of step {step:,}, the {which}; '}"
         f"{parameters:,} parameters, stored in {dtype}; the figures are of the stored weights. "
         "Licence: MIT.",
         f"- **Not for**: images unlike those it was trained on. {task.not_for}",

@@ -88,7 +88,8 @@ def export(
                 "nothing was written. Choose another run, or --dtype fp32"
             )
         task.export_pictures(model, splits.test, folder)
-        card = make_card(run, config, model, splits, figures, name, dtype, loaded.state.get("step"))
+        step, which = loaded.state.get("step"), loaded.which or "best"
+        card = make_card(run, config, model, splits, figures, name, dtype, step, which)
         if generator is not None:
             generator.write(folder)
             card.text += "\n" + how_to_run(generator, loaded.drawing)

@@ -84,6 +84,20 @@ class LoadedModel:
         return kind_of(self.model.config)
 
     @property
+    def which(self) -> Weights | None:
+        """Choice among the weights of a run that these are; None for a model that is no run."""
+        if self.config is None:
+            return None
+        return "best" if Path(self.source).parts[-2:] == BEST_FILE.parts else "last"
+
+    @property
+    def weights(self) -> str:
+        """Words for which weights of a run these are; empty for a model that is no run."""
+        step = self.state.get("step")
+        of_step = "" if step is None else f" of step {step:,}"
+        return "" if self.which is None else f"weights{of_step}, the {self.which}"
+
+    @property
     def drawing(self) -> DRAW:
         """The model, which must be one that draws."""
         if not self.kind.draws:

@@ -39,6 +39,7 @@ COUNTERS: dict[str, Any] = {
     "best": float | None,
     "sums": dict[str, float],
     "averaged": Natural,
+    "stale": Natural,
     "images": str,
     "noise": Stream,
 }
@@ -46,6 +47,8 @@ COUNTERS: dict[str, Any] = {
 alone, and what was measured on validation images."""
 OF_STEPS = "_per_glimpse"
 """End of the names of measurements that have a number for each step."""
+LATER = frozenset({"noise", "stale"})
+"""Names in `COUNTERS` that checkpoints of earlier versions do not have."""
 
 
 class DamagedCheckpointError(DrawError):

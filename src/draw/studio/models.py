@@ -213,4 +213,5 @@ def describe(loaded: LoadedModel) -> str:
     task = task_of(config, loaded.data)
     steps = f", {task.steps}" if task.steps else ""
     told = f"; told {task.condition}" if task.condition else ""
-    return f"{size}{steps}{data}; {weight}{told}"
+    which = f"; {loaded.weights}" if loaded.weights else ""
+    return f"{size}{steps}{data}; {weight}{told}{which}"

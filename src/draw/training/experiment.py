@@ -20,6 +20,7 @@ from draw.files import write_atomically
 from draw.models.kinds import task_for
 from draw.models.run_folder import Run
 from draw.training.finish import finish
+from draw.training.origin import with_sizes_of
 from draw.training.restart import is_restart, start_or_go_on
 from draw.training.start import refuse_existing
 
@@ -48,7 +49,8 @@ def train(
         labels: class of each image, for a classifier or a class-conditional model.
         out: folder of the run; by default runs/ and the name of the preset. One that exists is
             never overwritten.
-        changes: values by the names of fields, such as {"train.steps": 500, "data.size": (32,)}.
+        changes: values by the names of fields, such as {"train.steps": 500, "data.size": (32,)};
+            with "train.start_from" all other sizes are those of the model to start from.
 
     Raises:
         DrawError: if a name is unknown, images or labels do not fit, or the folder exists.
@@ -61,6 +63,8 @@ def train(
             )
         config = PRESETS[config]()
     changes = changes or {}
+    if changes.get("train.start_from") is not None:
+        config = with_sizes_of(config, changes["train.start_from"])
     config = config.with_changes(changes)
     run = Path("runs") / config.preset if out is None else Path(out)
     if not is_restart(run):

@@ -5,10 +5,12 @@ from typing import Any
 from draw.data import ImageSet
 from draw.measure.progress_bar import with_progress
 from draw.models.storage import load_model
-from draw.runs.checkpoint import BEST_FILE, METRICS_FILE
+from draw.runs.checkpoint import METRICS_FILE
 from draw.runs.metrics import append_metrics, read_metrics
 from draw.terminal import say
+from draw.training.expectation import estimate, expectation, next_commands
 from draw.training.image_check import describe_shape
+from draw.training.origin import describe_origin
 from draw.training.trainer import Trainer
 
 
@@ -49,16 +51,19 @@ def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
     accelerator.end_training()
     if not trainer.main:
         return None
-    which = "the best on validation images" if best.source == str(run / BEST_FILE) else "the last"
+    which = f"{best.weights} on validation images" if best.which == "best" else best.weights
+    patience = trainer.config.train.patience
+    ended = f"; {patience} evaluations were no better" if trainer.out_of_patience else ""
     say(
-        f"\n{trainer.task.conclude(result)}\nweights of step {best.state['step']}, {which} "
-        f"of {trainer.step} steps in {trainer.seconds / 60:.1f} minutes"
+        f"\n{trainer.task.conclude(result)}\n{which} "
+        f"of {trainer.step} steps in {trainer.seconds / 60:.1f} minutes{ended}"
     )
     line = trainer.line("test", values) | {"weights_step": best.state["step"]}
     metrics = [*read_metrics(run / METRICS_FILE), line]
     pictures = trainer.task.pictures(model, run, metrics, trainer.training, test.evaluation_set())
     append_metrics(run / METRICS_FILE, line)
     say("look at  " + "\n         ".join(str(path) for path in pictures))
+    say("next     " + "\n         ".join(next_commands(trainer)))
     return {
         "run": str(run),
         "best": best.state,
@@ -79,9 +84,23 @@ def describe_start(trainer: Trainer) -> str:
         f"{config.preset}: {images.count:,} images of {describe_shape(images.image_shape)} from "
         f"{images.source}\n{_describe_view(images)}"
         f"{trainer.task.describe_start(trainer.bare_model, images)}\n"
+        f"{_describe_beginning(trainer)}"
         f"{parameters:,} parameters; {trainer.accelerator.num_processes} process(es); "
         f"run folder {trainer.run}"
     )
+
+
+def _describe_beginning(trainer: Trainer) -> str:
+    """Lines about what a new run starts from, and where it was timed about what to expect."""
+    if trainer.step:
+        return ""
+    origin, pace = describe_origin(trainer.config), trainer.pace
+    if pace is None:
+        return origin
+    lines = [estimate(trainer.config, trainer.training, pace)]
+    if trainer.config.data.name == "images":
+        lines += expectation(trainer.config, trainer.training)
+    return origin + "".join(f"{line}\n" for line in lines)
 
 
 def _describe_view(images: ImageSet) -> str:

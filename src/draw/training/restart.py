@@ -4,6 +4,7 @@ A launcher repeats the command that began a run, whose folder is there by then. 
 where the folder says that this very launch began or resumed it, and only after a restart.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,15 +34,31 @@ def is_restart(run: Path) -> bool:
     return any(now & one.get("launch", {}).items() for one in before)
 
 
-def start_or_go_on(config: Config, run: Path, training: ImageSet, validation: ImageSet) -> Trainer:
+def start_or_go_on(
+    config: Config,
+    run: Path,
+    training: ImageSet,
+    validation: ImageSet,
+    *,
+    timed: bool = False,
+) -> Trainer:
     """A new run, or after a restart by its launcher the one that is there, from its last step.
+
+    Args:
+        config: config of the run.
+        run: the run folder.
+        training: images to learn from.
+        validation: images to choose the best weights by.
+        timed: whether a new run is timed first; see `draw.training.start.start`.
 
     Raises:
         DrawError: as `start` and `resume` do, or if the run that is there has another config.
     """
     if not is_restart(run):
-        return start(config, run, training, validation)
-    changes = changes_between(run_config(run), config)
+        return start(config, run, training, validation, timed=timed)
+    before = run_config(run)
+    config = _as_decided(config, before)
+    changes = changes_between(before, config)
     if changes:
         told = "; ".join(f"{name} is {was!r}, got {now!r}" for name, (was, now) in changes.items())
         raise DrawError(
@@ -49,6 +66,22 @@ def start_or_go_on(config: Config, run: Path, training: ImageSet, validation: Im
             " Name another folder with --out, and give every job a --rdzv-id of its own"
         )
     return go_on(config, run, training, validation)
+
+
+def _as_decided(config: Config, before: Config) -> Config:
+    """A run's config with what was decided when it began, where the user left that open."""
+    train, data = config.train, config.data
+    if train.minutes is not None and train.minutes == before.train.minutes:
+        was = before.train
+        train = replace(
+            train,
+            steps=was.steps,
+            warmup_steps=was.warmup_steps,
+            evaluate_every=was.evaluate_every,
+        )
+    if data.augment is None:
+        data = replace(data, augment=before.data.augment)
+    return replace(config, train=train, data=data)
 
 
 def go_on(config: Config, run: Path, training: ImageSet, validation: ImageSet) -> Trainer:

@@ -20,8 +20,9 @@ from draw.runs.metrics import read_metrics
 from draw.runs.paths import RUN_FILE
 from draw.terminal import say
 from draw.training.finish import finish
+from draw.training.patience import is_complete
 from draw.training.restart import is_restart, start_or_go_on
-from draw.training.start import is_complete, refuse_existing, resume, resumed_config
+from draw.training.start import refuse_existing, resume, resumed_config
 
 
 class SeedRun(NamedTuple):

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from draw.config.data import Augment
 from draw.config.run import SECTIONS, Config
 from draw.data import ImageSet
 from draw.data.advice import advice
@@ -34,6 +35,10 @@ from draw.runs.metrics import (
 from draw.runs.paths import RUN_FILE, note_resumption, write_run_file
 from draw.runs.provenance import provenance
 from draw.training.image_check import check_images
+from draw.training.origin import check_sizes
+from draw.training.pace import fit_to_minutes
+from draw.training.patience import is_at_end, lacks_results, way_on
+from draw.training.timing import measure_pace
 from draw.training.trainer import Trainer
 
 logger = logging.getLogger("draw")
@@ -44,7 +49,8 @@ FOLDERS = "best", "checkpoints", "samples", "glimpses", "tensorboard"
 FREE_ON_RESUME = frozenset(
     {
         "compute.device", "compute.backend", "compute.precision", "data.path", "data.cache_dir",
-        "train.steps", "train.learning_rate", "train.warmup_steps", "train.final_learning_rate",
+        "train.steps", "train.minutes", "train.patience", "train.learning_rate",
+        "train.warmup_steps", "train.final_learning_rate",
         "train.window_share", "train.clip_norm", "train.weight_decay", "train.evaluate_every",
         "train.evaluate_images", "train.log_every", "train.checkpoint_minutes",
         "train.keep_checkpoints",
@@ -86,14 +92,32 @@ def _is_nothing(path: Path) -> bool:
     return path.name == LOCK_FILE or is_temporary(path)
 
 
-def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -> Trainer:
+def start(
+    config: Config,
+    run: Path,
+    training: ImageSet,
+    validation: ImageSet,
+    *,
+    timed: bool = False,
+) -> Trainer:
     """Start a new run in a folder of its own, which is locked until the run ends.
+
+    The run's file says what was decided at the start: steps that fit into train.minutes, and
+    changes of the images that suit them.
+
+    Args:
+        config: config of the run.
+        run: the run folder, which must be new.
+        training: images to learn from.
+        validation: images to choose the best weights by.
+        timed: whether to time some steps, so as to say how long the run will take; where there are
+            train.minutes this is done in any case.
 
     Raises:
         DrawError: if the folder holds something already or is in use, the images do not fit the
             model or its likelihood, or the weights to start from do not fit it.
     """
-    trainer = at_the_start(config, run, training, validation)
+    trainer = at_the_start(config, run, training, validation, timed=timed)
     if trainer.main:
         make_folder(run)
     with _kept(trainer.lock):
@@ -105,8 +129,22 @@ def start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -
     return trainer
 
 
-def at_the_start(config: Config, run: Path, training: ImageSet, validation: ImageSet) -> Trainer:
+def at_the_start(
+    config: Config,
+    run: Path,
+    training: ImageSet,
+    validation: ImageSet,
+    *,
+    timed: bool = False,
+) -> Trainer:
     """Make the trainer of a new run, ready for its first step; nothing is written yet.
+
+    Args:
+        config: config of the run.
+        run: the run folder, which must be new.
+        training: images to learn from.
+        validation: images to choose the best weights by.
+        timed: whether to time some steps, as for `start`.
 
     Raises:
         DrawError: if the folder holds something already, the images do not fit the model or its
@@ -114,11 +152,19 @@ def at_the_start(config: Config, run: Path, training: ImageSet, validation: Imag
     """
     refuse_existing(run)
     check_images(config, training, validation)
-    config = replace(config, data=config.data.with_absolute_places())
+    check_sizes(config)
+    augment = cast(tuple[Augment, ...], training.augment)
+    data = replace(config.data.with_absolute_places(), augment=augment)
+    config, pace = replace(config, data=data), None
     for line in advice(config.data, training):
         logger.warning("%s", line)
     before = _weights_to_start_from(config)
+    if timed or config.train.minutes is not None:
+        pace = measure_pace(config, run, training, validation)
+    if pace is not None and config.train.minutes is not None:
+        config = fit_to_minutes(config, pace)
     trainer = Trainer(config, run, training, validation)
+    trainer.pace = pace
     trainer.start(before)
     return trainer
 
@@ -158,6 +204,8 @@ def resumed_config(run: Path, after: Config | None = None) -> Config:
     """
     before = run_config(run)
     after = after or before
+    if after.train.minutes == before.train.minutes and after.train.steps != before.train.steps:
+        after = replace(after, train=replace(after.train, minutes=None))
     changes = [
         f"{name} is {old!r} in {run}, got {new!r}"
         for name, (old, new) in changes_between(before, after).items()
@@ -212,14 +260,16 @@ def resume(
         refuse_links_out(run)
         begins = checkpoint.is_dir() and not checkpoints(run) and _nothing_learned(run)
         tensors, state = ({}, {"step": 0}) if begins else load_checkpoint(checkpoint)
-        complete = state["step"] >= config.train.steps
-        if complete and not test_again and not _missing(config, run):
-            raise DrawError(
-                f"{run} has all of its {config.train.steps} steps; for more, pass --train.steps "
-                f"{2 * config.train.steps}"
-            )
+        more = config.train.minutes not in (None, run_config(run).train.minutes)
+        step, stale = state["step"], state.get("stale", 0)
+        complete = not more and is_at_end(config.train, step, stale)
+        if complete and not test_again and not lacks_results(config, run, step):
+            raise DrawError(f"{run} {way_on(config.train, step)}")
         _refuse_misplaced(config, run)
         check_images(config, training, validation)
+        if more:
+            pace = measure_pace(config, run, training, validation)
+            config = fit_to_minutes(config, pace, step, state.get("seconds", 0.0))
         before = _weights_to_start_from(config) if begins else None
         trainer = Trainer(config, run, training, validation, lock)
         if begins:
@@ -238,22 +288,6 @@ def resume(
 def _nothing_learned(run: Path) -> bool:
     """Whether a run without a checkpoint was stopped before its first, rather than robbed of it."""
     return not os.path.lexists(run / BEST_FILE) and not scan_metrics(run / METRICS_FILE).lines
-
-
-def is_complete(config: Config, run: Path) -> bool:
-    """Whether a run has all the steps of a config, its test and its pictures."""
-    last = checkpoint_path(run, config.train.steps).name
-    newest = checkpoints(run)[-1:]
-    return any(path.name >= last for path in newest) and not _missing(config, run)
-
-
-def _missing(config: Config, run: Path) -> bool:
-    """Whether a run that has all of its steps lacks its test, or pictures of it."""
-    tested = any(
-        line["kind"] == "test" and line["step"] >= config.train.steps
-        for line in scan_metrics(run / METRICS_FILE).lines
-    )
-    return not tested or not all((run / name).is_file() for name in task_for(config).picture_names)
 
 
 def _refuse_misplaced(config: Config, run: Path) -> None:
@@ -280,7 +314,7 @@ def _set_back(trainer: Trainer, complete: bool) -> None:
     trainer.remove_old_checkpoints()
     forget_metrics_after(run / METRICS_FILE, trainer.step, tests=complete)
     if trainer.best is not None and best_weights(run) is None:
-        trainer.best = None  # so that the next validation leaves whole ones
+        trainer.best, trainer.stale = None, 0  # so that the next validation leaves whole ones
 
 
 def run_of(checkpoint: Path) -> Path:

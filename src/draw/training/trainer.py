@@ -33,6 +33,7 @@ from draw.progress import Bar, progress
 from draw.randomness import Stream
 from draw.runs.checkpoint import (
     COUNTERS,
+    LATER,
     METRICS_FILE,
     add_prefix,
     check_state,
@@ -50,6 +51,8 @@ from draw.training.graph import CudaRecorder
 from draw.training.learning import freeze_decoder, parameter_groups
 from draw.training.memory_advice import too_large
 from draw.training.moments import moments_of, named_moments
+from draw.training.pace import Pace
+from draw.training.patience import is_at_end, is_out_of_patience
 from draw.training.prefetch import Prefetch
 from draw.training.step import Step, learning_rate_at
 
@@ -114,9 +117,13 @@ class Trainer:
         """Updates that were made; those after which everything was found to be finite."""
         self.seconds = 0.0
         self.best: float | None = None
+        self.stale = 0
+        """Evaluations since the best."""
         self.sums: dict[str, float] = {}
         self.text = ""
         self.stop_asked = False
+        self.pace: Pace | None = None
+        """How long its work takes, where that was measured."""
 
     def _step(self) -> Step:
         """The update of the weights; on a GPU of a single process, one CUDA graph."""
@@ -153,6 +160,16 @@ class Trainer:
         """Whether this process writes files and speaks."""
         return bool(self.accelerator.is_main_process)
 
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether so many evaluations were none better that training ends before its last step."""
+        return is_out_of_patience(self.config.train, self.stale)
+
+    @property
+    def over(self) -> bool:
+        """Whether no step is left to make."""
+        return is_at_end(self.config.train, self.step, self.stale)
+
     def choices(self) -> dict[str, str]:
         """Device, backend and precision of the run, with reasons, and the stream of its noise."""
         return {**self.compute.choices(self.bare_model), "noise": self.stream}
@@ -174,11 +191,13 @@ class Trainer:
         except RuntimeError as error:
             raise DrawError(
                 f"the weights of {self.config.train.start_from} (train.start_from) do not fit the "
-                f"model: {error}. Give --model. the sizes that draw info shows, or leave it out"
+                f"model: {error}"
             ) from error
 
     def fit(self) -> None:
-        """Train to the last step; ends early with `Interruption` after Ctrl-C or SIGTERM.
+        """Train to the last step, or until patience is out (train.patience).
+
+        Ends with `Interruption` after Ctrl-C or SIGTERM.
 
         The run folder is locked meanwhile.
 
@@ -205,7 +224,7 @@ class Trainer:
             enabled=self.main,
         )
         with self._stopping_on_signals(), self.feed, bar as update:
-            while self.step < config.steps:
+            while not self.over:
                 stop = self.one_step()
                 self.seconds = seconds_before + time.monotonic() - began
                 if self.step % config.log_every == 0 or self.step == config.steps:
@@ -214,11 +233,11 @@ class Trainer:
                 if self.step % config.evaluate_every == 0 or self.step == config.steps:
                     self._evaluate(update)
                 due = time.monotonic() - last_saved > 60 * config.checkpoint_minutes
-                due = due or stop or self.step == config.steps
+                due = due or stop or self.over
                 if self.main and due and self.good == self.step:
                     self.save()
                     last_saved = time.monotonic()
-                if stop and self.step < config.steps:
+                if stop and not self.over:
                     raise Interruption(self.run, self.step)
 
     def one_step(self) -> bool:
@@ -313,13 +332,14 @@ class Trainer:
         self._log("validation", **values)
         score = values[self.task.score]
         best = math.isfinite(score) and (self.best is None or score < self.best)
+        self.stale = 0 if best else self.stale + 1
+        self.best = score if best else self.best
         mark = ", the best so far" if best else ""
         bar.note(f"step {self.step} validation {self.task.describe(values)}{mark}")
         bar(self.step, self.text)
         if not self.main or not math.isfinite(score):
             return
         if best:
-            self.best = score
             state = {"step": self.step, f"validation_{self.task.score}": score}
             of_steps = {name: values.get(name) for name in self.task.profile.beside}
             state |= {f"validation_{name}": one for name, one in of_steps.items() if one}
@@ -355,6 +375,7 @@ class Trainer:
             "best": self.best,
             "sums": self.sums,
             "averaged": self.average.count,
+            "stale": self.stale,
             "images": self.training.fingerprint,
             "noise": self.stream,
         }
@@ -373,7 +394,7 @@ class Trainer:
             DrawError: if weights or moments do not fit the config or are not finite, or the images
                 are other ones.
         """
-        check_state("the checkpoint", state, *(name for name in COUNTERS if name != "noise"))
+        check_state("the checkpoint", state, *(COUNTERS.keys() - LATER))
         if state["images"] != self.training.fingerprint:
             raise DrawError(
                 f"the training images are not those that {self.run} was trained on (fingerprint "
@@ -398,6 +419,7 @@ class Trainer:
         self.step = self.good = state["step"]
         self.seconds = state["seconds"]
         self.best, self.sums = state["best"], state["sums"]
+        self.stale = state.get("stale", 0)
 
     @contextmanager
     def _stopping_on_signals(self) -> Iterator[None]:

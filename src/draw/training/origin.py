@@ -1,0 +1,150 @@
+"""The model whose weights a run starts from (train.start_from): its sizes, and what differs."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from draw.config.data import DataConfig, Mode
+from draw.config.model import ModelConfig
+from draw.config.presets import PRESETS
+from draw.config.run import Config
+from draw.errors import DrawError
+from draw.model.memory import weightless
+from draw.models.kinds import make_model, run_config
+from draw.models.storage import exported_config, exported_folder
+from draw.runs.paths import RUN_FILE
+
+MODES: dict[int, Mode] = {1: "grey", 3: "colour"}
+"""Modes of pictures by their channels."""
+
+
+class Origin(NamedTuple):
+    """What is known of a model to start from, before its weights are read."""
+
+    model: ModelConfig
+    data: DataConfig | None
+    """Config of the images that it was trained on, if it was written down."""
+
+
+def origin_of(name: str) -> Origin:
+    """Read the config of a model by the names that `draw.models.storage.load_model` takes.
+
+    Args:
+        name: name or folder of the model.
+
+    Raises:
+        DrawError: if there is no such model, or its files are damaged.
+    """
+    if (Path(name) / RUN_FILE).exists():
+        config = run_config(Path(name))
+        return Origin(config.model, config.data)
+    return Origin(*exported_config(exported_folder(name)))
+
+
+def with_sizes_of(config: Config, name: str) -> Config:
+    """A run's config with the model that it is to start from in place of its own.
+
+    Somebody's own pictures are also brought to the size and mode of that model.
+
+    Args:
+        config: config of the run.
+        name: name or folder of the model to start from.
+
+    Raises:
+        DrawError: if there is no such model, or it is of another kind.
+    """
+    model = origin_of(name).model
+    if type(model) is not type(config.model):
+        raise DrawError(
+            f"expected a model like those of {config.preset} for train.start_from "
+            f"({type(config.model).__name__}), got {name} ({type(model).__name__})"
+        )
+    data = config.data
+    if data.name == "images":
+        square = model.rows == model.columns
+        size = (model.rows,) if square else (model.rows, model.columns)
+        data = dataclasses.replace(data, size=size, mode=MODES.get(model.channels))
+    return dataclasses.replace(config, model=model, data=data)
+
+
+def check_sizes(config: Config) -> None:
+    """Refuse a run whose model cannot take the weights that it is to start from.
+
+    Args:
+        config: config of the run.
+
+    Raises:
+        DrawError: naming the fields that differ, with what was expected.
+    """
+    name = config.train.start_from
+    if name is None:
+        return
+    model = origin_of(name).model
+    there, here = _shapes(model), _shapes(config.model)
+    differing = [one for one in {**there, **here} if there.get(one) != here.get(one)]
+    if differing:
+        raise DrawError(
+            f"the weights of {name} (train.start_from) do not fit the model: expected "
+            f"{expected_fields(model, config)}. Leave these out: draw train takes them from "
+            f"{name}. Of another shape {'is' if not differing[1:] else 'are'} {differing[0]}"
+            + (f" and {len(differing) - 1} more" if differing[1:] else "")
+        )
+
+
+def expected_fields(model: ModelConfig, config: Config) -> str:
+    """The fields in which a run's model differs from another, with the values of both.
+
+    Args:
+        model: config of the model to start from.
+        config: config of the run.
+    """
+    if type(model) is not type(config.model):
+        return f"a {type(model).__name__}, got a {type(config.model).__name__}"
+    sized = {"rows": " (--data.size)", "columns": " (--data.size)", "channels": " (--data.mode)"}
+    hints = sized if config.data.size or config.data.mode else {}
+    return ", ".join(
+        f"model.{name}{hints.get(name, '')} {there}, got {here}"
+        for name, (there, here) in _differences(model, config.model).items()
+    )
+
+
+def describe_origin(config: Config) -> str:
+    """Say in a line what a run takes from the model that it starts from; empty without one.
+
+    Args:
+        config: config of the run.
+    """
+    name = config.train.start_from
+    if name is None:
+        return ""
+    model = origin_of(name).model
+    text = f"starts from the weights of {name}"
+    preset = PRESETS.get(config.preset)
+    own = preset().model if preset else model
+    if type(own) is type(model):
+        pairs = _differences(model, own).items()
+        taken = [
+            f"{field} {there} ({config.preset}: {before})"
+            for field, (there, before) in pairs
+            if getattr(config.model, field) == there
+        ]
+        text += f", whose sizes it has: {', '.join(taken)}" if taken else ""
+    changed = [
+        f"{field} {here} ({name}: {there})"
+        for field, (there, here) in _differences(model, config.model).items()
+    ]
+    return text + (f"; otherwise than there: {', '.join(changed)}" if changed else "") + "\n"
+
+
+def _differences(one: ModelConfig, other: ModelConfig) -> dict[str, tuple[Any, Any]]:
+    """Fields of two configs of a class that differ, with both values."""
+    return {
+        field.name: pair
+        for field in dataclasses.fields(one)
+        if (pair := (getattr(one, field.name), getattr(other, field.name)))[0] != pair[1]
+    }
+
+
+def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    state = weightless(lambda: make_model(config)).state_dict()
+    return {name: tuple(value.shape) for name, value in state.items()}

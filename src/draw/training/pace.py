@@ -1,0 +1,63 @@
+"""How long training takes, and the number of steps that fills train.minutes."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+from draw.config.run import Config
+from draw.config.train import TrainConfig
+from draw.errors import DrawError
+
+EVALUATIONS = 20
+"""Evaluations in train.minutes, at least, where they take no more than a quarter of it."""
+
+
+class Pace(NamedTuple):
+    """Seconds that a run's work takes on this machine."""
+
+    step: float
+    """Seconds of an update of the weights."""
+    evaluation: float
+    """Seconds of an evaluation on validation images, with its picture."""
+
+    def seconds(self, config: TrainConfig, done: int = 0) -> float:
+        """Seconds of the steps that are left, and of their evaluations.
+
+        Args:
+            config: config of the training.
+            done: steps that were made.
+        """
+        left = max(0, config.steps - done)
+        return left * (self.step + self.evaluation / config.evaluate_every)
+
+
+def fit_to_minutes(config: Config, pace: Pace, done: int = 0, seconds: float = 0.0) -> Config:
+    """Give a run as many steps as fit into its train.minutes, and a schedule for them.
+
+    Args:
+        config: config of the run, with train.minutes.
+        pace: what its work takes.
+        done: steps that were made before, whose schedule stays.
+        seconds: seconds that these took.
+
+    Raises:
+        DrawError: if the minutes are over.
+    """
+    train = config.train
+    left = 60 * (train.minutes or 0) - seconds
+    if left <= 0:
+        raise DrawError(
+            f"expected more than {seconds / 60:.3g} for train.minutes, which have passed already, "
+            f"got {train.minutes:g}"
+        )
+    count, every = (
+        int(left / (pace.step + pace.evaluation / train.evaluate_every)),
+        train.evaluate_every,
+    )
+    if not done and count < EVALUATIONS * every:
+        evaluations = max(1, min(EVALUATIONS, int(left / 4 / pace.evaluation)))
+        count = int((left - evaluations * pace.evaluation) / pace.step)
+        every = max(1, count // evaluations)
+    steps = done + max(1, count)
+    warmup = train.warmup_steps if done else min(train.warmup_steps, steps // 10)
+    fitted = replace(train, steps=steps, evaluate_every=every, warmup_steps=warmup)
+    return replace(config, train=fitted)

@@ -1,0 +1,131 @@
+"""train.minutes: how many steps fill it, that they are decided once; timing leaves no trace."""
+
+import re
+from pathlib import Path
+
+import pytest
+import torch
+
+from draw.errors import DrawError, Interruption
+from draw.models.kinds import run_config
+from draw.runs.checkpoint import checkpoints, load_tensors
+from draw.training.pace import Pace, fit_to_minutes
+from draw.training.restart import start_or_go_on
+from draw.training.start import resume, resumed_config, start
+from draw.training.step import learning_rate_at
+from draw.training.timing import measure_pace
+from draw.training.trainer import Trainer
+from running import TINY, TINY_DIGITS, draw_command, image_set, with_train
+
+TRAINING, VALIDATION = image_set(10), image_set(7, "validation")
+MINUTE = with_train(TINY, minutes=1.0, warmup_steps=50)
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine with which three steps and an evaluation would fill a minute."""
+    pace = Pace(step=4.0, evaluation=1.0)
+    monkeypatch.setattr("draw.training.start.measure_pace", lambda *asked: pace)
+
+
+def stopped(trainer: Trainer, step: int) -> None:
+    one_step = trainer._one_step
+
+    def watched() -> bool:
+        trainer.stop_asked = trainer.step + 1 >= step
+        return one_step()
+
+    trainer._one_step = watched  # type: ignore[method-assign]
+    with pytest.raises(Interruption):
+        trainer.fit()
+
+
+@pytest.mark.parametrize("minutes", [0.5, 10.0, 600.0])
+@pytest.mark.parametrize("pace", [Pace(0.1, 1.0), Pace(0.001, 0.1), Pace(2.0, 0.5), Pace(0.1, 5.0)])
+def test_steps_and_evaluations_fill_the_minutes(minutes: float, pace: Pace) -> None:
+    train = fit_to_minutes(with_train(TINY, minutes=minutes, warmup_steps=500), pace).train
+    assert 0.9 * 60 * minutes - pace.step < pace.seconds(train) <= 1.1 * 60 * minutes
+    assert train.warmup_steps <= train.steps / 10
+    if 20 * pace.evaluation <= 60 * minutes / 4:
+        assert train.steps >= 20 * train.evaluate_every
+    assert learning_rate_at(train.steps, train) == train.final_learning_rate
+    assert learning_rate_at(train.steps // 2, train) > train.learning_rate / 3
+
+
+def test_minutes_that_are_over_are_refused() -> None:
+    with pytest.raises(DrawError, match=r"expected more than 2 for train\.minutes.*got 1"):
+        fit_to_minutes(with_train(TINY, minutes=1.0), Pace(0.1, 1.0), done=12, seconds=120.0)
+
+
+def test_what_fits_is_decided_once_and_resumed_with_the_same_bits(
+    tmp_path: Path, slow: None
+) -> None:
+    start(MINUTE, tmp_path / "straight", TRAINING, VALIDATION).fit()
+    train = run_config(tmp_path / "straight").train
+    assert 10 <= train.steps <= 15
+    assert train.warmup_steps == 1
+    run = tmp_path / "run"
+    stopped(start(MINUTE, run, TRAINING, VALIDATION), 5)
+    resume(resumed_config(run), run, TRAINING, VALIDATION).fit()
+    assert run_config(run).train == train
+    states = [load_tensors(checkpoints(tmp_path / name)[-1])[0] for name in ("straight", "run")]
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_other_minutes_on_resuming_count_those_that_passed(tmp_path: Path, slow: None) -> None:
+    run = tmp_path / "run"
+    stopped(start(MINUTE, run, TRAINING, VALIDATION), 5)
+    before = run_config(run)
+    trainer = resume(
+        resumed_config(run, with_train(before, minutes=2.0)), run, TRAINING, VALIDATION
+    )
+    assert before.train.steps + 5 < trainer.config.train.steps <= 5 + 30
+    assert run_config(run).train.minutes == 2.0
+    stopped(trainer, 7)
+    longer = resumed_config(run, with_train(run_config(run), steps=100))
+    assert longer.train.minutes is None  # which the steps would contradict
+
+
+def test_a_launcher_goes_on_with_what_was_decided(
+    tmp_path: Path, slow: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job")
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
+    stopped(start_or_go_on(MINUTE, tmp_path / "run", TRAINING, VALIDATION), 5)
+    monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
+    trainer = start_or_go_on(MINUTE, tmp_path / "run", TRAINING, VALIDATION)
+    assert trainer.step == 5
+    assert trainer.config.train == run_config(tmp_path / "run").train
+
+
+def test_timing_leaves_weights_and_folder_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("draw.training.timing.SECONDS", 0.01)
+    pace = measure_pace(TINY, tmp_path / "none", TRAINING, VALIDATION)
+    assert pace.step > 0
+    assert pace.evaluation > 0
+    assert not (tmp_path / "none").exists()
+    trainers = {
+        timed: start(TINY, tmp_path / str(timed), TRAINING, VALIDATION, timed=timed)
+        for timed in (True, False)
+    }
+    assert trainers[True].pace is not None
+    assert trainers[False].pace is None
+    weights = [trainer.bare_model.state_dict() for trainer in trainers.values()]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert run_config(tmp_path / "True") == run_config(tmp_path / "False") == TINY
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--train.steps", "7"), r"--train\.minutes 1 or --train\.steps 7, got both"),
+        (("--seeds", "2"), r"expected --train\.steps with --seeds"),
+    ],
+)
+def test_contradictions_are_refused(flags: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    minute = ("--train.minutes", "1", *TINY_DIGITS)
+    done = draw_command("train", "digits", *minute, *flags, cwd=tmp_path, check=1)
+    assert re.search(message, done.stderr.replace("\n", " "))
+    assert not (tmp_path / "runs").exists()
