@@ -118,17 +118,17 @@ def test_the_bound_is_one_on_the_hidden_given_the_known() -> None:
             for parameter in affine.parameters():
                 parameter *= 0.2
     random = torch.Generator().manual_seed(5)
-    noises = torch.randn(400, 2, 2, 2, generator=random)
+    noises = torch.randn(150, 2, 2, 2, generator=random)
     bound = torch.stack([model(x, noise, known=known).bound for noise in noises]).mean(0)
     for i in range(2):
         context = model.known_context(x[i : i + 1], known[i : i + 1])
-        many = type(context)(*(one.expand(20_000, -1) for one in context))  # type: ignore[union-attr]
-        noise = torch.randn(2, 20_000, 2, generator=random)
+        many = type(context)(*(one.expand(5_000, -1) for one in context))  # type: ignore[union-attr]
+        noise = torch.randn(2, 5_000, 2, generator=random)
         canvas = model.trajectory(None, noise, many).canvases[-1]
         cost = binary_cross_entropy_with_logits(canvas, x[i].expand_as(canvas), reduction="none")
         hidden = cost[:, 0][:, ~known[i]].sum(1).double()
-        truth = math.log(20_000) - float((-hidden).logsumexp(0))
-        assert truth - 0.02 < float(bound[i]) < truth + 6
+        truth = math.log(5_000) - float((-hidden).logsumexp(0))
+        assert truth - 0.05 < float(bound[i]) < truth + 6
 
 
 @pytest.mark.parametrize("backend", ["reference", "cpp"])
@@ -226,15 +226,15 @@ def test_hidden_nats_of_particles_are_those_of_their_mixture() -> None:
             for parameter in affine.parameters():
                 parameter.zero_()  # Q is the prior, so that w = P(x_known | z)
     x, _, _ = inputs(2)
-    found = model.complete(x, LEFT, 4, particles=4000, rounds=0, seed=1)
-    canvas = model.generate(20_000, seed=5).canvases[-1]
+    found = model.complete(x, LEFT, 4, particles=2000, rounds=0, seed=1)
+    canvas = model.generate(10_000, seed=5).canvases[-1]
     for image, nats in zip(x, found.hidden_nats, strict=True):
         cost = binary_cross_entropy_with_logits(canvas, image.expand_as(canvas), reduction="none")
         whole, half = (
             (-cost[:, 0][:, mask].sum(1).double()).logsumexp(0)
             for mask in (torch.ones_like(LEFT), LEFT)
         )
-        assert float(nats) == pytest.approx(float(half - whole), abs=0.05)
+        assert float(nats) == pytest.approx(float(half - whole), abs=0.1)
 
 
 @pytest.mark.usefixtures("without_shape_checks")
