@@ -15,7 +15,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError
 from draw.model.draw import DRAW
-from draw.parts.conditions.known import NOTHING_KNOWN, hidden_loss, random_masks
+from draw.parts.conditions.known import BLANK_SHARE, hidden_loss, random_masks
 from draw.parts.likelihood import make_likelihood
 from draw.tasks import Needs
 from draw.training.feed import Batcher, feed_at
@@ -150,7 +150,7 @@ def test_backends_and_dropout_take_it(backend: str) -> None:
 def test_masks_of_all_kinds() -> None:
     masks = random_masks(np.random.default_rng(1), 4000, 12, 10)
     nothing = ~masks.reshape(4000, -1).any(1)
-    assert NOTHING_KNOWN < nothing.mean() < NOTHING_KNOWN + 0.08  # a few of the others know none
+    assert BLANK_SHARE < nothing.mean() < BLANK_SHARE + 0.08  # a few of the others know none
     assert 0.35 < masks.mean() < 0.55
     for half in ("left", "right", "top", "bottom"):
         known = half_mask(half, (1, 12, 10)).numpy()  # type: ignore[arg-type]

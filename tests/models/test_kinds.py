@@ -31,7 +31,7 @@ from draw.data.load import load_splits
 from draw.errors import DrawError
 from draw.model.classifier import Classifier, ClassifierOutput
 from draw.model.draw import DRAW
-from draw.model.pretrained import WEIGHTS, Model, Pretrained, shipped_models
+from draw.model.pretrained import WEIGHTS, Model, Pretrained
 from draw.models import kinds
 from draw.models.kinds import KINDS, Kind, check_loadable, kind_of, make_model, run_config, task_for
 from draw.models.storage import export_model, load_model

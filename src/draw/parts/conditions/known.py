@@ -12,7 +12,7 @@ from draw.config.model import DRAWConfig
 from draw.parts.layers import Affine
 from draw.parts.state import NOTHING, Context
 
-NOTHING_KNOWN = 0.1
+BLANK_SHARE = 0.1
 """Fraction of the masks of training that know nothing: the model then also draws whole images."""
 
 
@@ -118,8 +118,8 @@ def random_masks(
         (x >= corners[:, :1, 1]) & (x < corners[:, 1:, 1])
     )[:, None]
     scattered = each < chance[:, None, None]
-    which = np.clip(3 * (kind - NOTHING_KNOWN) / (1 - NOTHING_KNOWN), 0, 2).astype(int)
+    which = np.clip(3 * (kind - BLANK_SHARE) / (1 - BLANK_SHARE), 0, 2).astype(int)
     masks = np.choose(which[:, None, None], [across, within, scattered])
     other = (which < 2) & (random.random(n) < 0.5)  # the other side of the line, of the rectangle
-    told = (kind >= NOTHING_KNOWN)[:, None, None]
+    told = (kind >= BLANK_SHARE)[:, None, None]
     return np.asarray((masks ^ other[:, None, None]) & told)
