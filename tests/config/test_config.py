@@ -57,7 +57,7 @@ WRONG = {  # by section and field
         "fit": ("scale", "", 1),
         "binarize": ("static", "", None, True),
         "bad_boxes": ("drop", "", None, True),
-        "augment": ("affine", ("",), (3,), None, True),
+        "augment": ("affine", ("",), (3,), True),
         "name": ("", "a\0b", None, 3, ["mnist"]),
         "config": ("", "a\0b", 3, True),
         "background": ("", "pink", "#fff", "#20a0fg", 3, (0, 0, 0)),
@@ -68,7 +68,10 @@ WRONG = {  # by section and field
             ("steps", "batch_size", "evaluate_every", "log_every", "keep_checkpoints"),
             (*NOT_COUNTS, 10**30),
         ),
-        "evaluate_images": tuple(v for v in NOT_COUNTS if v is not None),
+        **dict.fromkeys(
+            ("evaluate_images", "patience"), tuple(v for v in NOT_COUNTS if v is not None)
+        ),
+        "minutes": (0.0, -1.0, math.inf, math.nan, True, "1", 10**400),
         "warmup_steps": (-1, 2**31),
         "seed": (-1, 2**63),
         **dict.fromkeys(
@@ -97,13 +100,13 @@ RIGHT = {
     "data": {
         "size": (None, (28,), (28, 14)), "mode": (None, "grey", "colour"),
         "fit": (None, "crop", "pad", "stretch"), "binarize": ("none", "dynamic"),
-        "bad_boxes": ("refuse", "skip"), "augment": ((), ("affine", "flip"), ("colour",)),
+        "bad_boxes": ("refuse", "skip"), "augment": (None, (), ("affine", "flip"), ("colour",)),
     },
     "train": {
         "warmup_steps": (0, 10), "seed": (0, 2**40), "ema_decay": (0.0, 0.9999),
         "weight_decay": (0.0, 0.1), "window_share": (0.2, 1.0, 3.0),
         "evaluate_images": (None, 1), "final_learning_rate": (0.0, 1e-3),
-        "checkpoint_minutes": (0.1,),
+        "checkpoint_minutes": (0.1,), "minutes": (None, 0.5, 600.0), "patience": (None, 1, 10),
         "start_from": (None, "runs/mnist"),
     },
     "compute": {

@@ -105,7 +105,7 @@ def test_an_update_is_adam_on_the_cross_entropy_of_the_last_answer(tmp_path: Pat
     trainer = fresh(tmp_path / "run", config)
     model = Classifier(WINDOWED)
     model.load_state_dict(trainer.bare_model.state_dict())
-    images, _, labels, _ = batch_of(trainer)
+    images, _, labels, *_ = batch_of(trainer)
     trainer.fit()
     adam = torch.optim.Adam(model.parameters(), lr=config.train.learning_rate)
     answers = model(images).logits.softmax(1)

@@ -247,7 +247,9 @@ def _rewrite(path: Path, tensors: dict[str, torch.Tensor], text: str) -> None:
 def test_a_checkpoint_without_its_counters_is_not_gone_on_with() -> None:
     from draw.runs.checkpoint import DamagedCheckpointError, check_state
 
-    with pytest.raises(DamagedCheckpointError, match="lacks seconds, best, sums, averaged, images"):
+    with pytest.raises(
+        DamagedCheckpointError, match="lacks seconds, best, sums, averaged, stale, images"
+    ):
         check_state("there", {"step": 1}, *COUNTERS)
 
 

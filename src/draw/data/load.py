@@ -101,8 +101,10 @@ def view_of(config: DataConfig) -> View | None:
 
 
 def _seen(config: DataConfig, images: ImageSet, view: View | None) -> ImageSet:
+    if images.split != "train":
+        return replace(images, view=view).evaluation_set()
     asked: tuple[str, ...] = config.augment or ()
-    if config.augment is None and images.split == "train":
+    if config.augment is None:
         asked = suitable_augmentation(images)
     augmentation_of(asked)  # an unknown one is refused before any work
     greying = [name for name in asked if name not in KEEP_BINARY]
@@ -112,8 +114,7 @@ def _seen(config: DataConfig, images: ImageSet, view: View | None) -> ImageSet:
             f"would become grey; {images.source}. Leave it out, or train on grey images with "
             "--data.binarize dynamic"
         )
-    seen = replace(images, view=view, augment=asked)
-    return seen if seen.split == "train" else seen.evaluation_set()
+    return replace(images, view=view, augment=asked)
 
 
 def suitable_augmentation(images: ImageSet) -> tuple[str, ...]:
