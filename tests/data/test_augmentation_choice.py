@@ -1,12 +1,12 @@
 """Changes that suit pictures: mirroring for what has no sides, never for letters or with labels."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from conftest import DEVELOPMENT_DATA
 from draw.config.data import DataConfig
 from draw.data import load_images
 from draw.data.views.augmentation_choice import MANY, UNLIKE, choose_augmentation, mirror_gap
@@ -63,13 +63,12 @@ def test_pictures_of_one_colour_are_no_obstacle() -> None:
 @pytest.mark.parametrize(
     ("folder", "letters"), [("chars74k_street", True), ("mnist", True), ("cifar10_jpeg", False)]
 )
-def test_real_sets(folder: str, letters: bool, tmp_path: Path) -> None:
+def test_real_sets(
+    folder: str, letters: bool, tmp_path: Path, development_data: Callable[..., Path]
+) -> None:
     from datasets import load_dataset
 
-    where = DEVELOPMENT_DATA / folder
-    if not where.exists():
-        pytest.skip(f"{where} is missing")
-    files = str(where / "test-*.parquet")
+    files = str(development_data(folder) / "test-*.parquet")
     table = load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path))
     column = "img" if "img" in table.column_names else "image"
     some = [np.atleast_3d(np.asarray(row[column])) for row in table.select(range(300))]
