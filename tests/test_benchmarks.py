@@ -227,12 +227,14 @@ def test_growth(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert lines["batch"] == []
 
 
+@pytest.mark.slow
 def test_memory(results: Path) -> None:
     memory.main(batches=(8,), ways=("eager",), precisions=("fp32",))
     canvases = 64 * 8 * 28 * 28 * 4
     assert only_result(results)["bytes_added"]["eager fp32"]["8"] > canvases
 
 
+@pytest.mark.slow
 def test_first_step(results: Path) -> None:
     first_step.main(TINY, ways=("reference",), rounds=1)
     for stages in only_result(results)["seconds"].values():

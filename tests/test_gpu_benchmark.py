@@ -29,7 +29,13 @@ def found_in(name: str, plan: Plan = PLAN) -> dict[str, dict[str, Any]]:
     return {line["item"]: line["result"] for line in told if "result" in line}
 
 
-@pytest.mark.parametrize("name", SECTIONS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=() if name == "agreement" else pytest.mark.slow, id=name)
+        for name in SECTIONS
+    ],
+)
 def test_a_section_finds_a_number_for_everything(name: str) -> None:
     found = found_in(name)
     assert list(found) == list(SECTIONS[name].items(PLAN))

@@ -120,6 +120,7 @@ def test_runs_are_compared_and_written_down(tmp_path: Path, results: Path) -> No
     assert head["commit"] in table
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_where_it_was_stopped(
     tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +173,7 @@ def test_how_long_it_takes_is_told_from_the_rates(tmp_path: Path, results: Path)
     assert "2 marks to train to: about 0:21:24" in variants.estimate(plan, todo)
 
 
+@pytest.mark.slow
 def test_rates_are_measured_in_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")
     plan = trained(tmp_path / "out", only=("weight-decay",), seeds=())

@@ -202,6 +202,7 @@ def test_guidance_of_a_model_that_did_not_learn_for_it_is_refused(parts: dict[st
 # Everywhere
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_shape_checks")
 def test_every_use(tmp_path: Path) -> None:
     draw_command(

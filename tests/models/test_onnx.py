@@ -164,6 +164,7 @@ def exported(run: Path, to: Path) -> dict[str, dict[str, float]]:
     return export(run, SPLITS, to, plain_accelerator(), name="tiny", dtype="bf16", onnx=True)
 
 
+@pytest.mark.slow
 def test_an_exported_folder_draws_as_its_card_says(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_shape_checks: None
 ) -> None:
@@ -222,6 +223,7 @@ def test_a_missing_package_is_named(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_shape_checks")
 def test_a_model_that_is_no_run_is_copied_with_its_card(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -166,6 +166,7 @@ class TestWatch:
         context.close()
 
 
+@pytest.mark.slow
 class TestHold:
     def test_the_windows_parts_are_dragged(self, opened):
         page = opened()
@@ -211,6 +212,7 @@ class TestSteps:
         assert light(canvas) > early
 
 
+@pytest.mark.slow
 class TestContinue:
     def test_half_a_digit_goes_on(self, opened):
         page = opened()
@@ -239,6 +241,7 @@ class TestContinue:
         assert light(section.get_by_label("Drawn anew, in red").first) > 1
 
 
+@pytest.mark.slow
 class TestInterfere:
     def test_a_moved_pen_changes_the_end(self, opened):
         page = opened()
@@ -285,6 +288,7 @@ class TestCompare:
         assert all(one != other for one, other in zip(early, finished, strict=True))
 
 
+@pytest.mark.slow
 class TestSearch:
     def test_the_eye_hunts_where_the_digit_is_put(self, opened):
         page = opened()

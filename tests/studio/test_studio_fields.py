@@ -109,6 +109,7 @@ class TestFields:
             assert found[0] in ("done", "told"), found
             assert "unexpected" not in found[1]
 
+    @pytest.mark.slow
     def test_others_are_told(self, page, caplog):
         """Every field of every event, with every value of another type or from nowhere."""
         found: Counter[str] = Counter()

@@ -135,6 +135,7 @@ STREAM = r"""async () => {
 }"""
 
 
+@pytest.mark.slow
 class TestStream:
     def test_a_question_asked_while_the_stream_ends_is_answered(self, page):
         found = page.evaluate(STREAM)
@@ -179,6 +180,7 @@ class TestGenerate:
             assert path.read_bytes().startswith(start)
             assert download.value.suggested_filename == f"runs-colour-seed-1.{name.lower()}"
 
+    @pytest.mark.slow
     def test_the_first_are_seen_while_the_rest_are_made_and_it_can_be_stopped(self, page):
         choose_model(page, "runs/slow")
         type_into(page.get_by_label("number input for Number of images"), "64")
@@ -291,6 +293,7 @@ def test_explore(page):
     expect(page.locator("#nearest-found img")).to_have_count(12)
 
 
+@pytest.mark.slow
 def test_runs_are_compared_and_followed_without_touching_them(page, runs):
     folder = make_run(runs / "training", DRAWS, DataConfig(name="digits"))
     open_tab(page, "Runs")

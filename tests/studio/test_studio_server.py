@@ -371,6 +371,7 @@ class TestSessions:
         said = answers(port, session)
         assert [one["success"] for one in said if one["msg"] == "process_completed"] == [True]
 
+    @pytest.mark.slow
     def test_nothing_is_kept_of_those_long_ago(self, port, light):
         """Objects by type, counted once there are as many sessions as are kept, and later."""
         counts = []
