@@ -108,6 +108,9 @@ def smaller(words: list[str]) -> list[str]:
             return ["train", "--resume", run, "--train.steps", "3"]
         case ["train", preset, *_]:
             sizes = OF_CLASSIFIERS if preset == "cluttered" else TINY_DIGITS[:10]
+            if "--train.minutes" in words:
+                words = words[: words.index("--train.minutes")]
+                return [*words, "--train.minutes", "0.02", *sizes, *TINY_DIGITS[10:]]
             return [*words, *sizes, *TINY_DIGITS[10:], *SHORT]
         case ["sample" | "animate", *_]:
             return [*words, "--n", "2"]

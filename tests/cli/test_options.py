@@ -158,7 +158,7 @@ def test_bad_values_of_every_option(
 def test_bad_values_of_every_option_of_train(
     section: str, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def start(*_: object) -> None:
+    def start(*_: object, **__: object) -> None:
         raise DrawError("all options are right")
 
     monkeypatch.setattr("draw.training.restart.start", start)

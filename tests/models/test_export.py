@@ -362,5 +362,6 @@ def test_a_model_of_the_package_does_what_its_card_says(
             assert found.error == pytest.approx(card["error"], abs=0.15)
             return
         dynamic = loaded.data.binarize == "dynamic" and not test.binary
-        bound = evaluate(loaded.model, test.images, dynamic=dynamic).bound
+        labels = test.labels if loaded.model.condition.takes_labels else None
+        bound = evaluate(loaded.model, test.images, labels, dynamic=dynamic).bound
     assert bound == pytest.approx(card["bound"], abs=0.1, rel=5e-4)
