@@ -20,17 +20,11 @@ VARIANTS = {
     "lattice": ("lattice", 1, 1),
     "rotated": ("rotated", 1, 1),
 }
-QUICK = "affine, two to read and three to write"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_shape_checks")
-@pytest.mark.parametrize(
-    "variant",
-    [
-        pytest.param(name, marks=() if name == QUICK else pytest.mark.slow, id=name)
-        for name in VARIANTS
-    ],
-)
+@pytest.mark.parametrize("variant", VARIANTS)
 def test_every_use(variant: str, tmp_path: Path) -> None:
     name, read, write = VARIANTS[variant]
     draw_command(

@@ -182,6 +182,7 @@ def test_player_and_json_have_the_numbers_that_windows_of_ones_own_name(name, mo
 
 
 @own
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_shape_checks")
 def test_onnx_files_give_the_numbers_that_windows_of_ones_own_name(name, model):
     generator = make_generator(model)  # compared with PyTorch's there
