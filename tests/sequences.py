@@ -23,6 +23,17 @@ CASES: dict[str, dict[str, object]] = {
     "one unit, one latent variable": {"hidden_size": 1, "latent_size": 1},
     "window off the image": {"read_window": OFF_IMAGE, "write_window": OFF_IMAGE},
     "window beyond the limits": {"read_window": BEYOND_THE_LIMITS},
+    "Cauchy filters": {"attention": "cauchy", "rows": 9},
+    "Cauchy filters, one filter, one image": {
+        "attention": "cauchy", "read_size": 1, "write_size": 1, "batch": 1,
+    },
+    "Cauchy filters, learned prior, told": {
+        "attention": "cauchy", "prior": "learned", "context": (True, True), "channels": 3,
+    },
+    "Laplace filters": {"attention": "laplace", "columns": 9},
+    "Laplace filters, off the image": {
+        "attention": "laplace", "read_window": OFF_IMAGE, "write_window": OFF_IMAGE,
+    },
     "no attention": {"attention": "none"},
     "no attention, colour, odd": {"attention": "none", "channels": 3, "rows": 5},
     "no attention, no image": {"attention": "none", "batch": 0},

@@ -26,16 +26,6 @@ __all__ = ["case"]
 
 on_the_reference = pytest.mark.parametrize("backend", ["reference"], indirect=True)
 
-MORE: dict[str, dict[str, Any]] = {
-    "Cauchy filters": {"attention": "cauchy", "rows": 9},
-    "Laplace filters": {"attention": "laplace", "columns": 9},
-    "Cauchy filters, one filter, one image": {
-        "attention": "cauchy", "read_size": 1, "write_size": 1, "batch": 1,
-    },
-    "Cauchy filters, learned prior, told": {
-        "attention": "cauchy", "prior": "learned", "context": (True, True), "channels": 3,
-    },
-}  # fmt: skip
 TOLERANCES = {torch.float64: 1e-11, torch.float32: 3e-5, torch.bfloat16: 0.1, torch.float16: 0.02}
 """Largest error as a share of a tensor's largest number, by the type of the operands."""
 
@@ -55,9 +45,9 @@ def slopes_of(outputs: tuple[Tensor, ...], wanted: list[Tensor]) -> list[Tensor]
 
 
 @on_the_reference
-@pytest.mark.parametrize("name", CASES | MORE)
+@pytest.mark.parametrize("name", CASES)
 def test_all_that_it_computes_is_what_the_loop_computes(name: str, case) -> None:
-    options = dict((CASES | MORE)[name])
+    options = dict(CASES[name])
     whether = options.pop("context", (False, False))
     model, images, noise = case(**options)
     width = 4 * model.config.hidden_size

@@ -6,7 +6,9 @@ from torch import Tensor
 
 from draw.errors import DrawError
 from draw.kernels import unroll_backward
+from draw.model.draw import DRAW
 from draw.parts.state import NOTHING, Context
+from running import on
 from sequences import CASES, case
 
 __all__ = ["case"]
@@ -44,8 +46,12 @@ def test_every_gradient_is_that_of_autograd(name: str, case) -> None:
 
 
 @pytest.mark.parametrize(
-    ("attention", "prior"), [("gaussian", "standard"), ("none", "standard"), ("none", "learned")]
-)
+    ("attention", "prior"),
+    [
+        ("gaussian", "standard"), ("cauchy", "standard"), ("laplace", "learned"),
+        ("none", "standard"), ("none", "learned"),
+    ],
+)  # fmt: skip
 def test_gradient_is_that_of_differences(attention: str, prior: str, case) -> None:
     model, images, noise = case(
         rows=3, columns=2, glimpses=2, hidden_size=2, latent_size=2, read_size=2, write_size=2,
@@ -80,7 +86,23 @@ def test_a_weight_changed_before_the_gradient_is_an_error(case) -> None:
         loss.backward()
 
 
-def test_what_is_not_derived_is_refused(case) -> None:
-    model, images, noise = case(attention="cauchy")
-    with pytest.raises(DrawError, match="got WindowAttention; its gradient is autograd's"):
+def test_a_filter_on_a_pixel_has_the_slope_of_autograd(case) -> None:
+    """As every model begins: the outermost filters of its first window stand on pixels."""
+    model, images, noise = case(attention="laplace", rows=5, columns=5, glimpses=1)
+    fresh = on("reference", DRAW(model.config)).double()
+    wanted = list(fresh.attention.read_window.parameters())
+    ways = [
+        torch.autograd.grad(way.canvas.sum() + way.kl.sum(), wanted)
+        for way in (
+            fresh.unroll(images, noise, NOTHING), unroll_backward.unroll(fresh, images, noise)
+        )
+    ]  # fmt: skip
+    for expected, found in zip(*ways, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize("attention", ["lattice", "rotated"])
+def test_what_is_not_derived_is_refused(attention: str, case) -> None:
+    model, images, noise = case(attention=attention)
+    with pytest.raises(DrawError, match=r"got \w+Sampler; its gradient is autograd's"):
         unroll_backward.unroll(model, images, noise)

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from draw.attention.cauchy import cauchy_filterbank
-from draw.attention.gaussian import GaussianAttention
 from draw.attention.laplace import laplace_filterbank
+from draw.attention.whole import NoAttention
 from draw.attention.window import (
     MAX_CENTRE,
     MAX_LOG,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 def write_backward(model: "DRAW", h_dec: Tensor, d_image: Tensor, products: Products) -> Tensor:
     """Gradient of h_dec through what it writes: eqs 28-29, or eq 18 without attention."""
     attention: Any = model.attention
-    if not isinstance(attention, GaussianAttention):
+    if isinstance(attention, NoAttention):
         d_w = d_image.flatten(1)
         products.add("attention.write_content", h_dec, d_w)
         d_h_dec: Tensor = d_w @ attention.write_content.weight
@@ -39,30 +39,33 @@ def write_backward(model: "DRAW", h_dec: Tensor, d_image: Tensor, products: Prod
     N = attention.write_size
     controls = attention.write_window(h_dec)
     w = attention.write_content(h_dec).view(len(h_dec), attention.channels, N, N)
-    d_w, d_controls = write_patch_backward(controls, w, d_image)
+    d_w, d_controls = write_patch_backward(controls, w, d_image, attention.writer.filters)
     # (28) and (21), affine maps of h_dec
     d_w = d_w.flatten(1)
     products.add("attention.write_content", h_dec, d_w)
     products.add("attention.write_window", h_dec, d_controls)
-    return d_w @ attention.write_content.weight + d_controls @ attention.write_window.weight
+    d_h_dec = d_controls @ attention.write_window.weight
+    d_h_dec += d_w @ attention.write_content.weight
+    return d_h_dec
 
 
 def read_backward(
     model: "DRAW", x: Tensor, x_hat: Tensor, h_dec: Tensor, d_r: Tensor, products: Products
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of x, x_hat and h_dec through what is read: eq 27, or eq 17 without attention."""
-    attention = model.attention
-    if not isinstance(attention, GaussianAttention):
+    attention: Any = model.attention
+    if isinstance(attention, NoAttention):
         d_x, d_x_hat = d_r.view(len(x), 2, *x.shape[1:]).unbind(1)
         return d_x, d_x_hat, torch.zeros_like(h_dec)
     controls, N = attention.read_window(h_dec), attention.read_size
     images = torch.cat([x, x_hat], 1)
     d_patch = d_r.reshape(*images.shape[:2], N, N)
-    d_images, d_controls = read_patch_backward(controls, images, d_patch)
+    d_images, d_controls = read_patch_backward(controls, images, d_patch, attention.reader.filters)
     # (21) an affine map of h_dec
     products.add("attention.read_window", h_dec, d_controls)
     d_x, d_x_hat = d_images.chunk(2, 1)
-    return d_x, d_x_hat, d_controls @ attention.read_window.weight
+    d_h_dec: Tensor = d_controls @ attention.read_window.weight
+    return d_x, d_x_hat, d_h_dec
 
 
 def write_patch_backward(

@@ -14,7 +14,12 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from draw.attention.cauchy import CauchySampler
 from draw.attention.gaussian import GaussianAttention
+from draw.attention.grid import GaussianSampler
+from draw.attention.laplace import LaplaceSampler
+from draw.attention.movable import WindowAttention
+from draw.attention.sampler import Sampler
 from draw.attention.whole import NoAttention
 from draw.errors import DrawError
 from draw.kernels.attention_backward import read_backward, write_backward
@@ -29,6 +34,12 @@ from draw.parts.state import NOTHING, Context, State, UnrollOutput
 
 if TYPE_CHECKING:
     from draw.model.draw import DRAW
+
+DERIVED = (
+    GaussianAttention, WindowAttention, GaussianSampler, CauchySampler, LaplaceSampler,
+    NoAttention, StandardPrior, LearnedPrior,
+)  # fmt: skip
+"""Parts of a DRAW whose gradients are derived here and in attention_backward.py."""
 
 
 class Gradients(NamedTuple):
@@ -322,12 +333,13 @@ def unroll(
         context: conditioning of the drawings.
 
     Raises:
-        DrawError: if the model has an attention or a prior whose gradient is not derived here.
+        DrawError: if the model has an attention, windows or a prior whose gradient is not derived
+            here.
     """
-    known = GaussianAttention, NoAttention, StandardPrior, LearnedPrior
-    for part in (model.attention, model.prior):
-        if type(part) not in known:
-            names = ", ".join(kind.__name__ for kind in known)
+    samplers = [part for part in model.modules() if isinstance(part, Sampler)]
+    for part in (model.attention, *samplers, model.prior):
+        if type(part) not in DERIVED:
+            names = ", ".join(kind.__name__ for kind in DERIVED)
             raise DrawError(
                 f"expected a model made of {names}, got {type(part).__name__}; its gradient is "
                 "autograd's, of DRAW.unroll"
