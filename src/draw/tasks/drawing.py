@@ -247,7 +247,7 @@ class Drawing:
         return {
             "Likelihood": self.meaning(images),
             "Attention": draw.attention.description,
-            "Prior of each step's code": draw.prior.description,
+            "Prior of each step's code": str(draw.prior.description),
             "Told beforehand": told,
         }
 
