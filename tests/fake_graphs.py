@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class FakeRecorder:
-    """Stands in for `Recorder`: results and what autograd saves keep their places.
+    """A `draw.kernels.recorder.Recorder`: results and what autograd saves keep their places.
 
     So whoever keeps one of them sees the next replay in it, as with a CUDA graph.
     """
@@ -51,7 +51,7 @@ def fake_graphs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """From now on every device has graphs; the list has the results of all that are recorded."""
     recorded: list[Any] = []
     monkeypatch.setattr(FakeRecorder, "recorded", recorded, raising=False)
-    monkeypatch.setattr(replay, "Recorder", FakeRecorder)
+    monkeypatch.setattr(replay, "CudaRecorder", FakeRecorder)
     return recorded
 
 

@@ -1,12 +1,14 @@
 """What a CUDA graph does, on any device: operations are recorded, and done again without Python."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
+
+T = TypeVar("T")
 
 SYNCHRONIZE = {
     "aten::_local_scalar_dense", "aten::is_nonzero", "aten::nonzero", "aten::equal",
@@ -47,7 +49,7 @@ def _written(func: Any, args: Any, kwargs: dict[str, Any]) -> Iterator[Tensor]:
 
 
 class Tape:
-    """A `draw.training.graph.Recorder` that leaves Python out of a replay, as a graph does.
+    """A `draw.kernels.recorder.Recorder` that leaves Python out of a replay, as a graph does.
 
     A recording computes nothing: whatever it wrote to gets back what it held.
     """
@@ -55,18 +57,18 @@ class Tape:
     def __init__(self) -> None:
         self.warm, self.recordings, self.replays = 0, 0, 0
 
-    def warm_up(self, computation: Callable[[], None]) -> None:
+    def warm_up(self, function: Callable[[], object]) -> None:
         self.warm += 1
-        computation()
+        function()
 
-    def record(self, computation: Callable[[], None]) -> Callable[[], None]:
+    def record(self, function: Callable[[], T]) -> tuple[T, Callable[[], None]]:
         self.recordings += 1
         with _Record() as record:
-            computation()
+            result = function()
         with torch.no_grad():
             for tensor, before in record.before.values():
                 tensor.detach().copy_(before)
-        return lambda: self._replay(record)
+        return result, lambda: self._replay(record)
 
     @torch.no_grad()
     def _replay(self, record: _Record) -> None:

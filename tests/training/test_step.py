@@ -128,10 +128,10 @@ def test_what_cannot_be_recorded_runs_as_it_is(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Refusing(Tape):
-        def record(self, computation: Callable[[], None]) -> Callable[[], None]:
+        def record(self, function: Callable[[], Any]) -> tuple[Any, Callable[[], None]]:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(torch.Tensor, "backward", self.refuse)
-                computation()
+                function()
             raise AssertionError("not reached")
 
         def refuse(self, *_: object, **__: object) -> None:

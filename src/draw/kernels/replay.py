@@ -17,7 +17,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,8 +26,8 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from draw.attention.abstract import AbstractWindow
 from draw.kernels.allow_list import state_of
+from draw.kernels.recorder import CudaRecorder, Recorder
 
-T = TypeVar("T")
 Inputs = tuple[Tensor | None, ...]
 
 MOST = 8
@@ -53,42 +53,14 @@ def no_graphs() -> Iterator[None]:
         _capturing.reset(token)
 
 
-class Recorder:
-    """Recorder of CUDA graphs that share memory of their own."""
-
-    def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
-
-    @staticmethod
-    def usable(device: torch.device) -> bool:
-        """Whether graphs can be recorded on a device now."""
-        return device.type == "cuda" and not torch.cuda.is_current_stream_capturing()
-
-    def warm_up(self, function: Callable[[], object]) -> None:
-        """Run what is going to be recorded, beside the current stream."""
-        torch.cuda.synchronize()
-        with torch.cuda.stream(torch.cuda.Stream()):  # type: ignore[no-untyped-call]
-            for _ in range(WARM_UPS):
-                function()
-        torch.cuda.synchronize()
-
-    def record(self, function: Callable[[], T]) -> tuple[T, Callable[[], None]]:
-        """Record a function: its results, and what computes them again, into the same memory."""
-        graph = torch.cuda.CUDAGraph()
-        # what other threads do meanwhile, such as pinning memory, is theirs
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
-            result = function()
-        return result, graph.replay
-
-
 class _InferenceGraph:
     """A function of tensors without gradients."""
 
     def __init__(self, function: Callable[..., Any], given: Inputs) -> None:
-        recorder = Recorder()
+        recorder = CudaRecorder()
         with torch.inference_mode(False), torch.no_grad():
             self._given = _copies(given)
-            recorder.warm_up(lambda: function(*self._given))
+            _warm_up(recorder, lambda: function(*self._given))
             self._result, self._replay = recorder.record(lambda: function(*self._given))
 
     def __call__(self, given: Inputs) -> Any:
@@ -103,7 +75,7 @@ class _TrainingGraph:
     def __init__(
         self, function: Callable[..., Sequence[Tensor]], given: Inputs, parameters: Sequence[Tensor]
     ) -> None:
-        recorder = Recorder()
+        recorder = CudaRecorder()
         self._lease: weakref.ref[_Lease] | None = None
         self._given = _copies(given)
         wanted = [t for t in (*self._given, *parameters) if t is not None and t.requires_grad]
@@ -123,7 +95,7 @@ class _TrainingGraph:
             outputs = forward()
             backward(outputs, slopes_of(outputs))
 
-        recorder.warm_up(both)
+        _warm_up(recorder, both)
         outputs, self._replay_forward = recorder.record(forward)
         self._slopes = slopes_of(outputs)
         self._gradients, self._replay_backward = recorder.record(
@@ -234,7 +206,9 @@ class Graphs:
         key = name, wanted, _kind_of(given), _modes(device.type)
         self._seen[key] += 1
         again = wanted or self._seen[key] > 1
-        usable = _capturing.get() and Recorder.usable(device) and all(t.numel() for t in present)
+        usable = (
+            _capturing.get() and CudaRecorder.usable(device) and all(t.numel() for t in present)
+        )
         if not (usable and again):
             return function(again, *given)
 
@@ -265,6 +239,11 @@ class Graphs:
             if parameters is None:
                 return _InferenceGraph(function, given)
             return _TrainingGraph(function, given, parameters)
+
+
+def _warm_up(recorder: Recorder, function: Callable[[], object]) -> None:
+    for _ in range(WARM_UPS):
+        recorder.warm_up(function)
 
 
 def _kind_of(given: Inputs) -> Hashable:

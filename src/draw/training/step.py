@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,11 +11,11 @@ from torch import Tensor, nn
 
 from draw.config.train import TrainConfig
 from draw.kernels.allow_list import state_of
+from draw.kernels.recorder import Recorder
 from draw.kernels.replay import no_graphs
 from draw.tasks import Task
 from draw.training.average import Average
 from draw.training.feed import Batcher, Feed
-from draw.training.graph import Computation, Recorder
 from draw.training.tally import Tally
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Step:
         self.tally = Tally(accelerator.device)
         self._number = torch.zeros((), dtype=torch.int64, device=accelerator.device)
         self._feed: Feed | None = None
-        self._replay: Computation | None = None
+        self._replay: Callable[[], None] | None = None
         self._recorded: list[Any] = []
         self._to_warm_up = WARM_UP
 
@@ -103,7 +104,7 @@ class Step:
             for group in self.optimizer.param_groups:
                 group["capturable"] = True
             try:
-                self._replay = recorder.record(self._compute)
+                _, self._replay = recorder.record(self._compute)
             except RuntimeError as error:
                 log.warning("the step is slower than it could be, it was not captured: %s", error)
                 self.optimizer.zero_grad()

@@ -24,6 +24,7 @@ from draw.config.run import Config
 from draw.data import ImageSet
 from draw.errors import DrawError, Interruption
 from draw.files import remove_file
+from draw.kernels.recorder import CudaRecorder
 from draw.model.checks import check_weights
 from draw.model.machine import settle
 from draw.model.memory import check_batch, ran_out, weightless
@@ -47,7 +48,6 @@ from draw.runs.metrics import Line, append_metrics
 from draw.training.accelerator import make_accelerator
 from draw.training.average import Average
 from draw.training.feed import Batcher, Feed, feed_at, resident_on
-from draw.training.graph import CudaRecorder
 from draw.training.learning import freeze_decoder, parameter_groups
 from draw.training.memory_advice import too_large
 from draw.training.moments import moments_of, named_moments
