@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from draw.model.pretrained import shipped_models
-from draw.page.document import SCRIPT, STYLE
+from draw.page.document import SCRIPT, STUDIO_SCRIPT, STYLE
 from draw.page.portable import ENCODES, page_models
 from running import draw_command
 
@@ -19,11 +19,12 @@ ESBUILD = SOURCES / "node_modules" / "esbuild"
 LARGEST = 150_000
 
 
-def test_the_committed_code_is_built_of_the_sources() -> None:
+@pytest.mark.parametrize("built", [SCRIPT, STUDIO_SCRIPT], ids=lambda path: path.name)
+def test_the_committed_code_is_built_of_the_sources(built: Path) -> None:
     digest = hashlib.sha256()
     for path in sorted((SOURCES / "script").glob("*.js"), key=lambda path: path.name):
         digest.update(f"{path.name}\n{path.read_text()}\n".encode())
-    found = re.match(r"/\* sources (\w+) \*/", SCRIPT.read_text())
+    found = re.match(r"/\* sources (\w+) \*/", built.read_text())
     assert found is not None
     assert found[1] == digest.hexdigest()[:16], "run make page and commit what it builds"
 
@@ -45,9 +46,10 @@ def test_the_types_hold() -> None:
 
 @needs_tools
 def test_building_it_anew_gives_the_same(tmp_path: Path) -> None:
-    command = ["node", "build.js", str(tmp_path / "page.js")]
+    command = ["node", "build.js", str(tmp_path)]
     subprocess.run(command, cwd=SOURCES, check=True, timeout=100)
-    assert (tmp_path / "page.js").read_text() == SCRIPT.read_text()
+    for path in (SCRIPT, STUDIO_SCRIPT):
+        assert (tmp_path / path.name).read_text() == path.read_text()
 
 
 def test_the_pages_code_is_small() -> None:

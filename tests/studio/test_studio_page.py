@@ -81,7 +81,7 @@ def choose_model(page: Page, name: str, label: str = "Model") -> None:
 
 
 def tiles(page: Page) -> int:
-    return page.locator("#generate-player .ds-tile").count()
+    return page.locator("#generate-player .tile").count()
 
 
 STREAM = r"""async () => {
@@ -149,24 +149,24 @@ class TestGenerate:
         choose_model(page, "runs/draws")
         page.locator("#generate-draw").click()
         expect(page.locator("#generate-status")).to_contain_text("16 images by runs/draws, seed 1")
-        expect(page.locator("#generate-player .ds-tile")).to_have_count(16)
-        player = page.locator("#generate-player .ds-player")
-        said = player.locator(".ds-said")
+        expect(page.locator("#generate-player .tile")).to_have_count(16)
+        player = page.locator("#generate-player .player")
+        said = player.locator(".said")
         expect(said).to_have_text("finished")  # less motion is asked for, so it starts at the end
-        player.focus()
-        player.press("ArrowLeft")
+        toggle = player.locator(".play")
+        toggle.press("ArrowLeft")
         expect(said).to_have_text("step 4 of 4")
-        player.press("Home")
+        toggle.press("Home")
         expect(said).to_have_text("step 1 of 4")
-        numbers = player.locator(".ds-window-write").inner_text()
-        player.get_by_label("Drawing 3: show it large").click()
-        expect(player.locator(".ds-pane figcaption")).to_have_text("Drawing 3")
+        written = page.locator("#generate-player .places.write")
+        numbers = written.inner_text()
+        page.get_by_label("Drawing 3: show it large").click()
+        expect(page.locator("#generate-player .pane figcaption")).to_have_text("Drawing 3")
         player.get_by_label("Step of the drawing").fill("3")
         expect(said).to_have_text("step 3 of 4")
-        assert player.locator(".ds-window-write").inner_text() != numbers
+        assert written.inner_text() != numbers
         player.get_by_label("Speed").select_option("4")
-        player.focus()
-        player.press(" ")
+        toggle.press(" ")
         expect(said).to_have_text("finished")
 
     def test_files_are_saved(self, page):
@@ -185,7 +185,7 @@ class TestGenerate:
         choose_model(page, "runs/slow")
         type_into(page.get_by_label("number input for Number of images"), "64")
         page.locator("#generate-draw").click()
-        page.locator("#generate-player .ds-tile").first.wait_for()
+        page.locator("#generate-player .tile").first.wait_for()
         page.locator("#generate-stop").dispatch_event("click")
         expect(page.locator("#generate-status")).to_contain_text("Not finished")
         time.sleep(4)  # a part takes a second or two; one more would be told of here
@@ -216,8 +216,8 @@ class TestReconstruct:
         expect(page.locator("#reconstruct-status")).to_contain_text("Test image 1 of 179")
         player = page.locator("#reconstruct-player")
         expect(player.locator("canvas")).to_have_count(3)
-        expect(player.locator(".ds-kl")).to_have_count(4)
-        total = player.locator(".ds-cost strong").inner_text()
+        expect(player.locator(".bars rect")).to_have_count(4)
+        total = player.locator(".cost strong").inner_text()
         expect(page.get_by_text("nats in all")).to_contain_text(total)
         page.locator("#reconstruct-source").get_by_text("Draw", exact=True).click()
         page.locator("#reconstruct-pad canvas").wait_for()
@@ -259,11 +259,11 @@ def test_classify(page):
     page.locator("#classify-go").click()
     expect(page.locator("#classify-answer")).to_contain_text("with a probability of")
     player = page.locator("#classify-player")
-    expect(player.locator(".ds-class")).to_have_count(10)
-    said = [player.locator(".ds-classes").inner_text()]
-    player.locator(".ds-player").press("Home")
-    said.append(player.locator(".ds-classes").inner_text())
-    expect(player.locator(".ds-said")).to_have_text("glimpse 1 of 3")
+    expect(player.locator(".classes li")).to_have_count(10)
+    said = [player.locator(".classes").inner_text()]
+    player.locator(".play").press("Home")
+    said.append(player.locator(".classes").inner_text())
+    expect(player.locator(".said")).to_have_text("glimpse 1 of 3")
     page.locator("#classify-source").get_by_text("Draw", exact=True).click()
     page.locator("#classify-pad canvas").wait_for()
     draw_a_line(page, "#classify-pad")
@@ -275,7 +275,7 @@ def test_explore(page):
     open_tab(page, "Explore")
     choose_model(page, "runs/draws")
     page.locator("#between-go").click()
-    expect(page.locator("#between-player .ds-tile")).to_have_count(9)
+    expect(page.locator("#between-player .tile")).to_have_count(9)
     page.get_by_text("Two test images", exact=True).click()
     page.locator("#between-go").click()
     expect(page.locator("#between-player")).to_contain_text("image 2")
@@ -284,7 +284,7 @@ def test_explore(page):
     expect(step).to_have_attribute("max", "4")
     type_into(step, "3")
     page.locator("#step-go").click()
-    expect(page.locator("#step-player .ds-tile")).to_have_count(2)
+    expect(page.locator("#step-player .tile")).to_have_count(2)
     expect(page.locator("#step-player")).to_contain_text("step 3 from seed 2")
     expect(page.locator("#step-bars rect.ds-bar-of")).to_have_count(4)
     page.get_by_role("tab", name="Nearest in training").click()
@@ -347,7 +347,7 @@ def test_it_holds_at_both_widths_and_schemes_and_for_everyone(opened, width, sch
             choose_model(page, "runs/draws")
         if start:
             page.locator(start).click()
-            page.locator(".ds-player canvas").locator("visible=true").first.wait_for()
+            page.locator(".stage-of canvas").locator("visible=true").first.wait_for()
         else:
             page.locator("#runs-curves svg").first.wait_for()
         too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")

@@ -1,4 +1,4 @@
-/** Builds built/page.js of script/, with a digest of its sources in front. */
+/** Builds the page's and the studio's code of script/, with a digest of the sources in front. */
 
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
@@ -9,7 +9,7 @@ for (const name of readdirSync("script").sort())
   digest.update(`${name}\n${readFileSync(`script/${name}`, "utf8")}\n`);
 
 await build({
-  entryPoints: ["script/page.js"], outfile: process.argv[2] ?? "built/page.js", bundle: true, minify: true,
+  entryPoints: ["script/page.js", "script/studio.js"], outdir: process.argv[2] ?? "built", bundle: true, minify: true,
   format: "iife", target: "es2020", charset: "utf8",
   banner: { js: `/* sources ${digest.digest("hex").slice(0, 16)} */` },
 });

@@ -13,6 +13,8 @@ from draw.page.portable import PortableModel
 HERE = Path(__file__).parent
 SCRIPT = HERE / "built" / "page.js"
 """The page's code as one file, which `make page` builds of `script/`."""
+STUDIO_SCRIPT = HERE / "built" / "studio.js"
+"""The same parts for the studio."""
 STYLE = HERE / "style.css"
 TITLE = "DRAW: a network that draws"
 DESCRIPTION = (

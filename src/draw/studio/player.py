@@ -27,7 +27,7 @@ image."""
 
 @dataclass(frozen=True)
 class Show:
-    """Data of something to play, which may come in parts; see assets/player.js."""
+    """Data of something to play, which may come in parts; see page/script/sent.js."""
 
     id: str
     """Identifier, which parts that come later share."""

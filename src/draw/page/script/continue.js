@@ -23,7 +23,7 @@ export function continuation({ words: all, models, clock, present }) {
   let part = "left", run = 0, known = mask();
   /** @type {{cancel: () => void} | null} */
   let work = null;
-  const sheet = pad(words.pad, () => answer());
+  const sheet = pad(words.pad, all.pad, () => answer());
   const answers = Array.from({ length: ANSWERS }, (_, k) => new Picture(words.answer(k + 1)));
   const said = el("p", { class: "told", role: "status" });
   const five = el("div", { class: "answers" }, ...answers.map((one) => one.element));
@@ -47,7 +47,7 @@ export function continuation({ words: all, models, clock, present }) {
     if (!drawing) return;
     const { step } = drawing.frame(t), x = /** @type {Float32Array} */ (drawing.plan.x);
     read.show(x, SIDE, SIDE, [{ window: step.readWindows?.[0], kind: "read" }]);
-    redrawn.show(drawing.image(t), SIDE, SIDE, [{ window: step.writeWindows[0], kind: "write" }]);
+    redrawn.show(drawing.image(t), SIDE, SIDE, drawing.outlines(t).filter(({ kind }) => kind === "write"));
     chart.mark(t, all.steps.klAt((step.kl?.[0] ?? 0).toFixed(2), t + 1));
   }
 
@@ -146,7 +146,6 @@ export function continuation({ words: all, models, clock, present }) {
     el("div", { class: "drawn" },
       el("div", {}, figure(sheet.element, words.pad),
         el("div", { class: "row" }, parts.element,
-          button(words.clear, () => { sheet.put(new Float32Array(SIDE * SIDE)); answer(); }),
           button(words.present, take), others)),
       el("div", {}, said, five, anew)),
   );

@@ -71,6 +71,24 @@ export class Drawing {
     return (this.images[t] ??= this.frame(t).state.canvas.map(sigmoid));
   }
 
+  get rows() {
+    return this.model.rows;
+  }
+
+  get columns() {
+    return this.model.columns;
+  }
+
+  /**
+   * Where it reads and writes.
+   * @param {number} t from 0
+   * @returns {import("./picture.js").Outline[]}
+   */
+  outlines(t) {
+    const { readWindows, writeWindows } = this.frame(t).step;
+    return [{ window: readWindows?.[0], kind: "read" }, { window: writeWindows[0], kind: "write" }];
+  }
+
   /** The finished drawing. */
   get last() {
     return this.image(this.length - 1);

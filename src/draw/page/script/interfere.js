@@ -67,11 +67,9 @@ export function interfere({ words: all, models, clock, present }) {
   function show(t) {
     if (!own || !other) return;
     for (const [picture, drawing] of /** @type {[Picture, Drawing][]} */ ([[left, own], [right, other]])) {
-      const { step } = drawing.frame(t);
-      picture.show(drawing.image(t), 28, 28, [
-        { window: step.readWindows?.[0], kind: "read" }, { window: step.writeWindows[0], kind: "write" },
-      ]);
-      if (drawing === other && step.writeWindows[0]) grip.show(step.writeWindows[0]);
+      picture.frame(drawing, t);
+      const [pen] = drawing.frame(t).step.writeWindows;
+      if (drawing === other && pen) grip.show(pen);
     }
   }
 

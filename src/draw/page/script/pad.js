@@ -1,35 +1,52 @@
-/** A page of 28 x 28 pixels to draw on, of which a part may count as unknown. */
+/** A black page to draw on with mouse, finger, pen or keys, of which a part may count as unknown. */
 
-import { el } from "./dom.js";
+import { button, el, slider } from "./dom.js";
 import { ink, Picture } from "./picture.js";
 
 export const SIDE = 28;
-const REACH = 1.25; // of the pen, in pixels
+const REACH = 1.25 / SIDE; // of the pen, in sides of the page
+const UNDO = 30;
+const KEY_STEP = 1 / SIDE; // of the pen when it is moved with keys
 
 /**
  * @param {string} label
- * @param {() => void} lifted when the pen is lifted
+ * @param {Record<string, string>} words
+ * @param {() => void} changed when something has been drawn, undone or cleared
+ * @param {{side?: number, pens?: boolean, guide?: boolean}} options pixels along a side, whether the
+ *   pen's width can be chosen, whether to show where MNIST's digits lie
  */
-export function pad(label, lifted) {
-  const picture = new Picture(label), pixels = new Float32Array(SIDE * SIDE);
+export function pad(label, words, changed, { side = SIDE, pens = false, guide = true } = {}) {
+  const picture = new Picture(`${label} ${words.keys}`), pixels = new Float32Array(side * side);
+  picture.element.tabIndex = 0;
   const sheet = el("div", { class: "pad" }, picture.element);
-  let known = new Uint8Array(SIDE * SIDE).fill(1);
+  let known = new Uint8Array(side * side).fill(1), reach = REACH * side;
+  /** @type {Float32Array[]} */
+  const before = [];
   /** @type {{x: number, y: number} | null} */
   let last = null;
+  const pen = { x: side / 2, y: side / 2, down: false, seen: false };
 
   function show() {
-    picture.show(pixels, SIDE, SIDE, [], ink, (context, unit) => {
+    picture.show(pixels, side, side, [], ink, (context, unit) => {
       context.fillStyle = "rgb(110 120 200 / 0.38)";
       const edge = (/** @type {number} */ at) => Math.round(at * unit);
       for (let k = 0; k < known.length; k++) {
-        const a = k % SIDE, b = Math.floor(k / SIDE);
+        const a = k % side, b = Math.floor(k / side);
         if (!known[k])
           context.fillRect(edge(a), edge(b), edge(a + 1) - edge(a), edge(b + 1) - edge(b));
       }
+      if (pen.seen) {
+        context.strokeStyle = pen.down ? "#ffb020" : "#fff";
+        context.lineWidth = 2;
+        context.beginPath();
+        context.arc(pen.x * unit, pen.y * unit, Math.max(reach * unit, 5), 0, 7);
+        context.stroke();
+      }
+      if (!guide) return;
       context.strokeStyle = "rgb(255 255 255 / 0.35)";
       context.lineWidth = 1;
       context.setLineDash([4, 4]);
-      context.strokeRect(4 * unit, 4 * unit, 20 * unit, 20 * unit);
+      context.strokeRect((4 / 28) * side * unit, (4 / 28) * side * unit, (20 / 28) * side * unit, (20 / 28) * side * unit);
       context.setLineDash([]);
     });
   }
@@ -39,40 +56,108 @@ export function pad(label, lifted) {
    * @param {number} y
    */
   function dab(x, y) {
-    for (let b = 0; b < SIDE; b++)
-      for (let a = 0; a < SIDE; a++) {
-        const k = b * SIDE + a, distance = Math.hypot(a + 0.5 - x, b + 0.5 - y);
-        if (known[k]) pixels[k] = Math.max(pixels[k], Math.min(1, Math.max(0, REACH + 0.5 - distance)));
+    const within = (/** @type {number} */ at) => Math.min(Math.max(Math.floor(at), 0), side);
+    for (let b = within(y - reach - 1); b < within(y + reach + 2); b++)
+      for (let a = within(x - reach - 1); a < within(x + reach + 2); a++) {
+        const k = b * side + a, distance = Math.hypot(a + 0.5 - x, b + 0.5 - y);
+        if (known[k]) pixels[k] = Math.max(pixels[k], Math.min(1, Math.max(0, reach + 0.5 - distance)));
       }
+  }
+
+  /**
+   * @param {{x: number, y: number}} from
+   * @param {{x: number, y: number}} to
+   */
+  function stroke(from, to) {
+    const pieces = Math.ceil((Math.hypot(to.x - from.x, to.y - from.y) * 2) / Math.max(reach, 1)) + 1;
+    for (let p = 0; p <= pieces; p++)
+      dab(from.x + ((to.x - from.x) * p) / pieces, from.y + ((to.y - from.y) * p) / pieces);
+    show();
+  }
+
+  function remember() {
+    before.push(pixels.slice());
+    if (before.length > UNDO) before.shift();
   }
 
   /** @param {PointerEvent} event */
   function draw(event) {
     const box = sheet.getBoundingClientRect();
-    const x = ((event.clientX - box.left) / box.width) * SIDE, y = ((event.clientY - box.top) / box.height) * SIDE;
-    const from = last ?? { x, y }, pieces = Math.ceil(Math.hypot(x - from.x, y - from.y) * 2) + 1;
-    for (let p = 1; p <= pieces; p++)
-      dab(from.x + ((x - from.x) * p) / pieces, from.y + ((y - from.y) * p) / pieces);
-    last = { x, y };
-    show();
+    const to = { x: ((event.clientX - box.left) / box.width) * side, y: ((event.clientY - box.top) / box.height) * side };
+    stroke(last ?? to, to);
+    last = to;
   }
 
   sheet.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
     event.preventDefault();
+    picture.element.focus({ preventScroll: true });
     sheet.setPointerCapture(event.pointerId);
+    remember();
+    pen.seen = false;
     draw(event);
   });
   sheet.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => last && draw(event));
   for (const end of ["pointerup", "pointercancel"])
     sheet.addEventListener(end, () => {
-      if (last) lifted();
+      if (last) changed();
       last = null;
     });
+  picture.element.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    const [x, y] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [0, 0];
+    if (event.key === " ") {
+      pen.down = !pen.down;
+      if (pen.down) { remember(); stroke(pen, pen); } else changed();
+    } else if (x || y) {
+      const from = { ...pen }, within = (/** @type {number} */ at) => Math.min(Math.max(at, 0), side);
+      [pen.x, pen.y] = [within(pen.x + x * KEY_STEP * side), within(pen.y + y * KEY_STEP * side)];
+      if (pen.down) stroke(from, pen);
+    } else return;
+    event.preventDefault();
+    event.stopPropagation();
+    pen.seen = true;
+    show();
+  });
+  picture.element.addEventListener("blur", () => {
+    if (!pen.seen) return;
+    if (pen.down) changed();
+    pen.seen = pen.down = false;
+    show();
+  });
+
+  const width = slider(
+    words.pen, { min: 1, max: 6, step: 0.25, value: 1.25, say: (v) => v.toFixed(2) },
+    (value) => { reach = (value / SIDE) * side; },
+  );
+  const undo = button(words.undo, () => {
+    const earlier = before.pop();
+    if (!earlier) return;
+    pixels.set(earlier);
+    show();
+    changed();
+  });
+  const clear = button(words.clear, () => {
+    remember();
+    pixels.fill(0);
+    show();
+    changed();
+  });
+  const element = el(
+    "div", { class: "sheet" }, sheet, el("div", { class: "row" }, undo, clear), pens ? width.element : null,
+  );
+  show();
   return {
-    element: sheet,
+    element,
+    /** Whether nothing is drawn. */
+    get empty() {
+      return !pixels.some((value) => value > 0.05);
+    },
     /** What was drawn, as the pixels of 0 and 1 that the model knows. */
     get binary() {
       return pixels.map((value) => Number(value > 0.5));
+    },
+    /** What was drawn, as the data address of a PNG. */
+    get address() {
+      return picture.small.toDataURL("image/png");
     },
     /** @param {ArrayLike<number>} image */
     put(image) {

@@ -4,7 +4,26 @@ import { el } from "./dom.js";
 
 /** @typedef {import("./attention.js").Window} Window */
 /** @typedef {(value: number) => [number, number, number]} Palette */
-/** @typedef {{window: Window | null | undefined, kind: "read" | "write" | "other"}} Outline */
+/** @typedef {[number, number]} Point x and y in pixels of the image */
+/**
+ * Part of a sheet of pictures of one size: its upper left corner there.
+ * @typedef {{sheet: CanvasImageSource, left: number, top: number}} Cut
+ */
+/** @typedef {ArrayLike<number> | Cut} Image numbers [rows, columns], or a part of a sheet */
+/**
+ * The outline of windows of any shape: polygons from the image's corner, and how wide their lines are.
+ * @typedef {{frames: Point[][], lines: number[]}} Polygons
+ */
+/**
+ * Where a window is: the paper's as its numbers, any other as polygons; and the ways that it came,
+ * pixels counted from 1.
+ * @typedef {{kind: "read" | "write" | "other", window?: Window | null, polygons?: Polygons | null, ways?: Point[][]}} Outline
+ */
+/**
+ * What can be shown step by step, whoever computed it: this page, or a server.
+ * @typedef {{length: number, rows: number, columns: number, image: (t: number) => Image,
+ *   outlines: (t: number) => Outline[]}} Film
+ */
 
 /** Light ink on black, as in the paper. @type {Palette} */
 export const ink = (value) => {
@@ -29,7 +48,8 @@ export function signedUpTo(values) {
   return (value) => signed(value / most);
 }
 
-export const COLOURS = { read: "#2fbf71", write: "#ff4d4f", other: "#ffb020" };
+/** Those of draw's pictures: red-green colour blindness leaves them apart. */
+export const COLOURS = { read: "#00c896", write: "#ff4628", other: "#ffb020" };
 
 export class Picture {
   /**
@@ -50,8 +70,17 @@ export class Picture {
   }
 
   /**
+   * Paint a step of a film.
+   * @param {Film} film
+   * @param {number} t from 0
+   */
+  frame(film, t) {
+    this.show(film.image(t), film.rows, film.columns, film.outlines(t));
+  }
+
+  /**
    * Paint an image and the outlines of windows on it.
-   * @param {ArrayLike<number>} image [rows, columns]
+   * @param {Image} image
    * @param {number} rows
    * @param {number} columns
    * @param {Outline[]} outlines
@@ -64,7 +93,7 @@ export class Picture {
   }
 
   /**
-   * @param {ArrayLike<number>} image
+   * @param {Image} image
    * @param {number} rows
    * @param {number} columns
    * @param {Outline[]} outlines
@@ -78,40 +107,84 @@ export class Picture {
     const wide = Math.round(width * scale), high = Math.round((wide * rows) / columns);
     if (element.width !== wide || element.height !== high) [element.width, element.height] = [wide, high];
     if (small.width !== columns || small.height !== rows) [small.width, small.height] = [columns, rows];
+    element.style.aspectRatio = `${columns} / ${rows}`;
     const brush = /** @type {CanvasRenderingContext2D} */ (small.getContext("2d"));
-    const data = brush.createImageData(columns, rows);
-    for (let k = 0; k < rows * columns; k++) {
-      const [r, g, b] = palette(image[k]);
-      data.data[4 * k] = r;
-      data.data[4 * k + 1] = g;
-      data.data[4 * k + 2] = b;
-      data.data[4 * k + 3] = 255;
+    if ("sheet" in image) brush.drawImage(image.sheet, image.left, image.top, columns, rows, 0, 0, columns, rows);
+    else {
+      const data = brush.createImageData(columns, rows);
+      for (let k = 0; k < rows * columns; k++) {
+        const [r, g, b] = palette(image[k]);
+        data.data[4 * k] = r;
+        data.data[4 * k + 1] = g;
+        data.data[4 * k + 2] = b;
+        data.data[4 * k + 3] = 255;
+      }
+      brush.putImageData(data, 0, 0);
     }
-    brush.putImageData(data, 0, 0);
     const context = /** @type {CanvasRenderingContext2D} */ (element.getContext("2d"));
     context.imageSmoothingEnabled = false;
     context.drawImage(small, 0, 0, wide, high);
     const unit = wide / columns;
-    for (const { window: place, kind } of outlines)
-      if (place) outline(context, place, unit, COLOURS[kind], scale);
+    for (const { window: place, polygons, ways, kind } of outlines) {
+      for (const way of ways ?? []) trail(context, way, unit, COLOURS[kind]);
+      const found = place ? polygonOf(place) : polygons;
+      if (found) outline(context, found, unit, COLOURS[kind], scale);
+    }
     over?.(context, unit);
   }
 }
 
 /**
- * The frame round a window: its line is half of sigma wide, as in the paper's figure 10.
- * @param {CanvasRenderingContext2D} context
+ * The frame round the paper's window: its line is half of sigma wide, as in the paper's figure 10.
  * @param {Window} place
+ * @returns {Polygons}
+ */
+export function polygonOf(place) {
+  const { left, top, side } = frameOf(place), right = left + side, bottom = top + side;
+  return { frames: [[[left, top], [right, top], [right, bottom], [left, bottom]]], lines: [place.sigma / 2] };
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Polygons} polygons
  * @param {number} unit pixels of the canvas for one of the image
  * @param {string} colour
  * @param {number} scale
  */
-export function outline(context, place, unit, colour, scale) {
-  const { left, top, side } = frameOf(place);
+function outline(context, { frames, lines }, unit, colour, scale) {
   context.strokeStyle = colour;
-  context.lineWidth = Math.max((place.sigma / 2) * unit, 1.5 * scale);
   context.lineJoin = "round";
-  context.strokeRect(left * unit, top * unit, side * unit, side * unit);
+  frames.forEach((corners, k) => {
+    context.lineWidth = Math.max(lines[k] * unit, 1.5 * scale);
+    context.beginPath();
+    for (const [x, y] of corners) context.lineTo(x * unit, y * unit);
+    context.closePath();
+    context.stroke();
+  });
+}
+
+/**
+ * The way of a window's centre: a line, and a dot for each step.
+ * @param {CanvasRenderingContext2D} context
+ * @param {Point[]} way
+ * @param {number} unit
+ * @param {string} colour
+ */
+function trail(context, way, unit, colour) {
+  const places = way.map(([x, y]) => /** @type {Point} */ ([(x - 0.5) * unit, (y - 0.5) * unit]));
+  context.save();
+  context.globalAlpha = 0.55;
+  context.strokeStyle = context.fillStyle = colour;
+  context.lineWidth = Math.max(unit / 8, 1.5);
+  context.beginPath();
+  for (const place of places) context.lineTo(...place);
+  context.stroke();
+  for (const place of places) {
+    context.beginPath();
+    context.arc(...place, Math.max(unit / 5, 2), 0, 7);
+    context.fill();
+  }
+  context.restore();
 }
 
 /**

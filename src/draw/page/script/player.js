@@ -11,17 +11,17 @@ export class Player {
   /**
    * @param {import("./clock.js").Clock} clock
    * @param {Words} words the player's own
-   * @param {{label: string, length: number, show: (t: number) => void, done?: () => void}} what
+   * @param {{label: string, length: number, speed?: number, show: (t: number) => void, done?: () => void}} what
    *   `show` is called with the step, from 0; `done` when playing has come to the end
    */
-  constructor(clock, words, { label, length, show, done }) {
+  constructor(clock, words, { label, length, speed: first = 1, show, done }) {
     this.clock = clock;
     this.words = words;
     this.length = length;
     this.show = show;
     this.done = done;
     this.at = 0;
-    this.speed = 1;
+    this.speed = first;
     this.last = 0;
     this.tick = (/** @type {number} */ time) => this.advance(time);
     const id = newId();
@@ -33,7 +33,7 @@ export class Player {
     this.said = el("output", { for: id, class: "said" });
     const speeds = el(
       "select", { "aria-label": words.speed, on: { change: () => (this.speed = Number(speeds.value)) } },
-      ...SPEEDS.map((speed) => el("option", { value: speed, selected: speed === 1 }, `${speed}×`)),
+      ...SPEEDS.map((speed) => el("option", { value: speed, selected: speed === first }, `${speed}×`)),
     );
     const move = (/** @type {number} */ by) => () => { this.pause(); this.go(this.at + by); };
     this.element = el(
@@ -114,7 +114,7 @@ export class Player {
   /** @param {KeyboardEvent} event */
   key(event) {
     const target = /** @type {HTMLElement} */ (event.target);
-    if (target.tagName === "SELECT" || target.tagName === "INPUT") return;
+    if (event.defaultPrevented || target.tagName === "SELECT" || target.tagName === "INPUT") return;
     const to = { ArrowLeft: this.at - 1, ArrowRight: this.at + 1, Home: 0, End: this.length - 1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();

@@ -1,8 +1,9 @@
 /** Section 7: a classifier looks for a digit among pieces of others. */
 
+import { classes } from "./classes.js";
 import { button, el, figure, section, slider } from "./dom.js";
 import { Drawing } from "./drawing.js";
-import { COLOURS, ink, Picture, showCells } from "./picture.js";
+import { ink, Picture, showCells } from "./picture.js";
 import { Player } from "./player.js";
 import { noise, uniform } from "./random.js";
 
@@ -23,39 +24,17 @@ export function search({ words: all, models, clock }) {
   let looks = [];
   const picture = new Picture(words.scene), seen = new Picture(words.seen);
   const player = new Player(clock, all.player, { label: words.player, length: 8, show });
-  const rows = Array.from({ length: 10 }, (_, digit) => {
-    const bar = el("svg:rect", { height: 10, width: 0 }), value = el("span", { class: "value" });
-    const element = el(
-      "li", {}, el("span", {}, String(digit)),
-      el("svg:svg", { viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" }, bar), value,
-    );
-    return { element, set: (/** @type {number} */ p) => {
-      bar.setAttribute("width", String(100 * p));
-      value.textContent = `${(100 * p).toFixed(0)} %`;
-    } };
-  });
+  const chances = classes(Array.from("0123456789"));
   const said = el("p", { class: "told", role: "status" });
 
   /** @param {number} t */
   function show(t) {
     const look = looks[t];
     if (!look) return;
-    picture.show(scene, SIDE, SIDE, [{ window: look.window, kind: "read" }], ink, (context, unit) => {
-      context.strokeStyle = COLOURS.other;
-      context.lineWidth = Math.max(unit / 3, 1.5);
-      context.beginPath();
-      looks.slice(0, t + 1).forEach(({ window: { g_x, g_y } }, k) => {
-        if (k) context.lineTo((g_x - 0.5) * unit, (g_y - 0.5) * unit);
-        else context.moveTo((g_x - 0.5) * unit, (g_y - 0.5) * unit);
-      });
-      context.stroke();
-    });
+    const way = looks.slice(0, t + 1).map(({ window: { g_x, g_y } }) => /** @type {[number, number]} */ ([g_x, g_y]));
+    picture.show(scene, SIDE, SIDE, [{ ways: [way], kind: "other" }, { window: look.window, kind: "read" }]);
     showCells(seen, look.patch.map((value) => value / look.window.gamma), look.window.size, ink, "read");
-    const best = look.probabilities.indexOf(Math.max(...look.probabilities));
-    rows.forEach((row, digit) => {
-      row.set(look.probabilities[digit]);
-      row.element.classList.toggle("best", digit === best);
-    });
+    const best = chances.show(look.probabilities);
     said.textContent = words.says(best, (100 * look.probabilities[best]).toFixed(0));
   }
 
@@ -150,7 +129,7 @@ export function search({ words: all, models, clock }) {
     "search", 7, words,
     el("div", { class: "hunt" },
       el("div", {}, figure(table, words.scene), player.element),
-      el("div", {}, said, el("ol", { class: "classes" }, ...rows.map((row) => row.element)),
+      el("div", {}, said, chances.element,
         figure(seen.element, words.seen, { class: "seen" }))),
     el("div", { class: "row" }, ...place.map((one) => one.element), amount.element,
       button(words.next, () => { seed += 1; scatter(); }, { class: "primary" })),

@@ -32,8 +32,7 @@ export function watch({ words: all, state, models, clock, present }) {
   /** @param {number} t */
   function show(t) {
     if (!drawing) return;
-    const window = drawing.frame(t).step.writeWindows[0];
-    picture.show(drawing.image(t), model.rows, model.columns, [{ window, kind: "write" }]);
+    picture.frame(drawing, t);
     state.set({ step: player.playing ? "" : t + 1 });
   }
 

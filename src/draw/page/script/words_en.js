@@ -20,6 +20,10 @@ export const en = {
     play: "Play", pause: "Pause", back: "One step back", forward: "One step on", step: "Step of the drawing",
     speed: "Speed", of: (/** @type {number} */ t, /** @type {number} */ all) => `step ${t} of ${all}`,
   },
+  pad: {
+    undo: "Undo", clear: "Clear", pen: "Width of the pen",
+    keys: "With keys: arrows move the pen, space puts it down or lifts it.",
+  },
   watch: {
     title: "It draws before you click",
     text: [
@@ -76,7 +80,7 @@ export const en = {
       "Draw half a digit; the shaded half is yours to leave open. The network proposes what the rest may be, five times. It looks at a picture it has filled in itself, redraws it, looks again, and keeps what agrees best with your strokes. One beginning has many ends: that is what a *generative* model knows.",
       "Or choose the whole page and draw a digit. Then it reads (green), redraws (red), and you see what your digit costs in nats: how surprising it is to someone who expects handwritten digits. A digit of MNIST costs about 81.",
     ],
-    pad: "Draw here. The dashed square is where MNIST's digits lie.", part: "What you draw", clear: "Clear", again: "Five others",
+    pad: "Draw here. The dashed square is where MNIST's digits lie.", part: "What you draw", again: "Five others",
     present: "Take the present drawing",
     parts: { left: "the left half", top: "the upper half", right: "the right half", bottom: "the lower half", whole: "the whole digit" },
     answer: (/** @type {number} */ k) => `Answer ${k}`, empty: "The page is empty: draw something.",

@@ -12,12 +12,15 @@ from typing import Any
 import gradio as gr
 
 from draw.errors import DrawError
+from draw.page.document import STUDIO_SCRIPT, STYLE
 from draw.studio.models import NOTHING, Catalogue, Shelf, describe
 
 logger = logging.getLogger("draw")
 
 ASSETS = Path(__file__).parents[1] / "assets"
-SCRIPTS = ("stream.js", "player.js", "pad.js", "chart.js")
+SCRIPTS = (ASSETS / "stream.js", STUDIO_SCRIPT, ASSETS / "chart.js")
+STYLES = STYLE, ASSETS / "stage.css"
+"""Styles of the parts, which stand apart from Gradio's."""
 AT_ONCE = 2
 """Most computations at a time, over all visitors; the others wait in the queue."""
 DOWNLOAD = """(file) => {
@@ -41,11 +44,13 @@ class Studio:
 
 def head() -> str:
     """Styles and scripts in the page itself: nothing is fetched from anywhere."""
-    styles = (ASSETS / "studio.css").read_text(encoding="utf-8")
+    style = (ASSETS / "studio.css").read_text(encoding="utf-8")
+    parts = "\n".join(path.read_text(encoding="utf-8") for path in STYLES)
     scripts = "\n".join(
-        f"<script>\n{(ASSETS / name).read_text(encoding='utf-8')}</script>" for name in SCRIPTS
+        f"<script>\n{path.read_text(encoding='utf-8')}</script>" for path in SCRIPTS
     )
-    return f"<style>\n{styles}</style>\n{scripts}"
+    kept = f'<script type="text/plain" id="ds-parts-style">\n{parts}</script>'
+    return f"<style>\n{style}</style>\n{kept}\n{scripts}"
 
 
 def player(name: str) -> gr.HTML:
