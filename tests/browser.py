@@ -1,6 +1,7 @@
 """The studio as people meet it: the real server in a process of its own, and a browser."""
 
 import fcntl
+import itertools
 import os
 import re
 import shutil
@@ -126,3 +127,19 @@ def draw_a_line(page: Page, pad: str) -> None:
     for x, y in at[1:]:
         page.mouse.move(x, y, steps=5)
     page.mouse.up()
+
+
+def swipe(page: Page, *places: tuple[float, float]) -> None:
+    """With a finger from place to place: the browser itself decides whether that scrolls."""
+    session = page.context.new_cdp_session(page)
+
+    def touch(kind: str, *at: tuple[float, float]) -> None:
+        points = [{"x": x, "y": y} for x, y in at]
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+    touch("touchStart", places[0])
+    for (x, y), (to_x, to_y) in itertools.pairwise(places):
+        for share in (0.25, 0.5, 0.75, 1):
+            touch("touchMove", (x + share * (to_x - x), y + share * (to_y - y)))
+    touch("touchEnd")
+    session.detach()

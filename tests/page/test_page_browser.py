@@ -186,7 +186,7 @@ class TestHold:
         section = go_to(page, "hold")
         expect(section.locator("output").first).to_have_text("10.00")
         section.get_by_label("strength γ").focus()
-        expect(section.locator("[data-term=gamma].lit")).to_have_count(2)
+        expect(section.locator("[data-term=gamma].lit")).to_have_count(3)
         section.get_by_label("points along a side").fill("3")
         expect(section.locator(".dots circle")).to_have_count(9)
         expect(page).to_have_url(re.compile(r"\bsize=3\b"))

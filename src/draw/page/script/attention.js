@@ -36,6 +36,20 @@ export function windowOf(controls, rows, columns, size) {
 }
 
 /**
+ * The other way round: the five numbers of eq 21 that stand for a window.
+ * @param {Window} window
+ * @param {number} rows B
+ * @param {number} columns A
+ * @returns {[number, number, number, number, number]} (g~_X, g~_Y, log sigma^2, log delta~, log gamma)
+ */
+export function controlsOf({ g_x, g_y, delta, sigma, gamma, size }, rows, columns) {
+  return [
+    (2 * g_x) / (columns + 1) - 1, (2 * g_y) / (rows + 1) - 1, 2 * Math.log(sigma),
+    Math.log((delta * Math.max(size - 1, 1)) / (Math.max(columns, rows) - 1)), Math.log(gamma),
+  ];
+}
+
+/**
  * Eqs 19-20: the centres of the filters along one side.
  * @param {number} g
  * @param {number} delta

@@ -1,4 +1,4 @@
-/** Bars of numbers over steps, which can be clicked; the player's keys go to each step as well. */
+/** Bars of numbers over steps, which can be clicked and swept; the player's keys go to each step as well. */
 
 import { el } from "./dom.js";
 
@@ -11,9 +11,14 @@ export function bars(words, choose) {
   const said = el("span", { class: "bar-said" });
   const element = el("figure", { class: "bars" }, drawn, el("figcaption", {}, words, " ", said));
   let count = 1;
-  drawn.addEventListener("click", (/** @type {MouseEvent} */ event) => {
-    const box = drawn.getBoundingClientRect();
-    choose(Math.min(Math.floor(((event.clientX - box.left) / box.width) * count), count - 1));
+  const at = (/** @type {MouseEvent} */ event) => {
+    const { left, width } = drawn.getBoundingClientRect(), t = Math.floor(((event.clientX - left) / width) * count);
+    choose(Math.min(Math.max(t, 0), count - 1));
+  };
+  drawn.addEventListener("click", at);
+  drawn.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => drawn.setPointerCapture(event.pointerId));
+  drawn.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
+    if (drawn.hasPointerCapture(event.pointerId)) at(event);
   });
   return {
     element,

@@ -1,6 +1,6 @@
 /** Section 2: eqs 19-29 in the hand. */
 
-import { filterCentres, readPatch, writePatch } from "./attention.js";
+import { controlsOf, filterCentres, readPatch, writePatch } from "./attention.js";
 import { button, el, figure, section, slider } from "./dom.js";
 import { Drawing } from "./drawing.js";
 import { equation, marked } from "./equation.js";
@@ -20,16 +20,19 @@ const RANGES = {
 /** Which fields each part of the window moves. @type {Record<string, string[]>} */
 const MOVES = { centre: ["g_x", "g_y"], stride: ["delta"], blur: ["sigma"] };
 
-/** Each equation, and its value for a window. @type {[string, string, (w: Window) => string][]} */
+/** Each equation, and its value for a window. @type {[string, string, (w: Window, words: Record<string, any>) => string][]} */
 const EQUATIONS = [
-  ["22", "[[g_x|g_X]] = (A + 1)/2 · (g̃_X + 1)", (w) => `g̃_X = ${(w.g_x / 14.5 - 1).toFixed(2)}`],
-  ["23", "[[g_y|g_Y]] = (B + 1)/2 · (g̃_Y + 1)", (w) => `g̃_Y = ${(w.g_y / 14.5 - 1).toFixed(2)}`],
-  ["24", "[[delta|δ]] = (max(A, B) − 1)/([[size|N]] − 1) · δ̃", (w) => `δ̃ = ${((w.delta * Math.max(w.size - 1, 1)) / 27).toFixed(2)}`],
+  ["21", "([[g_x|g̃_X]], [[g_y|g̃_Y]], log [[sigma|σ²]], log [[delta|δ̃]], log [[gamma|γ]]) = W(h^{dec})",
+    (w) => controlsOf(w, ROWS, COLUMNS).map((value) => value.toFixed(2).replace("-", "−")).join("  ")],
+  ["22", "[[g_x|g_X]] = (A + 1)/2 · (g̃_X + 1)", (w) => `g̃_X = ${controlsOf(w, ROWS, COLUMNS)[0].toFixed(2)}`],
+  ["23", "[[g_y|g_Y]] = (B + 1)/2 · (g̃_Y + 1)", (w) => `g̃_Y = ${controlsOf(w, ROWS, COLUMNS)[1].toFixed(2)}`],
+  ["24", "[[delta|δ]] = (max(A, B) − 1)/([[size|N]] − 1) · δ̃", (w) => `δ̃ = ${Math.exp(controlsOf(w, ROWS, COLUMNS)[3]).toFixed(2)}`],
   ["19", "μ_X^i = [[g_x|g_X]] + (i − [[size|N]]/2 − ½) [[delta|δ]]", (w) => ends(w.g_x, w)],
   ["20", "μ_Y^j = [[g_y|g_Y]] + (j − [[size|N]]/2 − ½) [[delta|δ]]", (w) => ends(w.g_y, w)],
   ["25", "F_X[i, a] = exp(−(a − μ_X^i)² / 2[[sigma|σ]]²) / Z_X", (w) => `2σ² = ${(2 * w.sigma ** 2).toFixed(2)}`],
   ["26", "F_Y[j, b] = exp(−(b − μ_Y^j)² / 2[[sigma|σ]]²) / Z_Y", (w) => `2σ² = ${(2 * w.sigma ** 2).toFixed(2)}`],
   ["27", "read(x) = [[gamma|γ]] F_Y x F_X^T", (w) => `γ = ${w.gamma.toFixed(2)}`],
+  ["28", "w = W(h^{dec})", (_, words) => words.same],
   ["29", "write(w) = 1/[[gamma|γ]] · F_Y^T w F_X", (w) => `1/γ = ${(1 / w.gamma).toFixed(2)}`],
 ];
 
@@ -73,7 +76,7 @@ export function hold({ words: all, state, models, present }) {
   const lines = EQUATIONS.map(([number, text, value]) => {
     const out = el("span", { class: "value" });
     const row = el("li", {}, el("span", { class: "eq-number" }, `(${number})`), equation(text), out);
-    return { element: row, say: (/** @type {Window} */ w) => out.replaceChildren(...marked(value(w))) };
+    return { element: row, say: (/** @type {Window} */ w) => out.replaceChildren(...marked(value(w, words))) };
   });
 
   function fromState() {

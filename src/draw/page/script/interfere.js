@@ -35,24 +35,43 @@ export function interfere({ words: all, models, clock, present }) {
       change({ ...hand, ...from });
     },
   });
-  const turn = slider(
-    words.turn, { min: 0, max: 90, step: 5, value: 0, say: (v) => `${v}°` },
-    (value) => {
+  /**
+   * A slider for a part of the hand, which comes in at the present step if it is not there yet.
+   * @param {string} label
+   * @param {{min: number, max: number, step: number, say?: (v: number) => string}} range
+   * @param {"x" | "y" | "turn"} part
+   */
+  function reach(label, range, part) {
+    const made = slider(label, { ...range, value: 0 }, (value) => {
       player.pause();
-      if (!hand.turn) begin(player.at);
-      change({ ...hand, turn: value });
-    },
-  );
+      if (!touched()) begin(player.at);
+      change({ ...hand, [part]: value });
+    });
+    made.input.addEventListener("change", () => player.finish());
+    return made;
+  }
+  const reaches = {
+    x: reach(words.move[0], { min: -20, max: 20, step: 1 }, "x"),
+    y: reach(words.move[1], { min: -20, max: 20, step: 1 }, "y"),
+    turn: reach(words.turn, { min: 0, max: 90, step: 5, say: (v) => `${v}°` }, "turn"),
+  };
+  const touched = () => hand.x || hand.y || hand.turn;
 
   /** A new hand from a step on. @param {number} t */
   function begin(t) {
     hand = { t, x: 0, y: 0, turn: 0 };
+    sayHand();
+  }
+
+  function sayHand() {
+    for (const part of /** @type {const} */ (["x", "y", "turn"])) reaches[part].set(Math.round(hand[part]));
   }
 
   /** @param {typeof hand} next */
   function change(next) {
     if (!own || !model) return;
     hand = next;
+    sayHand();
     const [fresh] = noise(seed, 1, model.latent, 77), angle = (hand.turn * Math.PI) / 180;
     other = own.fork(hand.t, { ...own.plan, hand: (t) => ({
       z: t === hand.t && hand.turn
@@ -76,15 +95,14 @@ export function interfere({ words: all, models, clock, present }) {
   /** How far the two have come apart, when they are finished. */
   function tell() {
     if (!own || !other) return;
-    const a = own.last, b = other.last, touched = hand.x || hand.y || hand.turn;
+    const a = own.last, b = other.last;
     let sum = 0, all = 0;
     a.forEach((value, k) => { sum += Math.abs(value - b[k]); all += value; });
-    said.textContent = touched ? words.apart(hand.t + 1, ((100 * sum) / Math.max(all, 1)).toFixed(0)) : words.touch;
+    said.textContent = touched() ? words.apart(hand.t + 1, ((100 * sum) / Math.max(all, 1)).toFixed(0)) : words.touch;
   }
 
   function forget() {
     if (!own) return;
-    turn.set(0);
     begin(0);
     other = own.fork(own.length, own.plan);
     said.textContent = words.touch;
@@ -138,7 +156,8 @@ export function interfere({ words: all, models, clock, present }) {
       figure(left.element, words.own),
       figure(el("div", { class: "over" }, right.element, grip.element), words.other)),
     player.element, said,
-    el("div", { class: "row" }, kind.element, turn.element,
+    el("div", { class: "row" }, ...Object.values(reaches).map(({ element }) => element)),
+    el("div", { class: "row" }, kind.element,
       button(words.forget, () => { forget(); show(player.at); }), button(words.present, start)),
     el("h3", {}, words.path),
     el("div", { class: "stops" }, ...stops.map((one) => one.element)),

@@ -1,6 +1,7 @@
 /** A black page to draw on with mouse, finger, pen or keys, of which a part may count as unknown. */
 
 import { button, el, slider } from "./dom.js";
+import { drag } from "./drag.js";
 import { ink, Picture } from "./picture.js";
 
 export const SIDE = 28;
@@ -80,28 +81,28 @@ export function pad(label, words, changed, { side = SIDE, pens = false, guide = 
     if (before.length > UNDO) before.shift();
   }
 
-  /** @param {PointerEvent} event */
-  function draw(event) {
-    const box = sheet.getBoundingClientRect();
-    const to = { x: ((event.clientX - box.left) / box.width) * side, y: ((event.clientY - box.top) / box.height) * side };
-    stroke(last ?? to, to);
-    last = to;
+  /** @param {number} x @param {number} y */
+  function draw(x, y) {
+    stroke(last ?? { x, y }, { x, y });
+    last = { x, y };
   }
 
-  sheet.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
-    event.preventDefault();
-    picture.element.focus({ preventScroll: true });
-    sheet.setPointerCapture(event.pointerId);
-    remember();
-    pen.seen = false;
-    draw(event);
-  });
-  sheet.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => last && draw(event));
-  for (const end of ["pointerup", "pointercancel"])
-    sheet.addEventListener(end, () => {
-      if (last) changed();
+  drag(sheet, side, side, {
+    // Where nothing can be drawn a finger scrolls; a mouse may begin there.
+    take: (x, y, finger) => {
+      if (finger && !known[Math.floor(y) * side + Math.floor(x)]) return false;
+      picture.element.focus({ preventScroll: true });
+      remember();
+      pen.seen = false;
+      draw(x, y);
+      return true;
+    },
+    move: draw,
+    drop: () => {
       last = null;
-    });
+      changed();
+    },
+  });
   picture.element.addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
     const [x, y] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key] ?? [0, 0];
     if (event.key === " ") {

@@ -46,9 +46,9 @@ function build() {
   document.body.replaceChildren(...document.querySelectorAll("body > script"));
   document.body.prepend(
     el("a", { class: "skip", href: "#watch-seed" }, words.skip),
-    el("header", {}, languages, el("h1", {}, words.title), rich("p", words.lead, { class: "lead" })),
+    el("header", {}, el("div", { class: "top" }, el("h1", {}, words.title), languages), rich("p", words.lead, { class: "lead" })),
     el("main", {}, first.element, ...rest.map(({ element }) => element)),
-    el("footer", {}, rich("p", words.footer)),
+    el("footer", {}, rich("p", words.footer), links(words)),
   );
   // A section begins when it comes near, and only after the first drawing has.
   const failed = (/** @type {HTMLElement} */ element) => (/** @type {Error} */ error) =>
@@ -64,5 +64,30 @@ function build() {
   first.ready.catch(failed(first.element));
   for (const { element } of rest) near.observe(element);
 }
+
+/**
+ * Links to what this page was written with, where it was told where that is.
+ * @param {typeof WORDS.en} words
+ */
+function links({ links: words }) {
+  const found = Object.entries(words).flatMap(([name, text]) => {
+    const link = /** @type {HTMLLinkElement | null} */ (document.querySelector(`head > link[data-link="${name}"]`));
+    return link ? [el("li", {}, el("a", { href: link.href }, text))] : [];
+  });
+  return found.length ? el("ul", { class: "links" }, ...found) : null;
+}
+
+// A link within the page leads to its section and leaves what the address says of the view.
+addEventListener("click", (event) => {
+  const link = /** @type {HTMLElement} */ (event.target).closest("a"), place = link?.getAttribute("href") ?? "";
+  const there = /^#./.test(place) && document.getElementById(place.slice(1));
+  if (!there) return;
+  event.preventDefault();
+  there.scrollIntoView();
+  if (there.tabIndex < 0) there.tabIndex = -1;
+  there.focus({ preventScroll: true });
+});
+// Another link to this page, opened where it is open already.
+addEventListener("hashchange", () => { if (state.read()) build(); });
 
 build();

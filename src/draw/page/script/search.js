@@ -2,6 +2,7 @@
 
 import { classes } from "./classes.js";
 import { button, el, figure, section, slider } from "./dom.js";
+import { drag } from "./drag.js";
 import { Drawing } from "./drawing.js";
 import { ink, Picture, showCells } from "./picture.js";
 import { Player } from "./player.js";
@@ -84,33 +85,28 @@ export function search({ words: all, models, clock }) {
   const table = el("div", { class: "over table" }, picture.element);
   /** @type {{thing: Thing, x: number, y: number} | null} */
   let held = null;
-  const at = (/** @type {PointerEvent} */ event) => {
-    const box = table.getBoundingClientRect();
-    return { x: ((event.clientX - box.left) / box.width) * SIDE, y: ((event.clientY - box.top) / box.height) * SIDE };
-  };
   const inside = (/** @type {number} */ value, /** @type {number} */ side) => Math.min(Math.max(value, 0), SIDE - side);
-  table.addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
-    const { x, y } = at(event);
-    const thing = things.filter((one) => x >= one.x && y >= one.y && x < one.x + one.side && y < one.y + one.side)
-      .sort((a, b) => a.side - b.side)[0];
-    if (!thing) return;
-    event.preventDefault();
-    table.setPointerCapture(event.pointerId);
-    held = { thing, x: x - thing.x, y: y - thing.y };
-    player.pause();
-    player.go(looks.length - 1);
-  });
-  table.addEventListener("pointermove", (/** @type {PointerEvent} */ event) => {
-    if (!held) return;
-    const { x, y } = at(event), { thing } = held;
-    [thing.x, thing.y] = [inside(x - held.x, thing.side), inside(y - held.y, thing.side)];
-    look();
-  });
-  for (const end of ["pointerup", "pointercancel"])
-    table.addEventListener(end, () => {
-      if (held) player.begin();
+  drag(table, SIDE, SIDE, {
+    take: (x, y) => {
+      const thing = things.filter((one) => x >= one.x && y >= one.y && x < one.x + one.side && y < one.y + one.side)
+        .sort((a, b) => a.side - b.side)[0];
+      if (!thing) return false;
+      held = { thing, x: x - thing.x, y: y - thing.y };
+      player.pause();
+      player.go(looks.length - 1);
+      return true;
+    },
+    move: (x, y) => {
+      if (!held) return;
+      const { thing } = held;
+      [thing.x, thing.y] = [inside(x - held.x, thing.side), inside(y - held.y, thing.side)];
+      look();
+    },
+    drop: () => {
       held = null;
-    });
+      player.begin();
+    },
+  });
 
   const place = words.place.map((label, k) => slider(
     label, { min: 0, max: SIDE - DIGIT, step: 1, value: 0 }, (value) => {

@@ -8,11 +8,19 @@ const FIRST = {
 
 export class State {
   constructor() {
+    this.timer = 0;
     /** @type {Record<string, string>} */
     this.values = { ...FIRST, lang: navigator.language.startsWith("ko") ? "ko" : "en" };
-    for (const [name, value] of new URLSearchParams(location.hash.slice(1)))
-      if (name in FIRST) this.values[name] = value;
-    this.timer = 0;
+    this.read();
+  }
+
+  /** Take a view from the address. @returns {boolean} whether it holds one */
+  read() {
+    const found = [...new URLSearchParams(location.hash.slice(1))].filter(([name]) => name in FIRST);
+    if (!found.length) return false;
+    clearTimeout(this.timer);
+    this.values = { ...FIRST, lang: this.values.lang, ...Object.fromEntries(found) };
+    return true;
   }
 
   /** @param {string} name */

@@ -1,7 +1,7 @@
 /** Section 1: digits appear stroke by stroke, new ones as long as somebody looks. */
 
 import { Drawing } from "./drawing.js";
-import { button, choice, el, figure, section, slider } from "./dom.js";
+import { button, choice, el, figure, rich, section, slider } from "./dom.js";
 import { Picture } from "./picture.js";
 import { Player } from "./player.js";
 import { noise } from "./random.js";
@@ -14,7 +14,7 @@ export function watch({ words: all, state, models, clock, present }) {
   const words = all.watch;
   let seed = state.number("seed", 0, 2 ** 31, 1), temperature = state.number("temperature", 0, 1.5, 1);
   let model = /** @type {any} */ (null), drawing = /** @type {Drawing | null} */ (null);
-  let keep = !clock.still, rest = 0;
+  let keep = !clock.still, rest = 0, seen = true;
   const told = models.drawing.find(({ config }) => config.condition === "class")?.name;
   const name = () => (models.has(state.get("model")) ? state.get("model") : "mnist");
   /** The class that a drawing is told: the one asked for, or each in turn. @param {number} of its seed */
@@ -77,15 +77,16 @@ export function watch({ words: all, state, models, clock, present }) {
     }
   }
 
+  /** Wait for the next drawing; while nobody looks, for somebody. */
   function later() {
     rest = 0;
-    clock.start(wait);
+    if (seen) clock.start(wait);
   }
 
   /** @param {number} time */
   function wait(time) {
     rest ||= time;
-    if (!keep || player.playing || player.at < player.length - 1) return clock.stop(wait);
+    if (!seen || !keep || player.playing || player.at < player.length - 1) return clock.stop(wait);
     if (time - rest < REST || document.hidden) return undefined;
     clock.stop(wait);
     return next();
@@ -148,11 +149,17 @@ export function watch({ words: all, state, models, clock, present }) {
     clock.do(recall());
     if (step || clock.still) remember();
   });
+  const stage = el("div", { class: "stage" }, figure(picture.element, words.player, { class: "bare" }), player.element);
+  new IntersectionObserver(([{ isIntersecting }]) => {
+    seen = isIntersecting;
+    if (!player.playing) later();
+  }).observe(stage);
   const element = section(
-    "watch", 1, words,
+    "watch", 1, { ...words, text: [] },
     el("div", { class: "hero" },
-      el("div", { class: "stage" }, figure(picture.element, words.player, { class: "bare" }), player.element),
+      stage,
       el("div", { class: "side" },
+        el("div", { class: "words" }, ...words.text.map((paragraph) => rich("p", paragraph))),
         el("p", { class: "label" }, words.earlier), earlier,
         el("div", { class: "controls" },
           el("div", { class: "field" }, el("label", { for: "watch-seed" }, words.seed), fields.seed),

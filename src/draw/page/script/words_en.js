@@ -10,6 +10,7 @@ export const en = {
   failed: "This part could not be loaded: ",
   footer:
     "From the paper [DRAW: A Recurrent Neural Network For Image Generation](https://arxiv.org/abs/1502.04623) by Karol Gregor, Ivo Danihelka, Alex Graves, Danilo Jimenez Rezende and Daan Wierstra. Equation numbers are the paper's. The code that trained these models, and this page, is the Python package *draw*; draw page writes this page anew.",
+  links: { documents: "Its documents", code: "Its code" },
   models: {
     "mnist": "digits, 64 steps",
     "mnist-class": "digits by class",
@@ -49,6 +50,7 @@ export const en = {
     strips: "Each curve is one Gaussian of the grid: F_X below the image, F_Y beside it.",
     present: "Take the present drawing",
     names: { g_x: "centre across, g_X", g_y: "centre down, g_Y", delta: "stride δ", sigma: "blur σ", gamma: "strength γ", size: "points along a side, N" },
+    same: "here: what was read",
     equations: "The equations, with the present numbers",
   },
   steps: {
@@ -96,7 +98,7 @@ export const en = {
       "Take the red window of the right drawing by its dot and put it elsewhere: for eight steps the pen stays away by as much. Or turn the message z of the present step into another one, from 0° (as it was) to 90° (quite another).",
       "When it draws from nothing, a moved pen changes nothing else: the decoder never sees its canvas and writes on as if nothing had happened. A changed message is remembered, and all that follows changes. Now let it *look at a picture*: the encoder sees what went wrong, and yet it hardly repairs it. While it learned nobody ever moved its pen, and what it has not met it has not learned to mend.",
     ],
-    own: "Left alone", other: "With your hand in it", player: "Both drawings", turn: "Turn z of this step", forget: "Take my hand away",
+    own: "Left alone", other: "With your hand in it", player: "Both drawings", turn: "Turn z of this step", move: ["Pen, to the right", "Pen, down"], forget: "Take my hand away",
     present: "Take the present drawing",
     kind: "It draws", kinds: { blind: "from nothing", looks: "with a picture to look at" },
     touch: "Drag the dot of the red window, or turn z.",

@@ -9,6 +9,7 @@ export const ko = {
   failed: "이 부분을 불러오지 못했습니다: ",
   footer:
     "논문: [DRAW: A Recurrent Neural Network For Image Generation](https://arxiv.org/abs/1502.04623) (Karol Gregor, Ivo Danihelka, Alex Graves, Danilo Jimenez Rezende, Daan Wierstra). 식 번호는 논문의 번호입니다. 이 모델들을 학습시킨 코드와 이 페이지는 파이썬 패키지 *draw*에 있으며, draw page 명령으로 다시 만들 수 있습니다.",
+  links: { documents: "문서", code: "코드" },
   models: {
     "mnist": "숫자, 64단계",
     "mnist-class": "종류를 정한 숫자",
@@ -48,6 +49,7 @@ export const ko = {
     strips: "곡선 하나가 격자의 가우시안 하나입니다. 아래는 F_X, 옆은 F_Y입니다.",
     present: "지금 그림 가져오기",
     names: { g_x: "가로 중심 g_X", g_y: "세로 중심 g_Y", delta: "보폭 δ", sigma: "흐림 σ", gamma: "세기 γ", size: "한 변의 점 수 N" },
+    same: "여기서는 읽은 것 그대로",
     equations: "지금의 수를 넣은 식",
   },
   steps: {
@@ -94,7 +96,7 @@ export const ko = {
       "오른쪽 그림의 빨간 창을 점으로 잡아 다른 곳에 놓아 보세요. 여덟 단계 동안 펜이 그만큼 떨어져 있게 됩니다. 또는 지금 단계의 메시지 z를 다른 것으로 돌려 보세요. 0°는 그대로, 90°는 전혀 다른 메시지입니다.",
       "아무것도 보지 않고 그릴 때는 펜을 옮겨도 다른 것은 바뀌지 않습니다. 디코더는 캔버스를 보지 못하므로 아무 일 없었다는 듯 계속 씁니다. 바뀐 메시지는 기억에 남아 뒤따르는 모든 것을 바꿉니다. 이제 *그림을 보면서* 그리게 해 보세요. 인코더는 잘못된 곳을 보지만 거의 고치지 못합니다. 배우는 동안 아무도 펜을 옮긴 적이 없어서, 겪어 보지 못한 일은 고치는 법도 배우지 못한 것입니다.",
     ],
-    own: "그대로 둔 그림", other: "손을 댄 그림", player: "두 그림", turn: "이 단계의 z 돌리기", forget: "손 떼기",
+    own: "그대로 둔 그림", other: "손을 댄 그림", player: "두 그림", turn: "이 단계의 z 돌리기", move: ["펜을 오른쪽으로", "펜을 아래로"], forget: "손 떼기",
     present: "지금 그림 가져오기",
     kind: "그리는 방법", kinds: { blind: "아무것도 보지 않고", looks: "그림을 보면서" },
     touch: "빨간 창의 점을 끌거나 z를 돌려 보세요.",
