@@ -19,8 +19,10 @@ from draw.errors import DrawError
 from draw.model.pretrained import shipped_models
 from draw.studio import exploration, generation, observation, recognition, reconstruction
 from draw.studio.downloads import save_drawings, save_reconstruction
+from draw.studio.exploration import Ends
 from draw.studio.folders import run_folders
-from draw.studio.guard import LONGEST_BODY, refusal_of
+from draw.studio.given_images import given_images
+from draw.studio.guard import LOCAL_NAMES, LONGEST_BODY, refusal_of
 from draw.studio.image_source import examples, training_images
 from draw.studio.models import Catalogue, Shelf, describe
 from draw.studio.numbers import real, whole
@@ -283,12 +285,13 @@ class TestReconstructing:
         for k in range(30):
             pixels = np.full((12, 10, 3), 8 * k, np.uint8)
             Image.fromarray(pixels).save(tmp_path / f"{k}.png")
-        shelf = Shelf(Catalogue(None, runs), data_path=str(tmp_path))
+        shelf = Shelf(Catalogue(None, runs), given=given_images([f"mine={tmp_path}"]))
         with shelf.use("runs/colour") as loaded:
-            assert examples(loaded).note == "from images"
-            assert training_images(loaded).count == 24
+            assert examples(loaded, choice=shelf.images()).note == "from mine"
+            assert training_images(loaded, shelf.images()).images.count == 24
         with shelf.use("runs/draws") as loaded:
-            assert loaded.data.path is None, "its own are here"
+            note = examples(loaded, choice=shelf.images()).note
+            assert note == "from digits, binarized", "its own are here"
 
     def test_a_folder_with_images_of_another_kind_is_not_the_end(self, shelf, tmp_path):
         for k in range(30):
@@ -352,7 +355,7 @@ class TestExploring:
         torch.testing.assert_close(exploration.between(first, first, 3)[:, 1], first)
 
     def test_the_ends_are_the_seeds_drawings(self, shelf):
-        show = exploration.interpolate_seeds(shelf, "runs/draws", 1, 2)
+        show = exploration.interpolate_seeds(shelf, "runs/draws", Ends(1, 2))
         drawn = generation.trajectory(shelf, generation.request("runs/draws", 1, 1, 1))
         first = pixels_of(show.parts[0]["sheet"])[:28].astype(int)
         assert np.abs(first - pixels_of(sheet(drawn.images))).max() <= 1
@@ -461,7 +464,7 @@ class TestGuard:
 
     @pytest.mark.parametrize("path", ["/", "/config", "/gradio_api/queue/data", "/assets/a.js"])
     def test_the_page_is_served(self, path):
-        assert refusal_of("GET", path, self.here, local=True) is None
+        assert refusal_of("GET", path, self.here, names=LOCAL_NAMES) is None
 
     @pytest.mark.parametrize(
         "path",
@@ -472,23 +475,23 @@ class TestGuard:
         ],
     )  # fmt: skip
     def test_nothing_else_is(self, path):
-        assert refusal_of("GET", path, self.here, local=True)[0] == 404
+        assert refusal_of("GET", path, self.here, names=LOCAL_NAMES)[0] == 404
 
     def test_names_and_origins_of_others(self):
         other = {b"host": "evil.example:7860"}
-        assert refusal_of("GET", "/", other, local=True)[0] == 403
-        assert refusal_of("GET", "/", other, local=False) is None
+        assert refusal_of("GET", "/", other, names=LOCAL_NAMES)[0] == 403
+        assert refusal_of("GET", "/", other, names=None) is None
         from_other = {**self.here, b"origin": "http://evil.example"}
-        assert refusal_of("POST", "/gradio_api/queue/join", from_other, local=True)[0] == 403
+        assert refusal_of("POST", "/gradio_api/queue/join", from_other, names=LOCAL_NAMES)[0] == 403
         own = {**self.here, b"origin": "http://127.0.0.1:7860", b"content-length": "10"}
-        assert refusal_of("POST", "/gradio_api/queue/join", own, local=True) is None
+        assert refusal_of("POST", "/gradio_api/queue/join", own, names=LOCAL_NAMES) is None
 
     def test_bodies_are_bounded(self):
         large = {**self.here, b"content-length": str(LONGEST_BODY + 1)}
-        assert refusal_of("POST", "/gradio_api/queue/join", large, local=True)[0] == 413
-        assert refusal_of("POST", "/gradio_api/upload", large, local=True) is None
-        assert refusal_of("POST", "/gradio_api/upload", self.here, local=True)[0] == 411
-        assert refusal_of("DELETE", "/", self.here, local=True)[0] == 405
+        assert refusal_of("POST", "/gradio_api/queue/join", large, names=LOCAL_NAMES)[0] == 413
+        assert refusal_of("POST", "/gradio_api/upload", large, names=LOCAL_NAMES) is None
+        assert refusal_of("POST", "/gradio_api/upload", self.here, names=LOCAL_NAMES)[0] == 411
+        assert refusal_of("DELETE", "/", self.here, names=LOCAL_NAMES)[0] == 405
 
 
 class TestCommand:

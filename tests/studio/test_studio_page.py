@@ -272,13 +272,14 @@ def test_classify(page):
 
 
 def test_explore(page):
-    open_tab(page, "Explore")
     choose_model(page, "runs/draws")
-    page.locator("#between-go").click()
+    open_tab(page, "Explore")
     expect(page.locator("#between-player .tile")).to_have_count(9)
+    first, last = page.locator("#between-player .tile span").all_inner_texts()[::8]
+    assert first != last, "it begins with two drawings that differ"
     page.get_by_text("Two test images", exact=True).click()
     page.locator("#between-go").click()
-    expect(page.locator("#between-player")).to_contain_text("image 2")
+    expect(page.locator("#between-player .tile span").first).to_contain_text("image")
     page.get_by_role("tab", name="One step").click()
     step = page.get_by_label("number input for Step whose code is exchanged")
     expect(step).to_have_attribute("max", "4")
@@ -289,7 +290,9 @@ def test_explore(page):
     expect(page.locator("#step-bars rect.ds-bar-of")).to_have_count(4)
     page.get_by_role("tab", name="Nearest in training").click()
     page.locator("#nearest-go").click()
-    expect(page.locator("#nearest-status")).to_contain_text("Compared with 1,439 of 1,439")
+    expect(page.locator("#nearest-status")).to_contain_text(
+        "Compared with 1,439 of 1,439 training images of digits."
+    )
     expect(page.locator("#nearest-found img")).to_have_count(12)
 
 

@@ -13,8 +13,17 @@ from gradio.routes import file_upload_statuses
 
 from draw.config.data import DataConfig
 from draw.studio.connection import Connection
-from draw.studio.guard import LONGEST_BODY, LONGEST_UPLOAD, Guard, Message, host_name, refusal_of
+from draw.studio.guard import (
+    LOCAL_NAMES,
+    LONGEST_BODY,
+    LONGEST_UPLOAD,
+    Guard,
+    Message,
+    host_name,
+    refusal_of,
+)
 from draw.studio.page.sources import DRAW
+from draw.studio.reach import Reach
 from draw.studio.scratch import Scratch
 from draw.studio.server import make_application
 from studio_runs import DRAWS, make_run
@@ -61,7 +70,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
 
         async def make() -> object:  # outside of a loop Gradio makes some, and leaves them open
             scratch = Scratch(folder / "uploads")
-            return make_application(studio_of(folder / "runs"), True, scratch, SESSIONS)
+            return make_application(studio_of(folder / "runs"), Reach(), scratch, SESSIONS)
 
         yield asyncio.run(make())
 
@@ -229,7 +238,7 @@ class TestRequests:
 
         headers = [(b"host", b"localhost"), (b"content-length", b"10")]
         scope = {"type": "http", "method": "POST", "path": JOIN.decode(), "headers": headers}
-        asyncio.run(Guard(application, local=True)(scope, receive, send))
+        asyncio.run(Guard(application, names=LOCAL_NAMES)(scope, receive, send))
         assert said[0]["status"] == 413
         assert len(taken) == LONGEST_BODY // 1_000_000
 
@@ -255,9 +264,9 @@ class TestNames:
         for local in (True, False):
             assert refusal_of("GET", "/", {b"host": host}, local)[0] == 400
         origin = {b"host": "localhost", b"origin": f"http://{host}"}
-        assert refusal_of("GET", "/", origin, local=True)[0] == 403
+        assert refusal_of("GET", "/", origin, names=LOCAL_NAMES)[0] == 403
         if "://" not in host:
-            assert refusal_of("GET", "/", {**origin, b"origin": host}, local=True)[0] == 403
+            assert refusal_of("GET", "/", {**origin, b"origin": host}, names=LOCAL_NAMES)[0] == 403
 
     @pytest.mark.parametrize(
         ("host", "name"),
@@ -273,18 +282,19 @@ class TestNames:
         for site in ("cross-site", "same-site", "nonsense", ""):
             other = {**here, b"sec-fetch-site": site}
             for path in ("/", "/config", "/gradio_api/file=a", "/gradio_api/queue/data"):
-                assert refusal_of("GET", path, other, local=True)[0] == 403
+                assert refusal_of("GET", path, other, names=LOCAL_NAMES)[0] == 403
             framed = {**other, **opened, b"sec-fetch-dest": "iframe"}
-            assert refusal_of("GET", "/", framed, local=True)[0] == 403
+            assert refusal_of("GET", "/", framed, names=LOCAL_NAMES)[0] == 403
             sent = {**other, **opened, b"content-length": "0"}
-            assert refusal_of("POST", "/gradio_api/queue/join", sent, local=True)[0] == 403
-            assert refusal_of("GET", "/config", {**other, **opened}, local=True)[0] == 403
-            assert refusal_of("GET", "/", {**other, **opened}, local=True) is None, (
+            assert refusal_of("POST", "/gradio_api/queue/join", sent, names=LOCAL_NAMES)[0] == 403
+            assert refusal_of("GET", "/config", {**other, **opened}, names=LOCAL_NAMES)[0] == 403
+            assert refusal_of("GET", "/", {**other, **opened}, names=LOCAL_NAMES) is None, (
                 "a link opens it"
             )
         for site in ("same-origin", "none"):
             assert (
-                refusal_of("GET", "/config", {**here, b"sec-fetch-site": site}, local=True) is None
+                refusal_of("GET", "/config", {**here, b"sec-fetch-site": site}, names=LOCAL_NAMES)
+                is None
             )
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import Positional, UseAppendAction, arg
 
 from draw.config.compute import PLAIN, ComputeConfig
 from draw.errors import DrawError
@@ -15,7 +15,11 @@ def studio(
     runs: Path = Path("runs"),
     port: int = 7860,
     host: str = "127.0.0.1",
-    path: Annotated[str | None, arg(name="data.path")] = None,
+    images: Annotated[
+        UseAppendAction[tuple[str, ...]], arg(name="data.path", metavar="[NAME=]FOLDER")
+    ] = (),
+    allow_host: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME")] = (),
+    root_path: str = "",
     open: bool = True,  # noqa: A002  (the flags are --open and --no-open)
     compute: Annotated[ComputeConfig, arg(name="")] = PLAIN,
 ) -> None:
@@ -29,7 +33,11 @@ def studio(
         runs: folder of run folders.
         port: port to listen on; 0 for any that is free.
         host: address to listen on; by default nobody but this computer reaches it.
-        path: folder with the images of models whose own are not on this computer, such as MNIST's.
+        images: folder with images to try the models on, such as MNIST's, and what to call it; may
+            be given several times. Grey ones are binarized for models that know of 0 and 1 alone.
+        allow_host: name under which a proxy offers the page, besides those of this computer; may
+            be given several times.
+        root_path: path at which a proxy offers the page, such as /draw, and which it takes off.
         open: open the page in the browser.
         compute: how to run the models.
     """
@@ -42,6 +50,7 @@ def studio(
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
+    from draw.studio.reach import Reach
     from draw.studio.server import serve
 
-    serve(model, runs, host, port, open, path, compute)
+    serve(model, runs, Reach(host, allow_host, root_path), port, open, images, compute)

@@ -91,6 +91,19 @@ def at_hand(config: DataConfig) -> bool:
     return source.stamp() != HUB_STAMP or (entry is not None and entry.is_dir())
 
 
+def is_decoded(config: DataConfig) -> bool:
+    """Whether the images of a config lie decoded in the cache, so that they are there at once.
+
+    Args:
+        config: config of the data set.
+
+    Raises:
+        DataError: there are no such images.
+    """
+    entry = known_entry(open_source(config), conversion_of(config), cache_root(config))
+    return entry is not None and entry.is_dir()
+
+
 def view_of(config: DataConfig) -> View | None:
     """The view that makes the images a model sees out of those of a config; None for none.
 
@@ -215,9 +228,10 @@ def _intact(entry: Path, splits: tuple[str, ...]) -> cache.Record | None:
 
 def _refuse_misnamed(config: DataConfig, prepared: PreparedSet) -> None:
     grey = [name for name, split in prepared.record.splits.items() if not split.binary]
-    if config.name == "binarized_mnist" and grey:
+    plain = known_set(config.name).grey
+    if plain is not None and grey:
         raise DataError(
-            f"expected binarized_mnist to be binary (every pixel 0 or 255), but the {grey[0]} "
+            f"expected {config.name} to be binary (every pixel 0 or 255), but the {grey[0]} "
             f"images of {prepared.source} are not, and nats would not compare; pass the path of "
-            "the binarized set without --data.size, or --data.name mnist"
+            f"the binarized set without --data.size, or --data.name {plain}"
         )

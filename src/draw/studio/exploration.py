@@ -12,13 +12,15 @@ from torch import Tensor
 from draw.errors import DrawError
 from draw.measure.nearest import nearest_so_far
 from draw.model.draw import DRAW
-from draw.studio.image_source import examples, model_input, training_images
+from draw.studio.image_source import examples, model_input, obstacle_to_search, training_images
 from draw.studio.models import Shelf
 from draw.studio.player import Show, part, sheet
 from draw.studio.reconstruction import likeliest_class
 
 BETWEEN = 9
 """Images of an interpolation, the two ends among them."""
+AMONG = 16
+"""Drawings, or test images, of which the two that differ most are chosen."""
 NEAREST_OF = 6
 """Samples for each of which the nearest training image is looked for."""
 
@@ -54,16 +56,77 @@ def between(
     return torch.stack(made, 1).to(first.dtype)
 
 
-def interpolate_seeds(shelf: Shelf, name: str | None, first: int, second: int) -> Show:
-    """Draw images between those of two seeds; of a class-conditional model, of the first class."""
+@dataclass(frozen=True)
+class Ends:
+    """The two drawings of an interpolation: numbers of seeds or of test images."""
+
+    first: int
+    second: int
+    classes: tuple[int, int] | None = None
+    """Classes of the two; None for an unconditional model, or where the images decide."""
+
+
+def farthest_pair(
+    images: Float[Tensor, "images channels rows columns"], labels: Tensor | None = None
+) -> tuple[int, int]:
+    """Find the two images that differ most, in L2; of two labels, where labels are known.
+
+    Args:
+        images: two images or more.
+        labels: class of each; pairs of one class count only if there are no others.
+    """
+    points = images.flatten(1).double()
+    pairs = torch.ones(len(points), len(points), device=points.device).triu(1).bool()
+    if labels is not None and (other := pairs & (labels[:, None] != labels[None])).any():
+        pairs = other
+    apart = torch.cdist(points, points).masked_fill(~pairs, -1)
+    return divmod(int(apart.argmax()), len(points))
+
+
+def differing_seeds(shelf: Shelf, name: str | None) -> Ends:
+    """Choose two seeds whose drawings differ most, of the first `AMONG`; and two classes."""
     with shelf.use(name) as loaded:
         model = loaded.drawing
-        ends = [model.noise_for(1, seed)[:, 0] for seed in (first, second)]
-        told = model.labels_for(2, 0 if model.condition.takes_labels else None)
-        return _interpolation(model, ends, (f"seed {first}", f"seed {second}"), told)
+        noise = torch.cat([model.noise_for(1, seed) for seed in range(1, AMONG + 1)], 1)
+        labels = model.labels_for(AMONG, None) if model.condition.takes_labels else None
+        images = model.generate(AMONG, noise=noise, labels=labels).images[-1]
+    first, second = farthest_pair(images, labels)
+    classes = None if labels is None else (int(labels[first]), int(labels[second]))
+    return Ends(first + 1, second + 1, classes)
 
 
-def interpolate_images(shelf: Shelf, name: str | None, first: int, second: int) -> Show:
+def differing_images(shelf: Shelf, name: str | None, chosen: str | None = None) -> Ends:
+    """Choose two test images that differ most, of the first `AMONG`.
+
+    Raises:
+        DrawError: if there are no two images.
+    """
+    with shelf.use(name) as loaded:
+        found = examples(loaded, choice=shelf.images(chosen)).images
+    if found.count < 2:
+        raise DrawError(f"expected two test images or more, got {found.count} in {found.source}")
+    images = torch.from_numpy(found.images[:AMONG] / 255)
+    labels = None if found.labels is None else torch.from_numpy(found.labels[:AMONG].copy())
+    first, second = farthest_pair(images, labels)
+    return Ends(first + 1, second + 1)
+
+
+def interpolate_seeds(shelf: Shelf, name: str | None, ends: Ends) -> Show:
+    """Draw images between those of two seeds; a class-conditional model is told their classes."""
+    with shelf.use(name) as loaded:
+        model = loaded.drawing
+        seeds = ends.first, ends.second
+        codes = [model.noise_for(1, seed)[:, 0] for seed in seeds]
+        told = None
+        if model.condition.takes_labels:
+            each = [model.labels_for(1, label) for label in ends.classes or (0, 0)]
+            told = torch.cat([label for label in each if label is not None])
+        return _interpolation(model, codes, (f"seed {seeds[0]}", f"seed {seeds[1]}"), told)
+
+
+def interpolate_images(
+    shelf: Shelf, name: str | None, first: int, second: int, chosen: str | None = None
+) -> Show:
     """Draw images between two test images, from their codes under the posterior.
 
     A class-conditional model is given the class of the nearer image.
@@ -73,13 +136,14 @@ def interpolate_images(shelf: Shelf, name: str | None, first: int, second: int) 
         name: name of the model.
         first: number of the first image, from 1.
         second: number of the second image, from 1.
+        chosen: name of the images, as in `Shelf.images`.
 
     Raises:
         DrawError: if there is no such image.
     """
     with shelf.use(name) as loaded:
         model = loaded.drawing
-        images = examples(loaded).images
+        images = examples(loaded, choice=shelf.images(chosen)).images
         ends, classes = [], []
         for number in (first, second):
             if not 1 <= number <= images.count:
@@ -193,17 +257,32 @@ class Neighbours:
     numbers: tuple[int, ...]
     pool: int
     total: int
+    note: str
+    """Words about which images were compared."""
 
 
-def neighbours(shelf: Shelf, name: str | None, seed: int) -> Iterator[Neighbours]:
+def obstacle_to_neighbours(shelf: Shelf, name: str | None, chosen: str | None = None) -> str | None:
+    """Say why drawings cannot be compared with training images; None if they can."""
+    try:
+        with shelf.use(name) as loaded:
+            pass
+    except (DrawError, OSError) as error:
+        return str(error)
+    return obstacle_to_search(loaded, shelf.images(chosen))
+
+
+def neighbours(
+    shelf: Shelf, name: str | None, seed: int, chosen: str | None = None
+) -> Iterator[Neighbours]:
     """Search for the nearest training images, and say how far the search has come.
 
     Raises:
-        DrawError: if the training images are not on this computer.
+        DrawError: if the training images are not on this computer, or do not fit.
     """
     with shelf.use(name) as loaded:
         samples = loaded.drawing.generate(NEAREST_OF, seed=seed).images[-1].cpu()
-        training = training_images(loaded)
+    found_images = training_images(loaded, shelf.images(chosen))
+    training = found_images.images
     for found in nearest_so_far(samples, training):
         yield Neighbours(
             tuple(sheet(sample[None, None]) for sample in samples),
@@ -212,4 +291,5 @@ def neighbours(shelf: Shelf, name: str | None, seed: int) -> Iterator[Neighbours
             tuple(found.numbers.tolist()),
             found.pool,
             training.count,
+            found_images.note,
         )

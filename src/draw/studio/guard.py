@@ -4,7 +4,7 @@ import ipaddress
 import logging
 import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import unquote
 
@@ -66,11 +66,14 @@ class Guard:
 
     Args:
         app: application that is guarded.
-        local: whether the server is for this computer alone.
+        names: names under which it may be asked for, in Host; None for any.
+        root_path: what a proxy takes off the paths of requests before it passes them on.
     """
 
-    def __init__(self, app: Application, local: bool) -> None:
-        self.app, self.local = app, local
+    def __init__(
+        self, app: Application, names: Collection[str] | None, root_path: str = ""
+    ) -> None:
+        self.app, self.names, self.root_path = app, names, root_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or refuse it; see the class."""
@@ -81,7 +84,9 @@ class Guard:
         refusal = repeats_header(scope["headers"])
         if refusal is None:
             headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-            refusal = refusal_of(scope["method"], scope["path"], headers, self.local)
+            refusal = refusal_of(
+                scope["method"], scope["path"], headers, self.names, self.root_path
+            )
         exchange = _Exchange(receive, send, longest(scope["path"]), scope["method"] == "POST")
         if refusal is None:
             refusal = await self._served(scope, exchange)
@@ -175,23 +180,34 @@ def repeats_header(headers: list[tuple[bytes, bytes]]) -> Refusal | None:
     return None
 
 
-def refusal_of(method: str, path: str, headers: Mapping[bytes, str], local: bool) -> Refusal | None:
+def refusal_of(
+    method: str,
+    path: str,
+    headers: Mapping[bytes, str],
+    names: Collection[str] | None,
+    root_path: str = "",
+) -> Refusal | None:
     """Status and words for a request that is not served; None for one that is."""
     return (
-        _foreign(method, path, headers, local)
-        or _unknown(method, path)
+        _foreign(method, path, headers, names)
+        or _unknown(method, path, root_path)
         or _boundless(method, path, headers)
     )
 
 
-def _foreign(method: str, path: str, headers: Mapping[bytes, str], local: bool) -> Refusal | None:
+def _foreign(
+    method: str, path: str, headers: Mapping[bytes, str], names: Collection[str] | None
+) -> Refusal | None:
     """Requests under other names, or that another page makes."""
     host = headers.get(b"host", "")
     name = host_name(host)
     if name is None:
         return 400, "expected a name or an address in Host, such as localhost:7860"
-    if local and name not in LOCAL_NAMES:
-        return 403, "expected a name of this computer in Host, such as localhost"
+    if names is not None and name not in names:
+        return 403, (
+            "expected a name of this computer in Host, such as localhost, or one that the studio "
+            "was started with: draw studio --allow-host NAME"
+        )
     origin = headers.get(b"origin")
     if origin is not None and origin.lower() not in (
         f"http://{host.lower()}", f"https://{host.lower()}"
@@ -221,9 +237,11 @@ def host_name(host: str) -> str | None:
         return None
 
 
-def _unknown(method: str, path: str) -> Refusal | None:
+def _unknown(method: str, path: str, root_path: str) -> Refusal | None:
     """Requests for what the page does not have."""
     path = unquote(path)
+    if root_path and f"{path}/".startswith(f"{root_path}/"):
+        return 404, f"expected a proxy that takes {root_path} off the path of what it passes on"
     if path != "/" and path not in ROUTES and not path.startswith(FOLDERS):
         return 404, "there is no such thing here"
     if any(len(name) > LONGEST_NAME for name in path.split("/")):

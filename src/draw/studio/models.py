@@ -5,12 +5,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from draw.config.compute import PLAIN, ComputeConfig
 from draw.config.model import ModelConfig
-from draw.data.load import at_hand
 from draw.errors import DrawError
 from draw.model.machine import settle
 from draw.model.pretrained import shipped_models
@@ -19,6 +18,7 @@ from draw.models.storage import LoadedModel, exported_config, load_model
 from draw.runs.checkpoint import checkpoints
 from draw.runs.paths import RUN_FILE
 from draw.studio.folders import inside, run_folders
+from draw.studio.given_images import GivenImages, ImageChoice
 
 MOST_IN_MEMORY = 3
 NOTHING = (
@@ -142,7 +142,7 @@ class Shelf:
     Args:
         catalogue: models on offer.
         most: most models that stay in memory.
-        data_path: folder of the images of those models whose own are not on this computer.
+        given: images besides those that the models learned from.
         compute: how to run the models.
 
     Raises:
@@ -153,13 +153,17 @@ class Shelf:
         self,
         catalogue: Catalogue,
         most: int = MOST_IN_MEMORY,
-        data_path: str | None = None,
+        given: tuple[GivenImages, ...] = (),
         compute: ComputeConfig = PLAIN,
     ) -> None:
-        self.catalogue, self.most, self.data_path = catalogue, most, data_path
+        self.catalogue, self.most, self.given = catalogue, most, given
         self.compute = settle(compute)
         self._held: OrderedDict[str, tuple[int, LoadedModel, threading.Lock]] = OrderedDict()
         self._lock = threading.Lock()
+
+    def images(self, chosen: str | None = None) -> ImageChoice:
+        """Images on offer with those of a name chosen; None or OWN leaves it to the model."""
+        return ImageChoice(self.given, chosen)
 
     @contextmanager
     def use(self, name: str | None) -> Iterator[LoadedModel]:
@@ -173,7 +177,7 @@ class Shelf:
         with self._lock:
             held = self._held.get(choice.name)
             if held is None or held[0] != stamp:
-                loaded = _load(choice, self.data_path)
+                loaded = _load(choice)
                 self.compute.place(loaded.model)
                 held = stamp, loaded, threading.Lock()
                 self._held[choice.name] = held
@@ -191,13 +195,11 @@ def _stamp(weights: Path | None) -> int:
         return 0
 
 
-def _load(choice: Choice, data_path: str | None) -> LoadedModel:
+def _load(choice: Choice) -> LoadedModel:
     try:
         loaded = load_model(choice.source)
     except (OSError, RuntimeError, json.JSONDecodeError) as error:
         raise DrawError(f"{choice.name} cannot be loaded: {error}") from error
-    if data_path is not None and loaded.data is not None and not at_hand(loaded.data):
-        loaded = replace(loaded, data=replace(loaded.data, path=data_path))
     loaded.model.requires_grad_(False)
     return loaded
 

@@ -13,7 +13,8 @@ from draw.data import Cluttered, view_of
 from draw.data.views.view import add, places
 from draw.models.storage import LoadedModel
 from draw.randomness import VIEW_EVALUATION, generator
-from draw.studio.image_source import examples, model_input
+from draw.studio.given_images import ImageChoice
+from draw.studio.image_source import ANY, examples, model_input
 from draw.studio.models import Shelf
 from draw.studio.pictures import Pixels
 from draw.studio.player import Show, finite, place_windows, sheet
@@ -79,7 +80,7 @@ def describe(answer: Answer) -> str:
 
 
 def lay_digit(
-    loaded: LoadedModel, digit: Pixels, clutter: bool, seed: int
+    loaded: LoadedModel, digit: Pixels, clutter: bool, seed: int, choice: ImageChoice = ANY
 ) -> UInt8[np.ndarray, "channels height width"]:
     """Lay a digit at a random place of the classifier's page, among pieces of others if asked for.
 
@@ -88,12 +89,13 @@ def lay_digit(
         digit: image of light ink on black.
         clutter: whether to add pieces of test images, as in training.
         seed: seed of the places.
+        choice: which test images.
     """
     shape = loaded.model.config.image_shape
     random = generator(seed, VIEW_EVALUATION, 0)
     view = view_of(loaded.data or DataConfig())
     if clutter and isinstance(view, Cluttered):
-        others = examples_of_digits(loaded, digit.shape)
+        others = examples_of_digits(loaded, digit.shape, choice)
         stored = np.concatenate([digit[None], others])
         made, _ = view.make(stored, None, np.zeros(1, np.int64), random)
         return np.asarray(made[0])
@@ -102,8 +104,10 @@ def lay_digit(
     return np.asarray(page[0])
 
 
-def examples_of_digits(loaded: LoadedModel, shape: tuple[int, ...]) -> np.ndarray:
+def examples_of_digits(
+    loaded: LoadedModel, shape: tuple[int, ...], choice: ImageChoice
+) -> np.ndarray:
     """Images of which the classifier's pages are made, to take pieces from."""
     plain = replace(loaded.data or DataConfig(), name="mnist")
-    found = examples(replace(loaded, data=plain), shape=shape).images.images
+    found = examples(replace(loaded, data=plain), shape, choice).images.images
     return np.asarray(found)

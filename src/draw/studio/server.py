@@ -1,11 +1,11 @@
 """The server of the page: by default for this computer alone, and nothing but the page."""
 
 import contextlib
-import ipaddress
 import logging
 import socket
 import threading
 import webbrowser
+from collections.abc import Sequence
 from pathlib import Path
 
 import gradio as gr
@@ -16,12 +16,14 @@ from draw.config.compute import PLAIN, ComputeConfig
 from draw.errors import DrawError
 from draw.studio import generation
 from draw.studio.connection import Connection
+from draw.studio.given_images import given_images
 from draw.studio.guard import Application, Guard
 from draw.studio.models import Catalogue, Shelf
 from draw.studio.page import app as page
 from draw.studio.page import parts
 from draw.studio.page.parts import AT_ONCE, Studio
 from draw.studio.pictures import MAX_BYTES
+from draw.studio.reach import Reach
 from draw.studio.scratch import Room, Scratch, scratch_folder
 from draw.studio.sessions import MOST_SESSIONS, Sessions
 from draw.studio.shutdown import end_in_order
@@ -39,10 +41,10 @@ MOST_CONNECTIONS = 500
 def serve(
     model: str | None,
     runs: Path,
-    host: str,
+    reach: Reach,
     port: int,
     open_browser: bool,
-    data_path: str | None = None,
+    images: Sequence[str] = (),
     compute: ComputeConfig = PLAIN,
 ) -> None:
     """Open the page and serve it until interrupted.
@@ -50,26 +52,29 @@ def serve(
     Args:
         model: name of a model to offer besides those of the package and of the runs.
         runs: folder of run folders.
-        host: address to listen on.
+        reach: address to listen on, and names and path for a proxy.
         port: port to listen on; 0 for any that is free.
         open_browser: whether to open the page in the browser.
-        data_path: folder of the images of those models whose own are not on this computer.
+        images: folders of images by name, NAME=FOLDER, besides those that models learned from.
         compute: how to run the models.
 
     Raises:
-        DrawError: if the model is none, the port is taken, or this computer cannot run so.
+        DrawError: if the model is none, a folder has no images, the port is taken, or this computer
+            cannot run so.
     """
     catalogue = Catalogue(model, runs)
-    shelf = Shelf(catalogue, data_path=data_path, compute=compute)
+    shelf = Shelf(catalogue, given=given_images(images), compute=compute)
     studio = Studio(catalogue, shelf, runs)
-    with _listening(host, port) as listening, end_in_order(), scratch_folder() as scratch:
-        local = is_loopback(host)
-        application = make_application(studio, local, scratch)
+    with _listening(reach.host, port) as listening, end_in_order(), scratch_folder() as scratch:
+        application = make_application(studio, reach, scratch)
         warm(studio)
-        address = f"http://{_named(host)}:{listening.getsockname()[1]}"
+        address = f"http://{_named(reach.host)}:{listening.getsockname()[1]}"
         say(f"draw studio: {address}   (Ctrl-C ends it)")
-        if not local:
-            logger.warning("anyone who reaches %s on the network can use this page", host)
+        if not reach.is_local:
+            logger.warning("anyone who reaches %s on the network can use this page", reach.host)
+        if reach.allowed or reach.root_path:
+            names = ", ".join(reach.allowed) or "this computer's names"
+            logger.info("also behind a proxy, as %s at %s/", names, reach.root_path)
         if page.nothing_at_hand(studio):
             logger.info("no models and no runs in %s yet; the page says what to do", runs)
         if open_browser:
@@ -79,13 +84,13 @@ def serve(
 
 
 def make_application(
-    studio: Studio, local: bool, scratch: Scratch, sessions: int = MOST_SESSIONS
+    studio: Studio, reach: Reach, scratch: Scratch, sessions: int = MOST_SESSIONS
 ) -> FastAPI:
     """Make the page as an application, and round it what keeps everything else out.
 
     Args:
         studio: models, runs and options that the page works on.
-        local: whether the server is for this computer alone.
+        reach: names and path under which it may be asked for.
         scratch: folder of the uploads.
         sessions: most open pages of which something is kept.
     """
@@ -102,10 +107,11 @@ def make_application(
         run_history=False,
         theme=page.theme(),
         head=parts.head(),
+        root_path=reach.root_path or None,
     )
     application.add_middleware(Sessions, blocks=blocks, most=sessions)
     application.add_middleware(Room, scratch=scratch)
-    application.add_middleware(Guard, local=local)
+    application.add_middleware(Guard, names=reach.names, root_path=reach.root_path)
     return application
 
 
@@ -133,16 +139,6 @@ def warm(studio: Studio) -> None:
             next(generation.generate(studio.shelf, generation.request(names[0], 1, 0, 1.0)))
         except (DrawError, OSError) as error:
             logger.warning("%s", error)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether an address is reached from this computer alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _named(host: str) -> str:

@@ -45,6 +45,8 @@ class KnownSet:
     """Whether the source's pictures are dark strokes on white, to be turned into white on black."""
     published_files: tuple[PublishedFile, ...] = ()
     """Text files of the splits (`text_sum`) that its authors publish."""
+    grey: str | None = None
+    """Name of the set of which this is the binarized form: every pixel is 0 or 255."""
     remedy: str = ""
     """Advice for whoever asks for the set without a path, where it has no source of its own."""
 
@@ -62,6 +64,7 @@ KNOWN_SETS: dict[str, KnownSet] = {
     "binarized_mnist": KnownSet(
         "MNIST binarized once and for all, the set of the paper's Table 2",
         "CC BY-SA 3.0",
+        grey="mnist",
         sizes=(50_000, 10_000, 10_000),
         image_shape=(1, 28, 28),
         published_files=(

@@ -81,8 +81,8 @@ def build(studio: Studio) -> gr.Blocks:
                 generating = generate.build(studio)
             with gr.Tab("Reconstruct"):
                 reconstructing = reconstruct.build(studio)
-            with gr.Tab("Explore"):
-                exploring = explore.build(studio)
+            with gr.Tab("Explore") as explore_tab:
+                exploring = explore.build(studio, explore_tab)
             with gr.Tab("Classify"):
                 classifying = classify.build(studio)
             with gr.Tab("Runs") as runs_tab:

@@ -23,7 +23,9 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
     with gr.Row(elem_classes=["ds-columns"]):
         with gr.Column(scale=1, min_width=280, elem_classes=["ds-side"]):
             model, about = parts.model_choice(studio, draws=False, label="Classifier")
-            sources = Sources("classify", centring="Make it as large as MNIST's digits")
+            sources = Sources(
+                studio.shelf, "classify", centring="Make it as large as MNIST's digits"
+            )
             clutter = gr.Checkbox(True, label="Lay your drawing among pieces of other digits")
             place = gr.Number(0, label="Seed", info="Of the place at which your drawing is laid")
             with gr.Row():
@@ -48,7 +50,8 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         pixels = image.pixels
         if drawn:
             with studio.shelf.use(name) as loaded:
-                pixels = lay_digit(loaded, pixels, bool(cluttered), seed)
+                choice = sources.choice(studio.shelf, fields)
+                pixels = lay_digit(loaded, pixels, bool(cluttered), seed, choice)
         said = classify(studio.shelf, name, pixels, image.label)
         yield said.show.to_json(), image.words, describe(said), gr.update(visible=False)
 

@@ -13,6 +13,7 @@ import gradio as gr
 
 from draw.errors import DrawError
 from draw.page.document import STUDIO_SCRIPT, STYLE
+from draw.studio.given_images import OWN
 from draw.studio.models import NOTHING, Catalogue, Shelf, describe
 
 logger = logging.getLogger("draw")
@@ -132,6 +133,14 @@ def model_choice(studio: Studio, *, draws: bool, label: str) -> tuple[gr.Dropdow
     chosen = gr.Dropdown(names, value=names[0] if names else None, label=label, filterable=False)
     return chosen, gr.Markdown(
         about(studio, names[0] if names else None), elem_classes=["ds-about"]
+    )
+
+
+def image_choice(shelf: Shelf, *, elem_id: str) -> gr.Dropdown:
+    """Component to choose images by name; there is nothing to choose where none are given."""
+    names = [OWN, *(given.name for given in shelf.given)]
+    return gr.Dropdown(
+        names, value=OWN, label="Images", filterable=False, visible=len(names) > 1, elem_id=elem_id
     )
 
 

@@ -1,5 +1,6 @@
 """The source of an image that a model is to look at: drawn, uploaded, or a test image."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -7,6 +8,7 @@ import gradio as gr
 
 from draw.config.data import Fit
 from draw.errors import DrawError
+from draw.studio.given_images import ImageChoice
 from draw.studio.image_source import examples
 from draw.studio.models import Shelf
 from draw.studio.numbers import whole
@@ -35,15 +37,17 @@ class Sources:
     """Components of three ways to choose an image, one of them visible at a time.
 
     Args:
+        shelf: models and images on offer.
         name: start of the elements' names.
         centring: label of the offer to place a drawing as MNIST's digits are placed.
     """
 
-    def __init__(self, name: str, *, centring: str) -> None:
+    def __init__(self, shelf: Shelf, name: str, *, centring: str) -> None:
         self.kind = gr.Radio(
             [TEST, DRAW, UPLOAD], value=TEST, label="Image", elem_id=f"{name}-source"
         )
-        with gr.Column(visible=True, elem_classes=["ds-source"]) as test:  # noqa: SIM117
+        with gr.Column(visible=True, elem_classes=["ds-source"]) as test:
+            self.images = parts.image_choice(shelf, elem_id=f"{name}-images")
             with gr.Row(elem_classes=["ds-with-dice"]):
                 self.number = gr.Number(1, label="Number of the test image")
                 dice = gr.Button("Another", size="sm", min_width=88)
@@ -58,7 +62,8 @@ class Sources:
             self.fit = gr.Radio(list(FITS), value="Middle, cropped", label="If its shape differs")
             self.on_paper = gr.Checkbox(False, label="It is dark ink on light paper")
         self.fields = [
-            self.kind, self.number, self.page, self.centring, self.file, self.fit, self.on_paper
+            self.kind, self.images, self.number, self.page, self.centring, self.file, self.fit,
+            self.on_paper,
         ]  # fmt: skip
         self.kind.change(
             lambda kind: [gr.update(visible=kind == each) for each in (TEST, DRAW, UPLOAD)],
@@ -69,6 +74,10 @@ class Sources:
             None, None, self.number, js="() => 1 + Math.floor(Math.random() * 170)",
             api_visibility="private",
         )  # fmt: skip
+
+    def choice(self, shelf: Shelf, values: Sequence[Any]) -> ImageChoice:
+        """The test images that are chosen, of the values of `fields`."""
+        return shelf.images(values[self.fields.index(self.images)])
 
 
 def choose_image(
@@ -86,11 +95,11 @@ def choose_image(
     Raises:
         DrawError: if there is no such image.
     """
-    kind, number, page, centring, file, fit, on_paper = fields
+    kind, images, number, page, centring, file, fit, on_paper = fields
     with shelf.use(model) as loaded:
         wanted = wanted or PictureTarget.by(loaded.model.config)
         if kind == TEST:
-            found = examples(loaded)
+            found = examples(loaded, choice=shelf.images(images))
             index = whole("the number of the test image", number, 1, found.images.count)
             labels = found.images.labels
             label = None if labels is None else int(labels[index - 1])
