@@ -213,7 +213,7 @@ def test_images_of_a_single_class_can_be_learned(tmp_path: Path) -> None:
         config_of(WINDOWED, steps=60, evaluate_every=60), tmp_path / "run", alike, held_out
     )
     trainer.fit()
-    assert trainer.best == 0.0
+    assert trainer.selection.best == 0.0
 
 
 def test_images_that_cannot_be_classified_are_refused(tmp_path: Path) -> None:

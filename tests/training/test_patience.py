@@ -77,7 +77,7 @@ def test_stopped_on_the_way_it_ends_at_the_same_step_with_the_same_bits(
     run, last = tmp_path / "run", max(bounds(ended))
     stopped(fresh(run), last - 3)
     trainer = again(run)
-    assert trainer.stale > 0
+    assert trainer.selection.stale > 0
     trainer.fit()
     assert bounds(run) == bounds(ended)
     states = [load_tensors(checkpoints(folder)[-1])[0] for folder in (run, ended)]
@@ -112,4 +112,4 @@ def test_a_checkpoint_of_before_patience_is_read(tmp_path: Path) -> None:
     tensors, state = load_tensors(checkpoints(run)[-1])
     del state["stale"]
     save_tensors(checkpoints(run)[-1], tensors, state)
-    assert again(run).stale == 0
+    assert again(run).selection.stale == 0

@@ -148,7 +148,7 @@ def _start(program: str, defaults: Config, arguments: list[str]) -> None:
     from draw.training.rehearsal import rehearse
     from draw.training.restart import is_restart, start_or_go_on
     from draw.training.seeds import check_alone, check_new, runs_with_seeds, train_seeds
-    from draw.training.start import at_the_start, refuse_existing
+    from draw.training.start import refuse_existing
 
     if options.dry_run and options.seeds is not None:
         raise DrawError("expected --dry-run or --seeds, got both; leave --seeds out")
@@ -172,7 +172,7 @@ def _start(program: str, defaults: Config, arguments: list[str]) -> None:
     splits = load_splits(config.data)
     with words_apart_from(options.json):
         if options.dry_run:
-            result = rehearse(at_the_start(config, run, splits.train, splits.validation))
+            result = rehearse(config, run, splits.train, splits.validation)
         elif options.seeds is None:
             trainer = start_or_go_on(config, run, splits.train, splits.validation, timed=own)
             result = finish(trainer, splits.test)

@@ -47,7 +47,7 @@ def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
         )
     values = result.to_dict()
     if trainer.main:
-        trainer.track("test", values)
+        trainer.journal.track("test", trainer.step, values)
     accelerator.end_training()
     if not trainer.main:
         return None
@@ -58,7 +58,8 @@ def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
         f"\n{trainer.task.conclude(result)}\n{which} "
         f"of {trainer.step} steps in {trainer.seconds / 60:.1f} minutes{ended}"
     )
-    line = trainer.line("test", values) | {"weights_step": best.state["step"]}
+    counted = values | {"weights_step": best.state["step"]}
+    line = trainer.journal.line("test", trainer.step, counted)
     metrics = [*read_metrics(run / METRICS_FILE), line]
     pictures = trainer.task.pictures(model, run, metrics, trainer.training, test.evaluation_set())
     append_metrics(run / METRICS_FILE, line)

@@ -1,34 +1,39 @@
-"""A run that is not made: its shapes, and how long it would take, found out in some steps."""
+"""A run that is not made: its shapes, and how long it would take."""
 
-import time
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
+from draw.config.run import Config
+from draw.data import ImageSet
 from draw.terminal import say
 from draw.training.finish import describe_start
-from draw.training.trainer import Trainer
-
-LONGEST = 3.0
-"""Seconds to measure for, at most, after a first step in which things compile."""
-STEPS = 20
+from draw.training.pace import Pace
+from draw.training.start import at_the_start
 
 
-def rehearse(trainer: Trainer) -> dict[str, Any] | None:
-    """Make a few steps of a run, say what it would be, and write nothing.
+def rehearse(
+    config: Config, run: Path, training: ImageSet, validation: ImageSet
+) -> dict[str, Any] | None:
+    """Make and time a few steps of a run, say what it would be, and write nothing.
 
     Args:
-        trainer: trainer of a run whose folder is not there.
+        config: config of the run.
+        run: the run folder, which must not be there.
+        training: images to learn from.
+        validation: images to choose the best weights by.
 
     Returns:
         Shapes and times in plain values; None in all processes but the first.
 
     Raises:
-        DrawError: if a step does not fit into memory, with the batch that would.
+        DrawError: if a step does not fit into memory, with the batch that would, or the run could
+            not be started.
     """
-    config = trainer.config.train
+    trainer = at_the_start(config, run, training, validation, timed=True)
+    each, train = cast(Pace, trainer.pace).step, trainer.config.train
     if trainer.main:
         say(describe_start(trainer))
-    each = _seconds_of_a_step(trainer)
     trainer.accelerator.end_training()
     if not trainer.main:
         return None
@@ -37,11 +42,11 @@ def rehearse(trainer: Trainer) -> dict[str, Any] | None:
     for name, value in trainer.bare_model.named_parameters():
         shape = " x ".join(map(str, value.shape)) or "one number"
         say(f"  {name:{width}}  {shape:>14}  {value.numel():>12,}")
-    seconds = each * config.steps
-    evaluations = -(-config.steps // config.evaluate_every)
+    seconds = each * train.steps
+    evaluations = -(-train.steps // train.evaluate_every)
     say(
-        f"{1000 * each:,.1f} ms a step of {config.batch_size} images, "
-        f"{config.batch_size / each:,.0f} images/s here and now; {config.steps:,} steps take "
+        f"{1000 * each:,.1f} ms a step of {train.batch_size} images, "
+        f"{train.batch_size / each:,.0f} images/s here and now; {train.steps:,} steps take "
         f"{timedelta(seconds=round(seconds))}, besides evaluations ({evaluations:,}) and pictures\n"
         f"nothing was written; without --dry-run the run goes into {trainer.run}"
     )
@@ -54,17 +59,3 @@ def rehearse(trainer: Trainer) -> dict[str, Any] | None:
         "seconds": seconds,
         "evaluations": evaluations,
     }
-
-
-def _seconds_of_a_step(trainer: Trainer) -> float:
-    """The mean over some steps, the first of which is left out where there are more."""
-    with trainer.compute.products(), trainer.feed:
-        times = [time.monotonic()]
-        while len(times) <= min(STEPS, trainer.config.train.steps):
-            trainer.one_step()
-            trainer.update_weights.tally.fetch(trainer.accelerator.gather, False)  # it is done
-            times.append(time.monotonic())
-            if len(times) > 2 and times[-1] - times[1] > LONGEST:
-                break
-    first = min(1, len(times) - 2)
-    return (times[-1] - times[first]) / (len(times) - 1 - first)

@@ -313,8 +313,9 @@ def _set_back(trainer: Trainer, complete: bool) -> None:
             remove_file(later)
     trainer.remove_old_checkpoints()
     forget_metrics_after(run / METRICS_FILE, trainer.step, tests=complete)
-    if trainer.best is not None and best_weights(run) is None:
-        trainer.best, trainer.stale = None, 0  # so that the next validation leaves whole ones
+    selection = trainer.selection
+    if selection.best is not None and best_weights(run) is None:
+        selection.best, selection.stale = None, 0  # so that the next validation leaves whole ones
 
 
 def run_of(checkpoint: Path) -> Path:

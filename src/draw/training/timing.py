@@ -63,8 +63,7 @@ def measure_pace(config: Config, run: Path, training: ImageSet, validation: Imag
 def _seconds_of_steps(trainer: Trainer, count: int) -> float:
     began = time.monotonic()
     for _ in range(count):
-        trainer.update_weights(trainer.step, trainer.feed(trainer.step))
-        trainer.step += 1
+        trainer.one_step()
     trainer.update_weights.tally.fetch(trainer.accelerator.gather, False)  # waits for the device
     return time.monotonic() - began
 

@@ -6,14 +6,10 @@ as one with the same global batch.
 """
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 from weakref import proxy
 
@@ -25,35 +21,29 @@ from draw.data import ImageSet
 from draw.errors import DrawError, Interruption
 from draw.files import remove_file
 from draw.kernels.recorder import CudaRecorder
-from draw.model.checks import check_weights
 from draw.model.machine import settle
 from draw.model.memory import check_batch, ran_out, weightless
 from draw.models.kinds import check_loadable, task_for
-from draw.models.storage import export_model
-from draw.progress import Bar, progress
+from draw.progress import progress
 from draw.randomness import Stream
 from draw.runs.checkpoint import (
-    COUNTERS,
-    LATER,
-    METRICS_FILE,
-    add_prefix,
-    check_state,
     checkpoint_path,
     checkpoints,
     save_tensors,
-    without_prefix,
 )
 from draw.runs.lock import RunLock
-from draw.runs.metrics import Line, append_metrics
 from draw.training.accelerator import make_accelerator
 from draw.training.average import Average
 from draw.training.feed import Batcher, Feed, feed_at, resident_on
+from draw.training.journal import Journal
 from draw.training.learning import freeze_decoder, parameter_groups
 from draw.training.memory_advice import too_large
-from draw.training.moments import moments_of, named_moments
 from draw.training.pace import Pace
 from draw.training.patience import is_at_end, is_out_of_patience
 from draw.training.prefetch import Prefetch
+from draw.training.selection import Selection
+from draw.training.signals import requests_to_stop
+from draw.training.snapshot import go_back, snapshot_of
 from draw.training.step import Step, learning_rate_at
 
 LOOK_EVERY = 50
@@ -85,6 +75,8 @@ class Trainer:
         asked = settle(config.compute, training=True)
         self.accelerator = make_accelerator(asked, run / "tensorboard")
         self.compute = replace(asked, device=self.accelerator.device)
+        self.journal = Journal(run, config.train.batch_size, self.accelerator)
+        self.selection = Selection(config, self.task, self.validation, self.journal)
         processes = self.accelerator.num_processes
         if config.train.batch_size % processes:
             raise DrawError(
@@ -116,9 +108,6 @@ class Trainer:
         self.step = self.good = 0
         """Updates that were made; those after which everything was found to be finite."""
         self.seconds = 0.0
-        self.best: float | None = None
-        self.stale = 0
-        """Evaluations since the best."""
         self.sums: dict[str, float] = {}
         self.text = ""
         self.stop_asked = False
@@ -163,12 +152,12 @@ class Trainer:
     @property
     def out_of_patience(self) -> bool:
         """Whether so many evaluations were none better that training ends before its last step."""
-        return is_out_of_patience(self.config.train, self.stale)
+        return is_out_of_patience(self.config.train, self.selection.stale)
 
     @property
     def over(self) -> bool:
         """Whether no step is left to make."""
-        return is_at_end(self.config.train, self.step, self.stale)
+        return is_at_end(self.config.train, self.step, self.selection.stale)
 
     def choices(self) -> dict[str, str]:
         """Device, backend and precision of the run, with reasons, and the stream of its noise."""
@@ -213,7 +202,7 @@ class Trainer:
         last_saved = began = time.monotonic()
         seconds_before = self.seconds
         if self.main:
-            self.accelerator.init_trackers("")
+            self.journal.open()
             if not checkpoints(self.run):
                 self.save()
         bar = progress(
@@ -223,7 +212,7 @@ class Trainer:
             units_per_item=config.batch_size,
             enabled=self.main,
         )
-        with self._stopping_on_signals(), self.feed, bar as update:
+        with requests_to_stop(self._ask_to_stop), self.feed, bar as update:
             while not self.over:
                 stop = self.one_step()
                 self.seconds = seconds_before + time.monotonic() - began
@@ -231,7 +220,8 @@ class Trainer:
                     self._log_training()
                 update(self.step, self.text)
                 if self.step % config.evaluate_every == 0 or self.step == config.steps:
-                    self._evaluate(update)
+                    self.selection.evaluate(self.average.module, self.step, update)
+                    update(self.step, self.text)
                 due = time.monotonic() - last_saved > 60 * config.checkpoint_minutes
                 due = due or stop or self.over
                 if self.main and due and self.good == self.step:
@@ -254,6 +244,9 @@ class Trainer:
         self.update_weights(self.step, self.feed(self.step))
         self.step += 1
         return self._look() if self._time_to_look() else False
+
+    def _ask_to_stop(self) -> None:
+        self.stop_asked = True
 
     def _time_to_look(self) -> bool:
         """Whether the host now waits for the device: on a CPU always, since it costs nothing there.
@@ -282,11 +275,17 @@ class Trainer:
     def _refuse_to_go_on(self, step: int, values: Mapping[str, float]) -> None:
         config = self.config.train
         came = ", ".join(f"{name} {value}" for name, value in values.items())
+        smaller = f"--train.learning-rate {config.learning_rate / 2:.2g}"
+        advice = f"Try a smaller step: {smaller}"
+        if saved := checkpoints(self.run):
+            advice = (
+                f"The last good state is {saved[-1]}. Try a smaller step: draw train --resume "
+                f"{self.run} {smaller}"
+            )
         raise DrawError(
             f"the loss or its gradient is no longer finite at step {step} ({came}, "
-            f"learning rate {learning_rate_at(step, config):.2g}). The last good state is "
-            f"{checkpoints(self.run)[-1]}. Try a smaller step: draw train --resume {self.run} "
-            f"--train.learning-rate {config.learning_rate / 2:.2g}, or a smaller --train.clip-norm"
+            f"learning rate {learning_rate_at(step, config):.2g}). {advice}, or a smaller "
+            "--train.clip-norm"
         )
 
     def _make_feed(self, step: int) -> Feed:
@@ -309,77 +308,16 @@ class Trainer:
         self.sums = {}
         rate = self.step * self.config.train.batch_size / max(self.seconds, 1e-9)
         self.text = self.task.describe(means)
-        self._log(
-            "train",
-            **means,
-            learning_rate=learning_rate_at(self.step - 1, self.config.train),
-            seconds=round(self.seconds, 1),
-            images_per_second=round(rate, 1),
-        )
-
-    def _evaluate(self, bar: Bar) -> None:
-        """The score on validation images under the averaged weights; keeps the best of them."""
-        limit = self.config.train.evaluate_images or self.validation.count
-        model = self.average.module
-        with self.accelerator.autocast():
-            result = self.task.evaluate(
-                model,
-                self.validation.some(limit),
-                self.accelerator,
-                lambda done, text: bar(self.step, f"validation: {text}"),
-            )
-        values = result.to_dict()
-        self._log("validation", **values)
-        score = values[self.task.score]
-        best = math.isfinite(score) and (self.best is None or score < self.best)
-        self.stale = 0 if best else self.stale + 1
-        self.best = score if best else self.best
-        mark = ", the best so far" if best else ""
-        bar.note(f"step {self.step} validation {self.task.describe(values)}{mark}")
-        bar(self.step, self.text)
-        if not self.main or not math.isfinite(score):
-            return
-        if best:
-            state = {"step": self.step, f"validation_{self.task.score}": score}
-            of_steps = {name: values.get(name) for name in self.task.profile.beside}
-            state |= {f"validation_{name}": one for name, one in of_steps.items() if one}
-            export_model(self.run / "best", model, self.config.data, state)
-        self.task.glance(model, self.validation, self.run, self.step)
-
-    def _log(self, kind: str, **values: Any) -> None:
-        if self.main:
-            append_metrics(self.run / METRICS_FILE, self.line(kind, values))
-            self.track(kind, values)
-
-    def line(self, kind: str, values: Mapping[str, Any]) -> Line:
-        """Make a line of metrics.jsonl about the weights as they are now."""
-        images = self.step * self.config.train.batch_size
-        return {"kind": kind, "step": self.step, "images_seen": images, **values}
-
-    def track(self, kind: str, values: Mapping[str, Any]) -> None:
-        """Show numbers in TensorBoard."""
-        scalars = {f"{kind}/{k}": v for k, v in values.items() if isinstance(v, int | float)}
-        self.accelerator.log(scalars, step=self.step)
+        pace = {
+            "learning_rate": learning_rate_at(self.step - 1, self.config.train),
+            "seconds": round(self.seconds, 1),
+            "images_per_second": round(rate, 1),
+        }
+        self.journal.write("train", self.step, means | pace)
 
     def save(self) -> None:
         """Write a checkpoint, and remove those that are older than the ones to keep."""
-        optimizer = self.optimizer.state_dict()["state"]
-        tensors = {
-            **add_prefix("model", self.bare_model.state_dict()),
-            **add_prefix("average", self.average.module.state_dict()),
-            **add_prefix("optimizer", named_moments(optimizer)),
-        }
-        state = {
-            "step": self.step,
-            "seconds": self.seconds,
-            "best": self.best,
-            "sums": self.sums,
-            "averaged": self.average.count,
-            "stale": self.stale,
-            "images": self.training.fingerprint,
-            "noise": self.stream,
-        }
-        save_tensors(checkpoint_path(self.run, self.step), tensors, state)
+        save_tensors(checkpoint_path(self.run, self.step), *snapshot_of(self))
         self.remove_old_checkpoints()
 
     def remove_old_checkpoints(self) -> None:
@@ -394,52 +332,4 @@ class Trainer:
             DrawError: if weights or moments do not fit the config or are not finite, or the images
                 are other ones.
         """
-        check_state("the checkpoint", state, *(COUNTERS.keys() - LATER))
-        if state["images"] != self.training.fingerprint:
-            raise DrawError(
-                f"the training images are not those that {self.run} was trained on (fingerprint "
-                f"{self.training.fingerprint[:12]}, expected {state['images'][:12]}); pass their "
-                "folder with --data.path"
-            )
-        moments = moments_of(
-            without_prefix("optimizer", tensors),
-            list(self.bare_model.named_parameters()),
-            state["step"],
-        )
-        try:
-            self.bare_model.load_state_dict(without_prefix("model", tensors))
-            self.average.module.load_state_dict(without_prefix("average", tensors))
-        except RuntimeError as error:
-            raise DrawError(f"the checkpoint does not fit the config: {error}") from error
-        check_weights(tensors.items(), f"the checkpoint of {self.run}")
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
-        self.average.count = state["averaged"]
-        self.stream = state.get("noise", "numpy")  # before there were two, it was NumPy's
-        self.step = self.good = state["step"]
-        self.seconds = state["seconds"]
-        self.best, self.sums = state["best"], state["sums"]
-        self.stale = state.get("stale", 0)
-
-    @contextmanager
-    def _stopping_on_signals(self) -> Iterator[None]:
-        """Turn the first Ctrl-C or SIGTERM into a request to stop after the current step.
-
-        Python hands signals to the main thread alone: a run in another one is not asked.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-
-        def ask(number: int, frame: FrameType | None) -> None:
-            self.stop_asked = True
-            signal.signal(number, before[signal.Signals(number)])
-
-        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        for number in before:
-            signal.signal(number, ask)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        go_back(self, tensors, state)
