@@ -111,6 +111,15 @@ def test_any_model_makes_any_figure_and_words_say_what_it_is(
         assert words.endswith(f"figure-{number}.png\n")
 
 
+@pytest.mark.parametrize("number", [6, 7, 8])
+def test_pixels_of_an_image_are_as_large_as_asked(number: int, colour: str) -> None:
+    small, large = (
+        made(number, colour, "--n", "4", "--scale", str(scale))[1].shape for scale in (2, 4)
+    )
+    assert large[0] - small[0] >= 2 * 9  # rows of an image, at least one row of them
+    assert large[1] - small[1] >= 2 * 10
+
+
 def test_the_same_seed_makes_the_same_figure(colour: str) -> None:
     first, again, other = (made(6, colour, "--n", "4", "--seed", seed) for seed in "112")
     assert np.array_equal(first[1], again[1])
@@ -180,6 +189,7 @@ def test_figure_11_needs_a_run(place: Path, colour: str) -> None:
         (["7", "nowhere"], "there is no folder nowhere"),
         (["6", "colour", "--without", "plain"], "expected --without with figure 7, 10 alone.* 6"),
         (["8", "colour", "--filters", "3"], "expected --filters with figure 3 alone"),
+        (["11", "colour", "--scale", "3"], "expected --scale with figure 5, 6, 7, 8, 9, 10, 12 alone"),
         (["3", "--n", "3"], "expected --n with figure"),
         (["7", "colour", "--data.path", "x"], "data.path.* with figure 5, 6, 9, 12 alone"),
         (["7", "colour", "--n", "0"], "at least 1, got 0"),

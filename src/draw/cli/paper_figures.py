@@ -11,6 +11,7 @@ from draw.cli.options import (
     Json,
     ModelOptions,
     Output,
+    Scale,
     check_option,
     images_for,
     load,
@@ -66,6 +67,9 @@ class FigureOptions:
     """Figures 5, 6, 9 and 12: where its images are, if not where they were."""
     cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None
     """Figures 5, 6, 9 and 12: folder of decoded images; by default the run's, or ~/.cache/draw."""
+    scale: Scale | None = None
+    """Picture pixels for each of an image, 1 for its own size; by default such that a row fits a
+    page. Not for figures 3 and 11, which are plots."""
     weights: Weights = "best"
     """Weights of a run: those with the lowest validation bound, or the last ones."""
     seed: Seed = 0
@@ -104,7 +108,8 @@ def figure(
     12  CIFAR-10 images, as 6.
 
     A model of another data set will do: the words say what it was trained on. 6, 9 and 12 look at
-    its training images.
+    its training images. No model of SVHN or CIFAR-10 comes with the package: without a model 9, 10
+    and 12 are of chars74k, the one in colour, which draws letters and digits of street scenes.
 
     For example:
 
@@ -155,7 +160,7 @@ def _figure_5(options: FigureOptions, out: Path) -> dict[str, Any]:
         0
     ]
     origin = _origin(5, options, loaded)
-    return {**origin, **glimpses_figure(classifier, images, _count(options, 6), out)}
+    return {**origin, **glimpses_figure(classifier, images, _count(options, 6), out, options.scale)}
 
 
 def _figure_6(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
@@ -172,7 +177,13 @@ def _figure_6(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
         with words_apart_from(options.json):
             say(f"without the nearest training images: {error}")
     made = samples_figure(
-        loaded.drawing, _count(options, 64), options.seed, training, out, width=WIDTH
+        loaded.drawing,
+        _count(options, 64),
+        options.seed,
+        training,
+        out,
+        width=WIDTH,
+        scale=options.scale,
     )
     return {**_origin(number, options, loaded), **made}
 
@@ -187,7 +198,8 @@ def _figure_7(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
     result = _origin(number, options, loaded[0])
     if models[1:]:
         result["without"] = loaded[1].source
-    return {**result, **sequence_figure(models, _count(options, 6), options.seed, out)}
+    made = sequence_figure(models, _count(options, 6), options.seed, out, options.scale)
+    return {**result, **made}
 
 
 def _figure_8(options: FigureOptions, out: Path) -> dict[str, Any]:
@@ -195,7 +207,9 @@ def _figure_8(options: FigureOptions, out: Path) -> dict[str, Any]:
 
     loaded = _load(8, options, options.source)
     result = _origin(8, options, loaded)
-    halves = two_digits_figure(loaded.drawing, _count(options, 500), options.seed, out)
+    halves = two_digits_figure(
+        loaded.drawing, _count(options, 500), options.seed, out, options.scale
+    )
     with words_apart_from(options.json):
         say(halves.words())
     return {**result, "halves": halves.to_dict()}
@@ -270,6 +284,7 @@ def _refuse_what_does_not_apply(number: int, options: FigureOptions) -> None:
         "--backend": (compute.backend != PLAIN.backend, run),
         "--precision": (compute.precision != PLAIN.precision, run),
         "--n": (options.n is not None, run),
+        "--scale": (options.scale is not None, run),
         "--without": (options.without is not None, (7, 10)),
         "--window": (bool(options.window), (3,)),
         "--filters": (options.filters is not None, (3,)),

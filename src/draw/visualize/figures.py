@@ -120,7 +120,9 @@ def samples_figure(
     return result
 
 
-def sequence_figure(models: Sequence[DRAW], n: int, seed: int, out: Path) -> dict[str, Any]:
+def sequence_figure(
+    models: Sequence[DRAW], n: int, seed: int, out: Path, scale: int | None = None
+) -> dict[str, Any]:
     """Draw figures 7 and 10: drawings step by step, those of each model under the one before.
 
     Args:
@@ -128,12 +130,13 @@ def sequence_figure(models: Sequence[DRAW], n: int, seed: int, out: Path) -> dic
         n: number of drawings of each model.
         seed: seed of the noise.
         out: file to write: .png or .webp.
+        scale: picture pixels for each of an image; by default such that a row fits a page.
     """
     drawn = [model.generate(n, seed=seed) for model in models]
     pairs = list(zip(models, drawn, strict=True))
     titles = [_attention(model, one) if models[1:] else None for model, one in pairs]
     sheets = [
-        generation_sheet(one, title=title, width=WIDTH)
+        generation_sheet(one, title=title, width=WIDTH, scale=scale)
         for one, title in zip(drawn, titles, strict=True)
     ]
     save_picture(stack_sheets(sheets), out)
@@ -147,7 +150,9 @@ def _attention(model: DRAW, drawn: Trajectory) -> str:
     return "with attention" if name == "gaussian" else f"with {name} attention"
 
 
-def glimpses_figure(model: Classifier, images: ImageSet, n: int, out: Path) -> dict[str, Any]:
+def glimpses_figure(
+    model: Classifier, images: ImageSet, n: int, out: Path, scale: int | None = None
+) -> dict[str, Any]:
     """Draw figure 5: where a classifier looks, and what it makes of it.
 
     Args:
@@ -155,8 +160,9 @@ def glimpses_figure(model: Classifier, images: ImageSet, n: int, out: Path) -> d
         images: images, of which some are shown, evenly from all.
         n: number of images to show.
         out: file to write: .png or .webp.
+        scale: picture pixels for each of an image; by default such that a row fits a page.
     """
-    shown = glimpses_of(model, images, out, n)
+    shown = glimpses_of(model, images, out, n, scale)
     windows = shown.answers.windows
     assert windows is not None  # a classifier with a window has them
     probabilities = shown.answers.logits_by_glimpse.float().softmax(-1)
@@ -175,7 +181,9 @@ def write_windows(drawn: Trajectory) -> dict[str, Any]:
     return {"write_windows": numbers_by_image(drawn.write_windows)}
 
 
-def two_digits_figure(model: DRAW, n: int, seed: int, out: Path) -> Halves:
+def two_digits_figure(
+    model: DRAW, n: int, seed: int, out: Path, scale: int | None = None
+) -> Halves:
     """Draw figure 8: drawings of two digits step by step, and count the order of the digits.
 
     Args:
@@ -183,12 +191,13 @@ def two_digits_figure(model: DRAW, n: int, seed: int, out: Path) -> Halves:
         n: number of drawings to count in; the first ones are shown.
         seed: seed of the noise.
         out: file to write: .png or .webp.
+        scale: picture pixels for each of an image; by default such that a row fits a page.
     """
     check_suffix(out, PICTURES)
     halves = measure_halves(model, n, seed=seed)
     shown = model.generate(min(n, GRID_COLUMNS * GRID_ROWS), seed=seed)
     some = model.generate(min(n, ROWS), seed=seed)
-    grid = sample_sheet(shown.images[-1], columns=GRID_COLUMNS, width=WIDTH)
-    strip = generation_sheet(some, width=WIDTH)
+    grid = sample_sheet(shown.images[-1], columns=GRID_COLUMNS, width=WIDTH, scale=scale)
+    strip = generation_sheet(some, width=WIDTH, scale=scale)
     save_picture(stack_sheets([grid, strip]), out)
     return halves
