@@ -34,8 +34,10 @@ Update = Callable[[int, str], None]
 class Bar:
     """What `progress` yields: called with a count and a text it shows both."""
 
-    def __init__(self, update: Update, note: Callable[[str], None]) -> None:
-        self._update, self._note = update, note
+    def __init__(
+        self, update: Update, note: Callable[[str], None], expect: Callable[[int], None]
+    ) -> None:
+        self._update, self._note, self._expect = update, note, expect
 
     def __call__(self, done: int, text: str) -> None:
         """Show how many are done, and a text beside it."""
@@ -44,6 +46,10 @@ class Bar:
     def note(self, line: str) -> None:
         """Leave a line of its own above the bar, or among the lines."""
         self._note(line)
+
+    def expect(self, total: int) -> None:
+        """Take another count for the one at the end."""
+        self._expect(total)
 
 
 class _TextThatFits(ProgressColumn):
@@ -87,7 +93,7 @@ def progress(
     """
     console = VisibleConsole(stderr=True)
     if not enabled:
-        yield Bar(lambda done, text: None, lambda line: None)
+        yield Bar(lambda done, text: None, lambda line: None, lambda total: None)
     elif console.is_terminal:
         fixed = Column(no_wrap=True)
         columns = (
@@ -103,11 +109,11 @@ def progress(
             yield Bar(
                 lambda done, text: bars.update(task, completed=done, text=visible(text)),
                 lambda line: bars.console.print(line, soft_wrap=True),
+                lambda total: bars.update(task, total=total),
             )
     else:
-        last = None if brief else total
-        update = _plain_lines(console, what, total, done, last, unit, units_per_item)
-        yield Bar(update, lambda line: console.print(line, soft_wrap=True))
+        lines = _PlainLines(console, what, total, done, unit, units_per_item, brief)
+        yield Bar(lines, lambda line: console.print(line, soft_wrap=True), lines.expect)
 
 
 def track(
@@ -120,32 +126,38 @@ def track(
             update(done, "")
 
 
-def _plain_lines(
-    console: VisibleConsole,
-    what: str,
-    total: int | None,
-    start: int,
-    last: int | None,
-    unit: str,
-    units_per_item: int,
-) -> Update:
-    began = said = time.monotonic()
-    said_last = False
+class _PlainLines:
+    """A line now and then, and one at the end unless little is to be said."""
 
-    def update(done: int, text: str) -> None:
-        nonlocal said, said_last
+    def __init__(
+        self,
+        console: VisibleConsole,
+        what: str,
+        total: int | None,
+        start: int,
+        unit: str,
+        units_per_item: int,
+        brief: bool,
+    ) -> None:
+        self.console, self.what, self.total, self.start = console, what, total, start
+        self.unit, self.units_per_item, self.brief = unit, units_per_item, brief
+        self.began = self.said = time.monotonic()
+        self.said_last = False
+
+    def expect(self, total: int) -> None:
+        self.total = total
+
+    def __call__(self, done: int, text: str) -> None:
         now = time.monotonic()
-        at_last = done == last and not said_last
-        if now - said < SECONDS_BETWEEN_LINES and not at_last:
+        at_last = done == self.total and not self.brief and not self.said_last
+        if now - self.said < SECONDS_BETWEEN_LINES and not at_last:
             return
-        said, said_last = now, said_last or at_last
-        speed = (done - start) / max(now - began, 1e-9)
-        rate = f"{speed * units_per_item:.0f} {unit}/s"
-        if total is None:
-            line = f"{what} {done}  {rate}  {text}"
+        self.said, self.said_last = now, self.said_last or at_last
+        speed = (done - self.start) / max(now - self.began, 1e-9)
+        rate = f"{speed * self.units_per_item:.0f} {self.unit}/s"
+        if self.total is None:
+            line = f"{self.what} {done}  {rate}  {text}"
         else:
-            left = str(timedelta(seconds=round((total - done) / speed))) if speed else "?"
-            line = f"{what} {done}/{total}  {rate}  {left} left  {text}"
-        console.print(line.rstrip(), soft_wrap=True)
-
-    return update
+            left = str(timedelta(seconds=round((self.total - done) / speed))) if speed else "?"
+            line = f"{self.what} {done}/{self.total}  {rate}  {left} left  {text}"
+        self.console.print(line.rstrip(), soft_wrap=True)

@@ -1,7 +1,8 @@
-"""train.minutes: how many steps fill it, that they are decided once; timing leaves no trace."""
+"""train.minutes: how many steps fill it, whatever becomes of the pace; timing leaves no trace."""
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,8 +10,10 @@ import torch
 from draw.errors import DrawError, Interruption
 from draw.models.kinds import run_config
 from draw.runs.checkpoint import checkpoints, load_tensors
+from draw.runs.run_file import read_values
 from draw.training.pace import Pace, fit_to_minutes
 from draw.training.restart import start_or_go_on
+from draw.training.selection import Selection
 from draw.training.start import resume, resumed_config, start
 from draw.training.step import learning_rate_at
 from draw.training.timing import measure_pace
@@ -21,11 +24,35 @@ TRAINING, VALIDATION = image_set(10), image_set(7, "validation")
 MINUTE = with_train(TINY, minutes=1.0, warmup_steps=50)
 
 
+class Clock:
+    """Stands in for a machine's: it moves by what steps and evaluations are said to take."""
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace, self.now = pace, 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As on a machine with which three steps and an evaluation would fill a minute."""
-    pace = Pace(step=4.0, evaluation=1.0)
-    monkeypatch.setattr("draw.training.start.measure_pace", lambda *asked: pace)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """As on a machine with which twelve steps and their evaluations fill a minute."""
+    made = Clock(Pace(step=4.0, evaluation=1.0))
+    one_step, evaluate = Trainer._one_step, Selection.evaluate
+
+    def step(trainer: Trainer) -> bool:
+        made.now += made.pace.step
+        return one_step(trainer)
+
+    def look(selection: Selection, *given: Any) -> None:
+        made.now += made.pace.evaluation
+        evaluate(selection, *given)
+
+    monkeypatch.setattr("draw.training.start.measure_pace", lambda *asked: made.pace)
+    monkeypatch.setattr(Trainer, "clock", made)
+    monkeypatch.setattr(Trainer, "_one_step", step)
+    monkeypatch.setattr(Selection, "evaluate", look)
+    return made
 
 
 def stopped(trainer: Trainer, step: int) -> None:
@@ -57,8 +84,8 @@ def test_minutes_that_are_over_are_refused() -> None:
         fit_to_minutes(with_train(TINY, minutes=1.0), Pace(0.1, 1.0), done=12, seconds=120.0)
 
 
-def test_what_fits_is_decided_once_and_resumed_with_the_same_bits(
-    tmp_path: Path, slow: None
+def test_at_one_pace_steps_are_decided_once_and_resumed_with_the_same_bits(
+    tmp_path: Path, clock: Clock
 ) -> None:
     start(MINUTE, tmp_path / "straight", TRAINING, VALIDATION).fit()
     train = run_config(tmp_path / "straight").train
@@ -72,7 +99,93 @@ def test_what_fits_is_decided_once_and_resumed_with_the_same_bits(
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
-def test_other_minutes_on_resuming_count_those_that_passed(tmp_path: Path, slow: None) -> None:
+@pytest.fixture
+def hollow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps and evaluations that compute nothing, and are only counted."""
+
+    def step(trainer: Trainer) -> bool:
+        trainer.step += 1
+        trainer.good = trainer.step
+        return trainer.stop_asked
+
+    monkeypatch.setattr(Trainer, "_one_step", step)
+    monkeypatch.setattr(Trainer, "_log_training", lambda trainer: None)
+    monkeypatch.setattr(Selection, "evaluate", lambda *given: None)
+
+
+@pytest.fixture
+def busy(hollow: None, clock: Clock) -> Clock:
+    """A machine whose pace changes; `clock` moves what `hollow` counts."""
+    clock.pace = Pace(step=0.1, evaluation=0.2)
+    return clock
+
+
+def slower_after(trainer: Trainer, clock: Clock, fraction: float, factor: float) -> None:
+    """Have the pace change when some of the minute is over."""
+    one_step, began, pace = trainer._one_step, clock.now, clock.pace
+
+    def step() -> bool:
+        if clock.now - began > 60 * fraction:
+            clock.pace = Pace(factor * pace.step, factor * pace.evaluation)
+        return one_step()
+
+    trainer._one_step = step  # type: ignore[method-assign]
+
+
+def rates_of(trainer: Trainer) -> list[float]:
+    """The learning rates of the steps, as they are made."""
+    rates, one_step = [], trainer._one_step
+
+    def step() -> bool:
+        rates.append(learning_rate_at(trainer.step, trainer.update_weights.config))
+        return one_step()
+
+    trainer._one_step = step  # type: ignore[method-assign]
+    return rates
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 0.8])
+@pytest.mark.parametrize("factor", [0.2, 1.0, 2.0, 5.0])
+def test_the_minutes_hold_when_the_pace_changes(
+    tmp_path: Path, busy: Clock, fraction: float, factor: float
+) -> None:
+    trainer = start(MINUTE, tmp_path / "run", TRAINING, VALIDATION)
+    decided, began = trainer.config.train.steps, busy.now
+    slower_after(trainer, busy, fraction, factor)
+    rates = rates_of(trainer)
+    trainer.fit()
+    assert busy.now - began == pytest.approx(60, rel=0.05)
+    assert (trainer.step == decided) == (factor == 1.0)
+    train = run_config(tmp_path / "run").train
+    assert train == trainer.config.train
+    assert train.steps == trainer.step, "what repeats the run's length"
+    assert rates[-1] < 0.15 * max(rates) == 0.15 * train.learning_rate
+
+
+def test_a_run_that_goes_on_has_the_rest_of_its_minutes(tmp_path: Path, busy: Clock) -> None:
+    run, began = tmp_path / "run", busy.now
+    stopped(start(MINUTE, run, TRAINING, VALIDATION), 200)
+    used, busy.now = busy.now - began, busy.now + 3600
+    trainer = resume(resumed_config(run), run, TRAINING, VALIDATION)
+    assert trainer.seconds == pytest.approx(used, abs=0.3)
+    busy.pace = Pace(step=0.3, evaluation=0.6)
+    trainer.fit()
+    assert busy.now - began - 3600 == pytest.approx(60, rel=0.05)
+    assert run_config(run).train.steps == trainer.step < 400
+
+
+def test_a_decision_keeps_what_else_the_runs_file_says(tmp_path: Path, busy: Clock) -> None:
+    trainer = start(MINUTE, tmp_path / "run", TRAINING, VALIDATION)
+    before = read_values(tmp_path / "run" / "run.json")
+    slower_after(trainer, busy, 0.5, 3.0)
+    trainer.fit()
+    config, made, changed = read_values(tmp_path / "run" / "run.json")
+    assert (made, changed) == (before[1], False)
+    assert config["train"].pop("steps") < before[0]["train"].pop("steps")
+    assert config == before[0]
+
+
+def test_other_minutes_on_resuming_count_those_that_passed(tmp_path: Path, clock: Clock) -> None:
     run = tmp_path / "run"
     stopped(start(MINUTE, run, TRAINING, VALIDATION), 5)
     before = run_config(run)
@@ -87,7 +200,7 @@ def test_other_minutes_on_resuming_count_those_that_passed(tmp_path: Path, slow:
 
 
 def test_a_launcher_goes_on_with_what_was_decided(
-    tmp_path: Path, slow: None, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job")
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")

@@ -16,7 +16,9 @@ class TrainConfig:
     minutes: Positive | None = None
     """Minutes of training to fill: a few steps are timed at the start, and what fits becomes
     train.steps, so that the learning rate falls to its end as they are over. The warm-up takes
-    a tenth of them at most; evaluations are twenty at least. Test and pictures come after."""
+    a tenth of them at most; evaluations are twenty at least. At evaluations the steps are decided
+    anew where the pace has changed, and the run's file has the last number. Test and pictures
+    come after."""
     patience: Count | None = None
     """Evaluations in a row without a better score on validation images, after which training ends
     before train.steps; by default it never does."""

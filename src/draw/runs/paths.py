@@ -20,6 +20,12 @@ def write_run_file(run: Path, config: Config, made: dict[str, Any]) -> None:
     write_json(run / RUN_FILE, seal(config.to_dict(), made))
 
 
+def note_decision(run: Path, config: Config) -> None:
+    """Note in the file of a run what was decided while it trained, in its config."""
+    _, made, changed = read_values(run / RUN_FILE)
+    write_run_file(run, config, {**made, "changed_by_hand": True} if changed else made)
+
+
 def note_resumption(run: Path, config: Config, made: dict[str, Any]) -> None:
     """Note in the file of a run that it went on, with its config and its provenance."""
     _, before, changed = read_values(run / RUN_FILE)

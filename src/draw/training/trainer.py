@@ -7,13 +7,14 @@ as one with the same global batch.
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from weakref import proxy
 
 import torch
+from accelerate.utils import broadcast_object_list
 from torch import Tensor, nn
 
 from draw.config.run import Config
@@ -24,7 +25,7 @@ from draw.kernels.recorder import CudaRecorder
 from draw.model.machine import settle
 from draw.model.memory import check_batch, ran_out, weightless
 from draw.models.kinds import check_loadable, task_for
-from draw.progress import progress
+from draw.progress import Bar, progress
 from draw.randomness import Stream
 from draw.runs.checkpoint import (
     checkpoint_path,
@@ -32,8 +33,10 @@ from draw.runs.checkpoint import (
     save_tensors,
 )
 from draw.runs.lock import RunLock
+from draw.runs.paths import note_decision
 from draw.training.accelerator import make_accelerator
 from draw.training.average import Average
+from draw.training.budget import Budget
 from draw.training.feed import Batcher, Feed, feed_at, resident_on
 from draw.training.journal import Journal
 from draw.training.learning import freeze_decoder, parameter_groups
@@ -60,6 +63,9 @@ class Trainer:
         validation: images to choose the best weights by.
         lock: lock of the folder, if it is held already.
     """
+
+    clock: Callable[[], float] = staticmethod(time.monotonic)
+    """Seconds since some moment: what train.minutes and train.checkpoint_minutes go by."""
 
     def __init__(
         self,
@@ -113,6 +119,7 @@ class Trainer:
         self.stop_asked = False
         self.pace: Pace | None = None
         """How long its work takes, where that was measured."""
+        self.budget = Budget(self.step, self.seconds)
 
     def _step(self) -> Step:
         """The update of the weights; on a GPU of a single process, one CUDA graph."""
@@ -198,37 +205,60 @@ class Trainer:
             self._fit()
 
     def _fit(self) -> None:
-        config = self.config.train
-        last_saved = began = time.monotonic()
+        last_saved = began = self.clock()
         seconds_before = self.seconds
+        self.budget = Budget(self.step, self.seconds, self.pace and self.pace.evaluation)
         if self.main:
             self.journal.open()
             if not checkpoints(self.run):
                 self.save()
         bar = progress(
             "train",
-            config.steps,
+            self.config.train.steps,
             done=self.step,
-            units_per_item=config.batch_size,
+            units_per_item=self.config.train.batch_size,
             enabled=self.main,
         )
         with requests_to_stop(self._ask_to_stop), self.feed, bar as update:
             while not self.over:
                 stop = self.one_step()
-                self.seconds = seconds_before + time.monotonic() - began
-                if self.step % config.log_every == 0 or self.step == config.steps:
+                self.seconds = seconds_before + self.clock() - began
+                if self.config.train.minutes is not None and self.good == self.step:
+                    self._keep_to_minutes(update)
+                config, last = self.config.train, self.step == self.config.train.steps
+                if self.step % config.log_every == 0 or last:
                     self._log_training()
                 update(self.step, self.text)
-                if self.step % config.evaluate_every == 0 or self.step == config.steps:
-                    self.selection.evaluate(self.average.module, self.step, update)
-                    update(self.step, self.text)
-                due = time.monotonic() - last_saved > 60 * config.checkpoint_minutes
+                if self.step % config.evaluate_every == 0 or last:
+                    self._evaluate(update)
+                due = self.clock() - last_saved > 60 * config.checkpoint_minutes
                 due = due or stop or self.over
                 if self.main and due and self.good == self.step:
                     self.save()
-                    last_saved = time.monotonic()
+                    last_saved = self.clock()
                 if stop and not self.over:
                     raise Interruption(self.run, self.step)
+
+    def _keep_to_minutes(self, bar: Bar) -> None:
+        """Decide anew how many steps fit into train.minutes, together with all processes."""
+        found = [self.budget.steps(self.config, self.step, self.seconds)]
+        broadcast_object_list(found)
+        (steps,) = found
+        if steps == self.config.train.steps:
+            return
+        train = replace(self.config.train, steps=steps)
+        self.config = replace(self.config, train=train)
+        self.update_weights.config, self.feed.end = train, steps
+        if self.main:
+            note_decision(self.run, self.config)
+        bar.expect(steps)
+        bar.note(f"step {self.step} at this pace {steps:,} steps fill the minutes")
+
+    def _evaluate(self, bar: Bar) -> None:
+        began = self.clock()
+        self.selection.evaluate(self.average.module, self.step, bar)
+        self.budget.note_evaluation(self.clock() - began)
+        bar(self.step, self.text)
 
     def one_step(self) -> bool:
         """One update of the weights, or an error that says which batch would fit into memory."""
