@@ -3,10 +3,11 @@
 import dataclasses
 import io
 import logging
+import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,11 +26,14 @@ from draw.config.model import DRAWConfig
 from draw.config.run import Config
 from draw.config.train import TrainConfig
 from draw.data import ImageSet
+from draw.errors import Interruption
 from draw.model.machine import settle
 from draw.model.recurrent import Recurrent
 from draw.tasks import Batch
 from draw.training.accelerator import make_accelerator
 from draw.training.trainer import Trainer
+
+Network = TypeVar("Network", bound=torch.nn.Module)
 
 TINY_MODEL = DRAWConfig(
     rows=6, columns=5, glimpses=3, hidden_size=8, latent_size=4, read_size=2, write_size=3
@@ -194,3 +198,50 @@ def stopped(process: subprocess.Popen[str]) -> tuple[str, str]:
 
 def one_thread() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "120"}
+
+
+def before_each_step(trainer: Trainer, act: Callable[[], None]) -> None:
+    """Have something happen before each of a trainer's steps."""
+    one_step = trainer._one_step
+
+    def step() -> bool:
+        act()
+        return one_step()
+
+    trainer._one_step = step  # type: ignore[method-assign]
+
+
+def stop_after(trainer: Trainer, step: int) -> None:
+    """As if Ctrl-C came during a step."""
+
+    def ask() -> None:
+        trainer.stop_asked = trainer.step + 1 >= step
+
+    before_each_step(trainer, ask)
+
+
+def train_until(trainer: Trainer, step: int) -> None:
+    """Train, and stop after a step as Ctrl-C does."""
+    stop_after(trainer, step)
+    with pytest.raises(Interruption):
+        trainer.fit()
+
+
+def poison(trainer: Trainer, step: int) -> None:
+    """Put an infinite weight into a model that draws, before a step."""
+
+    def act() -> None:
+        if trainer.step == step:
+            with torch.no_grad():
+                trainer.bare_model.get_parameter("mu.bias")[0] = math.inf
+
+    before_each_step(trainer, act)
+
+
+def with_normal_weights(model: Network, scale: float) -> Network:
+    """A model whose parameters are normal of a standard deviation, always the same."""
+    random = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(scale * torch.randn(parameter.shape, generator=random))
+    return model

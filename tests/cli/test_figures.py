@@ -189,7 +189,10 @@ def test_figure_11_needs_a_run(place: Path, colour: str) -> None:
         (["7", "nowhere"], "there is no folder nowhere"),
         (["6", "colour", "--without", "plain"], "expected --without with figure 7, 10 alone.* 6"),
         (["8", "colour", "--filters", "3"], "expected --filters with figure 3 alone"),
-        (["11", "colour", "--scale", "3"], "expected --scale with figure 5, 6, 7, 8, 9, 10, 12 alone"),
+        (
+            ["11", "colour", "--scale", "3"],
+            "expected --scale with figure 5, 6, .*, 12 alone",
+        ),
         (["3", "--n", "3"], "expected --n with figure"),
         (["7", "colour", "--data.path", "x"], "data.path.* with figure 5, 6, 9, 12 alone"),
         (["7", "colour", "--n", "0"], "at least 1, got 0"),

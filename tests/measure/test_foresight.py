@@ -15,7 +15,7 @@ from draw.measure.bound import evaluate
 from draw.measure.foresight import foresight
 from draw.model.draw import DRAW
 from draw.visualize import training_curves
-from running import TINY_DIGITS, draw_command
+from running import TINY_DIGITS, draw_command, with_normal_weights
 
 LEARNED = DRAWConfig(
     rows=6, columns=5, glimpses=3, hidden_size=6, latent_size=2, read_size=2, write_size=3,
@@ -25,12 +25,7 @@ LEARNED = DRAWConfig(
 
 @pytest.fixture
 def model() -> DRAW:
-    model = DRAW(LEARNED)
-    random = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(0.7 * torch.randn(parameter.shape, generator=random))
-    return model.requires_grad_(False)
+    return with_normal_weights(DRAW(LEARNED), 0.7).requires_grad_(False)
 
 
 def inputs(batch: int = 40) -> tuple[Tensor, Tensor]:

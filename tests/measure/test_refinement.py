@@ -17,7 +17,7 @@ from draw.model.draw import DRAW
 from draw.models.storage import load_model
 from draw.parts.distribution import Gaussian
 from draw.training.start import start
-from running import TINY, TINY_DIGITS, draw_command, image_set, with_train
+from running import TINY, TINY_DIGITS, draw_command, image_set, with_normal_weights, with_train
 
 SIZES = {
     "rows": 6, "columns": 5, "glimpses": 3, "hidden_size": 6, "latent_size": 3, "read_size": 2,
@@ -27,11 +27,7 @@ SIZES = {
 
 def randomised(**parts: object) -> DRAW:
     model = DRAW(DRAWConfig(**SIZES, **parts))  # type: ignore[arg-type]
-    random = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(0.5 * torch.randn(parameter.shape, generator=random))
-    return model.requires_grad_(False)
+    return with_normal_weights(model, 0.5).requires_grad_(False)
 
 
 def inputs(batch: int = 6) -> tuple[Tensor, Tensor]:

@@ -15,7 +15,7 @@ from draw.config.model import DRAWConfig
 from draw.errors import DrawError
 from draw.model.draw import DRAW
 from draw.visualize.completions import UNKNOWN_COLOUR, completion_strip, half_mask
-from running import TINY_DIGITS, draw_command
+from running import TINY_DIGITS, draw_command, with_normal_weights
 
 SIZES = {
     "rows": 5, "columns": 4, "glimpses": 2, "hidden_size": 5, "latent_size": 2, "read_size": 2,
@@ -26,11 +26,7 @@ LEFT = half_mask("left", (1, 5, 4))
 
 def randomised(scale: float = 0.6, **parts: object) -> DRAW:
     model = DRAW(DRAWConfig(**{**SIZES, **parts}))  # type: ignore[arg-type]
-    random = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(scale * torch.randn(parameter.shape, generator=random))
-    return model
+    return with_normal_weights(model, scale)
 
 
 def moderate() -> DRAW:

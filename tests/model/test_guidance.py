@@ -21,7 +21,7 @@ from draw.studio import generation
 from draw.studio.models import Catalogue, Shelf
 from draw.tasks import Needs
 from draw.training.feed import feed_at
-from running import TINY, TINY_DIGITS, draw_command, image_set
+from running import TINY, TINY_DIGITS, draw_command, image_set, with_normal_weights
 
 SIZES = {
     "rows": 5, "columns": 4, "glimpses": 3, "hidden_size": 5, "latent_size": 3, "read_size": 2,
@@ -33,11 +33,7 @@ NONE = torch.full((4,), NO_LABEL)
 def randomised(**parts: object) -> DRAW:
     """A float64 model without a zero anywhere, on the reference or what takes it."""
     model = DRAW(DRAWConfig(**SIZES, **parts)).double()  # type: ignore[arg-type]
-    random = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(0.4 * torch.randn(parameter.shape, generator=random))
-    return model
+    return with_normal_weights(model, 0.4)
 
 
 def both_kinds(prior: str = "standard") -> tuple[DRAW, DRAW]:

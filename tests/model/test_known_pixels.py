@@ -21,7 +21,7 @@ from draw.tasks import Needs
 from draw.training.feed import Batcher, feed_at
 from draw.training.start import start
 from draw.visualize.completions import half_mask
-from running import TINY, TINY_DIGITS, draw_command, image_set, with_train
+from running import TINY, TINY_DIGITS, draw_command, image_set, with_normal_weights, with_train
 
 TOLD = DRAWConfig(
     rows=5, columns=4, glimpses=2, hidden_size=5, latent_size=2, read_size=2, write_size=3,
@@ -31,12 +31,7 @@ LEFT = half_mask("left", (1, 5, 4))
 
 
 def randomised(config: DRAWConfig = TOLD, scale: float = 0.6) -> DRAW:
-    model = DRAW(config)
-    random = torch.Generator().manual_seed(1)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(scale * torch.randn(parameter.shape, generator=random))
-    return model.requires_grad_(False)
+    return with_normal_weights(DRAW(config), scale).requires_grad_(False)
 
 
 def inputs(batch: int = 3, channels: int = 1) -> tuple[Tensor, Tensor, Tensor]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from draw.errors import DrawError, Interruption
+from draw.errors import DrawError
 from draw.models.kinds import run_config
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.run_file import read_values
@@ -18,7 +18,15 @@ from draw.training.start import resume, resumed_config, start
 from draw.training.step import learning_rate_at
 from draw.training.timing import measure_pace
 from draw.training.trainer import Trainer
-from running import TINY, TINY_DIGITS, draw_command, image_set, with_train
+from running import (
+    TINY,
+    TINY_DIGITS,
+    before_each_step,
+    draw_command,
+    image_set,
+    train_until,
+    with_train,
+)
 
 TRAINING, VALIDATION = image_set(10), image_set(7, "validation")
 MINUTE = with_train(TINY, minutes=1.0, warmup_steps=50)
@@ -55,18 +63,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def stopped(trainer: Trainer, step: int) -> None:
-    one_step = trainer._one_step
-
-    def watched() -> bool:
-        trainer.stop_asked = trainer.step + 1 >= step
-        return one_step()
-
-    trainer._one_step = watched  # type: ignore[method-assign]
-    with pytest.raises(Interruption):
-        trainer.fit()
-
-
 @pytest.mark.parametrize("minutes", [0.5, 10.0, 600.0])
 @pytest.mark.parametrize("pace", [Pace(0.1, 1.0), Pace(0.001, 0.1), Pace(2.0, 0.5), Pace(0.1, 5.0)])
 def test_steps_and_evaluations_fill_the_minutes(minutes: float, pace: Pace) -> None:
@@ -92,7 +88,7 @@ def test_at_one_pace_steps_are_decided_once_and_resumed_with_the_same_bits(
     assert 10 <= train.steps <= 15
     assert train.warmup_steps == 1
     run = tmp_path / "run"
-    stopped(start(MINUTE, run, TRAINING, VALIDATION), 5)
+    train_until(start(MINUTE, run, TRAINING, VALIDATION), 5)
     resume(resumed_config(run), run, TRAINING, VALIDATION).fit()
     assert run_config(run).train == train
     states = [load_tensors(checkpoints(tmp_path / name)[-1])[0] for name in ("straight", "run")]
@@ -122,25 +118,23 @@ def busy(hollow: None, clock: Clock) -> Clock:
 
 def slower_after(trainer: Trainer, clock: Clock, fraction: float, factor: float) -> None:
     """Have the pace change when some of the minute is over."""
-    one_step, began, pace = trainer._one_step, clock.now, clock.pace
+    began, pace = clock.now, clock.pace
 
-    def step() -> bool:
+    def slow_down() -> None:
         if clock.now - began > 60 * fraction:
             clock.pace = Pace(factor * pace.step, factor * pace.evaluation)
-        return one_step()
 
-    trainer._one_step = step  # type: ignore[method-assign]
+    before_each_step(trainer, slow_down)
 
 
 def rates_of(trainer: Trainer) -> list[float]:
     """The learning rates of the steps, as they are made."""
-    rates, one_step = [], trainer._one_step
+    rates: list[float] = []
 
-    def step() -> bool:
+    def note() -> None:
         rates.append(learning_rate_at(trainer.step, trainer.update_weights.config))
-        return one_step()
 
-    trainer._one_step = step  # type: ignore[method-assign]
+    before_each_step(trainer, note)
     return rates
 
 
@@ -162,16 +156,18 @@ def test_the_minutes_hold_when_the_pace_changes(
     assert rates[-1] < 0.15 * max(rates) == 0.15 * train.learning_rate
 
 
-def test_a_run_that_goes_on_has_the_rest_of_its_minutes(tmp_path: Path, busy: Clock) -> None:
-    run, began = tmp_path / "run", busy.now
-    stopped(start(MINUTE, run, TRAINING, VALIDATION), 200)
-    used, busy.now = busy.now - began, busy.now + 3600
+def test_a_run_that_goes_on_has_the_rest_of_its_minutes(tmp_path: Path, clock: Clock) -> None:
+    run, began, clock.pace = tmp_path / "run", clock.now, Pace(step=1.0, evaluation=1.5)
+    trainer = start(MINUTE, run, TRAINING, VALIDATION)
+    decided = trainer.config.train.steps
+    train_until(trainer, 20)
+    used, clock.now = clock.now - began, clock.now + 3600
     trainer = resume(resumed_config(run), run, TRAINING, VALIDATION)
-    assert trainer.seconds == pytest.approx(used, abs=0.3)
-    busy.pace = Pace(step=0.3, evaluation=0.6)
+    assert trainer.seconds == used
+    clock.pace = Pace(step=2.0, evaluation=3.0)
     trainer.fit()
-    assert busy.now - began - 3600 == pytest.approx(60, rel=0.05)
-    assert run_config(run).train.steps == trainer.step < 400
+    assert clock.now - began - 3600 == pytest.approx(60, rel=0.05)
+    assert run_config(run).train.steps == trainer.step < decided
 
 
 def test_a_decision_keeps_what_else_the_runs_file_says(tmp_path: Path, busy: Clock) -> None:
@@ -187,14 +183,14 @@ def test_a_decision_keeps_what_else_the_runs_file_says(tmp_path: Path, busy: Clo
 
 def test_other_minutes_on_resuming_count_those_that_passed(tmp_path: Path, clock: Clock) -> None:
     run = tmp_path / "run"
-    stopped(start(MINUTE, run, TRAINING, VALIDATION), 5)
+    train_until(start(MINUTE, run, TRAINING, VALIDATION), 5)
     before = run_config(run)
     trainer = resume(
         resumed_config(run, with_train(before, minutes=2.0)), run, TRAINING, VALIDATION
     )
     assert before.train.steps + 5 < trainer.config.train.steps <= 5 + 30
     assert run_config(run).train.minutes == 2.0
-    stopped(trainer, 7)
+    train_until(trainer, 7)
     longer = resumed_config(run, with_train(run_config(run), steps=100))
     assert longer.train.minutes is None  # which the steps would contradict
 
@@ -204,7 +200,7 @@ def test_a_launcher_goes_on_with_what_was_decided(
 ) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "job")
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "0")
-    stopped(start_or_go_on(MINUTE, tmp_path / "run", TRAINING, VALIDATION), 5)
+    train_until(start_or_go_on(MINUTE, tmp_path / "run", TRAINING, VALIDATION), 5)
     monkeypatch.setenv("TORCHELASTIC_RESTART_COUNT", "1")
     trainer = start_or_go_on(MINUTE, tmp_path / "run", TRAINING, VALIDATION)
     assert trainer.step == 5

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from draw.config.run import Config
-from draw.errors import DrawError, Interruption
+from draw.errors import DrawError
 from draw.json_files import read_json
 from draw.models.storage import load_model
 from draw.runs.checkpoint import checkpoints, load_tensors, save_tensors
@@ -15,7 +15,7 @@ from draw.training.finish import finish
 from draw.training.patience import is_complete
 from draw.training.start import resume, resumed_config, start
 from draw.training.trainer import Trainer
-from running import TINY, image_set, with_train
+from running import TINY, image_set, train_until, with_train
 
 TRAINING, VALIDATION, TEST = image_set(10), image_set(7, "validation", seed=1), image_set(5, "test")
 WORSENING = with_train(
@@ -31,18 +31,6 @@ def fresh(run: Path, config: Config = WORSENING) -> Trainer:
 
 def again(run: Path, config: Config | None = None) -> Trainer:
     return resume(resumed_config(run, config), run, TRAINING, VALIDATION)
-
-
-def stopped(trainer: Trainer, step: int) -> None:
-    one_step = trainer._one_step
-
-    def watched() -> bool:
-        trainer.stop_asked = trainer.step + 1 >= step
-        return one_step()
-
-    trainer._one_step = watched  # type: ignore[method-assign]
-    with pytest.raises(Interruption):
-        trainer.fit()
 
 
 def bounds(run: Path) -> dict[int, float]:
@@ -75,7 +63,7 @@ def test_stopped_on_the_way_it_ends_at_the_same_step_with_the_same_bits(
     tmp_path: Path, ended: Path
 ) -> None:
     run, last = tmp_path / "run", max(bounds(ended))
-    stopped(fresh(run), last - 3)
+    train_until(fresh(run), last - 3)
     trainer = again(run)
     assert trainer.selection.stale > 0
     trainer.fit()
@@ -108,7 +96,7 @@ def test_an_ended_run_is_refused_and_goes_on_with_more_patience(
 
 def test_a_checkpoint_of_before_patience_is_read(tmp_path: Path) -> None:
     run = tmp_path / "run"
-    stopped(fresh(run), 5)
+    train_until(fresh(run), 5)
     tensors, state = load_tensors(checkpoints(run)[-1])
     del state["stale"]
     save_tensors(checkpoints(run)[-1], tensors, state)

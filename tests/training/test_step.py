@@ -29,7 +29,7 @@ from draw.training.start import resume, resumed_config, start
 from draw.training.step import WARM_UP
 from draw.training.tally import Tally
 from draw.training.trainer import Trainer
-from running import TINY, batch_of, image_set, with_compute, with_train
+from running import TINY, batch_of, image_set, poison, with_compute, with_train
 from tape import NoWaiting, Tape
 
 TRAINING, VALIDATION = image_set(10), image_set(7, "validation", seed=1)
@@ -207,15 +207,7 @@ def test_nothing_is_kept_of_steps_that_turn_out_not_to_be_finite(tmp_path: Path)
     config = with_train(REFERENCE, checkpoint_minutes=1e-9, evaluate_every=4, log_every=4)
     trainer = fresh(run, config)
     looking_every(trainer, 4)
-    one_step = trainer._one_step
-
-    def poisoned() -> bool:
-        if trainer.step == 5:
-            with torch.no_grad():
-                trainer.bare_model.mu.bias[0] = math.inf
-        return one_step()
-
-    trainer._one_step = poisoned  # type: ignore[method-assign]
+    poison(trainer, 5)
     with pytest.raises(DrawError, match=r"no longer finite at step 5 \(bound .*step-00000004"):
         trainer.fit()
     assert trainer.step == 8

@@ -7,7 +7,6 @@ import os
 import resource
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,16 @@ from draw.runs.metrics import read_metrics
 from draw.training.finish import finish
 from draw.training.start import resume, resumed_config, start
 from draw.training.trainer import Trainer, learning_rate_at
-from running import TINY, batch_of, image_set, with_compute, with_train
+from running import (
+    TINY,
+    batch_of,
+    image_set,
+    poison,
+    stop_after,
+    train_until,
+    with_compute,
+    with_train,
+)
 
 TRAINING, VALIDATION = image_set(10), image_set(7, "validation", seed=1)
 
@@ -39,17 +47,6 @@ def fresh(run: Path, config: Config = TINY) -> Trainer:
 
 def again(run: Path, config: Config | None = None) -> Trainer:
     return resume(resumed_config(run, config), run, TRAINING, VALIDATION)
-
-
-def stop_after(trainer: Trainer, step: int) -> None:
-    """As if Ctrl-C came during a step."""
-    one_step: Callable[[], bool] = trainer._one_step
-
-    def watched() -> bool:
-        trainer.stop_asked = trainer.step + 1 >= step
-        return one_step()
-
-    trainer._one_step = watched  # type: ignore[method-assign]
 
 
 def final_state(run: Path) -> dict[str, torch.Tensor]:
@@ -214,9 +211,7 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None
 def test_what_is_changed_on_resuming_is_written_down_and_stays(tmp_path: Path) -> None:
     run = tmp_path / "run"
     trainer = fresh(run)
-    stop_after(trainer, 5)
-    with pytest.raises(Interruption):
-        trainer.fit()
+    train_until(trainer, 5)
     made = read_json(run / "run.json")["made"]
     longer = with_train(TINY, steps=TINY.train.steps + 3)
     for config, step in ((longer, 6), (None, 8)):
@@ -304,9 +299,7 @@ def test_a_run_can_start_from_the_weights_of_another_with_fewer_glimpses(tmp_pat
     best = load_model(str(folder)).model.state_dict()
     for name, value in trainer.bare_model.state_dict().items():
         assert torch.equal(value, best[name]), name
-    stop_after(trainer, 1)
-    with pytest.raises(Interruption):
-        trainer.fit()
+    train_until(trainer, 1)
     for name, value in trainer.average.module.state_dict().items():
         assert torch.equal(value, trainer.bare_model.state_dict()[name]), name
 
@@ -328,15 +321,7 @@ def test_weights_that_do_not_fit_are_no_start(tmp_path: Path) -> None:
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(tmp_path: Path) -> None:
     run = tmp_path / "run"
     trainer = fresh(run, with_train(TINY, checkpoint_minutes=1e-9))
-    one_step = trainer._one_step
-
-    def poisoned() -> bool:
-        if trainer.step == 4:
-            with torch.no_grad():
-                trainer.bare_model.mu.bias[0] = math.inf
-        return one_step()
-
-    trainer._one_step = poisoned  # type: ignore[method-assign]
+    poison(trainer, 4)
     with pytest.raises(DrawError, match=r"no longer finite at step 4 .*--train\.learning-rate"):
         trainer.fit()
     tensors, state = load_tensors(checkpoints(run)[-1])
@@ -389,9 +374,7 @@ def test_a_config_that_does_not_fit_the_checkpoint_is_refused(
 
 def test_other_images_than_before_are_refused(tmp_path: Path) -> None:
     trainer = fresh(tmp_path / "run")
-    stop_after(trainer, 2)
-    with pytest.raises(Interruption):
-        trainer.fit()
+    train_until(trainer, 2)
     with pytest.raises(DrawError, match=r"not those that .*--data\.path"):
         resume(TINY, tmp_path / "run", image_set(11), VALIDATION)
 
@@ -411,9 +394,7 @@ def test_a_finished_run_asks_for_more_steps(tmp_path: Path) -> None:
 
 def interrupted(run: Path, step: int = 8) -> Path:
     trainer = fresh(run)
-    stop_after(trainer, step)
-    with pytest.raises(Interruption):
-        trainer.fit()
+    train_until(trainer, step)
     return run
 
 
@@ -540,9 +521,7 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
 def test_metrics_cut_short_by_a_crash_are_made_again(tmp_path: Path) -> None:
     run = tmp_path / "run"
     trainer = fresh(run)
-    stop_after(trainer, 4)
-    with pytest.raises(Interruption):
-        trainer.fit()
+    train_until(trainer, 4)
     with open(run / "metrics.jsonl", "a") as file:
         file.write(json.dumps({"kind": "train", "step": 6, "bound": 1.0}) + '\n{"kind": "tra')
     again(run).fit()
