@@ -114,10 +114,10 @@ def test_any_model_makes_any_figure_and_words_say_what_it_is(
 @pytest.mark.parametrize("number", [6, 7, 8])
 def test_pixels_of_an_image_are_as_large_as_asked(number: int, colour: str) -> None:
     small, large = (
-        made(number, colour, "--n", "4", "--scale", str(scale))[1].shape for scale in (2, 4)
+        made(number, colour, "--n", "4", "--scale", str(scale))[1].shape for scale in (8, 16)
     )
-    assert large[0] - small[0] >= 2 * 9  # rows of an image, at least one row of them
-    assert large[1] - small[1] >= 2 * 10
+    assert large[0] - small[0] >= 8 * 9  # rows of an image, of one at least
+    assert large[1] - small[1] >= 8 * 10
 
 
 def test_the_same_seed_makes_the_same_figure(colour: str) -> None:
