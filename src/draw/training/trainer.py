@@ -205,8 +205,8 @@ class Trainer:
             self._fit()
 
     def _fit(self) -> None:
-        last_saved = began = self.clock()
-        seconds_before = self.seconds
+        last_saved = self.clock()
+        began = last_saved - self.seconds
         self.budget = Budget(self.step, self.seconds, self.pace and self.pace.evaluation)
         if self.main:
             self.journal.open()
@@ -222,7 +222,7 @@ class Trainer:
         with requests_to_stop(self._ask_to_stop), self.feed, bar as update:
             while not self.over:
                 stop = self.one_step()
-                self.seconds = seconds_before + self.clock() - began
+                self.seconds = self.clock() - began
                 if self.config.train.minutes is not None and self.good == self.step:
                     self._keep_to_minutes(update)
                 config, last = self.config.train, self.step == self.config.train.steps
@@ -231,6 +231,7 @@ class Trainer:
                 update(self.step, self.text)
                 if self.step % config.evaluate_every == 0 or last:
                     self._evaluate(update)
+                    self.seconds = self.clock() - began
                 due = self.clock() - last_saved > 60 * config.checkpoint_minutes
                 due = due or stop or self.over
                 if self.main and due and self.good == self.step:
