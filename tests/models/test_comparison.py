@@ -139,6 +139,25 @@ def test_equal_images_and_seconds_are_read_from_the_runs(
     assert out.read_bytes().startswith(b"\x89PNG")
 
 
+def test_an_evaluation_between_two_lines_of_training_has_a_time_between_theirs(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """Lines of training have the seconds, evaluations do not; some come before the first line."""
+    run = shutil.copytree(runs["first"], tmp_path / "run")
+    rows: list[dict[str, object]] = [
+        {"kind": "validation", "step": 1, "images_seen": 10, "bound": 9.0},
+        {"kind": "train", "step": 2, "images_seen": 20, "seconds": 4.0, "bound": 1.0},
+        {"kind": "validation", "step": 3, "images_seen": 30, "bound": 8.0},
+        {"kind": "train", "step": 4, "images_seen": 40, "seconds": 10.0, "bound": 1.0},
+        {"kind": "validation", "step": 4, "images_seen": 40, "bound": 7.0},
+    ]
+    (run / "metrics.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
+    (progress,) = compared(run, runs["learned"]).candidates[0].progress
+    assert progress.images.tolist() == [10, 30, 40]
+    assert progress.seconds.tolist() == [2.0, 7.0, 10.0]
+    assert progress.scores.tolist() == [9.0, 8.0, 7.0]
+
+
 def test_models_that_do_not_compare_are_refused(runs: dict[str, Path], tmp_path: Path) -> None:
     config = dataclasses.replace(
         TINY,
@@ -183,7 +202,7 @@ def test_the_verb_shows_a_column_for_each(tmp_path: Path) -> None:
     assert "What another seed would change is not in the +- of a single run" in done.stdout
     pooled = draw_command("compare", "a", "b", "c", "--importance-samples", "2", cwd=tmp_path)
     for words in (
-        "b and 1 more", "2 seeds, standard deviation", "179 images", "importance-weighted",
+        "b and 1 more", "2 seeds, standard deviation", "179 images", "importance-weighted, K = 2",
         "+- over images alone", "+- between seeds alone", "training images behind the weights",
         "the standard error over images and between the seeds.",
     ):  # fmt: skip

@@ -100,7 +100,8 @@ def compare(
         if out is not None:
             curves = {one.name: one.progress for one in found.candidates if one.progress}
             title = f"validation {found.task.score}"
-            say(comparison_curves(curves, out, title=title, unit=found.task.units))
+            unit = found.task.curves[0].unit  # the score's
+            say(comparison_curves(curves, out, title=title, unit=unit))
     write_result(json, found.to_dict())
 
 
@@ -124,8 +125,9 @@ def print_comparison(title: str, found: "Comparison") -> None:
         f"{found.task.score} +- standard error",
         [f"{one.score:.3f} +- {one.standard_error:.3f}" for one in found.candidates],
     )
+    samples = found.candidates[0].results[0].to_dict().get("importance_samples")
     for name, words in PARTS.items():
-        line(f"  {words}", [_mean(one, name) for one in found.candidates])
+        line(f"  {words.format(samples)}", [_mean(one, name) for one in found.candidates])
     line("  of the mean over", [_spread(one, found.images) for one in found.candidates])
     differences = [one.difference for one in found.candidates]
     line(
@@ -195,7 +197,7 @@ def _remarks(found: "Comparison") -> "list[str]":
 PARTS = {
     "reconstruction": "reconstruction",
     "kl": "KL",
-    "importance_weighted": "importance-weighted",
+    "importance_weighted": "importance-weighted, K = {}",
     "bits_per_dimension": "bits per dimension",
     "cross_entropy": "cross-entropy",
 }

@@ -98,9 +98,20 @@ class ConvDRAW(DRAW):
         h_dec   = ConvLSTM_dec(z, r, h_dec)
         r       = r + W h_dec
 
-    # ours: one layer of each LSTM; images and canvas are convolved to the maps' size linearly; the
-    states start at learned numbers, other ones at each place. The scale of the discretized
-    logistic is one for each channel.
+    This is the order of steps 1-6 as three open implementations read the paper (docs/decisions.md
+    names them), and with them agrees what each step is given: the encoder the image, the error
+    image and h_dec of the step before, as the prior is; the decoder the canvas before it is
+    written on; W a convolution; states and canvas start at learned numbers. The paper's own text
+    beyond its introduction was not at hand to check this against, nor its sizes.
+
+    # Differs from the paper: one layer, where it stacks layers of latent variables too; and a
+    discretized logistic, one scale for each channel, where a colour is normal with a mean and a
+    variance of its own, both of them in r. The mean being sigmoid(r), so is what epsilon subtracts.
+
+    # ours: 4 x 4 pixels for a place of the maps and kernels of 3, where implementations have 2 x 2
+    and 5; image and canvas are convolved to the maps' size linearly, before the LSTMs, not in
+    them; W is transposed, where they rearrange maps into pixels; the learned starts are other
+    ones at each place.
 
     >>> import torch
     >>> from draw.config.model import ConvDRAWConfig

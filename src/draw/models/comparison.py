@@ -240,14 +240,19 @@ def _differs_in_seed(one: LoadedModel, others: Sequence[LoadedModel]) -> bool:
 
 
 def _progress(lines: Sequence[Line], score: str) -> Progress:
-    """Validation scores in their order; seconds are those of the line of training before."""
-    found, seconds = [], 0.0
-    for line in lines:
-        seconds = _number(line.get("seconds"), seconds)
-        value = _number(line.get(score), math.nan)
-        if line.get("kind") == "validation" and math.isfinite(value):
-            found.append((_number(line.get("images_seen"), 0.0), seconds, value))
-    return Progress(*np.array(found, dtype=np.float64).reshape(-1, 3).T)
+    """Validation scores in their order; seconds lie on a line between the lines of training."""
+    timed = [line for line in lines if _number(line.get("seconds"), 0.0) > 0]
+    seen = [0.0, *(_number(line.get("images_seen"), 0.0) for line in timed)]
+    seconds = [0.0, *(_number(line.get("seconds"), 0.0) for line in timed)]
+    found = [
+        (_number(line.get("images_seen"), 0.0), _number(line.get(score), math.nan))
+        for line in lines
+        if line.get("kind") == "validation"
+    ]
+    images, scores = np.array(found, dtype=np.float64).reshape(-1, 2).T
+    finite = np.isfinite(scores)
+    images, scores = images[finite], scores[finite]
+    return Progress(images, np.interp(images, seen, seconds), scores)
 
 
 def _rate(config: Config | None, lines: Sequence[Line]) -> float | None:
