@@ -253,7 +253,7 @@ class Trainer:
         if self.main:
             note_decision(self.run, self.config)
         bar.expect(steps)
-        bar.note(f"step {self.step} at this pace {steps:,} steps fill the minutes")
+        bar.note(f"step {self.step}: at this pace {steps:,} steps fill the minutes")
 
     def _evaluate(self, bar: Bar) -> None:
         began = self.clock()
