@@ -19,7 +19,7 @@ def studio(
         UseAppendAction[tuple[str, ...]], arg(name="data.path", metavar="[NAME=]FOLDER")
     ] = (),
     allow_host: Annotated[UseAppendAction[tuple[str, ...]], arg(metavar="NAME")] = (),
-    root_path: str = "",
+    root_path: str | None = None,
     open: bool = True,  # noqa: A002  (the flags are --open and --no-open)
     compute: Annotated[ComputeConfig, arg(name="")] = PLAIN,
 ) -> None:
@@ -53,4 +53,4 @@ def studio(
     from draw.studio.reach import Reach
     from draw.studio.server import serve
 
-    serve(model, runs, Reach(host, allow_host, root_path), port, open, images, compute)
+    serve(model, runs, Reach(host, allow_host, root_path or ""), port, open, images, compute)
