@@ -156,10 +156,21 @@ class Bold(DRAW):
         return found._replace(kl=3 * found.kl)
 
 
-@pytest.mark.parametrize("kind", [DRAW, Bold])
-@pytest.mark.parametrize("captured", [False, True])
-@pytest.mark.parametrize("attention", ["gaussian", "none"])
+@pytest.mark.parametrize(
+    ("kind", "captured", "attention"),
+    [
+        (DRAW, False, "gaussian"),
+        (DRAW, True, "none"),
+        (Bold, True, "gaussian"),
+        (Bold, False, "none"),
+        pytest.param(DRAW, True, "gaussian", marks=pytest.mark.slow),
+        pytest.param(DRAW, False, "none", marks=pytest.mark.slow),
+        pytest.param(Bold, False, "gaussian", marks=pytest.mark.slow),
+        pytest.param(Bold, True, "none", marks=pytest.mark.slow),
+    ],
+)
 def test_any_model_runs_compiled(kind, captured, attention, compiled, monkeypatch) -> None:
+    """With a graph or without, of whatever step: every two of these meet in the first four."""
     if captured:
         fake_graphs(monkeypatch)
     model = on("compiled", kind(dataclasses.replace(TINY_MODEL, attention=attention)))
