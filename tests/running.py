@@ -5,9 +5,12 @@ import io
 import logging
 import math
 import os
+import pty
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -117,18 +120,66 @@ def draw_command(
     A process spends more time on importing torch than most commands take. What `main` lets through
     goes through here as well; a warning is an exception, as in every test.
     """
-    out, err, status = io.StringIO(), io.StringIO(), 0
-    with _as_in_a_process_of_its_own(), chdir(cwd), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["draw", *arguments])
-        patch.setenv("COLUMNS", "120")
-        try:
-            with redirect_stdout(out), redirect_stderr(err):
-                main()
-        except SystemExit as left:
-            status = left.code if isinstance(left.code, int) else int(left.code is not None)
+    out, err = io.StringIO(), io.StringIO()
+    with redirect_stdout(out), redirect_stderr(err):
+        status = _status_of_main(arguments, cwd)
     done = subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
     assert check in (None, done.returncode), done.stdout + done.stderr
     return done
+
+
+def _status_of_main(arguments: tuple[str, ...], cwd: Path, **environment: str) -> int:
+    with _as_in_a_process_of_its_own(), chdir(cwd), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["draw", *arguments])
+        for name, value in {"COLUMNS": "120", **environment}.items():
+            patch.setenv(name, value)
+        try:
+            main()
+        except SystemExit as left:
+            return left.code if isinstance(left.code, int) else int(left.code is not None)
+    return 0
+
+
+def draw_at_a_terminal(
+    *arguments: str, cwd: Path, kind: str, answers: Sequence[tuple[str, str]] = ()
+) -> tuple[str, str]:
+    """Run the command line in this process; standard input and error are a terminal's.
+
+    Whoever sits there gives each answer once the last line has what it is for.
+
+    Returns:
+        Standard output, and what the terminal got since the last answer.
+    """
+    parent, child = pty.openpty()
+    out, seen, left = io.StringIO(), b"", list(answers)
+
+    def sit() -> None:
+        nonlocal seen
+        with suppress(OSError):  # the other end is closed
+            while part := os.read(parent, 4096):
+                seen += part
+                if left and re.search(left[0][0], seen.decode(errors="replace")):
+                    os.write(parent, left.pop(0)[1].encode())
+                    seen = b""
+
+    person = threading.Thread(target=sit)
+    person.start()
+    try:
+        with (
+            open(child) as given,
+            open(os.dup(child), "w", buffering=1) as err,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            patch.setattr(sys, "stdin", given)
+            with redirect_stdout(out), redirect_stderr(err):
+                status = _status_of_main(arguments, cwd, TERM=kind)
+    finally:
+        person.join()
+        os.close(parent)
+    told = seen.decode(errors="replace")
+    assert status == 0, told
+    assert not left, told
+    return out.getvalue(), told
 
 
 @contextmanager

@@ -1,12 +1,10 @@
 """The command line through its real entry point, on scikit-learn's digits.
 
 Most commands run in the process of the tests. In one of their own: help, a first training, each
-kind of launcher, whatever is killed or interrupted, and whatever talks to a terminal.
+kind of launcher, and whatever is killed or interrupted.
 """
 
 import json
-import os
-import pty
 import re
 import signal
 import subprocess
@@ -20,7 +18,7 @@ from PIL import Image
 
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
-from running import TINY_DIGITS, draw_command, draw_process, one_thread
+from running import TINY_DIGITS, draw_at_a_terminal, draw_command, draw_process, one_thread
 
 
 @pytest.fixture(scope="module")
@@ -93,28 +91,10 @@ def test_training_leaves_everything_it_promises(run: Path, place: Path, flags: l
     assert all(torch.equal(value, there[name]) for name, value in here.items())
 
 
-def test_a_terminal_gets_a_live_bar(run: Path) -> None:
-    parent, child = pty.openpty()
-    done = subprocess.Popen(
-        [sys.executable, "-m", "draw", "evaluate", str(run)],
-        stdout=subprocess.DEVNULL,
-        stderr=child,
-        env={**one_thread(), "TERM": "xterm-256color"},
-    )
-    os.close(child)
-    seen = b""
-    while True:
-        try:
-            part = os.read(parent, 4096)
-        except OSError:
-            break
-        if not part:
-            break
-        seen += part
-    os.close(parent)
-    assert done.wait() == 0
-    assert b"\x1b[" in seen
-    assert b"179/179" in seen
+def test_a_terminal_gets_a_live_bar(run: Path, place: Path) -> None:
+    _, seen = draw_at_a_terminal("evaluate", str(run), cwd=place, kind="xterm-256color")
+    assert "\x1b[" in seen
+    assert "179/179" in seen
 
 
 def test_the_same_seed_gives_the_same_picture(run: Path, place: Path) -> None:
@@ -297,28 +277,11 @@ def test_somebody_at_a_terminal_is_asked_for_size_and_mode(place: Path, flags: l
     folder.mkdir()
     for i in range(10):
         Image.new("L", (9, 9), 25 * i).save(folder / f"{i}.png")
-    command = "-m draw train images --data.path asked --out answered --train.steps 1"
-    parent, child = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, *command.split(), *flags],
-        cwd=place,
-        stdin=child,
-        stdout=child,
-        stderr=child,
-        env={**one_thread(), "TERM": "dumb"},
-    )
-    os.close(child)
-    seen, answers = "", [(r"--data\.size\)[^:]*: $", b"8\n"), (r"--data\.mode\)[^:]*: $", b"\n")]
-    while True:
-        try:
-            seen += os.read(parent, 4096).decode(errors="replace")
-        except OSError:
-            break
-        if answers and re.search(answers[0][0], seen):
-            os.write(parent, answers.pop(0)[1])
-            seen = ""
-    os.close(parent)
-    assert process.wait() == 0, seen
+    command = "train images --data.path asked --out answered --train.steps 1"
+    draw_at_a_terminal(
+        *command.split(), *flags, cwd=place, kind="dumb",
+        answers=[(r"--data\.size\)[^:]*: $", "8\n"), (r"--data\.mode\)[^:]*: $", "\n")],
+    )  # fmt: skip
     config = json.loads((place / "answered" / "run.json").read_text())["config"]
     assert (config["data"]["size"], config["data"]["mode"]) == ([8], "grey")
 

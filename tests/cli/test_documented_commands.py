@@ -36,6 +36,7 @@ def check(words: list[str]) -> None:
     """Parse a command as the command line does, and do nothing.
 
     Raises:
+        KeyError: if there is no such verb.
         SystemExit: if an option is unknown, or its value is none.
     """
     words = ["sample" if word == "VERB" else word for word in words]
@@ -46,12 +47,10 @@ def check(words: list[str]) -> None:
             training._parse_config("draw train", PRESETS["mnist"](), rest)
         case ["train", preset, *rest]:
             training._parse_config("draw train", PRESETS.get(preset, PRESETS["digits"])(), rest)
-        case ["data", *rest]:
-            verbs = {name: recorder(verb) for name, verb in cli.DATA_VERBS.items()}
-            tyro.extras.subcommand_cli_from_dict(verbs, args=rest)
-        case _:
-            verbs = {name: recorder(verb) for name, verb in cli.VERBS.items()}
-            tyro.extras.subcommand_cli_from_dict(verbs, args=words)
+        case ["data", verb, *rest]:
+            tyro.cli(recorder(cli.DATA_VERBS[verb]), args=rest)
+        case [verb, *rest]:
+            tyro.cli(recorder(cli.VERBS[verb]), args=rest)
 
 
 SHOWN = sorted(

@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -69,12 +69,27 @@ def umask(mask: int) -> Iterator[None]:
         os.umask(before)
 
 
+def in_turn(values: Sequence[object]) -> list[object]:
+    """Every writer with every value; what is not slow: JSON with each, the others with one.
+
+    The values matter to `write_atomically` alone, through which all of them write.
+    """
+    first = dict(zip(WRITERS, itertools.cycle(values)))
+    return [
+        (writer, value)
+        if writer == "json" or value == first[writer]
+        else pytest.param(writer, value, marks=pytest.mark.slow)
+        for writer, value in itertools.product(WRITERS, values)
+    ]
+
+
 def modes(folder: Path) -> dict[str, int]:
     return {path.name: path.lstat().st_mode for path in folder.iterdir()}
 
 
-@pytest.mark.parametrize("kind", IRREGULAR, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize(
+    ("writer", "kind"), in_turn(IRREGULAR), ids=lambda value: getattr(value, "__name__", value)
+)
 def test_what_is_no_regular_file_is_never_replaced(tmp_path: Path, writer: str, kind) -> None:
     name, write = WRITERS[writer]
     kind(tmp_path / name)
@@ -85,8 +100,7 @@ def test_what_is_no_regular_file_is_never_replaced(tmp_path: Path, writer: str, 
     assert not list(tmp_path.glob(".*"))
 
 
-@pytest.mark.parametrize("mode", [0o600, 0o640, 0o400, 0o666])
-@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize(("writer", "mode"), in_turn([0o600, 0o640, 0o400, 0o666]))
 def test_a_file_that_is_replaced_keeps_its_mode(tmp_path: Path, writer: str, mode: int) -> None:
     name, write = WRITERS[writer]
     (tmp_path / name).write_text("before")
@@ -96,8 +110,7 @@ def test_a_file_that_is_replaced_keeps_its_mode(tmp_path: Path, writer: str, mod
     assert (tmp_path / name).read_bytes() != b"before"
 
 
-@pytest.mark.parametrize("mask", [0o077, 0o027, 0o002])
-@pytest.mark.parametrize("writer", WRITERS)
+@pytest.mark.parametrize(("writer", "mask"), in_turn([0o077, 0o027, 0o002]))
 def test_a_new_file_is_what_the_umask_says(tmp_path: Path, writer: str, mask: int) -> None:
     name, write = WRITERS[writer]
     with umask(mask):
