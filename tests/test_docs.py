@@ -1,6 +1,7 @@
 """What the documents name is there: files, modules, classes and what these have."""
 
 import ast
+import functools
 import re
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,24 +15,36 @@ from running import TINY_MODEL
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
-CODE = {path: ast.parse(path.read_text()) for path in (ROOT / "src").rglob("*.py")}
-CLASSES = {
-    node.name: node
-    for tree in CODE.values()
-    for node in ast.walk(tree)
-    if isinstance(node, ast.ClassDef)
-}
-ALIASES = {
-    ast.unparse(node.targets[0])
-    for tree in CODE.values()
-    for node in tree.body
-    if isinstance(node, ast.Assign)
-}
+
+
+@functools.cache
+def code() -> list[ast.Module]:
+    return [ast.parse(path.read_text()) for path in (ROOT / "src").rglob("*.py")]
+
+
+@functools.cache
+def classes() -> dict[str, ast.ClassDef]:
+    return {
+        node.name: node
+        for tree in code()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    }
+
+
+@functools.cache
+def aliases() -> set[str]:
+    return {
+        ast.unparse(node.targets[0])
+        for tree in code()
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+    }
 
 
 def has(name: str, attribute: str) -> bool:
     """Whether a class, or one that it extends, has a method, a field or an attribute."""
-    node = CLASSES[name]
+    node = classes()[name]
     own = {one.name for one in node.body if isinstance(one, ast.FunctionDef)}
     own |= {ast.unparse(one.target) for one in node.body if isinstance(one, ast.AnnAssign)}
     own |= {
@@ -40,7 +53,7 @@ def has(name: str, attribute: str) -> bool:
         if isinstance(one, ast.Attribute) and ast.unparse(one.value) == "self"
     }
     bases = [ast.unparse(base).split(".")[-1] for base in node.bases]
-    return attribute in own or any(has(base, attribute) for base in bases if base in CLASSES)
+    return attribute in own or any(has(base, attribute) for base in bases if base in classes())
 
 
 def resolves(name: str) -> bool:
@@ -73,11 +86,11 @@ def missing(text: str) -> list[str]:
         if re.fullmatch(r"draw(\.\w+)+", quoted) and not resolves(quoted):
             bad.append(quoted)
         member = re.fullmatch(r"([A-Z]\w+)\.(\w+)(\(.*\))?", quoted)
-        if member and member[1] in CLASSES and not has(member[1], member[2]):
+        if member and member[1] in classes() and not has(member[1], member[2]):
             bad.append(quoted)
         if (
             re.fullmatch(r"([A-Z][a-z]+){2,}", quoted)
-            and quoted not in CLASSES.keys() | ALIASES | added
+            and quoted not in classes().keys() | aliases() | added
         ):
             bad.append(quoted)
     return bad
