@@ -22,15 +22,18 @@ demo: .venv/ready
 	@if [ -e "$(DEMO)" ]; then echo "$(DEMO) exists already: rename or remove it, or make demo DEMO=another"; exit 1; fi
 	$(BIN)/draw train digits --out $(DEMO) $(DEMO_FLAGS)
 
-# Two tests at a time with one thread each: more threads than cores would wait for one another.
+# Two tests at a time with one thread each: more threads than cores would wait for one another. Each
+# process keeps to files of its own as long as it can, so that a server, a browser or an exported
+# model that a file's tests share is made once.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow"
+	$(PYTEST) -m "not slow"
 
 # The large sweeps and the shipped models; what the minutes do not suffice for is skipped, and said.
 # Not what waits for several processes: one of some 20 such runs did not end on a busy computer.
 MINUTES := 60
 slow-tests: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow and not launcher" --minutes $(MINUTES)
+	$(PYTEST) -m "slow and not launcher" --minutes $(MINUTES)
 
 # Several processes, which are killed and come back.
 launcher-tests: .venv/ready

@@ -1,40 +1,11 @@
-"""What every test shares: shape checks over `draw`, reproducible chance, models with no zeros."""
+"""How tests are run; what they share is in `shared_fixtures`."""
 
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
-import hypothesis
-import jaxtyping
-import numpy as np
 import pytest
-import torch
-from PIL import Image
 
-if not torch.cuda.is_available():  # before anything imports Triton, which reads it once
-    os.environ["TRITON_INTERPRET"] = "1"
-
-# Before the first import of `draw`: every shape written in a signature is checked at every call.
-jaxtyping.install_import_hook("draw", "beartype.beartype")
-
-from draw.config.model import DRAWConfig  # noqa: E402
-from draw.errors import KernelUnavailableError  # noqa: E402
-from draw.files import write_atomically  # noqa: E402
-from draw.kernels.cpp.build import library  # noqa: E402
-from draw.model.draw import DRAW  # noqa: E402
-from draw.tasks.drawing import Drawing  # noqa: E402
-from running import on  # noqa: E402
-
-hypothesis.settings.register_profile("draw", derandomize=True, deadline=None, max_examples=60)
-hypothesis.settings.load_profile("draw")
-
-DEVELOPMENT_DATA = Path(__file__).parents[2] / "shared" / "data"
-"""Data sets as on the Hub, beside the checkout; tests that need one skip where it is missing."""
-
-Controls = tuple[float, float, float, float, float]
+STARTED = time.monotonic()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,134 +14,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-STARTED = time.monotonic()
+def pytest_configure(config: pytest.Config) -> None:
+    """A process that leaves all tests to others (-n 2) needs nothing of what tests need."""
+    if config.getoption("dist", "no") == "no" or config.option.collectonly:
+        config.pluginmanager.import_plugin("shared_fixtures")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     minutes = item.config.getoption("--minutes")
     if time.monotonic() - STARTED > 60 * minutes:
         pytest.skip(f"the {minutes:g} minutes for tests were over")
-
-
-@pytest.fixture(autouse=True)
-def seeded() -> None:
-    """Chance starts at the same place in every test, whichever tests run before it."""
-    torch.manual_seed(0)
-
-
-@pytest.fixture
-def development_data() -> Callable[..., Path]:
-    """A path under `shared/data`, or a skip: `development_data("mnist")`."""
-
-    def path(*parts: str) -> Path:
-        wanted = DEVELOPMENT_DATA.joinpath(*parts)
-        if not wanted.exists():
-            pytest.skip(f"needs the data set {'/'.join(parts)} in shared/data beside the checkout")
-        return wanted
-
-    return path
-
-
-@pytest.fixture
-def without_shape_checks() -> Iterator[None]:
-    """As users run it: the package's own errors, not jaxtyping's before them."""
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", False)
-
-
-@pytest.fixture
-def plain_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pictures that take no time, written as all are."""
-
-    def pictures(
-        self: Drawing,
-        model: DRAW,
-        run: Path,
-        metrics: Sequence[Mapping[str, Any]],
-        *_: object,
-    ) -> list[Path]:
-        for name in self.picture_names:
-            with write_atomically(run / name) as temporary:
-                Image.new("L", (9, 9), color=len(metrics)).save(temporary)
-        return [run / name for name in self.picture_names]
-
-    monkeypatch.setattr(Drawing, "pictures", pictures)
-
-
-@pytest.fixture
-def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
-        raise AssertionError("the network was used")
-
-    monkeypatch.setattr("socket.socket.connect", refuse)
-    monkeypatch.setattr("socket.getaddrinfo", refuse)
-
-
-@pytest.fixture(scope="session", params=["reference", "cpp"])
-def backend(request: pytest.FixtureRequest) -> str:
-    """Each backend that a CPU has, in turn."""
-    if request.param == "cpp":
-        try:
-            library()
-        except KernelUnavailableError as error:
-            pytest.skip(f"cpp cannot run here: {error}")
-    name: str = request.param
-    return name
-
-
-@pytest.fixture(scope="session")
-def random_model(backend: str) -> Callable[..., DRAW]:
-    """Makes models, in float64, with every parameter random, that run on either backend.
-
-    The initial state is zero at first, and a zero hides that it is ignored; so is no parameter
-    left at its start. `read_window` and `write_window` place a window: the biases of the affine
-    maps, whose weights are then small.
-    """
-
-    def make(
-        seed: int = 0,
-        *,
-        read_window: Controls | None = None,
-        write_window: Controls | None = None,
-        dtype: torch.dtype = torch.float64,
-        **config: Any,
-    ) -> DRAW:
-        model = on(backend, DRAW(DRAWConfig(**config)))
-        random = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.copy_(0.4 * torch.randn(parameter.shape, generator=random))
-            for place, controls in (("read", read_window), ("write", write_window)):
-                if controls is not None:
-                    affine = getattr(model.attention, f"{place}_window")
-                    affine.weight.mul_(0.1)
-                    affine.bias.copy_(torch.tensor(controls))
-        return model.to(dtype)
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def random_batch() -> Callable[..., tuple[torch.Tensor, torch.Tensor]]:
-    """Images in [0, 1], some of them 0 or 1 exactly, and noise, both as a model expects them."""
-
-    def make(model: DRAW, batch: int = 2, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
-        config = model.config
-        random = torch.Generator().manual_seed(seed)
-        images = 1.4 * torch.rand(batch, *config.image_shape, generator=random) - 0.2
-        noise = torch.randn(config.glimpses, batch, config.latent_size, generator=random)
-        dtype = model.canvas_0.dtype
-        return images.clamp(0, 1).to(dtype), noise.to(dtype)
-
-    return make
-
-
-@pytest.fixture(scope="session")
-def numpy_parameters() -> Callable[[DRAW], dict[str, np.ndarray]]:
-    """A model's parameters as the oracle takes them."""
-
-    def convert(model: DRAW) -> dict[str, np.ndarray]:
-        return {name: value.double().numpy() for name, value in model.state_dict().items()}
-
-    return convert
