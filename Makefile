@@ -59,7 +59,7 @@ bench: .venv/ready
 # the site is written by the package.
 docs: build/docs-venv/ready .venv/ready
 	rm -rf build/interactive
-	$(BIN)/python -m draw page --to build/interactive
+	$(BIN)/python -m draw page --to build/interactive --documents ../index.html
 	NO_MKDOCS_2_WARNING=1 build/docs-venv/bin/mkdocs build --strict --quiet
 	@echo "python3 -m http.server --directory build/site    # and open http://localhost:8000"
 

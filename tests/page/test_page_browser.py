@@ -3,22 +3,19 @@
 import dataclasses
 import importlib.resources
 import re
-import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from browser import SCREENSHOTS, draw_a_line, launched
 from draw.config.model import DRAWConfig
 from draw.model.draw import DRAW
-from draw.page.document import write_file
+from draw.page.document import Links, write_file, write_folder
 from draw.page.portable import portable
+from page_models import MNIST, small_model
 from running import draw_command
 
 expect.set_options(timeout=20_000)  # a busy computer is slow, not wrong
@@ -39,33 +36,45 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> str:
     return (folder / "draw.html").as_uri()
 
 
+@pytest.fixture(scope="module")
+def shared(browser: Browser, address: str) -> Iterator[tuple[Page, list[str]]]:
+    """One page for all tests, and what went wrong on it."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="reduce")
+    page, wrong = context.new_page(), []
+    page.set_default_timeout(20_000)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
+    page.on(
+        "request", lambda sent: None if sent.url.startswith(address) else wrong.append(sent.url)
+    )
+    page.goto(address)
+    yield page, wrong
+    context.close()
+
+
+FOLLOW = """(link) => new Promise((followed) => {
+  addEventListener("hashchange", () => followed(), { once: true });
+  history.replaceState(null, "", "#");
+  location.hash = link;
+})"""
+
+
 @pytest.fixture
-def opened(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
-    """Opens the page; at the end nothing was asked for and no script failed."""
-    contexts, wrong = [], []
+def opened(shared: tuple[Page, list[str]]) -> Iterator[Callable[..., Page]]:
+    """Follows a link to the page, which is open; nothing is asked for then and no script fails."""
+    page, wrong = shared
 
     def open_page(
         link: str = "#lang=en", width: int = 1280, scheme: str = "light", motion: str = "reduce"
     ) -> Page:
-        context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion=motion
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(20_000)
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda said: wrong.append(said.text) if said.type == "error" else None)
-        page.on(
-            "request",
-            lambda sent: None if sent.url.startswith(address) else wrong.append(sent.url),
-        )
-        page.goto(address + link)
+        page.set_viewport_size({"width": width, "height": 900})
+        page.emulate_media(color_scheme=scheme, reduced_motion=motion)
+        page.evaluate(FOLLOW, link)
+        page.evaluate("scrollTo({ top: 0, behavior: 'instant' })")
         page.locator("#watch .player").wait_for()
         return page
 
     yield open_page
-    for context in contexts:
-        context.close()
     assert wrong == []
 
 
@@ -119,12 +128,35 @@ class TestWatch:
         expect(said).to_have_text("step 2 of 64")
 
     def test_a_link_restores_the_view(self, opened):
-        page = opened("#lang=en&seed=9&step=20")
+        page = opened("#lang=en&seed=9&step=20&temperature=0.5")
         expect(page.locator("#watch-seed")).to_have_value("9")
         expect(page.locator("#watch .said")).to_have_text("step 20 of 64")
         page.locator("#watch").get_by_label("Step of the drawing").fill("31")
         expect(page).to_have_url(re.compile(r"\bstep=31\b"))
         assert "seed=9" in page.url
+        page.locator("#exercises a", has_text="section 5").click()
+        expect(page.locator("#interfere")).to_be_focused()
+        expect(page.locator("#interfere h2")).to_be_in_viewport()
+        assert "seed=9" in page.url
+        assert "step=31" in page.url
+        opened("#lang=en&seed=8&step=3")
+        expect(page.locator("#watch-seed")).to_have_value("8")
+        expect(page.locator("#watch .said")).to_have_text("step 3 of 64")
+        expect(page.locator("#watch").get_by_label("Temperature")).to_have_value("1")
+
+    @pytest.mark.slow
+    def test_it_waits_while_nobody_looks(self, opened):
+        page = opened(motion="no-preference")
+        seed = page.locator("#watch-seed")
+        page.locator("#watch").get_by_label("Speed").select_option("4")  # less than a second each
+        expect(seed).to_have_value("2")
+        go_to(page, "exercises")
+        expect(page.locator("#watch .said")).to_have_text("step 64 of 64")
+        waits = seed.input_value()
+        page.wait_for_timeout(3000)
+        expect(seed).to_have_value(waits)
+        go_to(page, "watch")
+        expect(seed).not_to_have_value(waits)
 
     def test_another_model_and_seed(self, opened):
         page = opened()
@@ -150,7 +182,7 @@ class TestWatch:
         model.condition.dec.weight[1].fill_(9.0)
         model.save_pretrained(tmp_path / "told")
         told = dataclasses.replace(portable(str(tmp_path / "told")), name="mnist-class")
-        write_file(tmp_path / "x.html", [portable("mnist"), told])
+        write_file(tmp_path / "x.html", [small_model("mnist", tmp_path, MNIST), told])
         context = browser.new_context(reduced_motion="reduce")
         page = context.new_page()
         page.goto((tmp_path / "x.html").as_uri() + "#lang=en")
@@ -168,6 +200,11 @@ class TestWatch:
 
 @pytest.mark.slow
 class TestHold:
+    def test_all_equations_of_the_window_are_there(self, opened):
+        page = opened()
+        numbers = go_to(page, "hold").locator(".eq-number").all_inner_texts()
+        assert sorted(numbers) == [f"({number})" for number in range(19, 30)]
+
     def test_the_windows_parts_are_dragged(self, opened):
         page = opened()
         section = go_to(page, "hold")
@@ -202,10 +239,17 @@ class TestSteps:
         section.locator(".bars svg").click(position={"x": box["width"] * 2.5 / 64, "y": 60})
         expect(section.locator(".said")).to_have_text("step 3 of 64")
         expect(section.locator(".bar-said")).to_contain_text("step 3 tells")
+        explained = section.locator(".explained")
         section.locator("[data-node=z]").hover()
-        expect(section.locator(".explained")).to_contain_text("(6)")
-        section.locator("[data-node=c]").focus()
-        expect(section.locator(".explained")).to_contain_text("(8)")
+        expect(explained).to_contain_text("(6)")
+        equations = {"x_hat": 3, "r": 4, "h_enc": 5, "mu": 1, "sigma": 2, "z": 6, "h_dec": 7,
+                     "w": 28, "c": 8}  # fmt: skip
+        boxes = section.locator("[data-node]").all()
+        assert {box.get_attribute("data-node") for box in boxes} == {"x", *equations}
+        for box in boxes:
+            box.focus()
+            name, said = box.get_attribute("data-node"), explained.inner_text()
+            assert name == "x" or f"({equations[name]})" in said, said
         canvas = section.locator("[data-node=c] canvas")
         early = light(canvas)
         section.get_by_label("Step of the drawing").fill("64")
@@ -256,6 +300,14 @@ class TestInterfere:
         assert "At the end 0 %" not in told.inner_text()
         section.get_by_role("button", name="Take my hand away").click()
         expect(told).to_contain_text("Drag the dot")
+        across = section.get_by_label("Pen, to the right")
+        expect(across).to_have_value("0")
+        section.get_by_label("Step of the drawing").fill("9")
+        across.focus()
+        for _ in range(6):
+            across.press("ArrowRight")
+        expect(told).to_contain_text("Your hand came in at step 9")
+        assert "At the end 0 %" not in told.inner_text()
 
     def test_another_message_and_a_picture_to_look_at(self, opened):
         page = opened()
@@ -312,17 +364,6 @@ class TestSearch:
         expect(section.locator(".classes .best")).to_have_count(1)
 
 
-def test_parts_whose_model_is_not_there_are_left_out(browser, tmp_path):
-    draw_command("page", "--to", "x.html", "--single", "--models", "mnist", cwd=tmp_path)
-    context = browser.new_context(reduced_motion="reduce")
-    page = context.new_page()
-    page.goto((tmp_path / "x.html").as_uri() + "#lang=en")
-    expect(page.locator("#watch .said")).to_have_text("step 64 of 64")
-    expect(page.locator("#compare, #search")).to_have_count(0)
-    expect(page.locator("#continue, #interfere, #exercises")).to_have_count(3)
-    context.close()
-
-
 def test_korean(opened):
     page = opened()
     page.get_by_role("button", name="한국어").click()
@@ -360,57 +401,39 @@ def test_it_holds_at_both_widths_and_schemes_and_for_everyone(opened, width, sch
     assert findings == [], "\n".join(findings)
 
 
-FIREFOX = shutil.which("firefox-esr") or shutil.which("firefox")
+def serve(page: Page, folder: Path) -> list[str]:
+    """Serve a folder as a static host does; the files that were asked for, as they are."""
+    asked: list[str] = []
 
+    def answer(route) -> None:
+        name = route.request.url.removeprefix("http://page.test/").partition("#")[0] or "index.html"
+        asked.append(name)
+        there = (folder / name).exists()
+        route.fulfill(path=folder / name) if there else route.fulfill(status=404)
 
-@pytest.mark.slow
-@pytest.mark.skipif(FIREFOX is None, reason="needs Firefox (apt-get install firefox-esr)")
-def test_firefox_draws_too(address, tmp_path):
-    """Its picture of the page has black canvases, ink on them, and the window's red frame."""
-    profile, shot = tmp_path / "profile", tmp_path / "shot.png"
-    profile.mkdir()
-    command = [FIREFOX, "--headless", "--no-remote", "--profile", str(profile)]
-    command += ["--window-size", "1280,900", "--screenshot", str(shot), address + "#step=30"]
-    subprocess.run(command, capture_output=True, timeout=200, check=True)
-    pixels = np.asarray(Image.open(shot).convert("RGB")).astype(int)
-    black, red = pixels.max(-1) < 8, np.abs(pixels - (255, 77, 79)).max(-1) < 8
-    assert black.mean() > 0.05
-    assert red.sum() > 100
+    page.route("http://page.test/**", answer)
+    return asked
 
 
 def test_a_folder_fetches_weights_when_they_are_needed(browser, tmp_path):
-    draw_command("page", "--to", "site", cwd=tmp_path)
-    asked: list[str] = []
-
-    def serve(route) -> None:
-        path = route.request.url.removeprefix("http://page.test/").partition("#")[0]
-        asked.append(path or "index.html")
-        route.fulfill(path=tmp_path / "site" / (path or "index.html"))
-
+    two = dataclasses.replace(MNIST, glimpses=24)
+    models = [small_model("mnist", tmp_path, MNIST), small_model("two-digits", tmp_path, two)]
+    write_folder(tmp_path / "site", models, Links(documents="../index.html"))
     context = browser.new_context(reduced_motion="reduce")
     page = context.new_page()
-    page.route("http://page.test/**", serve)
+    asked = serve(page, tmp_path / "site")
     page.goto("http://page.test/#lang=en")
     expect(page.locator("#watch .said")).to_have_text("step 64 of 64")
     assert [path for path in asked if "weights" in path] == ["weights/mnist.safetensors"]
     page.get_by_label("Model").select_option("two-digits")
     expect(page.locator("#watch .said")).to_have_text("step 24 of 24")
     assert asked[-1] == "weights/two-digits.safetensors"
-    context.close()
-
-
-def test_weights_that_do_not_come_are_told_once(browser, tmp_path):
-    draw_command("page", "--to", "site", "--models", "mnist", cwd=tmp_path)
-    Path(tmp_path / "site/weights/mnist.safetensors").unlink()
-    context = browser.new_context(reduced_motion="reduce")
-    page = context.new_page()
-
-    def serve(route) -> None:
-        path = tmp_path / "site" / (route.request.url.removeprefix("http://page.test/"))
-        path = path / "index.html" if path.is_dir() else path
-        route.fulfill(path=path) if path.exists() else route.fulfill(status=404)
-
-    page.route("http://page.test/**", serve)
-    page.goto("http://page.test/")
+    # What the page came without is left out: sections, and links at its foot.
+    expect(page.locator("#compare, #search")).to_have_count(0)
+    expect(page.locator("#continue, #interfere, #exercises")).to_have_count(3)
+    expect(page.locator("footer .links a")).to_have_count(1)
+    expect(page.locator("footer .links")).to_have_text("Its documents")
+    (tmp_path / "site/weights/mnist.safetensors").unlink()
+    page.reload()
     expect(page.locator("#watch .failed")).to_contain_text("mnist.safetensors: 404")
     context.close()

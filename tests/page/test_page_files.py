@@ -105,7 +105,9 @@ def test_a_folder_for_a_static_host(tmp_path: Path) -> None:
 
 
 def test_one_file(tmp_path: Path) -> None:
-    draw_command("page", "--to", "draw.html", "--single", "--models", "cluttered", cwd=tmp_path)
+    links = ("--documents", "../index.html", "--code", 'https://code.test/?a="b"')
+    chosen = ("--single", "--models", "cluttered")
+    draw_command("page", "--to", "draw.html", *chosen, *links, cwd=tmp_path)
     text = (tmp_path / "draw.html").read_text()
     rules = policy(text)
     assert rules["default-src"] == "'none'"
@@ -114,6 +116,9 @@ def test_one_file(tmp_path: Path) -> None:
     assert re.fullmatch(r"'sha256-[\w+/=]+'", rules["style-src"])
     carried = set(re.findall(r'id="weights-([\w-]+)"', text))
     assert carried == {"mnist", "cluttered"}
+    head = text[: text.index("</head>")]
+    assert '<link rel="related" data-link="documents" href="../index.html">' in head
+    assert 'data-link="code" href="https://code.test/?a=&quot;b&quot;">' in head
 
 
 @pytest.mark.parametrize(
@@ -121,6 +126,10 @@ def test_one_file(tmp_path: Path) -> None:
     [
         (("--to", "x", "--single"), "expected --to of a file that ends in .html with --single"),
         (("--to", "x", "--models", "chars74k"), "got chars74k; the page has a part for each"),
+        (
+            ("--to", "x", "--code", "data:text/html,x"),
+            "expected --code of an address that begins",
+        ),
     ],
 )
 def test_mistakes_are_told(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:

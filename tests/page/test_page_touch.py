@@ -1,13 +1,13 @@
 """The page under a finger, on a telephone: what is taken moves, all else scrolls the page."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from browser import launched, swipe
-from running import draw_command
+from draw.page.document import write_file
+from page_models import CLUTTERED, MNIST, small_model
 
 expect.set_options(timeout=20_000)  # a busy computer is slow, not wrong
 
@@ -15,8 +15,11 @@ expect.set_options(timeout=20_000)  # a busy computer is slow, not wrong
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     folder = tmp_path_factory.mktemp("page")
-    chosen = ("--models", "mnist", "--models", "cluttered")
-    draw_command("page", "--to", "draw.html", "--single", *chosen, cwd=folder)
+    models = [
+        small_model(name, folder, config)
+        for name, config in (("mnist", MNIST), ("cluttered", CLUTTERED))
+    ]
+    write_file(folder / "draw.html", models)
     with launched() as browser:
         context = browser.new_context(
             viewport={"width": 390, "height": 844}, reduced_motion="reduce", has_touch=True,
@@ -24,7 +27,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         )  # fmt: skip
         page = context.new_page()
         page.set_default_timeout(20_000)
-        page.goto(Path(folder / "draw.html").as_uri() + "#lang=en")
+        page.goto((folder / "draw.html").as_uri() + "#lang=en")
         expect(page.locator("#watch .earlier button")).to_have_count(12)
         yield page
         context.close()

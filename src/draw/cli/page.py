@@ -14,6 +14,8 @@ def page(
     to: Path,
     single: bool = False,
     models: Annotated[tuple[str, ...], UseAppendAction] = (),
+    documents: str | None = None,
+    code: str | None = None,
 ) -> None:
     """Write the page that explains DRAW, on which models draw.
 
@@ -28,8 +30,11 @@ def page(
         single: write one file instead of a folder.
         models: a model that the page carries, once for each; mnist, on which most of the page
             stands, is always among them. By default all that it can show.
+        documents: address of the documents, to which the foot of the page then leads; relative ones
+            are from where the page will be.
+        code: address of the code, likewise.
     """
-    from draw.page.document import write_file, write_folder
+    from draw.page.document import Links, write_file, write_folder
     from draw.page.portable import ENCODES, page_models, portable
 
     chosen = models or page_models()
@@ -44,6 +49,7 @@ def page(
         raise DrawError(f"expected --to of a file that ends in .html with --single, got {to}")
     if not single and os.path.lexists(to) and (not to.is_dir() or any(to.iterdir())):
         raise DrawError(f"{to} exists already and is left as it is; name another folder with --to")
+    links = Links(documents, code)
     carried = [portable(name, encodes=ENCODES[name]) for name in names]
-    size = (write_file if single else write_folder)(to, carried)
+    size = (write_file if single else write_folder)(to, carried, links)
     say(f"{to}: {size / 1e6:.1f} MB with {', '.join(names)}")

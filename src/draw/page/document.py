@@ -5,8 +5,11 @@ import hashlib
 import html
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
+from draw.errors import DrawError
 from draw.files import write_atomically, write_folder_atomically
 from draw.page.portable import PortableModel
 
@@ -23,12 +26,45 @@ DESCRIPTION = (
 )
 
 
-def write_file(path: Path, models: Sequence[PortableModel]) -> int:
+@dataclass(frozen=True)
+class Links:
+    """Where the page says that there is more: addresses, of the web or relative to the page.
+
+    Raises:
+        DrawError: if one is neither.
+    """
+
+    documents: str | None = None
+    code: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, address in vars(self).items():
+            if urlsplit(address or "").scheme not in ("", "http", "https"):
+                raise DrawError(
+                    f"expected --{name} of an address that begins with https:// or http://, or is "
+                    f"relative to the page, got {address}"
+                )
+
+    @property
+    def elements(self) -> str:
+        """For the head of the document, from where its script shows them."""
+        return "".join(
+            f'<link rel="related" data-link="{name}" href="{html.escape(address)}">\n'
+            for name, address in vars(self).items()
+            if address
+        )
+
+
+NO_LINKS = Links()
+
+
+def write_file(path: Path, models: Sequence[PortableModel], links: Links = NO_LINKS) -> int:
     """Write the page as one file, which works from a disk, offline.
 
     Args:
         path: the HTML file.
         models: models that it carries.
+        links: what its foot leads to.
 
     Returns:
         Its size in bytes.
@@ -49,7 +85,7 @@ def write_file(path: Path, models: Sequence[PortableModel]) -> int:
     text = _document(
         models,
         policy,
-        head=f"<style>{style}</style>",
+        head=f"{links.elements}<style>{style}</style>",
         foot=f"{weights}\n<script>{script}</script>",
     )
     with write_atomically(path) as temporary:
@@ -57,12 +93,13 @@ def write_file(path: Path, models: Sequence[PortableModel]) -> int:
     return len(text.encode())
 
 
-def write_folder(folder: Path, models: Sequence[PortableModel]) -> int:
+def write_folder(folder: Path, models: Sequence[PortableModel], links: Links = NO_LINKS) -> int:
     """Write the page as a folder whose weights are fetched when they are needed.
 
     Args:
         folder: a new folder.
         models: models that it carries.
+        links: what its foot leads to.
 
     Returns:
         Its size in bytes.
@@ -77,7 +114,7 @@ def write_folder(folder: Path, models: Sequence[PortableModel]) -> int:
     text = _document(
         models,
         policy,
-        head='<link rel="stylesheet" href="style.css">',
+        head=f'{links.elements}<link rel="stylesheet" href="style.css">',
         foot='<script src="page.js"></script>',
     )
     files = {"index.html": text.encode(), "page.js": SCRIPT.read_bytes()}

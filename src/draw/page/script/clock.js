@@ -14,8 +14,12 @@ export class Clock {
     const hold = (/** @type {boolean} */ held) => () => { this.held = held; };
     addEventListener("pointerdown", hold(true), true);
     for (const end of ["pointerup", "pointercancel", "blur"]) addEventListener(end, hold(false), true);
-    /** Whether less motion is asked for. */
-    this.still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.motion = matchMedia("(prefers-reduced-motion: reduce)");
+  }
+
+  /** Whether less motion is asked for. */
+  get still() {
+    return this.motion.matches;
   }
 
   /** Call a function at every frame, until it is stopped. @param {(time: number) => void} call */
