@@ -28,6 +28,7 @@ from draw.studio.models import Catalogue, Shelf, describe
 from draw.studio.numbers import real, whole
 from draw.studio.pictures import PNG_ADDRESS, PictureTarget, centre_ink, from_page, from_upload
 from draw.studio.player import place_windows, sheet
+from draw.studio.reach import Reach
 from draw.visualize import window_outlines
 from running import draw_command
 from studio_runs import DRAWS, SLOW, line, make_run, make_runs
@@ -432,6 +433,21 @@ class TestWatching:
         panels = observation.panels([dataclasses.replace(run, metrics=once)])
         assert [panel["title"] for panel in panels] == ["Wrong answers", "Cross-entropy"]
 
+    def test_what_a_learned_prior_foresees_is_over_the_bars(self, runs):
+        run = observation.read(runs, "runs/draws")
+        fixed = {"fixed_prior_kl_per_glimpse": [40.0, 42.0, 44.0, 46.0]}
+        told = dataclasses.replace(run, metrics=tuple(one | fixed for one in run.metrics))
+        steps = observation.panels([told])[-1]
+        bars, outline = steps["lines"]
+        assert (bars["kind"], outline["kind"]) == ("bars", "outline")
+        assert (outline["x"], outline["y"]) == (bars["x"], [40, 42, 44, 46])
+        assert steps["limits"][1] == 46
+        words = "foreseen by the learned prior: 10.0 of 172.0 nats"
+        assert steps["note"].endswith(words)
+        both = observation.panels([told, observation.read(runs, "runs/slow")])[-1]
+        assert both["note"].startswith("runs/draws: ")
+        assert observation.panels([run])[-1]["note"] == ""
+
     def test_two_runs_share_their_panels(self, runs):
         both = [observation.read(runs, f"runs/{name}") for name in ("draws", "slow")]
         assert {one["run"] for one in observation.panels(both)[0]["lines"]} == {
@@ -495,6 +511,18 @@ class TestGuard:
 
 
 class TestCommand:
+    def test_its_options_come_to_the_server_as_they_are_given(self, tmp_path, monkeypatch):
+        served = []
+        monkeypatch.setattr("draw.studio.server.serve", lambda *given: served.append(given))
+        draw_command("studio", cwd=tmp_path)
+        draw_command(
+            "studio", "--data.path", "a=b", "--allow-host", "x.org", "--root-path", "/draw",
+            "--data.path", "c", "--allow-host", "y.org", cwd=tmp_path,
+        )  # fmt: skip
+        reaches, images = zip(*((one[2], one[5]) for one in served), strict=True)
+        assert reaches == (Reach(), Reach(allowed=("x.org", "y.org"), root_path="/draw"))
+        assert images == ((), ("a=b", "c"))
+
     def test_a_port_that_cannot_be(self, tmp_path):
         done = draw_command("studio", "--port", "70000", cwd=tmp_path, check=1)
         assert "expected --port from 0 to 65535" in done.stderr

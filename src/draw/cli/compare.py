@@ -24,7 +24,7 @@ from draw.formats import FIGURES
 from draw.terminal import say
 
 if TYPE_CHECKING:
-    from draw.models.comparison import Candidate, Comparison
+    from draw.models.comparison import Comparison
 
 
 def compare(
@@ -114,101 +114,13 @@ def print_comparison(title: str, found: "Comparison") -> None:
     """
     from rich.table import Table
 
+    from draw.models.comparison_table import remarks, sections
+
     table = Table("", *(one.name for one in found.candidates), title=title)
-
-    def line(words: str, cells: "list[str | None]") -> None:
-        if any(cells):
-            table.add_row(words, *(cell or "-" for cell in cells))
-
-    line("parameters", [f"{one.parameters:,}" for one in found.candidates])
-    line(
-        f"{found.task.score} +- standard error",
-        [f"{one.score:.3f} +- {one.standard_error:.3f}" for one in found.candidates],
-    )
-    samples = found.candidates[0].results[0].to_dict().get("importance_samples")
-    for name, words in PARTS.items():
-        line(f"  {words.format(samples)}", [_mean(one, name) for one in found.candidates])
-    line("  of the mean over", [_spread(one, found.images) for one in found.candidates])
-    differences = [one.difference for one in found.candidates]
-    line(
-        "difference from the first, paired",
-        [d and f"{d.mean:+.3f} +- {d.standard_error:.3f}" for d in differences],
-    )
-    if any(d and d.between_seeds for d in differences):
-        line("  +- over images alone", [d and f"{d.over_images:.3f}" for d in differences])
-        line("  +- between seeds alone", [d and f"{d.between_seeds:.3f}" for d in differences])
-    table.add_section()
-    line("training images behind the weights", [_seen(one) for one in found.candidates])
-    line(
-        "training images a second, with evaluations",
-        [
-            None if one.images_per_second is None else f"{one.images_per_second:,.0f}"
-            for one in found.candidates
-        ],
-    )
-    if found.equal_images is not None:
-        line(
-            f"validation after {found.equal_images:,.0f} images",
-            [_figure(one.after_images) for one in found.candidates],
-        )
-    if found.equal_seconds is not None:
-        line(
-            f"validation after {found.equal_seconds / 60:,.1f} minutes",
-            [_figure(one.after_seconds) for one in found.candidates],
-        )
+    for lines in sections(found):
+        for words, cells in lines:
+            table.add_row(words, *cells)
+        table.add_section()
     VisibleConsole().print(table)
-    for words in _remarks(found):
+    for words in remarks(found):
         VisibleConsole().print(words, soft_wrap=True)
-
-
-def _spread(one: "Candidate", images: int) -> str:
-    """What the standard error of a score is one over."""
-    if one.deviation is None:
-        return f"{images:,} images"
-    return f"{len(one.names)} seeds, standard deviation {one.deviation:.3f}"
-
-
-def _seen(one: "Candidate") -> str | None:
-    if not one.training_images:
-        return None
-    least, most = min(one.training_images), max(one.training_images)
-    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
-
-
-def _remarks(found: "Comparison") -> "list[str]":
-    """How to read the table, and why figures are missing in it."""
-    pooled = any(one.deviation is not None for one in found.candidates)
-    parts = "over images and between the seeds" if pooled else "over images"
-    lines = [
-        f"{found.images:,} images; {found.task.units}; less is better. A difference is taken image "
-        f"by image, with the same noise; its +- is the standard error {parts}."
-    ]
-    if any(one.deviation is None for one in found.candidates):
-        lines.append(
-            "What another seed would change is not in the +- of a single run: draw train --seeds."
-        )
-    if found.obstacle is not None:
-        lines.append(f"No figures after equal images and equal seconds: {found.obstacle}.")
-    elif any(None in (one.after_images, one.after_seconds) for one in found.candidates):
-        lines.append("A - after equal images or seconds: no evaluation was made so early.")
-    return lines
-
-
-PARTS = {
-    "reconstruction": "reconstruction",
-    "kl": "KL",
-    "importance_weighted": "importance-weighted, K = {}",
-    "bits_per_dimension": "bits per dimension",
-    "cross_entropy": "cross-entropy",
-}
-"""Numbers of a result that are shown besides its score, where it has them, with their words."""
-
-
-def _mean(one: "Candidate", name: str) -> str | None:
-    values = [result.to_dict().get(name) for result in one.results]
-    known = [value for value in values if isinstance(value, float)]
-    return _figure(sum(known) / len(known)) if known else None
-
-
-def _figure(value: float | None) -> str | None:
-    return None if value is None else f"{value:.3f}"

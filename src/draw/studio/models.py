@@ -157,7 +157,7 @@ class Shelf:
         compute: ComputeConfig = PLAIN,
     ) -> None:
         self.catalogue, self.most, self.given = catalogue, most, given
-        self.compute = settle(compute)
+        self.asked, self.compute = compute, settle(compute)
         self._held: OrderedDict[str, tuple[int, LoadedModel, threading.Lock]] = OrderedDict()
         self._lock = threading.Lock()
 

@@ -151,29 +151,65 @@ def _line(run: str, kind: str, colour: int, x: np.ndarray, y: np.ndarray) -> dic
 
 
 def _profile(runs: Sequence[Run], of: Profile) -> Panel:
-    """A number of each step, of the best weights."""
-    lines, high = [], 0.0
+    """A number of each step, of the best weights, and over it what else is known of the step."""
+    lines, notes, high = [], [], 0.0
     for colour, run in enumerate(runs):
         values = profile(run.best or {}, of.field)
-        if np.isfinite(values).any():
-            steps = np.arange(1, len(values) + 1, dtype=np.float64)
-            lines.append(_line(run.name, "bars", colour, steps, values))
-            high = max(high, float(np.nanmax(values)))
+        if not np.isfinite(values).any():
+            continue
+        steps = np.arange(1, len(values) + 1, dtype=np.float64)
+        lines.append(_line(run.name, "bars", colour, steps, values))
+        over = profile(run.best or {}, of.over) if of.over else np.array([])
+        if len(over) == len(values) and np.isfinite(over).all() and np.isfinite(values).all():
+            lines.append(_line(run.name, "outline", colour, steps, over))
+            more, whole = float((over - values).sum()), float(over.sum())
+            who = f"{run.name}: " if len(runs) > 1 else ""
+            notes.append(f"{who}above the bars, up to the outline, {of.difference}: {more:.1f} of "
+                         f"{whole:.1f} {of.unit}")  # fmt: skip
+            high = max(high, float(over.max()))
+        high = max(high, float(np.nanmax(values)))
     return {
         "title": of.title, "unit": of.unit, "across": f"{of.across}, of the best weights",
-        "limits": [0.0, high or 1.0], "lines": lines,
+        "limits": [0.0, high or 1.0], "lines": lines, "note": "; ".join(notes),
     }  # fmt: skip
 
 
-def picture_of(run: Run) -> tuple[Path, str] | None:
-    """Picture that a run made of its best weights, or else its newest, and what it shows."""
+PICTURES = {"samples": "samples", "glimpses": "where it looks"}
+"""Folders of pictures that a run makes at its evaluations, and what they show."""
+
+
+def steps_of_pictures(run: Run) -> list[int]:
+    """Steps of the evaluations of which a run keeps pictures, in their order."""
+    for folder in PICTURES:
+        try:
+            names = [path.stem for path in inside(run.folder, folder).glob("step-*.png")]
+        except DrawError:
+            continue
+        steps = [name.partition("-")[2] for name in names]
+        if found := sorted(int(step) for step in steps if step.isdecimal()):
+            return found
+    return []
+
+
+def picture_of(run: Run, near: int | None = None) -> tuple[Path, str] | None:
+    """A picture that a run made at an evaluation, and what it shows.
+
+    Args:
+        run: the run.
+        near: step whose nearest picture is taken; by default that of the best weights, or else the
+            newest.
+    """
     best = f"step-{run.best['step']:08d}.png" if run.best else ""
-    for folder, words in (("samples", "samples"), ("glimpses", "where it looks")):
+    steps = steps_of_pictures(run)
+    nearest = min(steps, key=lambda step: abs(step - (near or 0)), default=0)
+    for folder, words in PICTURES.items():
         try:
             found = sorted(inside(run.folder, folder).glob("step-*.png"))
             if found:
                 names = [file.name for file in found]
                 chosen = best if best in names else names[-1]
+                if near is not None:
+                    chosen = f"step-{nearest:08d}.png"
                 path = inside(run.folder, folder, chosen)
                 check_regular_file(path)
                 if path.stat().st_size <= MOST_PICTURE_BYTES:

@@ -47,6 +47,17 @@ class Reach:
             return False
 
     @property
+    def obstacle_to_training(self) -> str:
+        """Words for the page where others reach it, who may not start anything; else empty."""
+        if self.is_local and not self.allowed:
+            return ""
+        return (
+            "Nothing is trained from this page, since others reach it too: in a terminal, "
+            "<code>draw train digits</code>; or a studio for this computer alone, without "
+            "<code>--host</code> and <code>--allow-host</code>."
+        )
+
+    @property
     def names(self) -> frozenset[str] | None:
         """Names under which it may be asked for; None for any."""
         if not self.is_local and not self.allowed:

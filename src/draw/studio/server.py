@@ -27,6 +27,7 @@ from draw.studio.reach import Reach
 from draw.studio.scratch import Room, Scratch, scratch_folder
 from draw.studio.sessions import MOST_SESSIONS, Sessions
 from draw.studio.shutdown import end_in_order
+from draw.studio.training_process import TrainingProcess
 from draw.terminal import say
 
 logger = logging.getLogger("draw")
@@ -64,8 +65,14 @@ def serve(
     """
     catalogue = Catalogue(model, runs)
     shelf = Shelf(catalogue, given=given_images(images), compute=compute)
-    studio = Studio(catalogue, shelf, runs)
-    with _listening(reach.host, port) as listening, end_in_order(), scratch_folder() as scratch:
+    training = None if reach.obstacle_to_training else TrainingProcess(runs, compute)
+    studio = Studio(catalogue, shelf, runs, training, reach.obstacle_to_training)
+    with (
+        _listening(reach.host, port) as listening,
+        end_in_order(),
+        scratch_folder() as scratch,
+        contextlib.closing(training) if training else contextlib.nullcontext(),
+    ):
         application = make_application(studio, reach, scratch)
         warm(studio)
         address = f"http://{_named(reach.host)}:{listening.getsockname()[1]}"

@@ -75,8 +75,9 @@ class Drawing:
         Curve("kl", "Its KL part", "nats"),
     )
     profile: ClassVar[Profile] = Profile(
-        "kl_per_glimpse", "KL of each step", "nats", "step", beside=PRIOR_PROFILES
-    )
+        "kl_per_glimpse", "KL of each step", "nats", "step", beside=PRIOR_PROFILES,
+        over="fixed_prior_kl_per_glimpse", difference="foreseen by the learned prior",
+    )  # fmt: skip
     hub_task: ClassVar[str] = "image-generation"
     not_for: ClassVar[str] = (
         "Some of its images show nothing that could be named, and its nats compare with nothing "

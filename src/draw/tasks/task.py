@@ -119,6 +119,10 @@ class Profile(NamedTuple):
     """Name of what there is one number for, such as a glimpse."""
     beside: tuple[str, ...] = ()
     """Names of further such lists, kept with the best weights, of models that have them."""
+    over: str | None = None
+    """Name of the one of them that is drawn over the numbers, as an outline."""
+    difference: str = ""
+    """Words for what the outline has above the numbers."""
 
 
 @runtime_checkable

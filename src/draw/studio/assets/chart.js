@@ -36,9 +36,9 @@
     const x0 = bars ? 0.4 : 0, x1 = bars ? most + 0.6 : most;
     const x = (value) => LEFT + (value - x0) / (x1 - x0) * (WIDTH - LEFT - RIGHT);
     const y = (value) => HEIGHT - BOTTOM - (value - bottom) / (top - bottom) * (HEIGHT - TOP - BOTTOM);
-    const last = lines.filter((line) => line.kind !== "training" && line.kind !== "bars")
+    const last = lines.filter((line) => !["training", "bars", "outline"].includes(line.kind))
       .map((line) => `${line.run}, ${line.kind}: ${short(line.y.at(-1))} ${data.unit}`).join("; ");
-    const chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${data.title}. ${last}` });
+    const chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": `${data.title}. ${last || data.note || ""}` });
     for (const value of ticks(bottom, top, 4)) {
       chart.append(svg("line", { class: "ds-rule", x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value) }));
       chart.append(svg("text", { x: LEFT - 6, y: y(value) + 4, "text-anchor": "end" }, short(value)));
@@ -68,6 +68,20 @@
         });
         continue;
       }
+      if (line.kind === "outline") {  // one step a bar, over those of the same run
+        const wide = 0.8 * (x(1) - x(0)) / groups;
+        line.x.forEach((at, k) => {
+          const left = x(at) - wide * groups / 2 + wide * line.colour;
+          const step = svg("path", {
+            class: `ds-outline ${colour}`, d: `M${left} ${y(0)}V${y(line.y[k])}H${left + wide}V${y(0)}`,
+          });
+          const bar = lines.find((one) => one.kind === "bars" && one.run === line.run);
+          const more = `${short(line.y[k] - bar.y[k])} ${data.unit} above the bar`;
+          step.append(svg("title", {}, `${line.run}, ${data.across} ${at}: ${short(line.y[k])} ${data.unit}, ${more}`));
+          inner.append(step);
+        });
+        continue;
+      }
       if (line.kind !== "test") {
         inner.append(svg("polyline", {
           class: `ds-line ds-${line.kind} ${colour}`,
@@ -86,7 +100,7 @@
     const empty = lines.length ? null : node("p", { class: "ds-none" }, "nothing measured yet");
     return node("figure", { class: "ds-chart" },
       node("figcaption", {}, node("b", {}, data.title), node("span", {}, data.unit)), empty || chart,
-      node("div", { class: "ds-nows" }, ...now));
+      node("div", { class: "ds-nows" }, ...now), data.note ? node("p", { class: "ds-chart-note" }, data.note) : "");
   };
 
   studio.chart = (element, props, watch) => {

@@ -15,6 +15,7 @@ from draw.errors import DrawError
 from draw.page.document import STUDIO_SCRIPT, STYLE
 from draw.studio.given_images import OWN
 from draw.studio.models import NOTHING, Catalogue, Shelf, describe
+from draw.studio.training_process import TrainingProcess
 
 logger = logging.getLogger("draw")
 
@@ -41,6 +42,10 @@ class Studio:
     catalogue: Catalogue
     shelf: Shelf
     runs: Path
+    training: TrainingProcess | None = None
+    """What trains new runs; None where nothing may be started from the page."""
+    no_training: str = "Runs are started in a terminal: <code>draw train digits</code>."
+    """Words for the page, where it may not."""
 
 
 def head() -> str:

@@ -2,6 +2,7 @@
 
 import html
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
@@ -9,10 +10,12 @@ from PIL import Image
 
 from draw.studio import observation
 from draw.studio.folders import run_folders
+from draw.studio.numbers import whole
 from draw.studio.observation import Run
-from draw.studio.page import parts
+from draw.studio.page import parts, training_form
 from draw.studio.page.parts import Studio
 from draw.studio.player import picture_address
+from draw.studio.run_comparison import compare_runs
 
 SECONDS = 3
 """Seconds between looks at a run that is followed."""
@@ -26,23 +29,34 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown]:
         "does not touch it."
     )
     names = list(run_folders(studio.runs))
+    timer = gr.Timer(SECONDS)
+    train = gr.Accordion("Train a run", open=not names, elem_id="train")
     with gr.Row(elem_classes=["ds-choose-runs"]):
         first = gr.Dropdown(names, value=names[0] if names else None, label="Run", filterable=False)
         second = gr.Dropdown([NOBODY, *names], value=NOBODY, label="Compare with", filterable=False)
         follow = gr.Checkbox(True, label="Follow while it trains", min_width=180)
+    with train:
+        training_form.build(studio, first, timer)
     status = gr.HTML("", elem_id="runs-facts", elem_classes=["ds"])
     curves = parts.chart("runs-curves")
+    measure = gr.Button("Measure both on the same test images", elem_id="compare-go", visible=False)
+    compared = gr.HTML("", elem_id="compare-found", elem_classes=["ds", "ds-settings"])
     with gr.Row(elem_classes=["ds-columns"]):
         with gr.Column(scale=1, min_width=300):
             picture = gr.HTML("", elem_id="runs-picture", elem_classes=["ds"])
+            scrub = gr.Slider(
+                0, 1, value=0, step=1, label="Evaluation", visible=False, elem_id="runs-scrub",
+                info="Its samples, from the first to the last; 0: those of the best weights",
+            )  # fmt: skip
         with gr.Column(scale=1, min_width=300):
             settings = gr.HTML("", elem_id="runs-settings", elem_classes=["ds"])
     seen = gr.State(None)
-    outputs = [status, curves, picture, settings, seen]
+    outputs = [status, curves, picture, scrub, settings, measure, seen]
 
-    def show(name: str | None, other: str | None) -> tuple[Any, ...]:
+    def show(name: str | None, other: str | None, at: Any) -> tuple[Any, ...]:
         if name is None:
-            return _empty(studio), "", "", "", None
+            nothing = gr.update(visible=False)
+            return _empty(studio), "", "", nothing, "", nothing, None
         stamps = _stamps(studio, name, other)
         runs = [observation.read(studio.runs, name)]
         if other and other != NOBODY and other != name:
@@ -50,30 +64,56 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown]:
         if runs[0].task.score != runs[-1].task.score:
             gr.Info(f"{other} learns something else than {name}: only {name} is shown as curves")
         data = {"runs": [run.name for run in runs], "panels": observation.panels(runs)}
-        samples = "".join(map(_picture, runs))
+        last = len(observation.steps_of_pictures(runs[0]))
         return (
-            "".join(map(_facts, runs)), json.dumps(data),
-            f'<div class="ds-samples">{samples}</div>', _settings(runs), stamps,
+            "".join(map(_facts, runs)), json.dumps(data), _pictures(runs, at),
+            gr.update(maximum=max(last, 1), visible=last > 1), _settings(runs),
+            gr.update(visible=len(runs) > 1), stamps,
         )  # fmt: skip
 
-    def look(name: str | None, other: str | None, following: bool, before: Any) -> tuple[Any, ...]:
+    def look(
+        name: str | None, other: str | None, at: Any, following: bool, before: Any
+    ) -> tuple[Any, ...]:
         if not following or name is None or _stamps(studio, name, other) == before:
             return tuple(gr.skip() for _ in outputs)
         stamps = _stamps(studio, name, other)
         try:
-            return show(name, other)
+            return show(name, other, at)
         except Exception as error:  # told once, and again when something has changed
             note = f'<p class="ds-notice" role="status">{html.escape(parts.words(error))}</p>'
-            return note, "", "", "", stamps
+            return note, "", "", gr.skip(), "", gr.update(visible=False), stamps
 
     for choice in (first, second):
         choice.change(
-            parts.safe(show), [first, second], outputs, show_progress="hidden",
+            parts.safe(show), [first, second, scrub], outputs, show_progress="hidden",
             api_visibility="private",
         )  # fmt: skip
-    timer = gr.Timer(SECONDS)
+        choice.change(lambda: "", None, compared, show_progress="hidden", api_visibility="private")
+
+    def turn(name: str | None, other: str | None, at: Any) -> str:
+        names = [name, *([other] if other not in (None, NOBODY, name) else [])]
+        return _pictures([observation.read(studio.runs, one) for one in names], at)
+
+    scrub.input(
+        parts.safe(turn), [first, second, scrub], picture, show_progress="hidden",
+        trigger_mode="always_last", api_visibility="private",
+    )  # fmt: skip
+
+    def compare(name: str | None, other: str | None) -> Iterator[Any]:
+        yield "<p>Both are measured …</p>", gr.update(interactive=False)
+        one, two = (observation.read(studio.runs, each) for each in (name, other))
+        yield compare_runs(one, two, studio.shelf.asked), gr.update(interactive=True)
+
+    measuring = measure.click(
+        parts.safe(compare), [first, second], [compared, measure], concurrency_id="model",
+        concurrency_limit=parts.AT_ONCE, show_progress="hidden", api_visibility="private",
+    )  # fmt: skip
+    measuring.failure(
+        lambda: ("", gr.update(interactive=True)), None, [compared, measure],
+        api_visibility="private",
+    )  # fmt: skip
     timer.tick(
-        look, [first, second, follow, seen], outputs, show_progress="hidden",
+        look, [first, second, scrub, follow, seen], outputs, show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
     return first, second
@@ -114,8 +154,16 @@ def _facts(run: Run) -> str:
     )
 
 
-def _picture(run: Run) -> str:
-    found = observation.picture_of(run)
+def _pictures(runs: list[Run], at: Any) -> str:
+    """The pictures of an evaluation of the first run, and what the other had nearest to it."""
+    steps = observation.steps_of_pictures(runs[0])
+    number = whole("the number of an evaluation", at, 0, 1_000_000)
+    near = steps[min(number, len(steps)) - 1] if number and steps else None
+    return f'<div class="ds-samples">{"".join(_picture(run, near) for run in runs)}</div>'
+
+
+def _picture(run: Run, near: int | None) -> str:
+    found = observation.picture_of(run, near)
     if found is None:
         return ""
     path, words = found
