@@ -35,7 +35,7 @@ from draw.parts.state import NOTHING, Context, State, UnrollOutput
 if TYPE_CHECKING:
     from draw.model.draw import DRAW
 
-DERIVED = (
+PARTS = (
     GaussianAttention, WindowAttention, GaussianSampler, CauchySampler, LaplaceSampler,
     NoAttention, StandardPrior, LearnedPrior,
 )  # fmt: skip
@@ -338,8 +338,8 @@ def unroll(
     """
     samplers = [part for part in model.modules() if isinstance(part, Sampler)]
     for part in (model.attention, *samplers, model.prior):
-        if type(part) not in DERIVED:
-            names = ", ".join(kind.__name__ for kind in DERIVED)
+        if type(part) not in PARTS:
+            names = ", ".join(kind.__name__ for kind in PARTS)
             raise DrawError(
                 f"expected a model made of {names}, got {type(part).__name__}; its gradient is "
                 "autograd's, of DRAW.unroll"
