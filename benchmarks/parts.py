@@ -1,11 +1,12 @@
-"""What do a learned prior and a class cost a training step of the preferred backend?
+"""What do a learned prior, a class and other filters cost a training step of the first backend?
 
     python -m benchmarks.parts                             # Table 3's MNIST row, batch 128
     python -m benchmarks.parts --row mnist-no-attention
 
-The paper's model, with a learned prior, with a condition that tells it the class, and with both:
-steps of each, embedding tables and Adam included, take turns, and the medians of the rounds are
-compared with the paper's model in the same precision.
+The paper's model, with a learned prior, with a condition that tells it the class, with both, and
+where it has windows with those of Cauchy and of Laplace filters: steps of each, embedding tables
+and Adam included, take turns, and the medians of the rounds are compared with the paper's model in
+the same precision.
 """
 
 from dataclasses import replace
@@ -21,6 +22,10 @@ PARTS: dict[str, dict[str, Any]] = {
     "learned": {"prior": "learned"},
     "class": {"condition": "class"},
     "learned, class": {"prior": "learned", "condition": "class"},
+}
+WINDOWS: dict[str, dict[str, Any]] = {
+    "cauchy": {"attention": "cauchy"},
+    "laplace": {"attention": "laplace"},
 }
 
 
@@ -40,12 +45,13 @@ def main(
     """
     where = device_of(device)
     way, *_ = *made_for(where), "reference"
+    changes = PARTS if shape.config.attention == "none" else PARTS | WINDOWS
     for precision in precisions:
         timed = {
             f"{name} {precision}": timed_step(
                 way, precision, replace(shape.config, **parts), shape.batch, where
             )
-            for name, parts in PARTS.items()
+            for name, parts in changes.items()
         }
         times = seconds_each(timed, rounds or ROWS[shape.row].rounds, warm_up=1, device=where)
         name = f"parts-{precision}-{shape.name}"

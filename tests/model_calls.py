@@ -91,6 +91,7 @@ def main() -> None:
     torch.set_printoptions(threshold=1, edgeitems=1)  # type: ignore[no-untyped-call]
     tell("gaussian", DRAW(SMALL), drawing)
     tell("none", DRAW(replace(SMALL, attention="none")), drawing)
+    tell("cauchy", DRAW(replace(SMALL, attention="cauchy")), drawing)
     tell("classifier", Classifier(CLASSIFIER), classifying)
     print("done")
 

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from draw import DRAW, Classifier, ClassifierConfig, DRAWConfig
+from draw.attention import SAMPLERS, GaussianSampler
 from draw.kernels.cpp import classifier_unroll as glimpses
 from draw.kernels.cpp import operators
 from draw.kernels.cpp.arguments import parameters_of
 from draw.kernels.cpp.binding import shape_of, shape_of_classifier
-from draw.kernels.cpp.form import GLIMPSES_PARAMETERS
+from draw.kernels.cpp.form import FILTERS, GLIMPSES_PARAMETERS, SHAPE
 from draw.kernels.cpp.unroll import parameter_names
 from draw.parts.state import Context
 
@@ -63,7 +64,10 @@ def negative(tensor: Tensor) -> Tensor:
 
 
 OTHER_NUMBERS = "one number for all"
-"""Not for what a forward pass kept, nor for what it was made of: nobody can tell these."""
+"""Not for what a forward pass kept, nor for what it was made of: nobody can tell these, nor other
+filters than it was made with."""
+FILTERS_AT = SHAPE.index("filters") - 1
+"""Place of the kind of filters in an operator's shape, which has no batch."""
 EDITS: dict[str, Edit] = {
     "as it is": lambda t: t,
     "None": lambda t: None,
@@ -119,6 +123,8 @@ def edited(arguments: Arguments) -> Iterator[tuple[str, Arguments]]:
         for way, other in whole.items():
             yield f"{name}: {way}", {**arguments, name: other}
         for i, element in enumerate(value):
+            if fixed and name == "shape" and i == FILTERS_AT:
+                continue
             if isinstance(element, Tensor):
                 changes = {way: edit(element) for way, edit in ways.items()}
             else:
@@ -176,6 +182,14 @@ class Reference:
             nn.init.normal_(parameter, std=0.3)
         self.parameters = [p.detach() for p in parameters_of(model, names)]
 
+    def with_filters(self, shape: Sequence[int]) -> "Reference":
+        """The same with the filters that a shape names."""
+        for sampler in self.model.modules():
+            if isinstance(sampler, GaussianSampler):
+                kind: Any = SAMPLERS[FILTERS[shape[FILTERS_AT]]]
+                setattr(sampler, "filters", kind.filters)  # noqa: B010  (a constant of the class)
+        return self
+
     def call(self, method: str, parameters: list[Tensor], *given: Any, **options: Any) -> Any:
         values = {f"model.{n}": v for n, v in zip(self.names, parameters, strict=True)}
         return torch.func.functional_call(Method(self.model, method), values, given, options)
@@ -201,13 +215,14 @@ def drawing_calls(config: DRAWConfig) -> Calls:
         None if config.condition == "none" else torch.randn(BATCH, 4 * config.hidden_size).double()
         for _ in Context._fields
     ]
+    own_shape = shape_of(config)
     common = {
         "images": torch.rand(BATCH, *config.image_shape).double(),
         "noise": torch.randn(config.glimpses, BATCH, config.latent_size).double(),
         "context_enc": context[0],
         "context_dec": context[1],
         "parameters": reference.parameters,
-        "shape": shape_of(config),
+        "shape": own_shape,
         "bf16": False,
     }
     *made, kept = operators.unroll(**common, keep=True)
@@ -219,9 +234,10 @@ def drawing_calls(config: DRAWConfig) -> Calls:
         context_enc: Tensor | None,
         context_dec: Tensor | None,
         parameters: list[Tensor],
+        shape: Sequence[int] = own_shape,
         **_: Any,
     ) -> Any:
-        return reference.call(
+        return reference.with_filters(shape).call(
             "unroll", parameters, images, noise, Context(context_enc, context_dec)
         )
 
@@ -249,9 +265,10 @@ def drawing_calls(config: DRAWConfig) -> Calls:
         context_enc: Tensor | None,
         context_dec: Tensor | None,
         parameters: list[Tensor],
+        shape: Sequence[int],
         **_: Any,
     ) -> Any:
-        return reference.call(
+        return reference.with_filters(shape).call(
             "trajectory",
             parameters,
             images,
@@ -290,7 +307,7 @@ def classifier_calls(config: ClassifierConfig) -> Calls:
     ) -> Any:
         clip = longest * len(images) if len(images) and longest < math.inf else None
         model.config = replace(config, window_clip=clip, glimpses=shape[0])
-        return reference.call("look", parameters, images)[:1]
+        return reference.with_filters(shape).call("look", parameters, images)[:1]
 
     def backward(
         images: Tensor,
@@ -371,6 +388,7 @@ def main() -> None:
         "none, learned, told": drawing_calls(
             replace(SMALL, attention="none", prior="learned", condition="class")
         ),
+        "laplace": drawing_calls(replace(SMALL, attention="laplace")),
         "classifier": classifier_calls(CLASSIFIER),
     }
     for kind, calls in models.items():

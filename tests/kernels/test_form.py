@@ -10,7 +10,7 @@ from draw import DRAW, DRAWConfig
 from draw.errors import KernelUnavailableError
 from draw.kernels.cpp import build, form
 
-LISTS = ("shape", "parameters", "tensors")
+LISTS = ("shape", "filters", "parameters", "tensors")
 
 
 @pytest.fixture
@@ -39,9 +39,10 @@ def test_another_order_is_refused_with_both(
     loaded: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch, call: str, which: str
 ) -> None:
     one = getattr(form, call)
-    here = swapped(form.SHAPE if which == "shape" else getattr(one, which))
-    if which == "shape":
-        monkeypatch.setattr(form, "SHAPE", here)
+    of_both = which in ("shape", "filters")
+    here = swapped(getattr(form, which.upper()) if of_both else getattr(one, which))
+    if of_both:
+        monkeypatch.setattr(form, which.upper(), here)
     else:
         monkeypatch.setattr(form, call, dataclasses.replace(one, **{which: here}))
     with pytest.raises(KernelUnavailableError) as refusal:

@@ -294,6 +294,7 @@ def test_states_of_another_shape(name: str, value: Tensor) -> None:
         {"read_size": 3},
         {"hidden_size": 9},
         {"attention": "none"},
+        {"attention": "cauchy"},
         {"prior": "standard"},
     ],
 )

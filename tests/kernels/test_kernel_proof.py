@@ -13,8 +13,10 @@ import draw.attention.window
 import draw.model.classifier
 import draw.model.draw
 import draw.parts.likelihood
+from draw.attention.cauchy import CauchySampler
 from draw.attention.gaussian import GaussianAttention
 from draw.attention.grid import GaussianSampler
+from draw.attention.laplace import LaplaceSampler
 from draw.attention.whole import NoAttention
 from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.errors import KernelUnavailableError
@@ -159,6 +161,20 @@ def test_cpp_refuses_an_edited_equation_by_name(kind, monkeypatch) -> None:
         model(torch.rand(2, *config.image_shape))
 
 
+@pytest.mark.parametrize("kind", [CauchySampler, LaplaceSampler])
+def test_edited_filters_have_their_effect(kind, monkeypatch) -> None:
+    def wider(g: Tensor, delta: Tensor, sigma: Tensor, size: int, length: int) -> Tensor:
+        return filters(g, delta, 1.001 * sigma, size, length)
+
+    filters = kind.filters
+    name = {CauchySampler: "cauchy", LaplaceSampler: "laplace"}[kind]
+    models = [drawing(attention=name), Classifier(dataclasses.replace(SMALL, attention=name))]
+    assert [model.choice.name for model in models] == ["cpp", "cpp"]
+    monkeypatch.setattr(kind, "filters", staticmethod(wider))
+    for model in models:
+        assert "not cpp: this code computes another" in model.choice.reason
+
+
 def test_a_run_and_a_model_say_that_an_equation_was_edited(tmp_path, monkeypatch) -> None:
     divergence = draw.model.draw.kl_divergence
     monkeypatch.setattr(draw.model.draw, "kl_divergence", lambda *given: 2 * divergence(*given))
@@ -208,6 +224,11 @@ OPTIONS += [
     for prior, condition in (("standard", "class"), ("learned", "none"), ("learned", "class"))
     for rows in (5, 6)
 ]
+OPTIONS += [
+    {"attention": filters, "prior": prior, "channels": channels, "read_size": n, "write_size": n}
+    for filters in ("cauchy", "laplace")
+    for prior, channels, n in (("standard", 1, 1), ("learned", 1, 2), ("standard", 3, 3))
+]
 
 
 @pytest.mark.parametrize("bf16", [False, True])
@@ -216,8 +237,10 @@ def test_every_set_of_options_is_proved(bf16: bool, unproven) -> None:
         for options in OPTIONS:
             assert DRAW(DRAWConfig(columns=5, **options)).choice.name == "cpp"
         for clip in (None, 0.1):
-            for n in (1, 2, 3):
-                config = dataclasses.replace(SMALL, read_size=n, window_clip=clip)
+            for n, filters in ((1, "gaussian"), (2, "cauchy"), (3, "laplace"), (3, "gaussian")):
+                config = dataclasses.replace(
+                    SMALL, read_size=n, window_clip=clip, attention=filters
+                )
                 assert Classifier(config).choice.name == "cpp"
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from draw.errors import KernelArgumentError
-from draw.kernels.cpp.form import GLIMPSES_PARAMETERS, drawing_names
+from draw.kernels.cpp.form import FILTERS, GLIMPSES_PARAMETERS, drawing_names
 
 CONTROLS = 5
 """Numbers that place a window: g~_X, g~_Y, log sigma^2, log delta~, log gamma (eq 21)."""
@@ -35,7 +35,8 @@ class Sizes(NamedTuple):
     latent: int
     read_size: int
     write_size: int
-    gaussian: int
+    filters: int
+    """Place of the kind of filters in `form.FILTERS`."""
     learned: int
 
     @property
@@ -53,13 +54,14 @@ def drawing_sizes(shape: Sequence[int]) -> Sizes:
     """Read the sizes of a DRAW from an operator's shape.
 
     Raises:
-        KernelArgumentError: if `shape` is not eight whole numbers of at least 1, and two of 0 or 1.
+        KernelArgumentError: if `shape` is not eight whole numbers of at least 1, a kind of filters
+            and 0 or 1.
     """
     sizes = _sizes(shape)
-    if not {sizes.gaussian, sizes.learned} <= {0, 1} or min(sizes[:-2]) < 1:
+    if not 0 <= sizes.filters < len(FILTERS) or sizes.learned not in (0, 1) or min(sizes[:-2]) < 1:
         raise KernelArgumentError(
-            "expected a shape of sizes of at least 1, and 0 or 1 for attention and prior, got "
-            f"{sizes}"
+            f"expected a shape of sizes of at least 1, filters from 0 to {len(FILTERS) - 1} and 0 "
+            f"or 1 for the prior, got {sizes}"
         )
     return sizes
 
@@ -71,11 +73,12 @@ def classifier_sizes(shape: Sequence[int]) -> Sizes:
         KernelArgumentError: if `shape` is not that of a classifier.
     """
     sizes = _sizes(shape)
-    unused = sizes.latent, sizes.write_size, sizes.gaussian, sizes.learned
-    if unused != (0, 0, 1, 0) or min(*sizes[:5], sizes.read_size) < 1:
+    unused = sizes.latent, sizes.write_size, sizes.learned
+    windows = 1 <= sizes.filters < len(FILTERS)
+    if not windows or unused != (0, 0, 0) or min(*sizes[:5], sizes.read_size) < 1:
         raise KernelArgumentError(
-            "expected a shape of sizes of at least 1, with latent 0, write_size 0, gaussian 1 and "
-            f"learned 0, got {sizes}"
+            "expected a shape of sizes of at least 1, with latent 0, write_size 0, filters from 1 "
+            f"to {len(FILTERS) - 1} and learned 0, got {sizes}"
         )
     return sizes
 
@@ -100,8 +103,8 @@ def drawing_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Requi
         KernelArgumentError: if there are more or fewer parameters.
     """
     n, hidden, latent = sizes, sizes.hidden, sizes.latent
-    features = 2 * (n.channels * n.read_size**2 if n.gaussian else n.pixels)
-    content = n.channels * n.write_size**2 if n.gaussian else n.pixels
+    features = 2 * (n.channels * n.read_size**2 if n.filters else n.pixels)
+    content = n.channels * n.write_size**2 if n.filters else n.pixels
     window = ((CONTROLS, hidden), (CONTROLS,))
     shapes = [
         n.image, *(4 * [(hidden,)]),
@@ -109,10 +112,10 @@ def drawing_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Requi
         *_lstm(latent, hidden),
         *(2 * [(latent, hidden), (latent,)]),
         (content, hidden), (content,),
-        *(2 * window if n.gaussian else ()),
+        *(2 * window if n.filters else ()),
         *(2 * [(latent, hidden), (latent,)] if n.learned else ()),
     ]  # fmt: skip
-    names = drawing_names(gaussian=bool(n.gaussian), learned=bool(n.learned))
+    names = drawing_names(windows=bool(n.filters), learned=bool(n.learned))
     return _named(names, parameters, shapes)
 
 
@@ -248,7 +251,7 @@ def check_longest(longest: float) -> None:
 
 def _check_extent(sizes: Sizes, batch: Count) -> None:
     """Refuse sizes whose products could overflow; on `meta`, tensors of any size are there."""
-    of_windows = sizes.gaussian * sizes.channels * (sizes.read_size**2 + sizes.write_size**2)
+    of_windows = sizes.channels * (sizes.read_size**2 + sizes.write_size**2) if sizes.filters else 0
     width = 2 * (sizes.pixels + of_windows) + 16 * (sizes.hidden + sizes.latent + 32)
     largest = max(width**2, (sizes.glimpses + 1) * (batch + 16) * width)
     if largest > LARGEST:

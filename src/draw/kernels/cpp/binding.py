@@ -10,7 +10,7 @@ from torch import Tensor
 from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.kernels.cpp import buffers
 from draw.kernels.cpp.build import library
-from draw.kernels.cpp.form import Pass, Shape
+from draw.kernels.cpp.form import FILTERS, Pass, Shape
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ def shape_of(config: DRAWConfig) -> list[int]:
     """Shape of a DRAW as an operator takes it."""
     return [
         config.glimpses, config.channels, config.rows, config.columns, config.hidden_size,
-        config.latent_size, config.read_size, config.write_size, config.attention == "gaussian",
+        config.latent_size, config.read_size, config.write_size, FILTERS.index(config.attention),
         config.prior == "learned",
     ]  # fmt: skip
 
@@ -41,7 +41,7 @@ def shape_of_classifier(config: ClassifierConfig) -> list[int]:
     """Shape of a classifier as an operator takes it."""
     return [
         config.glimpses, config.channels, config.rows, config.columns, config.hidden_size, 0,
-        config.read_size, 0, True, False,
+        config.read_size, 0, FILTERS.index(config.attention), False,
     ]  # fmt: skip
 
 

@@ -36,7 +36,7 @@ from draw.kernels.cpp.arguments import (
     readable,
 )
 from draw.kernels.cpp.binding import Kind, make_call, run, saved_bytes, shape_of_classifier
-from draw.kernels.cpp.form import GLIMPSES, GLIMPSES_PARAMETERS
+from draw.kernels.cpp.form import FILTERS, GLIMPSES, GLIMPSES_PARAMETERS
 
 
 def glimpses(
@@ -228,6 +228,7 @@ def _miniature(config: ClassifierConfig) -> ClassifierConfig:
         glimpses=min(config.glimpses, 2),
         hidden_size=18,
         read_size=small_side(config.read_size),
+        attention=config.attention,
         window_clip=None if config.window_clip is None else 0.5,
     )
 
@@ -252,8 +253,13 @@ _ANY = (
 )  # fmt: skip
 """Options of which it takes every value."""
 
+
+def _obstacle(config: ClassifierConfig) -> str | None:
+    return unknown_option(config, {**dict.fromkeys(_ANY), "attention": FILTERS[1:]})
+
+
 CONTRACT = Contract(
-    obstacle=lambda config: unknown_option(config, dict.fromkeys(_ANY)),
+    obstacle=_obstacle,
     parameters=lambda config: GLIMPSES_PARAMETERS,
     free=frozenset(("__init__", "forward", "backend", "choice", "forecast", "_longest")),
     outside=frozenset(("", "logits")),
@@ -262,5 +268,6 @@ CONTRACT = Contract(
     inputs=_inputs,
     kernel=_compiled,
     reference=_reference,
+    kinked=lambda config: config.attention == "laplace",
 )
 """The contract of `glimpses`: the part of a Classifier that it computes."""

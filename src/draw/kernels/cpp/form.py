@@ -12,9 +12,12 @@ from draw.errors import KernelUnavailableError
 
 SHAPE = (
     "glimpses", "batch", "channels", "rows", "columns", "hidden", "latent", "read_size",
-    "write_size", "gaussian", "learned",
+    "write_size", "filters", "learned",
 )  # fmt: skip
-"""Names of the numbers that say how large a model and a batch are."""
+"""Names of the numbers that say how large a model and a batch are, and of what it is made."""
+
+FILTERS = "none", "gaussian", "cauchy", "laplace"
+"""Names of the kinds of filters, whose places here stand in a shape."""
 
 PARAMETERS = (
     "canvas_0", "h_enc_0", "c_enc_0", "h_dec_0", "c_dec_0",
@@ -70,14 +73,14 @@ class _GlimpsesCall(ctypes.Structure):
     ]
 
 
-def drawing_names(*, gaussian: bool, learned: bool) -> tuple[str, ...]:
+def drawing_names(*, windows: bool, learned: bool) -> tuple[str, ...]:
     """Names of a model's parameters in the order of the operators.
 
     Args:
-        gaussian: whether the model has windows.
+        windows: whether the model has windows.
         learned: whether the model has a learned prior.
     """
-    absent = (() if gaussian else _OF_WINDOWS) + (() if learned else _OF_PRIOR)
+    absent = (() if windows else _OF_WINDOWS) + (() if learned else _OF_PRIOR)
     return tuple(name for name in PARAMETERS if not name.startswith(absent))
 
 
@@ -105,7 +108,7 @@ UNROLL = Pass(
     _Call,
     PARAMETERS,
     TENSORS,
-    lambda shape: drawing_names(gaussian=bool(shape[-2]), learned=bool(shape[-1])),
+    lambda shape: drawing_names(windows=bool(shape[-2]), learned=bool(shape[-1])),
 )
 GLIMPSES = Pass(
     "glimpses",
@@ -126,7 +129,12 @@ def check_form(library: ctypes.CDLL) -> None:
         KernelUnavailableError: if a list differs, with both, or a call has another size.
     """
     for each in (UNROLL, GLIMPSES):
-        lists = {"shape": SHAPE, "parameters": each.parameters, "tensors": each.tensors}
+        lists = {
+            "shape": SHAPE,
+            "filters": FILTERS,
+            "parameters": each.parameters,
+            "tensors": each.tensors,
+        }
         for what, here in lists.items():
             function = getattr(library, f"{each.name}_{what}")
             function.restype = ctypes.c_char_p

@@ -265,9 +265,9 @@ def _gradients(
 
 def _steps(noise: Tensor, shape: Sequence[int], reads: bool) -> tuple[Tensor, Tensor, Tensor]:
     glimpses, batch, _ = noise.shape
-    gaussian = bool(drawing_sizes(shape).gaussian)
+    windows = bool(drawing_sizes(shape).filters)
     return (
         noise.new_empty(glimpses, batch, *shape[1:4]),
-        noise.new_empty((glimpses, batch, CONTROLS) if gaussian and reads else 0),
-        noise.new_empty((glimpses, batch, CONTROLS) if gaussian else 0),
+        noise.new_empty((glimpses, batch, CONTROLS) if windows and reads else 0),
+        noise.new_empty((glimpses, batch, CONTROLS) if windows else 0),
     )

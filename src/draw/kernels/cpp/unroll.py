@@ -19,7 +19,7 @@ from draw.kernels.contract import (
 )
 from draw.kernels.cpp import arguments, operators
 from draw.kernels.cpp.binding import shape_of
-from draw.kernels.cpp.form import drawing_names
+from draw.kernels.cpp.form import FILTERS, drawing_names
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 
@@ -95,7 +95,7 @@ def parameters_of(config: DRAWConfig, model: nn.Module) -> list[Tensor]:
 
 def parameter_names(config: DRAWConfig) -> tuple[str, ...]:
     """Names of the parameters of a model with a config, in the order of the operators."""
-    return drawing_names(gaussian=config.attention == "gaussian", learned=config.prior == "learned")
+    return drawing_names(windows=config.attention != "none", learned=config.prior == "learned")
 
 
 def _windows(config: DRAWConfig, controls: Tensor, size: int) -> Window | None:
@@ -171,7 +171,7 @@ ANY = (
 
 
 def _obstacle(config: DRAWConfig) -> str | None:
-    parts = {"attention": ("gaussian", "none"), "prior": ("standard", "learned")}
+    parts = {"attention": FILTERS, "prior": ("standard", "learned")}
     return unknown_option(config, {**dict.fromkeys(ANY), **parts})
 
 
@@ -190,5 +190,6 @@ CONTRACT = Contract(
     inputs=_inputs,
     kernel=_compiled,
     reference=_reference,
+    kinked=lambda config: config.attention == "laplace",
 )
 """The contract of `unroll` and `trajectory`: the part of a DRAW that they compute."""

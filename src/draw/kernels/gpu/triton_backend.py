@@ -149,7 +149,7 @@ def _unknown(config: DRAWConfig) -> str | None:
 CONTRACT = replace(
     cpp.CONTRACT,
     parameters=lambda config: drawing_names(
-        gaussian=config.attention != "none", learned=config.prior == "learned"
+        windows=config.attention != "none", learned=config.prior == "learned"
     ),
     obstacle=_unknown,
     key=lambda config: (config.attention, cpp.CONTRACT.key(config)),

@@ -83,8 +83,8 @@ def _obstacle(config: DRAWConfig) -> str | None:
 
 
 def _parameters(config: DRAWConfig) -> Sequence[str]:
-    gaussian = FILTERS[config.attention] is not None
-    return drawing_names(gaussian=gaussian, learned=config.prior == "learned")
+    windows = FILTERS[config.attention] is not None
+    return drawing_names(windows=windows, learned=config.prior == "learned")
 
 
 def _trial(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:

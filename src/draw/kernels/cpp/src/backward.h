@@ -19,7 +19,7 @@ template <class Op> struct BackwardSpace {
     dposterior = arena.take<Op>(rows * l.codes);
     dprior = l.learned ? arena.take<Op>(rows * l.codes) : nullptr;
     doutputs = arena.take<Op>(rows * l.outputs);
-    if (!l.gaussian) return;
+    if (!l.windows) return;
     sigmoid = arena.take<Vec<R>>(l.pixels);
     outputs = arena.take<Vec<R>>(l.outputs);
     slopes = arena.take<Vec<R>>(l.outputs);
@@ -53,10 +53,10 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
     for (R *&c : dcell) c = arena.take<R>(b * l.hidden);
     transposed = arena.take<Op>((chunk + 1) * b * l.width);
     for (int which : {0, 1}) {
-      const bool adds = call.dcontext(which) || (!which && !l.gaussian);
+      const bool adds = call.dcontext(which) || (!which && !l.windows);
       dgates_sum[which] = adds ? arena.take<R>(b * l.gates) : nullptr;
     }
-    if (l.gaussian) {
+    if (l.windows) {
       dread = arena.take<Vec<R>>(l.blocks * CONTROLS);
     } else {
       dgates_total = arena.take<Op>(b * l.gates);
@@ -75,7 +75,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
         this->each_slice([&](Slice slice) { run_slice(begin, end, slice, own); });
         weight_gradients(begin, end);
       }
-      if (!l.gaussian) gradients_through_x();
+      if (!l.windows) gradients_through_x();
       slopes.give_out(l, this->gradients());
       if (dx) this->each_slice([&](Slice s) { this->export_canvas(dx, s, call.dimages); });
       for (int which : {0, 1})
@@ -97,7 +97,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
     clear(dcell[1], l.hidden);
     clear(dx, l.pixels);
     for (R *sum : dgates_sum) clear(sum, l.gates);
-    if (l.gaussian) {
+    if (l.windows) {
       this->images_to_lanes(call.images, slice, this->x_lanes);
       this->images_to_lanes(call.dcanvas, slice, reinterpret_cast<Vec<R> *>(dcanvas));
       std::fill(dread + slice.first * CONTROLS, dread + slice.end() * CONTROLS, Vec<R>{});
@@ -124,7 +124,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
       product(rows, own.dgates, l.gates, weights.of[ENC], drow_of(b), l.width, true);
       unlook(t, slice, own);
     }
-    if (begin == 0 && l.gaussian) undraw(-1, slice, own, b);
+    if (begin == 0 && l.windows) undraw(-1, slice, own, b);
   }
 
   // Gradient of (8): the patch, its window, and the next read window, all made from h_dec_t; from
@@ -134,7 +134,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
       const int64_t b = block * LANES;
       R *slope = dcanvas + block * l.pixels * LANES;
       Op *to = own.doutputs + (b - slice.image()) * l.outputs;
-      if (l.gaussian) {
+      if (l.windows) {
         std::fill(own.slopes, own.slopes + l.outputs, Vec<R>{});
         std::copy(dread + block * CONTROLS, dread + (block + 1) * CONTROLS, own.slopes);
         if (t >= 0) {
@@ -225,7 +225,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
     for (int64_t block = slice.first; block < slice.end(); block++) {
       const int64_t b = block * LANES, first = block * l.pixels * LANES;
       const auto *kept = saved.sigmoid + t * l.batch * l.pixels + first;
-      if (!l.gaussian) {
+      if (!l.windows) {
         for (int64_t i = 0; i < LANES; i++)
           for (int64_t p = 0; p < l.pixels; p += LANES) {
             const int64_t at = i * l.pixels + p, left = l.pixels - p;
@@ -268,7 +268,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
       const int64_t j = slopes.panels[which].blocks() - (last[which] - task);
       // POST and OUT come after the cells: their operands are h of the next slot. h_dec_0 makes the
       // read window of the first step.
-      const bool start = which == OUT && begin == 0 && l.gaussian;
+      const bool start = which == OUT && begin == 0 && l.windows;
       const int64_t slot = start ? 0 : which == POST || which == OUT;
       const int64_t count = start ? steps + 1 : steps;
       const int64_t k = which == OUT ? slot * l.batch : 0;
@@ -329,7 +329,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
       for (int64_t p = 0; p < l.pixels; p++)
         for (int64_t i = 0; i < LANES; i++)
           d[CANVAS_0][p] +=
-              dcanvas[block * l.pixels * LANES + (l.gaussian ? p * LANES + i : i * l.pixels + p)];
+              dcanvas[block * l.pixels * LANES + (l.windows ? p * LANES + i : i * l.pixels + p)];
     sum_rows(drow, l.width, l.n.batch, l.n.hidden, d[H_ENC_0]);
     sum_rows(drow + l.h_dec_at, l.width, l.n.batch, l.n.hidden, d[H_DEC_0]);
     sum_rows(dcell[0], l.hidden, l.n.batch, l.n.hidden, d[C_ENC_0]);

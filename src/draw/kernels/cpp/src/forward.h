@@ -15,7 +15,7 @@ template <class Op> struct ForwardSpace {
 
   void reserve(Arena &arena, const Layout<Op> &l, int64_t rows) {
     product = arena.take<R>(rows * BLOCK);
-    if (!l.gaussian) return;
+    if (!l.windows) return;
     sigmoid = arena.take<Vec<R>>(l.pixels);
     seen = arena.take<Vec<R>>(l.features);
     outputs = arena.take<Vec<R>>(l.outputs);
@@ -38,10 +38,10 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
     for (R *&c : cell) c = arena.take<R>(l.batch * l.hidden);
     canvas = arena.take<R>(l.batch * l.pixels);
     for (int which : {0, 1}) {
-      const bool adds = call.context(which) || (!which && !l.gaussian);
+      const bool adds = call.context(which) || (!which && !l.windows);
       addend[which] = adds ? arena.take<R>(l.batch * l.gates) : nullptr;
     }
-    if (!l.gaussian) x_operand = arena.take<Op>(l.batch * l.seen);
+    if (!l.windows) x_operand = arena.take<Op>(l.batch * l.seen);
   }
 
   void run() {
@@ -90,7 +90,7 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
       }
     }
     const R *canvas_0 = parameter(CANVAS_0);
-    if (l.gaussian) {
+    if (l.windows) {
       for (int64_t block = slice.first; block < slice.end(); block++)
         for (int64_t p = 0; p < l.pixels; p++)
           store(canvas + (block * l.pixels + p) * LANES, splat(canvas_0[p]));
@@ -118,7 +118,7 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
     for (int64_t b = slice.image(); b < slice.image() + slice.rows(); b++)
       this->each_gate([&](int64_t column, int64_t at, int64_t count) {
         R *to = addend[decoder] + b * l.gates + column;
-        const Vec<R> before = decoder || l.gaussian ? Vec<R>{} : load(to);
+        const Vec<R> before = decoder || l.windows ? Vec<R>{} : load(to);
         const Vec<R> more =
             b < l.n.batch ? load_part(context + b * 4 * l.n.hidden + at, count) : Vec<R>{};
         store(to, Vec<R>(before + more));
@@ -137,7 +137,7 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
     for (int64_t block = slice.first; block < slice.end(); block++) {
       const int64_t b = block * LANES, first = block * l.pixels * LANES;
       auto *keep = saved.whole ? saved.sigmoid + t * l.batch * l.pixels + first : nullptr;
-      if (!l.gaussian) {
+      if (!l.windows) {
         for (int64_t i = 0; i < LANES; i++)
           for (int64_t p = 0; p < l.pixels; p += LANES) {
             const int64_t at = i * l.pixels + p, left = l.pixels - p;
@@ -233,7 +233,7 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
     for (int64_t block = slice.first; block < slice.end(); block++) {
       const int64_t b = block * LANES;
       R *own_canvas = canvas + block * l.pixels * LANES;
-      if (l.gaussian) {
+      if (l.windows) {
         this->outputs_to_lanes(t + 1, b, l.outputs, own.outputs);
         export_controls(call.write_controls, t, b, own.outputs + CONTROLS);
         write(own.outputs + CONTROLS, l.writing, own.outputs + 2 * CONTROLS,

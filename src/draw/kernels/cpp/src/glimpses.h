@@ -24,7 +24,7 @@ enum GlimpsesParameter { GLIMPSES_PARAMETERS(DRAW_SYMBOL) GLIMPSES_PARAMETER_COU
 
 // Everything a call is given. Null: not wanted, or not there.
 struct GlimpsesCall {
-  Shape shape;  // latent, write_size, gaussian and learned are not used
+  Shape shape;  // latent, write_size and learned are not used
   void *parameters[GLIMPSES_PARAMETER_COUNT];
   void *gradients[GLIMPSES_PARAMETER_COUNT];
   GLIMPSES_TENSORS(DRAW_POINTER)
@@ -48,14 +48,14 @@ template <class Op> struct GlimpsesLayout {
   using Saved = SavedGlimpses<Op>;
   using R = Real<Op>;
   static constexpr Which EACH[] = {ENC, OUT};
-  static constexpr bool gaussian = true;
+  static constexpr bool windows = true;
 
   Shape n;
   Grid reading;
   int64_t pixels, batch, blocks, hidden, features, width, gates, outputs = LANES;
 
   explicit GlimpsesLayout(const Shape &shape) : n(shape) {
-    reading = {n.channels, n.rows, n.columns, n.read_size};
+    reading = {n.channels, n.rows, n.columns, n.read_size, Filters(n.filters)};
     pixels = reading.pixels();
     batch = round_up(n.batch, LANES);
     blocks = batch / LANES;

@@ -25,10 +25,10 @@ namespace draw {
 #define DRAW_SYMBOL(symbol, name) symbol,
 #define DRAW_NAME_OF(symbol, name) name " "
 
-// gaussian: attention, 1 with a window, 0 without; learned: prior, 1 learned, 0 standard.
+// filters: those of the windows, a number of `Filters`; learned: prior, 1 learned, 0 standard.
 #define DRAW_SHAPE(EACH) \
   EACH(glimpses) EACH(batch) EACH(channels) EACH(rows) EACH(columns) EACH(hidden) EACH(latent) \
-  EACH(read_size) EACH(write_size) EACH(gaussian) EACH(learned)
+  EACH(read_size) EACH(write_size) EACH(filters) EACH(learned)
 
 #define DRAW_PARAMETERS(EACH) \
   EACH(CANVAS_0, "canvas_0") \
@@ -116,7 +116,7 @@ template <class Op> struct Layout {
   using S = typename SigmoidOf<Op>::type;
 
   Shape n;
-  bool gaussian, learned;
+  bool windows, learned;
   Grid reading, writing;
   int64_t pixels, batch, blocks;        // batch: rounded up to whole blocks of 16 images
   int64_t hidden, latent, seen;         // padded: of h, of z, of r
@@ -125,16 +125,16 @@ template <class Op> struct Layout {
   int64_t gates, codes, outputs;        // columns of ENC and DEC, of POST and PRIOR, of OUT
 
   explicit Layout(const Shape &shape)
-      : n(shape), gaussian(shape.gaussian), learned(shape.learned) {
-    reading = {n.channels, n.rows, n.columns, n.read_size};
-    writing = {n.channels, n.rows, n.columns, n.write_size};
+      : n(shape), windows(Filters(shape.filters) != Filters::none), learned(shape.learned) {
+    reading = {n.channels, n.rows, n.columns, n.read_size, Filters(n.filters)};
+    writing = {n.channels, n.rows, n.columns, n.write_size, Filters(n.filters)};
     pixels = n.channels * n.rows * n.columns;
     batch = round_up(n.batch, LANES);
     blocks = batch / LANES;
     hidden = round_up(n.hidden, LANES);
     latent = round_up(n.latent, 2);
-    inputs = 2 * (gaussian ? n.channels * n.read_size * n.read_size : pixels);
-    features = gaussian ? inputs : pixels;
+    inputs = 2 * (windows ? n.channels * n.read_size * n.read_size : pixels);
+    features = windows ? inputs : pixels;
     seen = round_up(features, 2);
     r_at = hidden;
     h_dec_at = r_at + seen;
@@ -142,7 +142,7 @@ template <class Op> struct Layout {
     width = z_at + latent;
     gates = 4 * hidden;
     codes = round_up(2 * n.latent, LANES);
-    outputs = round_up(gaussian ? 2 * CONTROLS + content() : pixels, LANES);
+    outputs = round_up(windows ? 2 * CONTROLS + content() : pixels, LANES);
   }
   int64_t content() const { return n.channels * n.write_size * n.write_size; }
 
@@ -170,7 +170,7 @@ template <class Op> struct Layout {
     const int64_t H = n.hidden, Z = n.latent, stride = inputs + H;
     if (which == ENC) {
       f(0, H, rows(w[ENC_W_HH], H, gate));
-      f(r_at, features, rows(w[ENC_W_IH] + (gaussian ? 0 : pixels), stride, gate));
+      f(r_at, features, rows(w[ENC_W_IH] + (windows ? 0 : pixels), stride, gate));
       f(h_dec_at, H, rows(w[ENC_W_IH] + inputs, stride, gate));
     } else if (which == DEC) {
       f(0, H, rows(w[DEC_W_HH], H, gate));
@@ -185,7 +185,7 @@ template <class Op> struct Layout {
                : column < 2 * Z ? log_sigma + (column - Z) * H : nullptr;
       });
     } else {
-      const int64_t controls = gaussian ? CONTROLS : 0, last = gaussian ? content() : pixels;
+      const int64_t controls = windows ? CONTROLS : 0, last = windows ? content() : pixels;
       f(0, H, [=](int64_t column) -> R * {
         if (column < controls) return w[READ_W] + column * H;
         column -= controls;
@@ -212,7 +212,7 @@ template <class Op> struct Layout {
         f(Z + j, log_sigma + j, nullptr);
       }
     } else if (which == OUT) {
-      const int64_t controls = gaussian ? CONTROLS : 0, last = gaussian ? content() : pixels;
+      const int64_t controls = windows ? CONTROLS : 0, last = windows ? content() : pixels;
       for (int64_t j = 0; j < controls; j++) {
         f(j, w[READ_B] + j, nullptr);
         f(controls + j, w[WRITE_B] + j, nullptr);
@@ -222,7 +222,7 @@ template <class Op> struct Layout {
   }
 
   bool has(Which which) const {
-    return which == X ? !gaussian : which == PRIOR ? learned : true;
+    return which == X ? !windows : which == PRIOR ? learned : true;
   }
   static constexpr Which EACH[] = {ENC, POST, DEC, OUT, PRIOR, X};
 };
@@ -247,7 +247,7 @@ template <class Op> struct Saved {
     }
     posterior = arena.take<R>(steps * b * l.codes);
     prior = l.learned ? arena.take<R>(steps * b * l.codes) : nullptr;
-    outputs = arena.take<R>((l.gaussian && keep ? steps + 1 : 2) * b * l.outputs);
+    outputs = arena.take<R>((l.windows && keep ? steps + 1 : 2) * b * l.outputs);
     sigmoid = keep ? arena.take<typename Layout<Op>::S>(steps * b * l.pixels) : nullptr;
   }
   int64_t slot(int64_t t, int64_t slots = 2) const { return whole ? t : t % slots; }
@@ -261,7 +261,7 @@ template <class Op> struct Saved {
     return prior + (slot(t, 1) * l.batch + image) * l.codes;
   }
   R *out(const Layout<Op> &l, int64_t t, int64_t image) const {
-    return outputs + ((l.gaussian ? slot(t) : t % 2) * l.batch + image) * l.outputs;
+    return outputs + ((l.windows ? slot(t) : t % 2) * l.batch + image) * l.outputs;
   }
 };
 

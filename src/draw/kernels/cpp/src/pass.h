@@ -28,7 +28,7 @@ template <class L, template <class> class Weights, class Space> struct Pass {
     weights.reserve(arena, l);
     for (const Which which : l.EACH)
       if (l.has(which)) bias[which] = arena.take<R>(l.columns(which));
-    if (l.gaussian) x_lanes = arena.take<Vec<R>>(l.blocks * l.pixels);
+    if (l.windows) x_lanes = arena.take<Vec<R>>(l.blocks * l.pixels);
     for (Space &own : space) own.reserve(arena, l, slice_blocks(l.blocks, threads) * LANES);
   }
 
@@ -125,7 +125,7 @@ struct DrawingPass : Pass<Layout<Op>, Weights, Space> {
   // A canvas is [blocks, pixels, 16 lanes], or [batch, pixels] without attention. Here it goes to
   // where the caller wants it, [batch, pixels] without what was added to fill the last block.
   void export_canvas(const R *canvas, Slice slice, void *to) const {
-    if (l.gaussian) {
+    if (l.windows) {
       this->images_from_lanes(reinterpret_cast<const Vec<R> *>(canvas), slice, to);
     } else {
       const int64_t last = std::min(slice.image() + slice.rows(), l.n.batch);

@@ -86,9 +86,11 @@ void glimpses_backward(int type, GlimpsesCall *call) {
 const char *draw_shape() { return DRAW_SHAPE(DRAW_NAME); }
 const char *draw_parameters() { return DRAW_PARAMETERS(DRAW_NAME_OF); }
 const char *draw_tensors() { return DRAW_TENSORS(DRAW_NAME); }
+const char *draw_filters() { return DRAW_FILTERS(DRAW_NAME); }
 const char *glimpses_shape() { return draw_shape(); }
 const char *glimpses_parameters() { return GLIMPSES_PARAMETERS(DRAW_NAME_OF); }
 const char *glimpses_tensors() { return GLIMPSES_TENSORS(DRAW_NAME); }
+const char *glimpses_filters() { return draw_filters(); }
 int64_t draw_call_bytes() { return sizeof(Call); }
 int64_t glimpses_call_bytes() { return sizeof(GlimpsesCall); }
 }

@@ -1,17 +1,11 @@
-// The attention window for 16 images at a time, one image per lane: eqs 19-29 and their gradients.
+// The attention window for 16 images at a time, one image per lane: eqs 27 and 29 and their gradients.
 //
 // Arrays are [numbers][16 lanes]. The reference is draw/attention/window.py; names are the same.
 #pragma once
 
-#include <algorithm>
-#include <limits>
-
-#include "vec.h"
+#include "filters.h"
 
 namespace draw {
-
-constexpr double MAX_LOG = 20, MAX_CENTRE = 1e4;  // as in draw/attention/window.py
-constexpr int CONTROLS = 5;                       // g~_X, g~_Y, log sigma^2, log delta~, log gamma
 
 // A matrix of vectors with strides, so that one product serves all transpositions.
 template <class R> struct View {
@@ -77,70 +71,6 @@ inline void lanes_product(int64_t M, int64_t N, int64_t K, View<R> A, View<R> B,
   }
 }
 
-struct Grid {  // what a window looks at, and its side N in filters
-  int64_t channels, rows, columns, N;
-  int64_t pixels() const { return channels * rows * columns; }
-};
-
-template <class R> struct Window {
-  Vec<R> g_x, g_y, delta, inverse_sigma, gamma;
-};
-
-template <class R> Window<R> place(const Vec<R> *controls, const Grid &grid) {  // (21-24)
-  const auto centre = [](Vec<R> v) { return clamp(v, R(-MAX_CENTRE), R(MAX_CENTRE)); };
-  const auto log = [](Vec<R> v) { return clamp(v, R(-MAX_LOG), R(MAX_LOG)); };
-  const R stride = R(std::max(grid.columns, grid.rows) - 1) / R(std::max<int64_t>(grid.N - 1, 1));
-  return {R(grid.columns + 1) / 2 * (centre(controls[0]) + 1),
-          R(grid.rows + 1) / 2 * (centre(controls[1]) + 1), stride * exp(log(controls[3])),
-          exp(R(-0.5) * log(controls[2])), exp(log(controls[4]))};
-}
-
-// F[N][length]: N Gaussian filters along one side, each normalised to 1 (eqs 19-20, 25-26).
-template <class R>
-inline void filterbank(Vec<R> g, const Window<R> &window, int64_t N, int64_t length, Vec<R> *F) {
-  for (int64_t i = 0; i < N; i++, F += length) {
-    const Vec<R> mu = g + (R(i + 1) - R(N) / 2 - R(0.5)) * window.delta;
-    Vec<R> most = splat(-std::numeric_limits<R>::infinity()), total = {};
-    for (int64_t a = 0; a < length; a++) {
-      const Vec<R> distance = (R(a + 1) - mu) * window.inverse_sigma;
-      F[a] = R(-0.5) * distance * distance;
-      most = most > F[a] ? most : F[a];
-    }
-    for (int64_t a = 0; a < length; a++) {
-      F[a] = exp(F[a] - most);
-      total += F[a];
-    }
-    const Vec<R> scale = 1 / total;
-    for (int64_t a = 0; a < length; a++) F[a] *= scale;
-  }
-}
-
-// Gradients of a window's centre (along one side), stride and log sigma^2.
-template <class R> struct Slope {
-  Vec<R> g = {}, delta = {}, log_sigma2 = {};
-};
-
-template <class R>
-inline void filterbank_backward(Vec<R> g, const Window<R> &window, int64_t N, int64_t length,
-                                const Vec<R> *F, const Vec<R> *dF, Slope<R> &slope) {
-  for (int64_t i = 0; i < N; i++, F += length, dF += length) {
-    const R offset = R(i + 1) - R(N) / 2 - R(0.5);
-    const Vec<R> mu = g + offset * window.delta;
-    Vec<R> mean = {}, dmu = {}, dlog_sigma2 = {};
-    for (int64_t a = 0; a < length; a++) mean += F[a] * dF[a];
-    for (int64_t a = 0; a < length; a++) {
-      const Vec<R> distance = (R(a + 1) - mu) * window.inverse_sigma;
-      const Vec<R> weighted = F[a] * (dF[a] - mean) * distance;
-      dmu += weighted;
-      dlog_sigma2 += weighted * distance;
-    }
-    dmu *= window.inverse_sigma;
-    slope.g += dmu;
-    slope.delta += offset * dmu;
-    slope.log_sigma2 += R(0.5) * dlog_sigma2;
-  }
-}
-
 // Scratch of one window: its filters and their gradients, and half-contracted patches.
 template <class R> struct WindowSpace {
   Vec<R> *F_y, *F_x, *dF_y, *dF_x, *half, *other_half, *image;
@@ -156,8 +86,11 @@ template <class R> struct WindowSpace {
 
 template <class R>
 inline void both_filterbanks(const Window<R> &window, const Grid &grid, WindowSpace<R> &space) {
-  filterbank(window.g_y, window, grid.N, grid.rows, space.F_y);
-  filterbank(window.g_x, window, grid.N, grid.columns, space.F_x);
+  with_filter(grid.filters, [&](auto filter) {
+    using Filter = decltype(filter);
+    filterbank<Filter, R>(window.g_y, window, grid.N, grid.rows, space.F_y);
+    filterbank<Filter, R>(window.g_x, window, grid.N, grid.columns, space.F_x);
+  });
 }
 
 // dcontrols[5] from the gradients of both filter banks; the intensity enters as gamma^power.
@@ -165,8 +98,13 @@ template <class R>
 inline void controls_backward(const Vec<R> *controls, const Window<R> &window, const Grid &grid,
                               int power, const WindowSpace<R> &space, Vec<R> *dcontrols) {
   Slope<R> along_y, along_x;
-  filterbank_backward(window.g_y, window, grid.N, grid.rows, space.F_y, space.dF_y, along_y);
-  filterbank_backward(window.g_x, window, grid.N, grid.columns, space.F_x, space.dF_x, along_x);
+  with_filter(grid.filters, [&](auto filter) {
+    using Filter = decltype(filter);
+    filterbank_backward<Filter, R>(window.g_y, window, grid.N, grid.rows, space.F_y, space.dF_y,
+                                   along_y);
+    filterbank_backward<Filter, R>(window.g_x, window, grid.N, grid.columns, space.F_x,
+                                   space.dF_x, along_x);
+  });
   Vec<R> through = {};  // the patch is linear in F_x, so <F_x, dF_x> = <patch, dpatch>
   for (int64_t a = 0; a < grid.N * grid.columns; a++) through += space.F_x[a] * space.dF_x[a];
   const auto inside = [&](int which, R limit, Vec<R> slope) {
