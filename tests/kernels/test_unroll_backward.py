@@ -16,9 +16,19 @@ __all__ = ["case"]
 pytestmark = pytest.mark.parametrize("backend", ["reference"], indirect=True)
 
 
-@pytest.mark.parametrize("name", CASES)
+SEVERAL_WINDOWS: dict[str, dict[str, object]] = {
+    "windows to read": {"read_heads": 2, "rows": 9},
+    "windows to write, colour": {"write_heads": 3, "channels": 3},
+    "windows to read and write, Laplace filters, one image": {
+        "read_heads": 3, "write_heads": 2, "attention": "laplace", "batch": 1,
+    },
+    "windows to read and write, no image": {"read_heads": 2, "write_heads": 2, "batch": 0},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES | SEVERAL_WINDOWS)
 def test_every_gradient_is_that_of_autograd(name: str, case) -> None:
-    options = dict(CASES[name])
+    options = dict((CASES | SEVERAL_WINDOWS)[name])
     whether = options.pop("context", (False, False))
     model, images, noise = case(**options)
     addends = {

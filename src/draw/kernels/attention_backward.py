@@ -36,12 +36,15 @@ def write_backward(model: "DRAW", h_dec: Tensor, d_image: Tensor, products: Prod
         products.add("attention.write_content", h_dec, d_w)
         d_h_dec: Tensor = d_w @ attention.write_content.weight
         return d_h_dec
-    N = attention.write_size
-    controls = attention.write_window(h_dec)
-    w = attention.write_content(h_dec).view(len(h_dec), attention.channels, N, N)
-    d_w, d_controls = write_patch_backward(controls, w, d_image, attention.writer.filters)
+    heads, N, batch = attention.write_heads, attention.write_size, len(h_dec)
+    controls = attention.write_window(h_dec).reshape(batch * heads, 5)
+    w = attention.write_content(h_dec).reshape(batch * heads, attention.channels, N, N)
+    # the image is the sum of what the windows write
+    d_each = _of_each_window(d_image, heads)
+    d_w, d_controls = write_patch_backward(controls, w, d_each, attention.writer.filters)
     # (28) and (21), affine maps of h_dec
-    d_w = d_w.flatten(1)
+    d_w = d_w.reshape(batch, attention.write_content.out_features)
+    d_controls = d_controls.view(batch, 5 * heads)
     products.add("attention.write_content", h_dec, d_w)
     products.add("attention.write_window", h_dec, d_controls)
     d_h_dec = d_controls @ attention.write_window.weight
@@ -57,15 +60,24 @@ def read_backward(
     if isinstance(attention, NoAttention):
         d_x, d_x_hat = d_r.view(len(x), 2, *x.shape[1:]).unbind(1)
         return d_x, d_x_hat, torch.zeros_like(h_dec)
-    controls, N = attention.read_window(h_dec), attention.read_size
-    images = torch.cat([x, x_hat], 1)
+    heads, N, batch = attention.read_heads, attention.read_size, len(h_dec)
+    controls = attention.read_window(h_dec).reshape(batch * heads, 5)
+    images = _of_each_window(torch.cat([x, x_hat], 1), heads)
     d_patch = d_r.reshape(*images.shape[:2], N, N)
-    d_images, d_controls = read_patch_backward(controls, images, d_patch, attention.reader.filters)
+    d_each, d_controls = read_patch_backward(controls, images, d_patch, attention.reader.filters)
+    # every window reads the same images
+    d_images = d_each.unflatten(0, (batch, heads)).sum(1)
+    d_controls = d_controls.view(batch, 5 * heads)
     # (21) an affine map of h_dec
     products.add("attention.read_window", h_dec, d_controls)
     d_x, d_x_hat = d_images.chunk(2, 1)
     d_h_dec: Tensor = d_controls @ attention.read_window.weight
     return d_x, d_x_hat, d_h_dec
+
+
+def _of_each_window(images: Tensor, heads: int) -> Tensor:
+    """The same images for each of several windows, [batch * heads, channels, rows, columns]."""
+    return images[:, None].expand(-1, heads, -1, -1, -1).flatten(0, 1)
 
 
 def write_patch_backward(

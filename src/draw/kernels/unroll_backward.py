@@ -344,12 +344,6 @@ def unroll(
                 f"expected a model made of {names}, got {type(part).__name__}; its gradient is "
                 "autograd's, of DRAW.unroll"
             )
-    heads = model.config.read_heads, model.config.write_heads
-    if heads != (1, 1):
-        raise DrawError(
-            f"expected a model of one window to read and one to write, got {heads[0]} and "
-            f"{heads[1]}; its gradient is autograd's, of DRAW.unroll"
-        )
     parameters = {
         name: parameter
         for name, parameter in model.named_parameters()
