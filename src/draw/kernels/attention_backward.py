@@ -66,7 +66,7 @@ def read_backward(
     d_patch = d_r.reshape(*images.shape[:2], N, N)
     d_each, d_controls = read_patch_backward(controls, images, d_patch, attention.reader.filters)
     # every window reads the same images
-    d_images = d_each.unflatten(0, (batch, heads)).sum(1)
+    d_images = d_each.reshape(batch, heads, *images.shape[1:]).sum(1)
     d_controls = d_controls.view(batch, 5 * heads)
     # (21) an affine map of h_dec
     products.add("attention.read_window", h_dec, d_controls)
