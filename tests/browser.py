@@ -116,6 +116,19 @@ def message(page: Page) -> str:
     return words
 
 
+def light(canvas: Locator) -> float:
+    """The mean of all pixels of a canvas, from 0 to 255."""
+    found: float = canvas.evaluate(
+        """(canvas) => {
+          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+          let sum = 0;
+          for (let k = 0; k < data.length; k += 4) sum += data[k + 1];
+          return (4 * sum) / data.length;
+        }"""
+    )
+    return found
+
+
 def draw_a_line(page: Page, pad: str) -> None:
     """With the mouse, on a page to draw on."""
     box = page.locator(f"{pad} canvas").bounding_box()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from browser import SCREENSHOTS, draw_a_line, launched
+from browser import SCREENSHOTS, draw_a_line, launched, light
 from draw.config.model import DRAWConfig
 from draw.model.draw import DRAW
 from draw.page.document import Links, write_file, write_folder
@@ -76,18 +76,6 @@ def opened(shared: tuple[Page, list[str]]) -> Iterator[Callable[..., Page]]:
 
     yield open_page
     assert wrong == []
-
-
-def light(canvas: Locator) -> float:
-    """The mean of all pixels of a canvas, from 0 to 255."""
-    return canvas.evaluate(
-        """(canvas) => {
-          const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-          let sum = 0;
-          for (let k = 0; k < data.length; k += 4) sum += data[k + 1];
-          return (4 * sum) / data.length;
-        }"""
-    )
 
 
 def go_to(page: Page, section: str) -> Locator:

@@ -2,6 +2,7 @@
 
 import importlib.resources
 import json
+import re
 import shutil
 import threading
 import time
@@ -14,12 +15,12 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from browser import SCREENSHOTS, draw_a_line, launched, message, open_tab, served, type_into
+from browser import SCREENSHOTS, draw_a_line, launched, light, message, open_tab, served, type_into
 from draw.config.data import DataConfig
 from studio_runs import DRAWS, line, make_run, make_runs
 
 expect.set_options(timeout=20_000)  # a busy computer is slow, not wrong
-TABS = ("Generate", "Reconstruct", "Explore", "Classify", "Runs")
+TABS = ("Generate", "Reconstruct", "How it works", "Explore", "Classify", "Runs")
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +45,11 @@ def opened(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
     """Opens the page; at the end nothing came from elsewhere and no script failed."""
     contexts, wrong = [], []
 
-    def open_page(width: int = 1280, scheme: str = "light") -> Page:
+    def open_page(
+        width: int = 1280, scheme: str = "light", motion: str = "reduce", link: str = ""
+    ) -> Page:
         context = browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion="reduce"
+            viewport={"width": width, "height": 900}, color_scheme=scheme, reduced_motion=motion
         )
         contexts.append(context)
         page = context.new_page()
@@ -60,8 +63,8 @@ def opened(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
                 else wrong.append(f"outside: {sent.url}")
             ),
         )
-        page.goto(address)
-        page.locator("#generate-draw").wait_for()
+        page.goto(address + link)
+        page.locator(".ds-columns").first.wait_for(state="attached")
         return page
 
     yield open_page
@@ -145,9 +148,54 @@ class TestStream:
 
 
 class TestGenerate:
+    def test_it_draws_before_anybody_clicks(self, opened):
+        page = opened(motion="no-preference")
+        expect(page.locator("#generate-player .said")).to_have_text(re.compile(r"step \d+ of 64"))
+        expect(page.locator("#generate-status")).to_contain_text("16 images by mnist, seed 1")
+        expect(page.locator("#generate-player .said")).to_have_text("finished")
+
+    def test_changes_in_a_row_are_drawn_once(self, page):
+        status = page.locator("#generate-status")
+        expect(status).to_contain_text("16 images by mnist")
+        asked: list[str] = []
+        page.on("request", lambda sent: asked.append(sent.url) if "join" in sent.url else None)
+        seed = page.get_by_label("Seed").locator("visible=true")
+        for value in ("2", "23", "234", "2345"):
+            seed.fill(value)
+        expect(status).to_contain_text("seed 2345")
+        assert len(asked) <= 2
+        page.locator("#generate-draw").click()
+        expect(status).not_to_contain_text("seed 2345")
+        expect(status).to_contain_text("16 images by mnist")
+
+    def test_a_link_restores_the_view(self, opened):
+        page = opened(link="#model=runs/draws&number=4&seed=9&drawing=2&step=3")
+        player, status = page.locator("#generate-player"), page.locator("#generate-status")
+        expect(status).to_contain_text("4 images by runs/draws, seed 9, temperature 1")
+        expect(player.locator(".said")).to_have_text("step 3 of 4")
+        expect(player.locator(".tile").nth(1)).to_have_attribute("aria-pressed", "true")
+        player.get_by_label("Step of the drawing").fill("2")
+        player.locator(".tile").nth(3).click()
+        open_tab(page, "How it works")
+        expect(page).to_have_url(re.compile(r"#(?=.*\btab=How\+it\+works\b)(?=.*\bstep=2\b)"))
+        link = page.url[page.url.index("#") :]
+        again = opened(link=link)
+        again.locator("#insight .flow").wait_for()
+        open_tab(again, "Generate")
+        expect(again.locator("#generate-player .said")).to_have_text("step 2 of 4")
+        expect(again.locator("#generate-player .tile").nth(3)).to_have_attribute(
+            "aria-pressed", "true"
+        )
+
+    def test_what_a_link_names_and_is_not_here_is_told(self, opened):
+        page = opened(link="#model=gone&seed=x&temperature=0.5")
+        words = message(page)
+        assert "there is no model 'gone' here" in words
+        assert "'x' is no seed" in words
+        expect(page.locator("#generate-status")).to_contain_text("seed 1, temperature 0.5")
+
     def test_images_are_drawn_and_played(self, page):
         choose_model(page, "runs/draws")
-        page.locator("#generate-draw").click()
         expect(page.locator("#generate-status")).to_contain_text("16 images by runs/draws, seed 1")
         expect(page.locator("#generate-player .tile")).to_have_count(16)
         player = page.locator("#generate-player .player")
@@ -171,7 +219,6 @@ class TestGenerate:
 
     def test_files_are_saved(self, page):
         choose_model(page, "runs/colour")
-        page.locator("#generate-draw").click()
         expect(page.locator("#generate-status")).to_contain_text("16 images by runs/colour")
         for name, start in (("PNG", b"\x89PNG"), ("GIF", b"GIF8"), ("MP4", b"\0\0\0")):
             with page.expect_download() as download:
@@ -182,10 +229,10 @@ class TestGenerate:
 
     @pytest.mark.slow
     def test_the_first_are_seen_while_the_rest_are_made_and_it_can_be_stopped(self, page):
-        choose_model(page, "runs/slow")
         type_into(page.get_by_label("number input for Number of images"), "64")
-        page.locator("#generate-draw").click()
-        page.locator("#generate-player .tile").first.wait_for()
+        expect(page.locator("#generate-status")).to_contain_text("64 images by mnist")
+        choose_model(page, "runs/slow")
+        expect(page.locator("#generate-player .tile")).to_have_count(4)
         page.locator("#generate-stop").dispatch_event("click")
         expect(page.locator("#generate-status")).to_contain_text("Not finished")
         time.sleep(4)  # a part takes a second or two; one more would be told of here
@@ -194,38 +241,48 @@ class TestGenerate:
         expect(page.locator("#generate-stop")).not_to_be_visible()
 
     def test_a_field_that_is_no_number_is_told_and_the_page_goes_on(self, page):
+        status = page.locator("#generate-status")
+        expect(status).to_contain_text("16 images by mnist")
         seed = page.get_by_label("Seed").locator("visible=true")
         seed.fill("")
-        page.locator("#generate-draw").click()
-        assert "Expected the seed to be a number from 0" in message(page)
+        expect(status).to_contain_text("Expected the seed to be a number from 0")
         expect(page.locator("#generate-stop")).not_to_be_visible()
         seed.fill("-3")
-        page.locator("#generate-draw").click()
-        assert "got -3; type one in between" in message(page)
+        expect(status).to_contain_text("got -3; type one in between")
+        expect(page.locator(".toast-body")).to_have_count(0)  # it is said once
         seed.fill("7")
         choose_model(page, "runs/draws")
-        page.locator("#generate-draw").click()
-        expect(page.locator("#generate-status")).to_contain_text("seed 7")
+        expect(status).to_contain_text("16 images by runs/draws, seed 7")
 
 
 class TestReconstruct:
     def test_a_test_image_and_a_drawing(self, page):
         open_tab(page, "Reconstruct")
-        choose_model(page, "runs/draws")
-        page.locator("#reconstruct-go").click()
-        expect(page.locator("#reconstruct-status")).to_contain_text("Test image 1 of 179")
         player = page.locator("#reconstruct-player")
-        expect(player.locator("canvas")).to_have_count(3)
+        expect(player.locator(".bars rect")).to_have_count(64)
+        choose_model(page, "runs/draws")
+        expect(page.locator("#reconstruct-status")).to_contain_text("Test image 1 of 179")
         expect(player.locator(".bars rect")).to_have_count(4)
+        expect(player.locator("canvas")).to_have_count(3)
         total = player.locator(".cost strong").inner_text()
         expect(page.get_by_text("nats in all")).to_contain_text(total)
         page.locator("#reconstruct-source").get_by_text("Draw", exact=True).click()
         page.locator("#reconstruct-pad canvas").wait_for()
-        page.locator("#reconstruct-go").click()
-        assert "The page is empty: draw something" in message(page)
+        expect(page.locator("#reconstruct-status")).to_contain_text("Draw something on the page.")
         draw_a_line(page, "#reconstruct-pad")
-        page.locator("#reconstruct-go").click()
         expect(page.locator("#reconstruct-status")).to_contain_text("Your drawing")
+        page.locator("#reconstruct-pad").get_by_role("button", name="Undo").click()
+        expect(page.locator("#reconstruct-status")).to_contain_text("Draw something on the page.")
+
+    @pytest.mark.slow
+    def test_half_of_an_image_goes_on_in_five_ways(self, page):
+        open_tab(page, "Reconstruct")
+        choose_model(page, "runs/draws")
+        player = page.locator("#reconstruct-player")
+        expect(player.locator(".bars rect")).to_have_count(4)
+        page.locator("#complete-go").click()
+        expect(player.locator(".tile")).to_have_count(6)
+        expect(player).to_contain_text("answer 5")
 
     def test_uploads_that_are_none_are_told(self, page, tmp_path):
         Image.new("1", (8000, 5000)).save(tmp_path / "large.png")
@@ -242,15 +299,65 @@ class TestReconstruct:
         ):
             field.set_input_files(tmp_path / name)
             page.locator("#reconstruct-file").get_by_text(name.partition(".")[0]).first.wait_for()
-            page.locator("#reconstruct-go").click()
-            assert words in message(page)
+            expect(page.locator("#reconstruct-status")).to_contain_text(words)
             page.locator("#reconstruct-file").get_by_label("Clear").click()
         field.set_input_files(tmp_path / "heavy.png")
         assert "maximum allowed size of 20" in message(page)
         field.set_input_files(tmp_path / "fine.png")
         page.locator("#reconstruct-file").get_by_text("fine").first.wait_for()
-        page.locator("#reconstruct-go").click()
         expect(page.locator("#reconstruct-status")).to_contain_text("Your picture")
+
+
+class TestInsight:
+    def test_it_is_of_the_drawing_that_was_looked_at(self, page):
+        choose_model(page, "runs/draws")
+        expect(page.locator("#generate-status")).to_contain_text("16 images by runs/draws")
+        page.get_by_label("Drawing 3: show it large").click()
+        with page.expect_request(re.compile("draw/noise")) as asked:
+            open_tab(page, "How it works")
+        assert asked.value.url.endswith("?model=runs%2Fdraws&seed=1&index=2")
+        inside = page.locator("#insight")
+        steps = inside.locator("#steps")
+        expect(steps.locator(".bar-said")).to_contain_text("nats")
+        expect(steps.locator(".node")).to_have_count(10)
+        steps.get_by_label("Step of the drawing").fill("2")
+        expect(steps.locator(".bar-said")).to_contain_text("step 2 tells")
+        assert light(steps.locator("[data-node=x] canvas")) > 1
+        assert inside.get_by_role("button", name="Take the present drawing").count() == 0
+
+    def test_windows_and_messages_are_taken_in_the_hand(self, page):
+        choose_model(page, "runs/draws")
+        expect(page.locator("#generate-status")).to_contain_text("16 images by runs/draws")
+        open_tab(page, "How it works")
+        interfere = page.locator("#insight #interfere")
+        told = interfere.locator(".told")
+        expect(told).to_contain_text("Drag the dot")
+        message = interfere.locator(".sliders input")
+        expect(message).to_have_count(4)  # as many as its z has numbers
+        first = message.first.input_value()
+        message.first.fill("3")
+        expect(told).to_contain_text("At the end")
+        interfere.get_by_role("button", name="Take my hand away").click()
+        expect(told).to_contain_text("Drag the dot")
+        assert message.first.input_value() == first
+        interfere.get_by_label("Step of the drawing").fill("1")
+        interfere.locator(".over").scroll_into_view_if_needed()
+        box = interfere.locator(".hands [data-part=centre]").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 40, box["y"] + 30, steps=3)
+        page.mouse.up()
+        expect(told).to_contain_text("Your hand came in at step 1")
+
+    def test_a_model_of_the_server_alone_says_why(self, page):
+        choose_model(page, "runs/colour")
+        open_tab(page, "How it works")
+        expect(page.locator("#insight")).to_contain_text(
+            "runs/colour cannot be computed in the browser"
+        )
+        choose_model(page, "runs/draws")
+        page.locator("#insight .flow").wait_for()
 
 
 def test_classify(page):
@@ -342,17 +449,13 @@ def test_it_holds_at_both_widths_and_schemes_and_for_everyone(opened, width, sch
     findings = []
     for tab in TABS:
         open_tab(page, tab)
-        start = {
-            "Generate": "#generate-draw", "Reconstruct": "#reconstruct-go",
-            "Explore": "#between-go", "Classify": "#classify-go",
-        }.get(tab)  # fmt: skip
+        start = {"Explore": "#between-go", "Classify": "#classify-go"}.get(tab)
         if tab in ("Generate", "Reconstruct"):
             choose_model(page, "runs/draws")
         if start:
             page.locator(start).click()
-            page.locator(".stage-of canvas").locator("visible=true").first.wait_for()
-        else:
-            page.locator("#runs-curves svg").first.wait_for()
+        shown = {"Runs": "#runs-curves svg", "How it works": "#insight canvas"}
+        page.locator(shown.get(tab, ".stage-of canvas")).locator("visible=true").first.wait_for()
         too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert too_wide <= 0, f"{tab} is {too_wide} pixels too wide"
         page.screenshot(path=SCREENSHOTS / f"{tab.lower()}-{width}-{scheme}.png", full_page=True)
@@ -399,10 +502,12 @@ def test_ten_people_at_once(address):
     """Ten visitors ask at the same time; each gets a drawing or a word, and the page stays."""
     with urllib.request.urlopen(f"{address}/config", timeout=20) as answer:
         config = json.load(answer)
-    draw = next(
-        one["id"] for one in config["components"] if one["props"].get("elem_id") == "generate-draw"
+    player = next(
+        one["id"]
+        for one in config["components"]
+        if one["props"].get("elem_id") == "generate-player"
     )
-    event = next(one for one in config["dependencies"] if [draw, "click"] in one["targets"])
+    event = next(one for one in config["dependencies"] if [player, "submit"] in one["targets"])
     outcomes: list[str] = []
 
     def visit(number: int) -> None:

@@ -1,5 +1,6 @@
 """Models as the page carries them: 16-bit weights and the options that its JavaScript knows."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,8 +37,8 @@ class PortableModel:
 
     @property
     def weights(self) -> bytes:
-        """The weights as a safetensors file."""
-        return save(self.tensors)
+        """The weights as a safetensors file, which has the fields of config.json too."""
+        return save(self.tensors, {"config": json.dumps(self.config)})
 
 
 def page_models() -> tuple[str, ...]:
@@ -55,7 +56,11 @@ def portable(name: str, *, encodes: bool = True) -> PortableModel:
     Raises:
         DrawError: if there is no such model, or the page's JavaScript does not know an option.
     """
-    loaded = load_model(name)
+    return carry(name, load_model(name), encodes=encodes)
+
+
+def carry(name: str, loaded: LoadedModel, *, encodes: bool = True) -> PortableModel:
+    """Prepare a model that is loaded already; see `portable`."""
     config = to_file(loaded.model.config)
     _check_options(name, loaded, config)
     weights = loaded.model.state_dict()
@@ -71,6 +76,7 @@ OPTIONS: dict[str, tuple[Any, ...]] = {
     "prior": ("standard",),
     "condition": ("none", "class"),
     "likelihood": ("bernoulli",),
+    "channels": (1,),
     "read_heads": (1,),
     "write_heads": (1,),
 }

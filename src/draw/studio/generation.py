@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from draw.data.sources.labels import LARGEST_LABEL
 from draw.errors import DrawError
 from draw.parts.state import NO_LABEL, Trajectory
@@ -69,10 +71,20 @@ def generate(shelf: Shelf, asked: Request) -> Iterator[Show]:
         parts = (*(show.parts if show else ()), made)
         show = Show(
             identity, "drawings", config.glimpses, config.rows, config.columns, parts,
-            total=asked.n,
+            total=asked.n, origin=_origin(asked, labels),
         )  # fmt: skip
         yield show
         done, size = done + size, min(2 * size, LARGEST_PART)
+
+
+def _origin(asked: Request, labels: Tensor | None) -> dict[str, Any]:
+    """What the page needs to draw the same by itself: without guidance, which it does not know."""
+    return {
+        "model": asked.model,
+        "seed": asked.seed,
+        "temperature": asked.temperature,
+        "labels": None if labels is None else [n if n >= 0 else None for n in labels.tolist()],
+    }
 
 
 def trajectory(shelf: Shelf, asked: Request) -> Trajectory:

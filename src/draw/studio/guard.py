@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from draw.errors import DrawError
+from draw.studio.carried import NOISE, WEIGHTS
 from draw.studio.pictures import MAX_BYTES
 
 logger = logging.getLogger("draw")
@@ -26,7 +27,7 @@ ROUTES = (
     "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", "/pwa_icon",
     "/gradio_api/startup-events", UPLOAD, "/gradio_api/upload_progress",
     "/gradio_api/queue/join", "/gradio_api/queue/data", "/gradio_api/cancel", "/gradio_api/reset",
-    "/gradio_api/app_id", "/gradio_api/info",
+    "/gradio_api/app_id", "/gradio_api/info", WEIGHTS, NOISE,
 )  # fmt: skip
 FOLDERS = ("/assets/", "/static/", "/gradio_api/heartbeat/", "/gradio_api/file=")
 LONGEST_BODY = 4_000_000

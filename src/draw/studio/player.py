@@ -42,6 +42,8 @@ class Show:
     """Number of images in all, where more are to come."""
     names: tuple[str, ...] = ()
     """Names of the classes."""
+    origin: dict[str, Any] | None = None
+    """Model, seed, temperature and labels of drawings, where the page can draw them by itself."""
 
     def to_json(self) -> str:
         """Convert to the JSON that the page sends; numbers that are not finite are none."""

@@ -15,6 +15,7 @@ from fastapi import FastAPI
 from draw.config.compute import PLAIN, ComputeConfig
 from draw.errors import DrawError
 from draw.studio import generation
+from draw.studio.carried import add_routes
 from draw.studio.connection import Connection
 from draw.studio.given_images import given_images
 from draw.studio.guard import Application, Guard
@@ -103,8 +104,10 @@ def make_application(
     """
     blocks = page.build(studio)
     blocks.queue(default_concurrency_limit=2 * AT_ONCE, max_size=MOST_WAITING)
+    bare = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    add_routes(bare, studio.shelf)
     application: FastAPI = gr.mount_gradio_app(
-        FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        bare,
         blocks,
         path="/",
         allowed_paths=[],

@@ -126,10 +126,10 @@ export function continuation({ words: all, models, clock, present }) {
 
   /** Begin with the present drawing, so that there is something before anybody draws. */
   async function take() {
-    const model = await models.load("mnist"), shown = present.get();
-    const from = shown && shown.drawing.model.pixels === SIDE * SIDE ? shown.drawing
-      : new Drawing(model, { noise: noise(1, model.glimpses, model.latent) });
-    sheet.put(from.last.map((value, k) => value * known[k]));
+    const model = await models.load("mnist"), shown = present();
+    const image = shown?.pixels === SIDE * SIDE ? shown.image()
+      : new Drawing(model, { noise: noise(1, model.glimpses, model.latent) }).last;
+    sheet.put(image.map((value, k) => value * known[k]));
     await answer();
   }
 

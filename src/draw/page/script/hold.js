@@ -11,28 +11,35 @@ import { Strip } from "./strip.js";
 
 /** @typedef {import("./attention.js").Window} Window */
 
-const ROWS = 28, COLUMNS = 28;
-/** @type {Record<string, [number, number, number]>} */
-const RANGES = {
-  g_x: [-4, 33, 0.1], g_y: [-4, 33, 0.1], delta: [0.05, 8, 0.05], sigma: [0.15, 6, 0.05],
-  gamma: [0.2, 3, 0.05], size: [1, 12, 1],
-};
+/**
+ * The least, the most and the step of each number of a window on an image.
+ * @param {number} rows
+ * @param {number} columns
+ * @returns {Record<string, [number, number, number]>}
+ */
+const ranges = (rows, columns) => ({
+  g_x: [-4, columns + 5, 0.1], g_y: [-4, rows + 5, 0.1], delta: [0.05, (2 * Math.max(rows, columns)) / 7, 0.05],
+  sigma: [0.15, Math.round((3 * Math.max(rows, columns)) / 14), 0.05], gamma: [0.2, 3, 0.05], size: [1, 12, 1],
+});
 /** Which fields each part of the window moves. @type {Record<string, string[]>} */
 const MOVES = { centre: ["g_x", "g_y"], stride: ["delta"], blur: ["sigma"] };
 
-/** Each equation, and its value for a window. @type {[string, string, (w: Window, words: Record<string, any>) => string][]} */
+/**
+ * Each equation, and its value for a window on an image.
+ * @type {[string, string, (w: Window, rows: number, columns: number, words: Record<string, any>) => string][]}
+ */
 const EQUATIONS = [
   ["21", "([[g_x|g̃_X]], [[g_y|g̃_Y]], log [[sigma|σ²]], log [[delta|δ̃]], log [[gamma|γ]]) = W(h^{dec})",
-    (w) => controlsOf(w, ROWS, COLUMNS).map((value) => value.toFixed(2).replace("-", "−")).join("  ")],
-  ["22", "[[g_x|g_X]] = (A + 1)/2 · (g̃_X + 1)", (w) => `g̃_X = ${controlsOf(w, ROWS, COLUMNS)[0].toFixed(2)}`],
-  ["23", "[[g_y|g_Y]] = (B + 1)/2 · (g̃_Y + 1)", (w) => `g̃_Y = ${controlsOf(w, ROWS, COLUMNS)[1].toFixed(2)}`],
-  ["24", "[[delta|δ]] = (max(A, B) − 1)/([[size|N]] − 1) · δ̃", (w) => `δ̃ = ${Math.exp(controlsOf(w, ROWS, COLUMNS)[3]).toFixed(2)}`],
+    (w, rows, columns) => controlsOf(w, rows, columns).map((value) => value.toFixed(2).replace("-", "−")).join("  ")],
+  ["22", "[[g_x|g_X]] = (A + 1)/2 · (g̃_X + 1)", (w, rows, columns) => `g̃_X = ${controlsOf(w, rows, columns)[0].toFixed(2)}`],
+  ["23", "[[g_y|g_Y]] = (B + 1)/2 · (g̃_Y + 1)", (w, rows, columns) => `g̃_Y = ${controlsOf(w, rows, columns)[1].toFixed(2)}`],
+  ["24", "[[delta|δ]] = (max(A, B) − 1)/([[size|N]] − 1) · δ̃", (w, rows, columns) => `δ̃ = ${Math.exp(controlsOf(w, rows, columns)[3]).toFixed(2)}`],
   ["19", "μ_X^i = [[g_x|g_X]] + (i − [[size|N]]/2 − ½) [[delta|δ]]", (w) => ends(w.g_x, w)],
   ["20", "μ_Y^j = [[g_y|g_Y]] + (j − [[size|N]]/2 − ½) [[delta|δ]]", (w) => ends(w.g_y, w)],
   ["25", "F_X[i, a] = exp(−(a − μ_X^i)² / 2[[sigma|σ]]²) / Z_X", (w) => `2σ² = ${(2 * w.sigma ** 2).toFixed(2)}`],
   ["26", "F_Y[j, b] = exp(−(b − μ_Y^j)² / 2[[sigma|σ]]²) / Z_Y", (w) => `2σ² = ${(2 * w.sigma ** 2).toFixed(2)}`],
   ["27", "read(x) = [[gamma|γ]] F_Y x F_X^T", (w) => `γ = ${w.gamma.toFixed(2)}`],
-  ["28", "w = W(h^{dec})", (_, words) => words.same],
+  ["28", "w = W(h^{dec})", (_, rows, columns, words) => words.same],
   ["29", "write(w) = 1/[[gamma|γ]] · F_Y^T w F_X", (w) => `1/γ = ${(1 / w.gamma).toFixed(2)}`],
 ];
 
@@ -46,10 +53,10 @@ function ends(g, { delta, size }) {
 }
 
 /** @param {import("./page.js").Page} page */
-export function hold({ words: all, state, models, present }) {
+export function hold({ words: all, state, models, subject, size: { rows, columns }, fixed, present }) {
   const words = all.hold;
   /** @type {Float32Array} */
-  let image = new Float32Array(ROWS * COLUMNS);
+  let image = new Float32Array(rows * columns);
   let place = fromState();
   const read = new Picture(words.read, "cells"), whole = new Picture(words.label), wrote = new Picture(words.wrote);
   const across = new Strip("across", words.strips), down = new Strip("down", words.strips);
@@ -58,12 +65,12 @@ export function hold({ words: all, state, models, present }) {
       term.classList.toggle("lit", fields.includes(/** @type {HTMLElement} */ (term).dataset.term ?? ""));
     for (const row of lines) row.element.classList.toggle("lit", !!row.element.querySelector(".lit"));
   };
-  const grip = hands(ROWS, COLUMNS, {
+  const grip = hands(rows, columns, {
     parts: ["centre", "stride", "blur"],
     take: (part) => light(part ? MOVES[part] : []),
     move: (window) => set(window),
   });
-  const sliders = Object.fromEntries(Object.entries(RANGES).map(([field, [min, max, step]]) => {
+  const sliders = Object.fromEntries(Object.entries(ranges(rows, columns)).map(([field, [min, max, step]]) => {
     const made = slider(
       /** @type {any} */ (words.names)[field],
       { min, max, step, value: /** @type {any} */ (place)[field], say: (v) => (field === "size" ? String(v) : v.toFixed(2)) },
@@ -76,14 +83,14 @@ export function hold({ words: all, state, models, present }) {
   const lines = EQUATIONS.map(([number, text, value]) => {
     const out = el("span", { class: "value" });
     const row = el("li", {}, el("span", { class: "eq-number" }, `(${number})`), equation(text), out);
-    return { element: row, say: (/** @type {Window} */ w) => out.replaceChildren(...marked(value(w, words))) };
+    return { element: row, say: (/** @type {Window} */ w) => out.replaceChildren(...marked(value(w, rows, columns, words))) };
   });
 
   function fromState() {
     const [g_x, g_y, delta, sigma, gamma] = state.get("window").split(",").map(Number);
     const size = Math.round(state.number("size", 1, 12, 12));
     const good = [g_x, g_y, delta, sigma, gamma].every(Number.isFinite) && delta > 0 && sigma > 0 && gamma > 0;
-    return good ? { g_x, g_y, delta, sigma, gamma, size } : { g_x: 14.5, g_y: 13.5, delta: 1.4, sigma: 0.6, gamma: 1, size };
+    return good ? { g_x, g_y, delta, sigma, gamma, size } : { g_x: (columns + 1) / 2, g_y: (rows - 1) / 2, delta: Math.max(rows, columns) / 20, sigma: 0.6, gamma: 1, size };
   }
 
   /** @param {Window} window */
@@ -95,15 +102,15 @@ export function hold({ words: all, state, models, present }) {
   }
 
   function show() {
-    const { size } = place, patch = readPatch(image, place, ROWS, COLUMNS);
+    const { size } = place, patch = readPatch(image, place, rows, columns);
     showCells(read, patch, size, ink, "read");
-    whole.show(image, ROWS, COLUMNS, [{ window: place, kind: "read" }]);
-    const back = writePatch(patch, place, ROWS, COLUMNS);
+    whole.show(image, rows, columns, [{ window: place, kind: "read" }]);
+    const back = writePatch(patch, place, rows, columns);
     let most = 1e-6;
     for (const value of back) most = Math.max(most, value);
-    wrote.show(back, ROWS, COLUMNS, [{ window: place, kind: "write" }], (value) => ink(value / most));
-    across.show(filterCentres(place.g_x, place.delta, size), place.sigma, COLUMNS);
-    down.show(filterCentres(place.g_y, place.delta, size), place.sigma, ROWS);
+    wrote.show(back, rows, columns, [{ window: place, kind: "write" }], (value) => ink(value / most));
+    across.show(filterCentres(place.g_x, place.delta, size), place.sigma, columns);
+    down.show(filterCentres(place.g_y, place.delta, size), place.sigma, rows);
     grip.show(place);
     for (const line of lines) line.say(place);
     for (const [field, { set: say }] of Object.entries(sliders)) say(/** @type {any} */ (place)[field]);
@@ -111,10 +118,10 @@ export function hold({ words: all, state, models, present }) {
 
   /** The image of the present drawing, where it has this section's size. */
   async function take() {
-    const shown = present.get();
-    if (shown && shown.drawing.model.pixels === ROWS * COLUMNS) image = shown.drawing.last;
+    const shown = present();
+    if (shown?.pixels === rows * columns) image = shown.image();
     else {
-      const model = await models.load("mnist");
+      const model = await models.load(subject);
       image = new Drawing(model, { noise: noise(1, model.glimpses, model.latent) }).last;
     }
     show();
@@ -131,7 +138,7 @@ export function hold({ words: all, state, models, present }) {
     el("div", { class: "sliders" }, ...Object.values(sliders).map((one) => one.element)),
     el("h3", {}, words.equations),
     el("ol", { class: "equations" }, ...lines.map((line) => line.element)),
-    button(words.present, take),
+    fixed ? null : button(words.present, take),
   );
   return { element, start: take };
 }

@@ -9,19 +9,21 @@ import { between, noise } from "./random.js";
 
 const HELD = 8; // steps that a moved window stays moved
 const PATH = 9; // drawings on the path
+const NUMBERS = 12; // of z that have a slider
 
 /** @param {import("./page.js").Page} page */
-export function interfere({ words: all, models, clock, present }) {
+export function interfere({ words: all, models, clock, subject, size: { rows, columns }, fixed, present }) {
   const words = all.interfere;
   let model = /** @type {import("./model.js").Draw | null} */ (null), looks = false, seed = 1;
   let own = /** @type {Drawing | null} */ (null), other = /** @type {Drawing | null} */ (null);
-  let hand = { t: 0, x: 0, y: 0, turn: 0 };
+  /** @type {{t: number, x: number, y: number, turn: number, numbers: Map<number, number>}} */
+  let hand = { t: 0, x: 0, y: 0, turn: 0, numbers: new Map() };
   const left = new Picture(words.own), right = new Picture(words.other);
   const said = el("p", { class: "told", role: "status" });
   const player = new Player(clock, all.player, { label: words.player, length: 64, show, done: tell });
   /** @type {{x: number, y: number} | null} */
   let from = null;
-  const grip = hands(28, 28, {
+  const grip = hands(rows, columns, {
     parts: ["centre"],
     take: (part) => {
       player.pause();
@@ -55,11 +57,39 @@ export function interfere({ words: all, models, clock, present }) {
     y: reach(words.move[1], { min: -20, max: 20, step: 1 }, "y"),
     turn: reach(words.turn, { min: 0, max: 90, step: 5, say: (v) => `${v}°` }, "turn"),
   };
-  const touched = () => hand.x || hand.y || hand.turn;
+  const touched = () => hand.x || hand.y || hand.turn || hand.numbers.size;
+  const message = el("div", { class: "sliders" }), which = el("h3", {});
+  /** Sliders of the numbers of z. @type {{k: number, set: (value: number) => void}[]} */
+  let numbers = [];
+
+  /** A slider for each of the numbers of z that the decoder hears most. @param {import("./model.js").Draw} of */
+  function list(of) {
+    const made = heard(of).slice(0, NUMBERS).map((k) => ({ k, ...slider(
+      `z_{${k + 1}}`, { min: -4, max: 4, step: 0.05, value: 0, say: (v) => v.toFixed(2) },
+      (value) => {
+        player.pause();
+        if (!touched()) begin(player.at);
+        change({ ...hand, numbers: new Map(hand.numbers).set(k, value) });
+        player.go(player.length - 1);
+        tell();
+      },
+    ) }));
+    for (const part of /** @type {const} */ (["x", "y"])) reaches[part].element.hidden = !of.attends;
+    message.replaceChildren(...made.map(({ element }) => element));
+    numbers = made;
+  }
+
+  /** Let the sliders say what z is at the step where the hand is, or at the one that is shown. */
+  function read() {
+    if (!other) return;
+    const t = touched() ? hand.t : player.at, { z } = other.frame(t).step;
+    which.textContent = words.numbers(t + 1, numbers.length);
+    for (const { k, set } of numbers) set(z[k]);
+  }
 
   /** A new hand from a step on. @param {number} t */
   function begin(t) {
-    hand = { t, x: 0, y: 0, turn: 0 };
+    hand = { t, x: 0, y: 0, turn: 0, numbers: new Map() };
     sayHand();
   }
 
@@ -74,8 +104,8 @@ export function interfere({ words: all, models, clock, present }) {
     sayHand();
     const [fresh] = noise(seed, 1, model.latent, 77), angle = (hand.turn * Math.PI) / 180;
     other = own.fork(hand.t, { ...own.plan, hand: (t) => ({
-      z: t === hand.t && hand.turn
-        ? (z) => z.map((value, k) => Math.cos(angle) * value + Math.sin(angle) * fresh[k]) : undefined,
+      z: t === hand.t && (hand.turn || hand.numbers.size)
+        ? (z) => z.map((value, k) => hand.numbers.get(k) ?? Math.cos(angle) * value + Math.sin(angle) * fresh[k]) : undefined,
       window: t >= hand.t && t < hand.t + HELD && (hand.x || hand.y)
         ? (w) => ({ ...w, g_x: w.g_x + hand.x, g_y: w.g_y + hand.y }) : undefined,
     }) });
@@ -90,6 +120,7 @@ export function interfere({ words: all, models, clock, present }) {
       const [pen] = drawing.frame(t).step.writeWindows;
       if (drawing === other && pen) grip.show(pen);
     }
+    read();
   }
 
   /** How far the two have come apart, when they are finished. */
@@ -109,12 +140,13 @@ export function interfere({ words: all, models, clock, present }) {
   }
 
   async function start() {
-    model = await models.load("mnist");
-    const shown = present.get();
+    const found = /** @type {import("./model.js").Draw} */ (await models.load(subject)), shown = present();
+    if (found !== model) list(found);
+    model = found;
     seed = shown?.seed ?? 1;
-    const drawn = new Drawing(/** @type {any} */ (model), { noise: noise(seed, 64, 100) });
+    const drawn = new Drawing(found, shown?.plan ?? { noise: noise(seed, found.glimpses, found.latent) });
     own = looks
-      ? new Drawing(drawn.model, { noise: noise(seed, drawn.length, drawn.model.latent, 5), x: drawn.last })
+      ? new Drawing(found, { ...drawn.plan, noise: noise(seed, drawn.length, found.latent, 5), x: drawn.last })
       : drawn;
     const made = own;
     player.pause();
@@ -158,11 +190,23 @@ export function interfere({ words: all, models, clock, present }) {
     player.element, said,
     el("div", { class: "row" }, ...Object.values(reaches).map(({ element }) => element)),
     el("div", { class: "row" }, kind.element,
-      button(words.forget, () => { forget(); show(player.at); }), button(words.present, start)),
+      button(words.forget, () => { forget(); show(player.at); }), fixed ? null : button(words.present, start)),
+    which, message,
     el("h3", {}, words.path),
     el("div", { class: "stops" }, ...stops.map((one) => one.element)),
     el("div", { class: "row" }, ...ends.map((input, k) =>
       el("div", { class: "field" }, el("label", { for: input.id }, words.ends[k]), input))),
   );
   return { element, start };
+}
+
+/**
+ * The numbers of z, those first to which the decoder listens most: by the length of their weights.
+ * @param {import("./model.js").Draw} model
+ */
+function heard({ tensors, latent }) {
+  const { data, shape: [gates, width] } = tensors["lstm_dec.weight_ih"], squares = new Float64Array(latent);
+  for (let row = 0; row < gates; row++)
+    for (let k = 0; k < latent; k++) squares[k] += data[row * width + k] ** 2;
+  return Array.from(squares.keys()).sort((a, b) => squares[b] - squares[a]);
 }

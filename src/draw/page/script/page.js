@@ -16,9 +16,14 @@ import { WORDS } from "./words.js";
 
 /** @typedef {import("./drawing.js").Drawing} Drawing */
 /**
- * What the sections share: the last drawing of section 1 is `present` to the others.
- * @typedef {{words: typeof WORDS.en, state: State, models: Models, clock: Clock,
- *   present: {get: () => {drawing: Drawing, seed: number} | null, set: (drawing: Drawing, seed: number) => void}}} Page
+ * The drawing that the sections speak of: its image, and, where another than this page has drawn it, how.
+ * @typedef {{pixels: number, image: () => Float32Array, seed: number, plan?: import("./drawing.js").Plan}} Present
+ */
+/**
+ * What the sections share: the last drawing of section 1 is `present` to the others, which explain
+ * the model `subject`, whose images are of `size`; `fixed` where no other drawing can come to be present.
+ * @typedef {{words: typeof WORDS.en, state: State, models: {load: (name: string) => Promise<any>, has: (name: string) => boolean},
+ *   clock: Clock, subject: string, fixed?: boolean, size: {rows: number, columns: number}, present: () => Present | null}} Page
  */
 
 const SECTIONS = [hold, steps, continuation, interfere, compare, search, exercises];
@@ -32,12 +37,12 @@ function build() {
   /** @type {{drawing: Drawing, seed: number} | null} */
   let drawn = null;
   const page = {
-    words, state, models, clock,
-    present: { get: () => drawn, set: (/** @type {Drawing} */ drawing, /** @type {number} */ seed) => { drawn = { drawing, seed }; } },
+    words, state, models, clock, subject: "mnist", size: { rows: 28, columns: 28 },
+    present: () => drawn && present(drawn.drawing, drawn.seed),
   };
   document.documentElement.lang = language;
   document.title = `DRAW: ${words.title}`;
-  const first = watch(page), rest = SECTIONS.flatMap((make) => make(page) ?? []);
+  const first = watch({ ...page, models }, (drawing, seed) => { drawn = { drawing, seed }; }), rest = SECTIONS.flatMap((make) => make(page) ?? []);
   const languages = el("nav", { class: "languages", "aria-label": "Language" }, ...Object.entries(WORDS).map(([code, one]) =>
     el("button", {
       type: "button", lang: code, "aria-pressed": String(code === language),
@@ -89,5 +94,12 @@ addEventListener("click", (event) => {
 });
 // Another link to this page, opened where it is open already.
 addEventListener("hashchange", () => { if (state.read()) build(); });
+
+/**
+ * @param {Drawing} drawing
+ * @param {number} seed
+ * @returns {Present}
+ */
+const present = (drawing, seed) => ({ pixels: drawing.model.pixels, image: () => drawing.last, seed });
 
 build();

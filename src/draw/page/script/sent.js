@@ -14,7 +14,8 @@
  */
 /**
  * @typedef {{id: string, kind: "drawings" | "reconstruction" | "glimpses", steps: number, rows: number, columns: number,
- *   parts: Part[], captions: string[], total: number, names: string[]}} Show
+ *   parts: Part[], captions: string[], total: number, names: string[],
+ *   origin: {model: string, seed: number, temperature: number, labels: number[] | null} | null}} Show
  */
 
 /** @param {string} url @returns {Promise<HTMLImageElement>} */

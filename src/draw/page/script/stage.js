@@ -19,11 +19,12 @@ const number = (value) => value.toFixed(Math.abs(value) >= 100 ? 0 : Math.abs(va
 export class Stage {
   /**
    * @param {import("./clock.js").Clock} clock
-   * @param {(film: Sent, index: number) => void} chosen told which drawing is looked at
+   * @param {{chosen: (film: Sent, index: number) => void, step: (t: number | null) => void}} told
+   *   which drawing is looked at, and at which step it rests before it is finished
    */
-  constructor(clock, chosen = () => {}) {
+  constructor(clock, told) {
     this.clock = clock;
-    this.told = chosen;
+    this.told = told;
     this.element = el("div", {});
     this.sheets = new Sheets();
     this.version = 0;
@@ -62,9 +63,14 @@ export class Stage {
     this.films = data.parts.flatMap((part) => Array.from({ length: part.count }, (_, row) => new Sent(data, part, row, sheets)));
     if (!more) this.build(data);
     this.fill(data);
-    this.told(this.films[this.chosen], this.chosen);
+    this.told.chosen(this.films[this.chosen], this.chosen);
     if (more && this.player) this.paint(this.player.at);
     else this.player?.begin();
+  }
+
+  /** Whether all has come. */
+  get complete() {
+    return this.data !== null && this.films.length >= this.data.total;
   }
 
   clear() {
@@ -147,7 +153,7 @@ export class Stage {
   /** @param {number} index */
   choose(index) {
     this.chosen = index;
-    this.told(this.films[index], index);
+    this.told.chosen(this.films[index], index);
     if (this.player) this.paint(this.player.at);
   }
 
@@ -183,6 +189,7 @@ export class Stage {
     const { size = 1 } = film.part;
     large.patch?.show(film.cut("patches", t, size, size), size, size);
     this.tell(film, t);
+    this.told.step(this.player.playing || done ? null : t);
   }
 
   /**

@@ -7,19 +7,22 @@ const FIRST = {
 };
 
 export class State {
-  constructor() {
+  /** @param {Record<string, string>} first what is not in the address */
+  constructor(first = FIRST) {
     this.timer = 0;
-    /** @type {Record<string, string>} */
-    this.values = { ...FIRST, lang: navigator.language.startsWith("ko") ? "ko" : "en" };
+    this.first = first;
+    this.values = { ...first };
+    if ("lang" in first && navigator.language.startsWith("ko")) this.values.lang = "ko";
     this.read();
   }
 
   /** Take a view from the address. @returns {boolean} whether it holds one */
   read() {
-    const found = [...new URLSearchParams(location.hash.slice(1))].filter(([name]) => name in FIRST);
+    const found = [...new URLSearchParams(location.hash.slice(1))].filter(([name]) => name in this.first);
     if (!found.length) return false;
     clearTimeout(this.timer);
-    this.values = { ...FIRST, lang: this.values.lang, ...Object.fromEntries(found) };
+    const { lang } = this.values;
+    this.values = { ...this.first, ...(lang ? { lang } : null), ...Object.fromEntries(found) };
     return true;
   }
 
@@ -49,7 +52,7 @@ export class State {
 
   write() {
     clearTimeout(this.timer);
-    const kept = Object.entries(this.values).filter(([name, value]) => value !== FIRST[name]);
+    const kept = Object.entries(this.values).filter(([name, value]) => value !== this.first[name]);
     history.replaceState(null, "", `#${new URLSearchParams(kept)}`);
   }
 }

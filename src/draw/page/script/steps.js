@@ -11,7 +11,7 @@ import { noise } from "./random.js";
 const ORDER = ["x", "x_hat", "r", "h_enc", "mu", "sigma", "z", "h_dec", "w", "c"];
 
 /** @param {import("./page.js").Page} page */
-export function steps({ words: all, models, clock, present }) {
+export function steps({ words: all, models, clock, subject, fixed, present }) {
   const words = all.steps;
   /** @type {Drawing | null} */
   let drawing = null;
@@ -36,25 +36,24 @@ export function steps({ words: all, models, clock, present }) {
   const flow = el("div", { class: "flow" }, ...nodes);
   const player = new Player(clock, all.player, { label: words.player, length: 64, show });
   const chart = bars(words.kl, (t) => { player.pause(); player.go(t); });
-  const present_ = button(words.present, () => take(true));
+  const again = fixed ? null : button(words.present, () => take(true));
 
   /** @param {number} t */
   function show(t) {
     if (!drawing) return;
     const { model } = drawing, { rows, columns } = model, { step, state } = drawing.frame(t);
     const x = /** @type {Float32Array} */ (drawing.plan.x), read = step.readWindows?.[0], write = step.writeWindows[0];
-    const { read_size: n, write_size: m } = model.config;
     pictures.x.show(x, rows, columns, [{ window: read, kind: "read" }]);
     pictures.x_hat.show(step.x_hat ?? x, rows, columns, [{ window: read, kind: "read" }], signed);
     const r = /** @type {Float32Array} */ (step.r), brightest = signedUpTo(r);
-    showCells(pictures.r, r.subarray(0, n * n), n, brightest);
-    showCells(second, r.subarray(n * n), n, brightest);
+    cells(pictures.r, r.subarray(0, r.length / 2), model, "read_size", brightest);
+    cells(second, r.subarray(r.length / 2), model, "read_size", brightest);
     square(pictures.h_enc, state.h_enc, signed);
     square(pictures.mu, /** @type {Float32Array} */ (step.mu), (v) => signed(v / 3));
     square(pictures.sigma, /** @type {Float32Array} */ (step.log_sigma).map(Math.exp), ink);
     square(pictures.z, step.z, (v) => signed(v / 3));
     square(pictures.h_dec, state.h_dec, signed);
-    showCells(pictures.w, step.patch, m, signedUpTo(step.patch));
+    cells(pictures.w, step.patch, model, "write_size", signedUpTo(step.patch));
     pictures.c.show(drawing.image(t), rows, columns, [{ window: write, kind: "write" }]);
     const nats = step.kl?.[0] ?? 0;
     chart.mark(t, words.klAt(nats.toFixed(2), t + 1));
@@ -62,12 +61,12 @@ export function steps({ words: all, models, clock, present }) {
 
   /** @param {boolean} play */
   async function take(play) {
-    const model = await models.load("mnist"), shown = present.get();
-    const x = shown && shown.drawing.model.pixels === model.pixels
-      ? shown.drawing.last
+    const model = await models.load(subject), shown = present();
+    const x = shown && shown.pixels === model.pixels
+      ? shown.image()
       : new Drawing(model, { noise: noise(1, model.glimpses, model.latent) }).last;
-    const seed = shown?.seed ?? 1;
-    drawing = new Drawing(model, { noise: noise(seed, model.glimpses, model.latent, 3), x });
+    const seed = shown?.seed ?? 1, label = shown?.plan?.label ?? null;
+    drawing = new Drawing(model, { noise: noise(seed, model.glimpses, model.latent, 3), x, label });
     const made = drawing;
     player.load(made.length);
     player.go(0);
@@ -80,7 +79,7 @@ export function steps({ words: all, models, clock, present }) {
     else player.go(mostTold(made));
   }
 
-  const element = section("steps", 3, words, flow, said, player.element, chart.element, present_);
+  const element = section("steps", 3, words, flow, said, player.element, chart.element, again);
   return { element, start: () => take(false) };
 }
 
@@ -91,6 +90,19 @@ export function steps({ words: all, models, clock, present }) {
 function mostTold({ frames }) {
   const nats = frames.map(({ step }) => step.kl?.[0] ?? 0);
   return nats.indexOf(Math.max(...nats));
+}
+
+/**
+ * What goes through a window, as a grid of numbers; without one the whole image does.
+ * @param {Picture} picture
+ * @param {Float32Array} values
+ * @param {import("./model.js").Draw} model
+ * @param {"read_size" | "write_size"} side
+ * @param {import("./picture.js").Palette} palette
+ */
+function cells(picture, values, model, side, palette) {
+  if (model.attends) showCells(picture, values, model.config[side], palette);
+  else picture.show(values, model.rows, model.columns, [], palette);
 }
 
 /**

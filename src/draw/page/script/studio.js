@@ -2,15 +2,31 @@
 
 import { Clock } from "./clock.js";
 import { el } from "./dom.js";
+import { insight } from "./insight.js";
 import { pad } from "./pad.js";
 import { Stage } from "./stage.js";
+import { State } from "./state.js";
 import { en } from "./words_en.js";
 
 /** @typedef {{value: any}} Props */
 /** @typedef {(name: string, call: () => void) => void} Watch */
 
 const SHEET = 140; // pixels along a side of the page to draw on
-const clock = new Clock();
+const PAUSE = 300; // milliseconds without a change before the server is asked
+/** What the address has; the empty ones are the studio's own. */
+const FIRST = {
+  tab: "", model: "", number: "", seed: "", temperature: "", label: "", guidance: "", drawing: "", step: "",
+  window: "", size: "12",
+};
+const clock = new Clock(), state = new State(FIRST);
+/** How a player asks the server, and whether it is seen. @typedef {{visible: boolean, waits: boolean, ask: () => void}} Asker */
+/** @type {Map<string, Asker>} */
+const askers = new Map();
+/** @type {Map<string, ReturnType<typeof setTimeout>>} */
+const timers = new Map();
+let begun = false;
+/** The drawing that was looked at last. @type {{film: import("./sent.js").Sent, index: number} | null} */
+let looked = null;
 /** @type {CSSStyleSheet | undefined} */
 let style;
 
@@ -31,17 +47,92 @@ function mount(element, part) {
 }
 
 /**
- * Plays what the server sends.
+ * Plays what the server sends. The first player of the studio begins where a link says.
+ * @param {HTMLElement} element
+ * @param {Props} props
+ * @param {Watch} watch
+ * @param {(event: string) => void} trigger asks the server to draw: "submit"
+ */
+function player(element, props, watch, trigger) {
+  const first = element.closest("#generate-player") !== null;
+  let linked = first && (state.get("step") !== "" || state.get("drawing") !== "");
+  const stage = new Stage(clock, {
+    chosen: (film, index) => {
+      looked = { film, index };
+      if (first && !linked) state.set({ drawing: index + 1 });
+    },
+    step: (t) => { if (first && !linked) state.set({ step: t === null ? "" : t + 1 }); },
+  });
+  mount(element, stage.element);
+  const asker = { visible: false, waits: !first && element.closest(".ds-live") !== null, ask: () => trigger("submit") };
+  askers.set(element.closest("[id]:not([id^=html-])")?.id ?? "", asker);
+  // Far away is visible too; only what is in another tab is not.
+  new IntersectionObserver(([{ isIntersecting }]) => {
+    asker.visible = isIntersecting;
+    if (isIntersecting && asker.waits) attend(asker);
+  }, { rootMargin: "100000px" }).observe(element);
+  const show = async () => {
+    await stage.show(props.value);
+    if (!linked || !stage.complete) return;
+    const drawing = state.number("drawing", 1, stage.films.length, 1), step = state.number("step", 1, Infinity, 0);
+    linked = false;
+    stage.choose(drawing - 1);
+    if (!step) return;
+    stage.player?.pause();
+    stage.player?.go(step - 1);
+  };
+  const shown = () => show().catch((error) => console.error(error));
+  watch("value", shown);
+  shown();
+}
+
+/** Ask for what a player shows, now or when it is seen. @param {Asker} asker */
+function attend(asker) {
+  asker.waits = !asker.visible;
+  if (asker.visible) asker.ask();
+}
+
+/**
+ * The same, once nothing has been changed for a moment.
+ * @param {string} name of the player
+ */
+function ask(name) {
+  if (!begun) return;
+  clearTimeout(timers.get(name));
+  timers.set(name, setTimeout(() => {
+    const asker = askers.get(name);
+    if (asker) attend(asker);
+  }, PAUSE));
+}
+
+/**
+ * Keep what has been chosen in the address.
+ * @param {Record<string, string | number | null>} values
+ */
+function remember(values) {
+  if (!begun) return;
+  state.set(Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value ?? ""])));
+}
+
+/** Draw, now that the fields have what a link says: what they had before is not asked for. @param {string} name of the player */
+function begin(name) {
+  begun = true;
+  ask(name);
+}
+
+/**
+ * The page's explanation of the model that is its value.
  * @param {HTMLElement} element
  * @param {Props} props
  * @param {Watch} watch
  */
-function player(element, props, watch) {
-  const stage = new Stage(clock);
-  mount(element, stage.element);
-  const show = () => stage.show(props.value).catch((error) => console.error(error));
-  watch("value", show);
-  show();
+function explanation(element, props, watch) {
+  const made = insight({ state, clock, looked: () => looked });
+  mount(element, made.element);
+  let seen = false;
+  const explain = () => seen && made.explain(props.value);
+  new IntersectionObserver(([{ isIntersecting }]) => { seen = isIntersecting; explain(); }).observe(element);
+  watch("value", explain);
 }
 
 /**
@@ -56,4 +147,4 @@ function sheet(element, props) {
   mount(element, made.element);
 }
 
-Object.assign(/** @type {any} */ (window).DrawStudio ??= {}, { node: el, player, pad: sheet });
+Object.assign(/** @type {any} */ (window).DrawStudio ??= {}, { node: el, player, pad: sheet, explanation, ask, remember, begin });

@@ -9,8 +9,11 @@ import { noise } from "./random.js";
 const REST = 1100; // milliseconds between two drawings
 const EARLIER = 12; // drawings kept in sight
 
-/** @param {import("./page.js").Page} page */
-export function watch({ words: all, state, models, clock, present }) {
+/**
+ * @param {import("./page.js").Page & {models: import("./models.js").Models}} page
+ * @param {(drawing: Drawing, seed: number) => void} present told what is drawn
+ */
+export function watch({ words: all, state, models, clock }, present) {
   const words = all.watch;
   let seed = state.number("seed", 0, 2 ** 31, 1), temperature = state.number("temperature", 0, 1.5, 1);
   let model = /** @type {any} */ (null), drawing = /** @type {Drawing | null} */ (null);
@@ -40,7 +43,7 @@ export function watch({ words: all, state, models, clock, present }) {
   function begin(step) {
     const rows = noise(seed, model.glimpses, model.latent);
     drawing = new Drawing(model, { noise: rows, temperature, label: label(seed) });
-    present.set(drawing, seed);
+    present(drawing, seed);
     state.set({ seed });
     fields.seed.value = String(seed);
     player.load(drawing.length);

@@ -22,14 +22,26 @@ export function halfValues() {
   return halves;
 }
 
+/** @param {ArrayBuffer} buffer a whole safetensors file */
+function headerOf(buffer) {
+  const length = Number(new DataView(buffer).getBigUint64(0, true));
+  return { length, header: JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length))) };
+}
+
+/**
+ * What a safetensors file says besides its tensors.
+ * @param {ArrayBuffer} buffer the whole file
+ * @returns {Record<string, string>}
+ */
+export const readMetadata = (buffer) => headerOf(buffer).header.__metadata__ ?? {};
+
 /**
  * The tensors of a safetensors file, as numbers of 32 bits.
  * @param {ArrayBuffer} buffer the whole file
  * @returns {Tensors}
  */
 export function readSafetensors(buffer) {
-  const length = Number(new DataView(buffer).getBigUint64(0, true));
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length)));
+  const { length, header } = headerOf(buffer);
   /** @type {Tensors} */
   const tensors = {};
   for (const [name, entry] of Object.entries(header)) {

@@ -101,7 +101,9 @@ export const en = {
     own: "Left alone", other: "With your hand in it", player: "Both drawings", turn: "Turn z of this step", move: ["Pen, to the right", "Pen, down"], forget: "Take my hand away",
     present: "Take the present drawing",
     kind: "It draws", kinds: { blind: "from nothing", looks: "with a picture to look at" },
-    touch: "Drag the dot of the red window, or turn z.",
+    touch: "Drag the dot of the red window, or change z.",
+    numbers: (/** @type {number} */ t, /** @type {number} */ all) =>
+      `The message of step ${t}: the ${all} numbers of z that the decoder hears most`,
     apart: (/** @type {number} */ t, /** @type {string} */ share) => `Your hand came in at step ${t}. At the end ${share} % of the ink is elsewhere.`,
     path: "Between two digits: the path",
     stop: (/** @type {number} */ k, /** @type {number} */ all) => `Drawing ${k} of ${all} on the path`,

@@ -1,11 +1,13 @@
 """The whole page: a title, the tabs, and what happens when it is loaded."""
 
+import json
 from typing import Any
 
 import gradio as gr
 
+from draw.studio.address import restore
 from draw.studio.folders import run_folders
-from draw.studio.page import classify, explore, generate, parts, reconstruct, runs
+from draw.studio.page import classify, explore, generate, insight, parts, reconstruct, runs
 from draw.studio.page.parts import Studio
 
 FONTS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif")
@@ -76,16 +78,19 @@ def build(studio: Studio) -> gr.Blocks:
     page: gr.Blocks
     with gr.Blocks(title="draw studio", analytics_enabled=False, fill_width=True) as page:
         gr.HTML(TITLE, apply_default_css=False)
-        with gr.Tabs(elem_classes=["ds-tabs"]):
-            with gr.Tab("Generate"):
-                generating = generate.build(studio)
-            with gr.Tab("Reconstruct"):
+        address = gr.HTML("", visible="hidden")
+        with gr.Tabs(elem_classes=["ds-tabs"]) as tabs:
+            with gr.Tab("Generate", id="Generate") as generate_tab:
+                model, about_model, fields = generate.build(studio)
+            with gr.Tab("Reconstruct", id="Reconstruct") as reconstruct_tab:
                 reconstructing = reconstruct.build(studio)
-            with gr.Tab("Explore") as explore_tab:
+            with gr.Tab("How it works", id="How it works") as insight_tab:
+                explaining = insight.build(studio)
+            with gr.Tab("Explore", id="Explore") as explore_tab:
                 exploring = explore.build(studio, explore_tab)
-            with gr.Tab("Classify"):
+            with gr.Tab("Classify", id="Classify") as classify_tab:
                 classifying = classify.build(studio)
-            with gr.Tab("Runs") as runs_tab:
+            with gr.Tab("Runs", id="Runs") as runs_tab:
                 chosen_runs = runs.build(studio)
         gr.HTML(
             "<p>Everything is computed on this computer; nothing leaves it. To give a model away, "
@@ -93,29 +98,54 @@ def build(studio: Studio) -> gr.Blocks:
             "model card, ready for the Hub; with <code>--onnx</code> the generator as ONNX.</p>",
             elem_classes=["ds-foot"],
         )
-        _one_model(studio, [generating, reconstructing, exploring])
+        drawing = [(model, about_model), reconstructing, explaining, exploring]
+        _one_model(studio, drawing)
+        all_tabs = (
+            generate_tab, reconstruct_tab, insight_tab, explore_tab, classify_tab, runs_tab,
+        )  # fmt: skip
+        for tab in all_tabs:
+            remember = f"() => DrawStudio.remember({{ tab: {json.dumps(tab.label)} }})"
+            tab.select(None, None, None, js=remember, api_visibility="private")
         classifier, about = classifying
         classifier.change(
             parts.safe(lambda name: parts.about(studio, name)), classifier, about,
             show_progress="hidden", api_visibility="private",
         )  # fmt: skip
 
-        def load(*chosen: str | None) -> list[Any]:
-            drawing = [parts.refresh_models(studio, name, draws=True) for name in chosen[:3]]
+        others = {name: field for name, field in fields.items() if name != "model"}
+
+        def load(text: str | None, *chosen: str | None) -> list[Any]:
+            models, rest = chosen[: len(drawing)], chosen[len(drawing) :]
+            names = studio.catalogue.names(draws=True)
+            link = restore(text, names, [str(tab.label) for tab in all_tabs])
+            if link.lacking:
+                gr.Warning(link.lacking, title="Not all of this link can be shown", duration=20)
+            linked, values = link.values.get("model"), link.values
             return [
-                *drawing,
-                parts.refresh_models(studio, chosen[3], draws=False),
-                *runs.refresh_runs(studio, chosen[4], chosen[5]),
+                *(
+                    gr.update(choices=names, value=linked)
+                    if linked
+                    else parts.refresh_models(studio, name, draws=True)
+                    for name in models
+                ),
+                parts.refresh_models(studio, rest[0], draws=False),
+                *runs.refresh_runs(studio, rest[1], rest[2]),
+                *(
+                    gr.update(value=values[name]) if name in values else gr.skip()
+                    for name in others
+                ),
+                gr.update(selected=values["tab"]) if "tab" in values else gr.skip(),
             ]
 
-        lists = [generating[0], reconstructing[0], exploring[0], classifier, *chosen_runs]
+        lists = [*(model for model, _ in drawing), classifier, *chosen_runs]
         page.load(
-            parts.safe(load),
-            lists,
-            lists,
-            show_progress="hidden",
+            parts.safe(load), [address, *lists], [*lists, *others.values(), tabs],
+            js="(_, ...chosen) => [location.hash.slice(1), ...chosen]",
+            show_progress="hidden", api_visibility="private",
+        ).then(
+            None, None, None, js="() => DrawStudio.begin('generate-player')",
             api_visibility="private",
-        )
+        )  # fmt: skip
         runs_tab.select(
             parts.safe(lambda one, other: runs.refresh_runs(studio, one, other)), list(chosen_runs),
             list(chosen_runs), show_progress="hidden", api_visibility="private",

@@ -11,24 +11,22 @@ from draw.studio import generation
 from draw.studio.downloads import Format, save_drawings
 from draw.studio.generation import Request
 from draw.studio.page import parts
-from draw.studio.page.parts import Studio
+from draw.studio.page.parts import Fields, Studio
 
 
-def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
-    """Lay out the tab, and return its choice of model and the line about it."""
+def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown, Fields]:
+    """Lay out the tab; return its choice of model, the line about it, and its fields by name."""
     parts.lead(
         "From noise alone the network draws an image, a patch at a time. The red frame is the "
         "window through which it writes."
     )
-    with gr.Row(elem_classes=["ds-columns"]):
+    with gr.Row(elem_classes=["ds-columns", "ds-live"]):
         with gr.Column(scale=1, min_width=280, elem_classes=["ds-side"]):
             model, about = parts.model_choice(studio, draws=True, label="Model")
             number = gr.Slider(
                 1, generation.MOST_IMAGES, value=16, step=1, label="Number of images"
             )
-            with gr.Row(elem_classes=["ds-with-dice"]):
-                seed = gr.Number(1, label="Seed", info="The same seed gives the same images")
-                dice = gr.Button("Another", size="sm", min_width=88)
+            seed = gr.Number(1, label="Seed", info="The same seed gives the same images")
             temperature = gr.Slider(
                 0, generation.MOST_HEAT, value=1, step=0.05, label="Temperature",
                 info="How far from average: 1 as learned, below it tamer, above it wilder",
@@ -44,12 +42,10 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
                 visible=generation.guides(studio.shelf, model.value), elem_id="generate-guidance",
             )  # fmt: skip
             with gr.Row():
-                draw = gr.Button("Draw", variant="primary", elem_id="generate-draw")
+                dice = gr.Button("Draw others", variant="primary", elem_id="generate-draw")
                 stop = gr.Button("Stop", elem_id="generate-stop", visible=False)
         with gr.Column(scale=3, min_width=300, elem_classes=["ds-main"]):
-            status = gr.Markdown(
-                "Press *Draw*.", elem_classes=["ds-status"], elem_id="generate-status"
-            )
+            status = gr.Markdown("", elem_classes=["ds-status"], elem_id="generate-status")
             player = parts.player("generate-player")
             shown = gr.State(None)
             buttons, file = parts.save_row(
@@ -57,6 +53,8 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
             )
 
     def make(*fields: Any) -> Iterator[Any]:
+        if fields[0] is None:  # the line about the model says what to do
+            return
         asked = generation.request(*fields)
         yield gr.skip(), gr.skip(), f"Drawing 1 of {asked.n} …", gr.update(visible=True)
         for show in generation.generate(studio.shelf, asked):
@@ -64,19 +62,25 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
             words = f"{done} of {asked.n} drawn …" if done < asked.n else _finished(asked)
             yield show.to_json(), asked, words, gr.update(visible=done < asked.n)
 
-    running = gr.on(
-        [draw.click, seed.submit],
-        parts.safe(make), [model, number, seed, temperature, label, guidance],
-        [player, shown, status, stop],
+    fields: Fields = {
+        "model": model, "number": number, "seed": seed, "temperature": temperature,
+        "label": label, "guidance": guidance,
+    }  # fmt: skip
+    running = player.submit(
+        parts.told(make, 4, 2), [*fields.values()], [player, shown, status, stop],
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
-        api_visibility="private",
+        api_visibility="private", trigger_mode="always_last",
     )  # fmt: skip
     parts.finish(running, stop, status)
+    parts.follow("generate-player", fields)
 
     def offer(name: str | None) -> Any:
         known = generation.classes(studio.shelf, name) is not None
         guides = generation.guides(studio.shelf, name)
-        return gr.update(visible=known, value=None), gr.update(visible=guides, value=1)
+        return (
+            gr.update(visible=True) if known else gr.update(visible=False, value=None),
+            gr.update(visible=True) if guides else gr.update(visible=False, value=1),
+        )
 
     model.change(
         parts.safe(offer), model, [label, guidance], show_progress="hidden",
@@ -89,7 +93,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         return save_drawings(drawn, generation.file_stem(asked), cast(Format, kind))
 
     parts.connect_saving(buttons, file, shown, save)
-    return model, about
+    return model, about, fields
 
 
 def _finished(asked: Request) -> str:

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import json
 import logging
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,8 @@ STYLES = STYLE, ASSETS / "stage.css"
 """Styles of the parts, which stand apart from Gradio's."""
 AT_ONCE = 2
 """Most computations at a time, over all visitors; the others wait in the queue."""
+Fields = dict[str, gr.Dropdown | gr.Slider | gr.Number]
+"""Components of a tab by their names in the address."""
 DOWNLOAD = """(file) => {
     if (!file) return;
     const link = document.createElement("a");
@@ -69,6 +72,13 @@ def pad(name: str) -> gr.HTML:
     return _own("pad", name)
 
 
+def explanation(name: str, model: str | None) -> gr.HTML:
+    """Component that explains the model which is its value, with the page's own sections."""
+    made = _own("explanation", name)
+    made.value = model
+    return made
+
+
 def chart(name: str) -> gr.HTML:
     """Component with curves, as `draw.studio.observation.panels` describes them."""
     return _own("chart", name)
@@ -78,7 +88,7 @@ def _own(kind: str, name: str) -> gr.HTML:
     return gr.HTML(
         "",
         html_template="",
-        js_on_load=f"DrawStudio.{kind}(element, props, watch);",
+        js_on_load=f"DrawStudio.{kind}(element, props, watch, trigger);",
         apply_default_css=False,
         elem_id=name,
         elem_classes=["ds", f"ds-holds-{kind}"],
@@ -106,6 +116,51 @@ def safe(action: Callable[..., Any]) -> Callable[..., Any]:
             raise _message(error) from error
 
     return acting
+
+
+def told(
+    action: Callable[..., Iterator[Any]], outputs: int, status: int
+) -> Callable[..., Iterator[Any]]:
+    """Wrap an action that follows every change: what went wrong is said in its line, once.
+
+    Args:
+        action: generator of updates, the last of them for the button that stops it.
+        outputs: number of updates at a time.
+        status: which of them is the line.
+    """
+
+    @functools.wraps(action)
+    def stepping(*arguments: Any) -> Iterator[Any]:
+        try:
+            yield from action(*arguments)
+        except Exception as error:
+            said: list[Any] = [gr.skip()] * outputs
+            said[status] = f"**That did not work.** {words(error)}"
+            said[-1] = gr.update(visible=False)
+            yield tuple(said)
+
+    return stepping
+
+
+def ask(name: str) -> str:
+    """JavaScript that has a player ask for its drawings, once no more is changed."""
+    return f"() => DrawStudio.ask({json.dumps(name)})"
+
+
+def follow(name: str, fields: Fields) -> None:
+    """Draw anew, and keep the fields in the address, whenever one of them changes.
+
+    Args:
+        name: the player.
+        fields: components by their names in the address.
+    """
+    names = ", ".join(fields)
+    remember = f"DrawStudio.remember({{ {names} }})"
+    gr.on(
+        [each.change for each in fields.values()], None, [*fields.values()], None,
+        js=f"({names}) => {{ {remember}; DrawStudio.ask({json.dumps(name)}); }}",
+        api_visibility="private",
+    )  # fmt: skip
 
 
 def _message(error: Exception) -> gr.Error:
@@ -156,8 +211,8 @@ def about(studio: Studio, name: str | None) -> str:
     try:
         with studio.shelf.use(name) as loaded:
             return describe(loaded)
-    except (DrawError, OSError) as error:
-        return str(error)
+    except (DrawError, OSError):  # what is done with the model says it
+        return ""
 
 
 def refresh_choice(names: Sequence[str], chosen: str | None, otherwise: str | None) -> Any:

@@ -12,7 +12,7 @@ from draw.studio.inpainting import complete
 from draw.studio.numbers import whole
 from draw.studio.page import parts
 from draw.studio.page.parts import Studio
-from draw.studio.page.sources import Sources, choose_image
+from draw.studio.page.sources import Sources, choose_image, nothing_chosen
 from draw.studio.reconstruction import Reconstruction, describe, reconstruct
 from draw.visualize.completions import HALVES
 
@@ -23,7 +23,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         "The network looks at an image through a reading window (green), tells itself a few "
         "numbers, and draws it again through a writing window (red), step by step."
     )
-    with gr.Row(elem_classes=["ds-columns"]):
+    with gr.Row(elem_classes=["ds-columns", "ds-live"]):
         with gr.Column(scale=1, min_width=280, elem_classes=["ds-side"]):
             model, about = parts.model_choice(studio, draws=True, label="Model")
             sources = Sources(
@@ -31,19 +31,14 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
                 centring="Centre and scale it as MNIST's digits are",
             )  # fmt: skip
             seed = gr.Number(0, label="Seed", info="Of the noise in what it tells itself")
-            with gr.Row():
-                go = gr.Button("Reconstruct", variant="primary", elem_id="reconstruct-go")
-                stop = gr.Button("Stop", visible=False, elem_id="reconstruct-stop")
+            stop = gr.Button("Stop", visible=False, elem_id="reconstruct-stop")
             half = gr.Radio(
                 list(HALVES), value="left", label="Or only this half is known",
                 info="The network draws the rest, five times", elem_id="complete-half",
             )  # fmt: skip
             rest = gr.Button("Complete", elem_id="complete-go")
         with gr.Column(scale=3, min_width=300, elem_classes=["ds-main"]):
-            status = gr.Markdown(
-                "Choose an image and press *Reconstruct*.", elem_classes=["ds-status"],
-                elem_id="reconstruct-status",
-            )  # fmt: skip
+            status = gr.Markdown("", elem_classes=["ds-status"], elem_id="reconstruct-status")
             player = parts.player("reconstruct-player")
             cost = gr.Markdown("", elem_classes=["ds-told"])
             shown = gr.State(None)
@@ -52,18 +47,27 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
             )
 
     def make(name: str | None, noise: Any, *fields: Any) -> Iterator[Any]:
+        lacking = nothing_chosen(*fields)
+        if name is None or lacking:
+            yield "", None, lacking or "", "", gr.update(visible=False)
+            return
         yield gr.skip(), gr.skip(), "Looking …", gr.skip(), gr.update(visible=True)
         which = whole("the seed", noise, 0, LARGEST_SEED)
         image = choose_image(studio.shelf, name, None, *fields)
         made = reconstruct(studio.shelf, name, image.pixels, which, image.label)
         yield made.show.to_json(), made, image.words, describe(made), gr.update(visible=False)
 
-    running = go.click(
-        parts.safe(make), [model, seed, *sources.fields], [player, shown, status, cost, stop],
+    running = player.submit(
+        parts.told(make, 5, 2), [model, seed, *sources.fields],
+        [player, shown, status, cost, stop],
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
-        api_visibility="private",
+        api_visibility="private", trigger_mode="always_last",
     )  # fmt: skip
     parts.finish(running, stop, status)
+    gr.on(
+        [model.change, seed.change, *sources.changes], None, None, None,
+        js=parts.ask("reconstruct-player"), api_visibility="private",
+    )  # fmt: skip
 
     def finish(name: str | None, noise: Any, known: str, *fields: Any) -> Iterator[Any]:
         yield gr.skip(), gr.skip(), "Drawing the rest …", gr.skip(), gr.update(visible=True)
@@ -73,7 +77,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         yield show.to_json(), None, image.words, words, gr.update(visible=False)
 
     completing = rest.click(
-        parts.safe(finish), [model, seed, half, *sources.fields],
+        parts.told(finish, 5, 2), [model, seed, half, *sources.fields],
         [player, shown, status, cost, stop],
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
         api_visibility="private",

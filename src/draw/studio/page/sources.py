@@ -65,6 +65,10 @@ class Sources:
             self.kind, self.images, self.number, self.page, self.centring, self.file, self.fit,
             self.on_paper,
         ]  # fmt: skip
+        self.changes = [
+            self.kind.change, self.number.change, self.page.change, self.centring.change,
+            self.file.change, self.fit.change, self.on_paper.change,
+        ]  # fmt: skip
         self.kind.change(
             lambda kind: [gr.update(visible=kind == each) for each in (TEST, DRAW, UPLOAD)],
             self.kind, [test, drawing, upload], show_progress="hidden",
@@ -115,3 +119,12 @@ def choose_image(
         raise DrawError(f"expected one of {', '.join(FITS)}, got {fit!r}")
     wanted = replace(wanted, fit=FITS[fit], on_paper=bool(on_paper))
     return ChosenImage(from_upload(file, wanted), None, "Your picture, as the model gets it")
+
+
+def nothing_chosen(
+    kind: str, number: Any, page: str | None, centring: Any, file: Any, *_: Any
+) -> str:
+    """Words for what is still to be done before there is an image; none if there is one."""
+    if kind == DRAW and not page:
+        return "Draw something on the page."
+    return "Choose a picture." if kind == UPLOAD and file is None else ""
