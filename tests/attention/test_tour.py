@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 
+from draw.attention import ATTENTIONS
 from draw.models.onnx import DRAWING_FILE, how_to_run, make_generator
 from draw.models.storage import load_model
 from draw.studio import generation, reconstruction
@@ -16,10 +17,16 @@ from running import TINY_DIGITS, draw_command
 
 VARIANTS = {
     "affine, two to read and three to write": ("affine", 2, 3),
+    "cauchy": ("cauchy", 1, 1),
     "laplace": ("laplace", 1, 1),
     "lattice": ("lattice", 1, 1),
     "rotated": ("rotated", 1, 1),
 }
+
+
+def test_every_window_of_ours_is_on_the_tour() -> None:
+    toured = {name for name, _, _ in VARIANTS.values()}
+    assert toured == set(ATTENTIONS) - {"gaussian", "none"}  # the paper's have their own tests
 
 
 @pytest.mark.slow
