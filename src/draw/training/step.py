@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -16,7 +17,11 @@ from draw.kernels.replay import no_graphs
 from draw.tasks import Task
 from draw.training.average import Average
 from draw.training.feed import Batcher, Feed
+from draw.training.reduction import Reduction
 from draw.training.tally import Tally
+
+Computation = Callable[[], None]
+"""Reads and writes tensors that stay where they are."""
 
 log = logging.getLogger(__name__)
 WARM_UP = 3
@@ -37,7 +42,9 @@ class Step:
 
     With a recorder everything from the images to the average is one recorded computation: the host
     sets the step's number, its feed, the learning rates and the share of the average, all of them
-    tensors, and has it done again. Without one the same function runs as it is.
+    tensors, and has it done again. Without one the same function runs as it is. Of several
+    processes each has two such computations, up to its gradients and from their mean on; the
+    collective between them is never recorded.
 
     Args:
         model: model as Accelerate has prepared it.
@@ -49,6 +56,7 @@ class Step:
         config: how to train.
         accelerator: has the device and the precision.
         recorder: None to compute every step in Python.
+        reduction: takes the mean over several processes; None for one.
     """
 
     def __init__(
@@ -62,15 +70,16 @@ class Step:
         config: TrainConfig,
         accelerator: Accelerator,
         recorder: Recorder | None = None,
+        reduction: Reduction | None = None,
     ) -> None:
         self.model, self.bare_model = model, bare_model
         self.optimizer, self.average, self.task = optimizer, average, task
         self.batcher, self.config, self.accelerator = batcher, config, accelerator
-        self.recorder = recorder
+        self.recorder, self.reduction = recorder, reduction
         self.tally = Tally(accelerator.device)
         self._number = torch.zeros((), dtype=torch.int64, device=accelerator.device)
         self._feed: Feed | None = None
-        self._replay: Callable[[], None] | None = None
+        self._replays: dict[Computation, Computation] = {}
         self._recorded: list[Any] = []
         self._to_warm_up = WARM_UP
 
@@ -87,34 +96,59 @@ class Step:
         self.average.prepare()
         self.tally.count()
         if self.recorder is None:
-            self._compute()
+            self._compute(_run)
         else:
             with no_graphs():  # a backend's own would be a graph within this one
-                self._replayed(self.recorder)
+                self._compute(self._recording(self.recorder))
 
-    def _replayed(self, recorder: Recorder) -> None:
+    def _recording(self, recorder: Recorder) -> Callable[[Computation], None]:
+        """What runs a computation: at first the warm-up of a recording, then its replay."""
         state = state_of(self.bare_model)
         if state != self._recorded:  # a recording knows neither new code nor other parameters
-            self._replay, self._recorded, self._to_warm_up = None, state, WARM_UP
-        if self._replay is None and self._to_warm_up > 0:
+            self._replays, self._recorded, self._to_warm_up = {}, state, WARM_UP
+        if self._to_warm_up > 0:
             self._to_warm_up -= 1
-            recorder.warm_up(self._compute)
-            return
-        if self._replay is None:
+            return recorder.warm_up
+        return partial(self._replay, recorder)
+
+    def _replay(self, recorder: Recorder, computation: Computation) -> None:
+        if computation not in self._replays:
             for group in self.optimizer.param_groups:
                 group["capturable"] = True
             try:
-                _, self._replay = recorder.record(self._compute)
+                _, self._replays[computation] = recorder.record(computation)
             except RuntimeError as error:
                 log.warning("the step is slower than it could be, it was not captured: %s", error)
                 self.optimizer.zero_grad()
-                self._replay = self._compute
-        self._replay()
+                self._replays[computation] = computation
+        self._replays[computation]()
 
-    def _compute(self) -> None:
+    def _compute(self, run: Callable[[Computation], None]) -> None:
+        if self.reduction is None:
+            run(self._whole)
+            return
+        run(self._own_gradients)
+        self.reduction.reduce()
+        run(self._with_mean_gradients)
+
+    def _whole(self) -> None:
+        self._update(self._differentiate())
+
+    def _own_gradients(self) -> None:
+        assert self.reduction is not None  # `_compute` has asked
+        self.reduction.gather(self.bare_model, self._differentiate())
+
+    def _with_mean_gradients(self) -> None:
+        assert self.reduction is not None
+        self._update(self.reduction.scatter(self.bare_model))
+
+    def _differentiate(self) -> dict[str, Tensor]:
         assert self._feed is not None  # `_take` has set it
         losses = self.task.losses(self.model, self.batcher(self._feed, self._number))
         self.accelerator.backward(next(iter(losses.values())))
+        return losses
+
+    def _update(self, losses: dict[str, Tensor]) -> None:
         clip = self.config.clip_norm
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), clip)
         self.tally.add(self._number, {**losses, "gradient_norm": norm})
@@ -151,6 +185,10 @@ class Step:
                 group["lr"] = rates[group["share"]]
         for share, held in {group["share"]: group["lr"] for group in groups}.items():
             held.fill_(rate * share)
+
+
+def _run(computation: Computation) -> None:
+    computation()
 
 
 def _on(device: torch.device, part: Tensor | None, own: bool) -> Tensor | None:

@@ -14,8 +14,9 @@ from typing import Any
 from weakref import proxy
 
 import torch
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast, broadcast_object_list
 from torch import Tensor, nn
+from torch.distributed import all_reduce
 
 from draw.config.run import Config
 from draw.data import ImageSet
@@ -44,6 +45,7 @@ from draw.training.memory_advice import too_large
 from draw.training.pace import Pace
 from draw.training.patience import is_at_end, is_out_of_patience
 from draw.training.prefetch import Prefetch
+from draw.training.reduction import Reduction
 from draw.training.selection import Selection
 from draw.training.signals import requests_to_stop
 from draw.training.snapshot import go_back, snapshot_of
@@ -105,7 +107,10 @@ class Trainer:
         self.average = Average(self.bare_model, config.train.ema_decay)
         parameters = parameter_groups(self.bare_model, config.train)
         adam = torch.optim.AdamW(parameters, lr=0.0, fused=True)
-        self.model, self.optimizer = self.accelerator.prepare(self.bare_model, adam)
+        # no DistributedDataParallel, which would reduce within the backward pass: see `Reduction`
+        self.model = self.accelerator.prepare_model(self.bare_model, evaluation_mode=True)
+        self.optimizer = self.accelerator.prepare_optimizer(adam)
+        broadcast(list(self.bare_model.state_dict().values()))
         self.update_weights = self._step()
         self.stream: Stream = "philox" if self.accelerator.device.type == "cuda" else "numpy"
         """Of the noise: a run keeps the one that it began with."""
@@ -122,7 +127,7 @@ class Trainer:
         self.budget = Budget(self.step, self.seconds)
 
     def _step(self) -> Step:
-        """The update of the weights; on a GPU of a single process, one CUDA graph."""
+        """The update of the weights; on a GPU a CUDA graph, of several processes two."""
         accelerator, config = self.accelerator, self.config.train
         share = config.batch_size // accelerator.num_processes
         first = accelerator.process_index * share
@@ -132,7 +137,9 @@ class Trainer:
             slice(first, first + share),
             resident_on(accelerator.device, self.training),
         )
-        alone = accelerator.device.type == "cuda" and accelerator.num_processes == 1
+        recorder = CudaRecorder() if accelerator.device.type == "cuda" else None
+        processes = accelerator.num_processes
+        reduction = Reduction(processes, all_reduce) if processes > 1 else None
         return Step(
             self.model,
             self.bare_model,
@@ -142,13 +149,15 @@ class Trainer:
             batcher,
             config,
             accelerator,
-            CudaRecorder() if alone else None,
+            recorder,
+            reduction,
         )
 
     def _check_memory(self) -> None:
-        """See that the weights fit four times over (gradient, average, Adam's), and one batch."""
-        weightless(self.task.make_model, copies=5)
-        share = self.config.train.batch_size // self.accelerator.num_processes
+        """See that the weights, gradient, average and moments fit, and one batch."""
+        processes = self.accelerator.num_processes
+        weightless(self.task.make_model, copies=5 if processes == 1 else 6)
+        share = self.config.train.batch_size // processes
         check_batch(self.config.model, share)
 
     @property
