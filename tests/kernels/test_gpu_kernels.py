@@ -192,14 +192,34 @@ def test_weights_packed_and_taken_out_again_are_the_same(name: str, case) -> Non
     model, *_, tiles = case(name)
     layout = layout_of(model.config, torch.float32, tiles)
     parameters = {name: p.detach() for name, p in model.named_parameters()}
-    products = pack(layout, parameters)
-    found = unpack(layout, products, parameters)
+    weights, exact = pack(layout, parameters, torch.float32)
+    found = unpack(layout, weights | exact, parameters)
     assert set(found) == {name for name in parameters if not name.endswith("_0")}
     for name, value in found.items():
         if ".bias_" in name:  # an LSTM's two biases are one in its product
             lstm = name.partition(".")[0]
             value = value - parameters[f"{lstm}.bias_{'hh' if name.endswith('ih') else 'ih'}"]
         torch.testing.assert_close(value, parameters[name])
+
+
+def test_a_sequence_starts_from_the_models_own_start(case) -> None:
+    model, *_, tiles = case("odd sides")
+    layout = layout_of(model.config, torch.float16, tiles)
+    parameters = {name: torch.randn_like(p) for name, p in model.named_parameters()}
+    weights, exact = pack(layout, parameters, torch.float16)
+    assert {weight.dtype for weight in weights.values()} == {torch.float16}
+    H, second = layout.config.hidden_size, layout.hidden + layout.read_width
+    for row, first, name in (
+        ("activations", 0, "h_enc_0"),
+        ("activations", second, "h_dec_0"),
+        ("cell_enc", 0, "c_enc_0"),
+        ("cell_dec", 0, "c_dec_0"),
+        ("canvas", 0, "canvas_0"),
+    ):
+        start = exact[row][first : first + parameters[name].numel()]
+        assert torch.equal(start, parameters[name].flatten()), name
+    assert exact["activations"].count_nonzero() == 2 * H
+    assert all(part.data_ptr() % 16 == 0 for part in (*weights.values(), *exact.values()))
 
 
 def test_two_passes_that_are_alive_together_do_not_share_memory(case) -> None:

@@ -5,9 +5,10 @@ be as the class makes it; what is not is named here, and the model's own code ru
 """
 
 import sys
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 from typing import Any, cast
 
 import torch
@@ -58,9 +59,6 @@ class Layout:
     kinds: frozenset[type[nn.Module]]
     """Classes of the parts."""
 
-
-Namespaces = list[Mapping[str, Any]]
-"""Names and what they stand for, of classes or of modules."""
 
 _known: dict[tuple[Contract, type[nn.Module], Hashable], Layout] = {}
 """Of a contract, a class, and what the contract depends on in a config."""
@@ -253,7 +251,7 @@ def hook(model: nn.Module, outside: frozenset[str]) -> str | None:
 
 
 def code_of(kind: type, kinds: Iterable[type], modules: Iterable[str] = ()) -> list[Any]:
-    """List every function and value that a model's code may use, in its classes and the package.
+    """List every name that a model's code may use, in its classes and the package, with its value.
 
     Two such lists are equal as long as nothing was replaced.
 
@@ -262,11 +260,49 @@ def code_of(kind: type, kinds: Iterable[type], modules: Iterable[str] = ()) -> l
         kinds: classes of its parts.
         modules: names of further modules of the package whose code counts.
     """
-    classes, others = _namespaces(kind, frozenset(kinds), *modules)
-    return [
-        *(v for names in classes for k, v in names.items() if not _is_of_compiler(k)),
-        *(v for names in others for k, v in names.items() if not k.startswith("__")),
-    ]
+    namespaces = _namespaces(kind, frozenset(kinds), *modules)
+    return [part for namespace in namespaces for part in namespace.read()]
+
+
+class _Namespace:
+    """The names of a class or a module, and what they stand for, as far as it counts.
+
+    It is read at every forward pass: all at once, without Python, as long as the names are those of
+    the last time.
+
+    Args:
+        values: what the names stand for now.
+        counts: whether a name counts.
+    """
+
+    def __init__(self, values: Mapping[str, Any], counts: Callable[[str], bool]) -> None:
+        self._values, self._counts = values, counts
+        self._known = self._look()
+
+    def read(self) -> tuple[tuple[str, ...], tuple[Any, ...]]:
+        """Names, and what they stand for."""
+        size, names, get = self._known
+        if len(self._values) == size:
+            try:
+                return names, get(self._values)[: len(names)]
+            except KeyError:  # as many names, but others
+                pass
+        size, names, get = self._known = self._look()
+        return names, get(self._values)[: len(names)]
+
+    def _look(self) -> tuple[int, tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+        """The number of all names, those that count, and what gets the values of these and all."""
+        names = tuple(filter(self._counts, self._values))
+        others = self._values.keys() - set(names)
+        return len(self._values), names, itemgetter(*names, *others)
+
+
+def _counts_in_class(name: str) -> bool:
+    return not _is_of_compiler(name)
+
+
+def _counts_in_module(name: str) -> bool:
+    return not name.startswith("__")
 
 
 def _is_of_compiler(name: str) -> bool:
@@ -278,7 +314,7 @@ def _is_of_compiler(name: str) -> bool:
 
 
 @cache
-def _namespaces(kind: type, kinds: frozenset[type], *modules: str) -> tuple[Namespaces, Namespaces]:
+def _namespaces(kind: type, kinds: frozenset[type], *modules: str) -> list[_Namespace]:
     """The classes and the package's classes that their code uses; the modules that it uses."""
     package, _, _ = __name__.partition(".")
     classes = dict.fromkeys(own for k in (kind, *kinds) for own in k.__mro__ if own is not object)
@@ -295,7 +331,10 @@ def _namespaces(kind: type, kinds: frozenset[type], *modules: str) -> tuple[Name
         for value in names.values()
         if isinstance(value, type) and value.__module__.partition(".")[0] == package
     )
-    return [*map(vars, classes | used)], [*found.values()]
+    return [
+        *(_Namespace(vars(own), _counts_in_class) for own in classes | used),
+        *(_Namespace(values, _counts_in_module) for values in found.values()),
+    ]
 
 
 def state_of(model: nn.Module) -> list[Any]:

@@ -1,6 +1,7 @@
 """Sizes: how a model's numbers are padded to tiles, and how the tiles are cut."""
 
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -76,111 +77,111 @@ class Layout:
     tiles: Tiles
     size: int
 
-    @property
+    @cached_property
     def windows(self) -> bool:
         """Whether it reads and writes through windows."""
         return self.config.attention != "none"
 
-    @property
+    @cached_property
     def learned(self) -> bool:
         """Whether the prior is learned."""
         return self.config.prior == "learned"
 
-    @property
+    @cached_property
     def pixels(self) -> int:
         """Numbers of an image."""
         return self.config.channels * self.config.rows * self.config.columns
 
-    @property
+    @cached_property
     def units(self) -> int:
         """Hidden units of a tile forward."""
         return self._share(self.tiles.units, self.config.hidden_size)
 
-    @property
+    @cached_property
     def units_backward(self) -> int:
         """Hidden units of a tile backward."""
         return self._share(self.tiles.units_backward, self.config.hidden_size)
 
-    @property
+    @cached_property
     def latents(self) -> int:
         """Latent variables of a tile forward."""
         return min(WIDEST, power_of_two(self.config.latent_size, 16))
 
-    @property
+    @cached_property
     def latents_backward(self) -> int:
         """Latent variables of a tile backward."""
         return self._share(WIDEST, self.config.latent_size)
 
-    @property
+    @cached_property
     def gates_depth(self) -> int:
         """Depth of a tile of the gates' weights: h, r and z are multiples of it."""
         return max(16, min(64, self.tiles.bytes // (4 * self.units * self.size)))
 
-    @property
+    @cached_property
     def hidden(self) -> int:
         """Hidden units, padded."""
         tile = self.tiles.parts * max(self.units, self.units_backward)
         return round_up(self.config.hidden_size, max(tile, self.gates_depth))
 
-    @property
+    @cached_property
     def latent(self) -> int:
         """Latent variables, padded."""
         tile = max(self.latents, self.tiles.parts * self.latents_backward)
         return round_up(self.config.latent_size, max(tile, self.gates_depth))
 
-    @property
+    @cached_property
     def features(self) -> int:
         """Numbers that are read at each step; without attention those of the error image."""
         return 2 * self.config.channels * self.config.read_size**2 if self.windows else self.pixels
 
-    @property
+    @cached_property
     def features_tile(self) -> int:
         """Number of features in a tile backward."""
         if not self.windows:
             return self._share(WIDEST, self.features)
         return min(WIDEST, power_of_two(self.features, max(16, self.gates_depth)))
 
-    @property
+    @cached_property
     def read_width(self) -> int:
         """Numbers that are read, padded."""
         parts = 1 if self.windows else self.tiles.parts
         return round_up(self.features, max(parts * self.features_tile, self.gates_depth))
 
-    @property
+    @cached_property
     def content(self) -> int:
         """Numbers of the patch that is written; without attention of the canvas."""
         return self.config.channels * self.config.write_size**2 if self.windows else self.pixels
 
-    @property
+    @cached_property
     def outputs_tile(self) -> int:
         """Number of the decoder's outputs in a tile."""
         if not self.windows:
             return self.features_tile
         return min(WIDEST, power_of_two(2 * CONTROLS + self.content, 16))
 
-    @property
+    @cached_property
     def outputs(self) -> int:
         """The decoder's outputs, padded: controls to read, to write, and the patch."""
         if not self.windows:
             return self.read_width
         return round_up(2 * CONTROLS + self.content, self.outputs_tile)
 
-    @property
+    @cached_property
     def moments(self) -> int:
         """Number of moments of a step's code, of the posterior and of a learned prior."""
         return (4 if self.learned else 2) * self.latent
 
-    @property
+    @cached_property
     def stride(self) -> int:
         """Length of a row of activations: h_enc, r, h_dec, z."""
         return 2 * self.hidden + self.read_width + self.latent
 
-    @property
+    @cached_property
     def canvas(self) -> int:
         """Numbers of a canvas, padded without attention."""
         return self.pixels if self.windows else self.outputs
 
-    @property
+    @cached_property
     def table(self) -> int:
         """Numbers of an image's table forward."""
         if not self.windows:
@@ -189,7 +190,7 @@ class Layout:
         read, write = self.config.read_size, self.config.write_size
         return read * (B + A + 2 * C * B) + write * (B + A + C * A)
 
-    @property
+    @cached_property
     def table_backward(self) -> int:
         """Numbers of an image's table backward."""
         if not self.windows:
@@ -251,6 +252,7 @@ class Layout:
         return max(1, min(self.tiles.images, pixels // (B * A)))
 
 
+@cache
 def layout_of(config: DRAWConfig, dtype: torch.dtype, tiles: Tiles) -> Layout:
     """The sizes for operands of a type; float32's weights go through the registers of more tiles.
 

@@ -11,7 +11,7 @@ from draw.errors import DrawError
 from draw.kernels.gpu.forward import unroll_forward
 from draw.kernels.gpu.kernel_launch import launch
 from draw.kernels.gpu.layout import Layout, round_up
-from draw.kernels.gpu.weights import pack, products_of
+from draw.kernels.gpu.weights import pack
 from draw.kernels.products import multiply
 from draw.parts.state import NOTHING, Context, UnrollOutput
 
@@ -105,25 +105,16 @@ class Run:
         rows[:batch, : self.layout.pixels] = images.flatten(1)
         return rows
 
-    def products(self) -> None:
-        """Pack the weights, in the operands' precision."""
-        self.exact = pack(self.layout, self.parameters)
-        self.weights = {name: self.exact[name].to(self.dtype) for name in products_of(self.layout)}
-
     def start(self) -> None:
-        """The learned start of every drawing, in the first slots."""
-        sizes, p = self.layout, self.parameters
-        H, h = sizes.config.hidden_size, sizes.hidden
-        first = self.activations[0]
-        self.activations[:, :, h : h + sizes.read_width].zero_()
-        first.zero_()
-        first[:, :H] = p["h_enc_0"]
-        first[:, h + sizes.read_width : h + sizes.read_width + H] = p["h_dec_0"]
-        for cell, name in zip(self.cells, ("c_enc_0", "c_dec_0"), strict=True):
-            cell[0].zero_()
-            cell[0, :, :H] = p[name]
-        self.canvas.zero_()
-        self.canvas[:, :, : sizes.pixels] = p["canvas_0"].flatten()
+        """Pack the weights; put the learned start of every drawing into the first slots."""
+        sizes = self.layout
+        self.weights, self.exact = pack(sizes, self.parameters, self.dtype)
+        h, first = sizes.hidden, self.activations[0]
+        self.activations[1:, :, h : h + sizes.read_width].zero_()
+        first.copy_(self.exact["activations"])
+        for cell, name in zip(self.cells, ("cell_enc", "cell_dec"), strict=True):
+            cell[0].copy_(self.exact[name])
+        self.canvas.copy_(self.exact["canvas"])
         if sizes.windows:
             h_dec = first[:1, h + sizes.read_width : h + sizes.read_width + h]
             self.outputs[0] = h_dec.float() @ self.weights["out"].float() + self.exact["out_bias"]
@@ -162,7 +153,6 @@ class Run:
 
     def forward(self) -> None:
         """Run the kernel."""
-        self.products()
         self.start()
         sizes, tiles, w, e = self.layout, self.layout.tiles, self.weights, self.exact
         batch = self.noise.shape[1]

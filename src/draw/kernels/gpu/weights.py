@@ -10,24 +10,124 @@ Without attention r is the error image, the image itself comes in by a product o
 x, and out is the whole image.
 """
 
+import math
 from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from draw.kernels.gpu.layout import CONTROLS, Layout
+from draw.kernels.proof import in_a_thread
 
+Shapes = tuple[tuple[str, torch.Size], ...]
+"""Names and shapes of the parameters, in their order."""
 Block = tuple[Tensor, Tensor]
 """Part of a parameter, and where it lies in a product's weights or bias, in the same order."""
 
 
-def pack(layout: Layout, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Weights [in, out] and biases of all products, in the parameters' precision."""
+class Packed(NamedTuple):
+    """Numbers of a model as the kernels read them, by name."""
+
+    weights: dict[str, Tensor]
+    """Weights [in, out] of the products, in the type of their operands."""
+    exact: dict[str, Tensor]
+    """Biases of the products, and what every drawing starts from: float32."""
+
+
+def pack(layout: Layout, parameters: Mapping[str, Tensor], dtype: torch.dtype) -> Packed:
+    """Pack parameters by a few operations of torch, however many there are.
+
+    Args:
+        layout: sizes of the model.
+        parameters: parameters of the model, float32, by name.
+        dtype: type of the operands of products.
+    """
+    like = parameters["canvas_0"]
+    places = _kept_places(layout, tuple((n, p.shape) for n, p in parameters.items()), like.device)
+    numbers = torch.cat([like.new_zeros(1), *(value.flatten() for value in parameters.values())])
+    weights = numbers.index_select(0, places.weights).to(dtype)
+    exact = numbers.index_select(0, places.exact) + numbers.index_select(0, places.addends)
+    shapes = _shapes(layout)
+    products = products_of(layout)
+    others = {name: shape for name, shape in shapes.items() if name not in products}
+    return Packed(
+        _cut(weights, {name: shapes[name] for name in products}),
+        _cut(exact, others | _shapes_of_starts(layout)),
+    )
+
+
+class _Places(NamedTuple):
+    """Places of packed numbers among those of all parameters, one after another; 0 is a zero."""
+
+    weights: Tensor
+    exact: Tensor
+    addends: Tensor
+    """What is added to `exact`: an LSTM has two biases."""
+
+
+@cache
+def _kept_places(layout: Layout, shapes: Shapes, device: torch.device) -> _Places:
+    """Find the places once and for good: captured graphs go on reading them."""
+    return in_a_thread(lambda: _places(layout, shapes, device))
+
+
+def _places(layout: Layout, shapes: Shapes, device: torch.device) -> _Places:
+    """Pack the places themselves."""
+    places, count = {}, 1
+    for name, shape in shapes:
+        places[name] = torch.arange(count, count + shape.numel()).view(shape)
+        count += shape.numel()
+    zeros = {name: torch.zeros_like(place) for name, place in places.items()}
+    second = {name: place for name, place in places.items() if name.endswith(".bias_hh")}
+    packed, addends = (
+        {**_filled(layout, some), **_starts(layout, some)}
+        for some in (places | {name: zeros[name] for name in second}, zeros | second)
+    )
+    products = products_of(layout)
+    others = [name for name in packed if name not in products]
+    parts = [packed[name] for name in products], [packed[name] for name in others]
+    every = *parts, [addends[name] for name in others]
+    joined = (torch.cat([part.flatten() for part in some]).int() for some in every)
+    return _Places(*(place.to(device) for place in joined))
+
+
+def _filled(layout: Layout, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights and biases of all products."""
     like = parameters["canvas_0"]
     products = {name: like.new_zeros(shape) for name, shape in _shapes(layout).items()}
     for own, inside in _blocks(layout, parameters, products):
-        inside.add_(own)  # an LSTM has two biases
+        inside.add_(own)
     return products
+
+
+def _starts(layout: Layout, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A row of activations [h_enc | r | h_dec | z], both cells and the canvas of every start."""
+    H, second = layout.config.hidden_size, layout.hidden + layout.read_width
+    like = parameters["canvas_0"]
+    starts = {name: like.new_zeros(shape) for name, shape in _shapes_of_starts(layout).items()}
+    starts["activations"][:H] = parameters["h_enc_0"]
+    starts["activations"][second : second + H] = parameters["h_dec_0"]
+    starts["cell_enc"][:H] = parameters["c_enc_0"]
+    starts["cell_dec"][:H] = parameters["c_dec_0"]
+    starts["canvas"][: layout.pixels] = like.flatten()
+    return starts
+
+
+def _shapes_of_starts(layout: Layout) -> dict[str, tuple[int, ...]]:
+    cell = (layout.hidden,)
+    return {
+        "activations": (layout.stride,), "cell_enc": cell, "cell_dec": cell,
+        "canvas": (layout.canvas,),
+    }  # fmt: skip
+
+
+def _cut(numbers: Tensor, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Tensor]:
+    """Parts of a row of numbers in their shapes; kernels find each at a multiple of 16 numbers."""
+    parts = numbers.split_with_sizes([math.prod(shape) for shape in shapes.values()])
+    named = zip(shapes.items(), parts, strict=True)
+    return {name: part.view(shape) for (name, shape), part in named}
 
 
 def products_of(layout: Layout) -> tuple[str, ...]:
