@@ -26,6 +26,16 @@ WORD = 0xFFFFFFFF
 Words = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
+def check_seed(seed: int) -> None:
+    """Refuse a seed that a key of 64 bits cannot hold.
+
+    Raises:
+        DrawError: if the seed is too large or negative.
+    """
+    if not 0 <= seed < 2**64:
+        raise DrawError(f"expected a seed from 0 to {2**64 - 1}, got {seed}")
+
+
 def philox(counter: Sequence[Tensor], key: tuple[int, int]) -> Words:
     """Compute four random words for each counter.
 
@@ -46,8 +56,7 @@ def philox(counter: Sequence[Tensor], key: tuple[int, int]) -> Words:
 
 def _words(seed: int, purpose: int, step: Tensor, images: range, count: int) -> Words:
     """Words [image, block], enough blocks for `count` words of each image."""
-    if not 0 <= seed < 2**64:
-        raise DrawError(f"expected a seed from 0 to {2**64 - 1}, got {seed}")
+    check_seed(seed)
     device = step.device
     block = torch.arange(math.ceil(count / 4), device=device)
     image = torch.arange(images.start, images.stop, device=device)[:, None]

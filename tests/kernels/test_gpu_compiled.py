@@ -9,13 +9,33 @@ from running import one_thread
 
 pytest.importorskip("triton", reason="Triton is not installed: it comes with torch for CUDA")
 
-COMPILE = """
+COMPILER = """
 import re, subprocess, sys, tempfile
 from pathlib import Path
 import torch, triton
 from triton.backends import nvidia
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+
+def made_for(capability, title, kernel, types, constants, aligned, **options):
+    names = kernel.arg_names
+    constants = {name: value for name, value in constants.items() if name in names}
+    kinds = {name: "constexpr" if name in constants else types.get(name, "*fp32") for name in names}
+    aligned = [n for n, kind in kinds.items() if kind.startswith("*") or n in aligned]
+    source = ASTSource(
+        kernel, kinds, {(names.index(name),): value for name, value in constants.items()},
+        {(names.index(name),): [["tt.divisibility", 16]] for name in aligned},
+    )
+    target = GPUTarget("cuda", int(capability), 32)
+    made = triton.compile(source, target=target, options=options)
+    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
+        Path(file.name).write_bytes(made.asm["cubin"])
+        dump = Path(nvidia.__file__).parent / "bin/cuobjdump"
+        said = subprocess.run([dump, "-res-usage", file.name], capture_output=True, text=True)
+    print(title, re.search(r"STACK:(\\d+)", said.stdout)[1], made.metadata.shared)
+"""
+
+SEQUENCES = """
 from draw.config.model import DRAWConfig
 from draw.kernels.gpu.backward import unroll_backward
 from draw.kernels.gpu.forward import unroll_forward
@@ -39,25 +59,23 @@ kernels = (
      layout.forward_constants()
      | dict(EACH_ENC=False, EACH_DEC=told, ENCODE=False, KEEP=False, TRACE=False)),
 )
-for name, kernel, canvases, constants in kernels:
-    names = kernel.arg_names
+for title, kernel, canvases, constants in kernels:
     types = dict.fromkeys(OPERANDS, short) | {"canvases": canvases, "counters": "*i32",
                                               "batch": "i32", "padded": "i32"}
-    constants = {name: value for name, value in constants.items() if name in names}
-    kinds = {name: "constexpr" if name in constants else types.get(name, "*fp32") for name in names}
-    aligned = [n for n, kind in kinds.items() if kind.startswith("*") or n == "padded"]
-    source = ASTSource(
-        kernel, kinds, {(names.index(name),): value for name, value in constants.items()},
-        {(names.index(name),): [["tt.divisibility", 16]] for name in aligned},
-    )
-    options = dict(num_warps=layout.tiles.warps, num_stages=layout.tiles.stages)
-    target = GPUTarget("cuda", int(capability), 32)
-    made = triton.compile(source, target=target, options=options)
-    with tempfile.NamedTemporaryFile(suffix=".cubin") as file:
-        Path(file.name).write_bytes(made.asm["cubin"])
-        dump = Path(nvidia.__file__).parent / "bin/cuobjdump"
-        said = subprocess.run([dump, "-res-usage", file.name], capture_output=True, text=True)
-    print(name, re.search(r"STACK:(\\d+)", said.stdout)[1], made.metadata.shared)
+    made_for(capability, title, kernel, types, constants, {"padded"},
+             num_warps=layout.tiles.warps, num_stages=layout.tiles.stages)
+"""
+
+NOISE = """
+from draw.kernels.gpu.noise import BLOCKS
+from draw.kernels.gpu.philox_kernel import draw_numbers
+
+for capability in sys.argv[1:]:
+    for title, key in {"any": {}, "one": {"k0": 1}}.items():
+        for normal in (False, True):
+            constants = dict(PURPOSE=0, NORMAL=normal, BLOCKS=BLOCKS, ROUNDS=10, **key)
+            types = {"step": "*i64", **dict.fromkeys(("first", "count", "k0", "k1"), "i32")}
+            made_for(capability, title, draw_numbers, types, constants, set())
 """
 SHARED = {80: 163 * 1024, 90: 227 * 1024, 100: 227 * 1024}
 """Bytes of shared memory that a program can have, by compute capability."""
@@ -84,13 +102,18 @@ CASES = [
 ]  # fmt: skip
 
 
-def compiled(*case: object, tiles: str = "Tiles()") -> dict[str, tuple[int, int]]:
-    """Bytes of spilled registers and of shared memory, by kernel, of the paper's MNIST row."""
-    command = [sys.executable, "-c", COMPILE, *map(str, case), tiles]
+def run(program: str, *arguments: object) -> tuple[list[list[str]], str]:
+    """Words of the lines that a program which compiles prints, and its errors."""
+    command = [sys.executable, "-c", COMPILER + program, *map(str, arguments)]
     env = one_thread() | {"TRITON_INTERPRET": "0"}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
-    lines = [line.split() for line in done.stdout.splitlines()]
-    assert [name for name, *_ in lines] == list(SPILLS), done.stderr
+    return [line.split() for line in done.stdout.splitlines()], done.stderr
+
+
+def compiled(*case: object, tiles: str = "Tiles()") -> dict[str, tuple[int, int]]:
+    """Bytes of spilled registers and of shared memory, by kernel, of the paper's MNIST row."""
+    lines, errors = run(SEQUENCES, *case, tiles)
+    assert [name for name, *_ in lines] == list(SPILLS), errors
     return {name: (int(spilled), int(shared)) for name, spilled, shared in lines}
 
 
@@ -111,3 +134,15 @@ def test_the_fastest_tiles_spill_no_more_than_was_measured() -> None:
     for name, (spilled, shared) in found.items():
         assert spilled <= SPILLS[name], f"{name} spills {spilled} bytes of each thread's registers"
         assert shared <= SHARED[90], name
+
+
+@pytest.mark.slow
+def test_the_kernel_of_noise_fits_every_card() -> None:
+    """With any key; a key of 1 is one that the compiler takes in.
+
+    Normal numbers have 32 bytes in memory: sine and cosine would reduce very large angles there.
+    """
+    lines, errors = run(NOISE, *SHARED)
+    assert [(title, stack) for title, stack, _ in lines] == [
+        (title, stack) for _ in SHARED for title in ("any", "one") for stack in ("0", "32")
+    ], errors

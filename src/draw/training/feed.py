@@ -3,7 +3,7 @@
 The host's part is a function of the seed and the step: it can be made ahead
 (`draw.training.prefetch`), a resumed run meets it again, and each of several processes takes its
 own share of it. Random numbers come from one of two streams: NumPy's, made on the host, or Philox
-(`draw.philox`), made on the device.
+(`draw.philox`, `draw.kernels.gpu.noise`), made on the device.
 """
 
 from dataclasses import dataclass
@@ -14,11 +14,11 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from draw import philox
 from draw.config.train import TrainConfig
 from draw.data import ImageSet
 from draw.data.batches import batch_indices, binarize
 from draw.data.views.view import labels_at
+from draw.kernels.gpu import noise as device_noise
 from draw.parts.conditions.known import random_masks
 from draw.parts.state import NO_LABEL
 from draw.randomness import (
@@ -148,13 +148,13 @@ class Batcher:
             uniform = feed.uniform
             if uniform is None:
                 count = images[0].numel()
-                drawn = philox.uniform(self.seed, BINARIZE_TRAINING, step, rows, count)
+                drawn = device_noise.uniform(self.seed, BINARIZE_TRAINING, step, rows, count)
                 uniform = drawn.view_as(images)
             images = binarize(images, uniform)
         noise = feed.noise
         if noise is None and self.needs.noise is not None:
             glimpses, latent = self.needs.noise
-            drawn = philox.normal(self.seed, TRAINING, step, rows, glimpses * latent)
+            drawn = device_noise.normal(self.seed, TRAINING, step, rows, glimpses * latent)
             noise = drawn.view(-1, glimpses, latent).transpose(0, 1).contiguous()
         return Batch(images, noise, feed.labels, feed.unit_mask, feed.known)
 

@@ -27,7 +27,7 @@ Block = tuple[Tensor, Tensor]
 """Part of a parameter, and where it lies in a product's weights or bias, in the same order."""
 
 
-class Packed(NamedTuple):
+class Operands(NamedTuple):
     """Numbers of a model as the kernels read them, by name."""
 
     weights: dict[str, Tensor]
@@ -36,7 +36,7 @@ class Packed(NamedTuple):
     """Biases of the products, and what every drawing starts from: float32."""
 
 
-def pack(layout: Layout, parameters: Mapping[str, Tensor], dtype: torch.dtype) -> Packed:
+def pack(layout: Layout, parameters: Mapping[str, Tensor], dtype: torch.dtype) -> Operands:
     """Pack parameters by a few operations of torch, however many there are.
 
     Args:
@@ -52,7 +52,7 @@ def pack(layout: Layout, parameters: Mapping[str, Tensor], dtype: torch.dtype) -
     shapes = _shapes(layout)
     products = products_of(layout)
     others = {name: shape for name, shape in shapes.items() if name not in products}
-    return Packed(
+    return Operands(
         _cut(weights, {name: shapes[name] for name in products}),
         _cut(exact, others | _shapes_of_starts(layout)),
     )
