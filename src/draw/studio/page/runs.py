@@ -72,7 +72,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown]:
         )  # fmt: skip
 
     def look(
-        name: str | None, other: str | None, at: Any, following: bool, before: Any
+        name: str | None, other: str | None, following: bool, before: Any, at: Any = 0
     ) -> tuple[Any, ...]:
         if not following or name is None or _stamps(studio, name, other) == before:
             return tuple(gr.skip() for _ in outputs)
@@ -113,7 +113,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown]:
         api_visibility="private",
     )  # fmt: skip
     timer.tick(
-        look, [first, second, scrub, follow, seen], outputs, show_progress="hidden",
+        look, [first, second, follow, seen, scrub], outputs, show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
     return first, second

@@ -88,7 +88,7 @@ def build(studio: Studio, run: gr.Dropdown, timer: gr.Timer) -> None:
         )
     told = gr.State(None)
 
-    def look(name: str | None, before: Any) -> tuple[Any, ...]:
+    def follow(name: str | None, before: Any) -> tuple[Any, ...]:
         now = training.status()
         found = "" if now is None else _name(studio, now.run)
         key = (now, name, found)
@@ -104,7 +104,7 @@ def build(studio: Studio, run: gr.Dropdown, timer: gr.Timer) -> None:
         return *shown(name), key, chosen
 
     timer.tick(
-        look, [run, told], [*outputs, told, run], show_progress="hidden", api_visibility="private"
+        follow, [run, told], [*outputs, told, run], show_progress="hidden", api_visibility="private"
     )
 
 
