@@ -66,8 +66,8 @@ class Sources:
             self.on_paper,
         ]  # fmt: skip
         self.changes = [
-            self.kind.change, self.number.change, self.page.change, self.centring.change,
-            self.file.change, self.fit.change, self.on_paper.change,
+            self.kind.change, self.images.change, self.number.change, self.page.change,
+            self.centring.change, self.file.change, self.fit.change, self.on_paper.change,
         ]  # fmt: skip
         self.kind.change(
             lambda kind: [gr.update(visible=kind == each) for each in (TEST, DRAW, UPLOAD)],
@@ -121,10 +121,9 @@ def choose_image(
     return ChosenImage(from_upload(file, wanted), None, "Your picture, as the model gets it")
 
 
-def nothing_chosen(
-    kind: str, number: Any, page: str | None, centring: Any, file: Any, *_: Any
-) -> str:
+def nothing_chosen(*fields: Any) -> str:
     """Words for what is still to be done before there is an image; none if there is one."""
+    kind, _, _, page, _, file, _, _ = fields
     if kind == DRAW and not page:
         return "Draw something on the page."
     return "Choose a picture." if kind == UPLOAD and file is None else ""
