@@ -520,7 +520,7 @@ class TestCommand:
             "--data.path", "c", "--allow-host", "y.org", cwd=tmp_path,
         )  # fmt: skip
         reaches, images = zip(*((one[2], one[5]) for one in served), strict=True)
-        assert reaches == (Reach(), Reach(allowed=("x.org", "y.org"), root_path="/draw"))
+        assert reaches == (Reach(), Reach(other_names=("x.org", "y.org"), root_path="/draw"))
         assert images == ((), ("a=b", "c"))
 
     def test_a_port_that_cannot_be(self, tmp_path):

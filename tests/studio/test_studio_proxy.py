@@ -61,7 +61,7 @@ def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, int]]
 
         async def make() -> object:
             studio, scratch = studio_of(folder / "runs"), Scratch(folder / "uploads")
-            return make_application(studio, Reach(allowed=(NAME,), root_path=ROOT), scratch)
+            return make_application(studio, Reach(other_names=(NAME,), root_path=ROOT), scratch)
 
         own = stack.enter_context(listening(asyncio.run(make())))
         yield own, stack.enter_context(listening(proxy_of(own)))
@@ -112,9 +112,9 @@ def test_names_of_an_address(reach, names):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"allowed": ("draw.example.org:80",)}, "--allow-host to be a name such as"),
-        ({"allowed": ("http://draw.example.org",)}, "--allow-host to be a name such as"),
-        ({"allowed": ("",)}, "--allow-host to be a name such as"),
+        ({"other_names": ("draw.example.org:80",)}, "--allow-host to be a name such as"),
+        ({"other_names": ("http://draw.example.org",)}, "--allow-host to be a name such as"),
+        ({"other_names": ("",)}, "--allow-host to be a name such as"),
         ({"root_path": "draw"}, "--root-path to be a path such as /draw"),
         ({"root_path": "/draw/"}, "--root-path to be a path such as /draw"),
         ({"root_path": "https://example.org/draw"}, "--root-path to be a path such as /draw"),

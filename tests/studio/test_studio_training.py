@@ -130,7 +130,7 @@ class TestProcess:
 
     def test_only_this_computer_may_train(self, tmp_path):
         assert Reach().obstacle_to_training == ""
-        for reach in (Reach("0.0.0.0"), Reach(allowed=("draw.example.org",))):
+        for reach in (Reach("0.0.0.0"), Reach(other_names=("draw.example.org",))):
             assert "draw train digits" in reach.obstacle_to_training
         fields = {field.name: field for field in dataclasses.fields(Studio)}
         assert fields["training"].default is None

@@ -187,7 +187,7 @@ class Contract:
     """Results of the kernel for a model's parameters and inputs."""
     reference: Callable[..., Trial]
     """Results of the model's own code for the same."""
-    kinked: Callable[[Any], bool] = lambda config: False
+    has_kinks: Callable[[Any], bool] = lambda config: False
     """Whether the gradient jumps somewhere, from a model's config. Rounding then moves it by more
     than any error: where operands are rounded, results are compared and gradients are not."""
     modules: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ HERE = Path(__file__).parent
 SCRIPT = HERE / "built" / "page.js"
 """The page's code as one file, which `make page` builds of `script/`."""
 STUDIO_SCRIPT = HERE / "built" / "studio.js"
-"""The same parts for the studio."""
+"""File of the same parts for the studio."""
 STYLE = HERE / "style.css"
 TITLE = "DRAW: a network that draws"
 DESCRIPTION = (

@@ -31,8 +31,8 @@ class GivenImages:
 class ImageChoice:
     """Images on offer, and which of them is chosen."""
 
-    given: tuple[GivenImages, ...] = ()
-    chosen: str | None = None
+    images: tuple[GivenImages, ...] = ()
+    name: str | None = None
     """Name of given images; None for the model's own or what comes nearest."""
 
     def candidates(self) -> tuple[GivenImages, ...]:
@@ -41,18 +41,18 @@ class ImageChoice:
         Raises:
             DrawError: if there are none of that name.
         """
-        if self.chosen in (None, OWN):
-            return self.given
-        found = tuple(one for one in self.given if one.name == self.chosen)
+        if self.name in (None, OWN):
+            return self.images
+        found = tuple(one for one in self.images if one.name == self.name)
         if not found:
-            names = ", ".join((OWN, *(one.name for one in self.given)))
-            raise DrawError(f"expected images among {names}, got {self.chosen!r}")
+            names = ", ".join((OWN, *(one.name for one in self.images)))
+            raise DrawError(f"expected images among {names}, got {self.name!r}")
         return found
 
     @property
     def is_own(self) -> bool:
         """Whether the model's own images come first."""
-        return self.chosen in (None, OWN)
+        return self.name in (None, OWN)
 
 
 def given_images(texts: Sequence[str]) -> tuple[GivenImages, ...]:

@@ -44,7 +44,7 @@ def examples(
     Args:
         loaded: the model.
         shape: shape of the images: channels, rows, columns; by default the model's.
-        choice: which images; where none are chosen, the first that fit.
+        choice: choice of the images; where there is none, the first that fit.
 
     Raises:
         DrawError: if there are no images for such a model, or the chosen ones do not fit it, with

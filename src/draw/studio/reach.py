@@ -18,13 +18,13 @@ class Reach:
     """
 
     host: str = "127.0.0.1"
-    allowed: Sequence[str] = ()
+    other_names: Sequence[str] = ()
     """Names besides those of this computer, such as that of a proxy."""
     root_path: str = ""
     """Path at which a proxy offers the page, and which it takes off what it passes on."""
 
     def __post_init__(self) -> None:
-        for name in self.allowed:
+        for name in self.other_names:
             if host_name(name) != name.lower():
                 raise DrawError(
                     f"expected --allow-host to be a name such as draw.example.org, without port or "
@@ -49,7 +49,7 @@ class Reach:
     @property
     def obstacle_to_training(self) -> str:
         """Words for the page where others reach it, who may not start anything; else empty."""
-        if self.is_local and not self.allowed:
+        if self.is_local and not self.other_names:
             return ""
         return (
             "Nothing is trained from this page, since others reach it too: in a terminal, "
@@ -60,6 +60,6 @@ class Reach:
     @property
     def names(self) -> frozenset[str] | None:
         """Names under which it may be asked for; None for any."""
-        if not self.is_local and not self.allowed:
+        if not self.is_local and not self.other_names:
             return None
-        return frozenset((*LOCAL_NAMES, *(name.lower() for name in self.allowed)))
+        return frozenset((*LOCAL_NAMES, *(name.lower() for name in self.other_names)))

@@ -89,7 +89,7 @@ def lay_digit(
         digit: image of light ink on black.
         clutter: whether to add pieces of test images, as in training.
         seed: seed of the places.
-        choice: which test images.
+        choice: choice of the test images.
     """
     shape = loaded.model.config.image_shape
     random = generator(seed, VIEW_EVALUATION, 0)

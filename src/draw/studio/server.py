@@ -80,8 +80,8 @@ def serve(
         say(f"draw studio: {address}   (Ctrl-C ends it)")
         if not reach.is_local:
             logger.warning("anyone who reaches %s on the network can use this page", reach.host)
-        if reach.allowed or reach.root_path:
-            names = ", ".join(reach.allowed) or "this computer's names"
+        if reach.other_names or reach.root_path:
+            names = ", ".join(reach.other_names) or "this computer's names"
             logger.info("also behind a proxy, as %s at %s/", names, reach.root_path)
         if page.nothing_at_hand(studio):
             logger.info("no models and no runs in %s yet; the page says what to do", runs)

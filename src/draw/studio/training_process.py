@@ -24,7 +24,7 @@ PATIENCE = 120.0
 """Seconds that the end of the studio waits for a training to save."""
 LONGEST_TAIL = 2000
 """Bytes of the end of what a training says that are looked at."""
-STOPPED = 130
+CODE_OF_A_STOP = 130
 """Exit status of a training that was asked to stop and has saved everything."""
 OWN_PICTURES = "images"
 """The preset that asks about somebody's own pictures, in a terminal."""
@@ -159,7 +159,7 @@ class TrainingProcess:
             return Status(run, True, f"{run.name} is training. {said[-1] if said else 'It starts'}")
         if code == 0:
             return Status(run, False, f"{run.name} is finished.")
-        if code == STOPPED:
+        if code == CODE_OF_A_STOP:
             return Status(run, False, f"{run.name} was stopped, and everything is saved.")
         if code == -signal.SIGTERM:
             at = "after its training" if run.exists() else "before it began"
@@ -177,7 +177,7 @@ class TrainingProcess:
                 process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 say(f"draw studio: {self._run} still saves, and ends by itself", error=True)
-        if process is not None and process.poll() == STOPPED:
+        if process is not None and process.poll() == CODE_OF_A_STOP:
             say(f"draw studio: go on with: draw train --resume {self._run}", error=True)
         self._forget()
 

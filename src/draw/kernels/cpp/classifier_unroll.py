@@ -268,6 +268,6 @@ CONTRACT = Contract(
     inputs=_inputs,
     kernel=_compiled,
     reference=_reference,
-    kinked=lambda config: config.attention == "laplace",
+    has_kinks=lambda config: config.attention == "laplace",
 )
 """The contract of `glimpses`: the part of a Classifier that it computes."""

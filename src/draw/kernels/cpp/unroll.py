@@ -190,6 +190,6 @@ CONTRACT = Contract(
     inputs=_inputs,
     kernel=_compiled,
     reference=_reference,
-    kinked=lambda config: config.attention == "laplace",
+    has_kinks=lambda config: config.attention == "laplace",
 )
 """The contract of `unroll` and `trajectory`: the part of a DRAW that they compute."""

@@ -67,7 +67,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown, Fields]:
         "label": label, "guidance": guidance,
     }  # fmt: skip
     running = player.submit(
-        parts.told(make, 4, 2), [*fields.values()], [player, shown, status, stop],
+        parts.report_in_line(make, 4, 2), [*fields.values()], [player, shown, status, stop],
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
         api_visibility="private", trigger_mode="always_last",
     )  # fmt: skip

@@ -118,7 +118,7 @@ def safe(action: Callable[..., Any]) -> Callable[..., Any]:
     return acting
 
 
-def told(
+def report_in_line(
     action: Callable[..., Iterator[Any]], outputs: int, status: int
 ) -> Callable[..., Iterator[Any]]:
     """Wrap an action that follows every change: what went wrong is said in its line, once.
@@ -126,7 +126,7 @@ def told(
     Args:
         action: generator of updates, the last of them for the button that stops it.
         outputs: number of updates at a time.
-        status: which of them is the line.
+        status: number of the line among them.
     """
 
     @functools.wraps(action)

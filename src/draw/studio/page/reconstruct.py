@@ -12,7 +12,7 @@ from draw.studio.inpainting import complete
 from draw.studio.numbers import whole
 from draw.studio.page import parts
 from draw.studio.page.parts import Studio
-from draw.studio.page.sources import Sources, choose_image, nothing_chosen
+from draw.studio.page.sources import Sources, choose_image, lack_of_choice
 from draw.studio.reconstruction import Reconstruction, describe, reconstruct
 from draw.visualize.completions import HALVES
 
@@ -47,7 +47,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
             )
 
     def make(name: str | None, noise: Any, *fields: Any) -> Iterator[Any]:
-        lacking = nothing_chosen(*fields)
+        lacking = lack_of_choice(*fields)
         if name is None or lacking:
             yield "", None, lacking or "", "", gr.update(visible=False)
             return
@@ -58,7 +58,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         yield made.show.to_json(), made, image.words, describe(made), gr.update(visible=False)
 
     running = player.submit(
-        parts.told(make, 5, 2), [model, seed, *sources.fields],
+        parts.report_in_line(make, 5, 2), [model, seed, *sources.fields],
         [player, shown, status, cost, stop],
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
         api_visibility="private", trigger_mode="always_last",
@@ -77,7 +77,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         yield show.to_json(), None, image.words, words, gr.update(visible=False)
 
     completing = rest.click(
-        parts.told(finish, 5, 2), [model, seed, half, *sources.fields],
+        parts.report_in_line(finish, 5, 2), [model, seed, half, *sources.fields],
         [player, shown, status, cost, stop],
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
         api_visibility="private",

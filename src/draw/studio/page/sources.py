@@ -121,7 +121,7 @@ def choose_image(
     return ChosenImage(from_upload(file, wanted), None, "Your picture, as the model gets it")
 
 
-def nothing_chosen(*fields: Any) -> str:
+def lack_of_choice(*fields: Any) -> str:
     """Words for what is still to be done before there is an image; none if there is one."""
     kind, _, _, page, _, file, _, _ = fields
     if kind == DRAW and not page:
