@@ -203,7 +203,7 @@ def test_parts(results: Path) -> None:
     parts.main(TINY, precisions=("fp32",), rounds=1)
     result = only_result(results)
     assert result["base"] == "paper fp32"
-    assert result["seconds"].keys() == {f"{name} fp32" for name in parts.PARTS}
+    assert result["seconds"].keys() == {f"{name} fp32" for name in parts.PARTS | parts.WINDOWS}
 
 
 def test_classifying(results: Path) -> None:

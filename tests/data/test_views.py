@@ -403,7 +403,7 @@ def test_interrupted_and_resumed_ends_with_the_same_bits(tmp_path: Path) -> None
     resumed.fit()
     for name, value in straight.bare_model.state_dict().items():
         assert torch.equal(value, resumed.bare_model.state_dict()[name]), name
-    assert straight.best == resumed.best
+    assert straight.selection.best == resumed.selection.best
 
 
 def test_a_data_set_smaller_than_a_batch(tmp_path: Path) -> None:

@@ -207,7 +207,7 @@ def test_studio(place: Path) -> None:
     show.to_json()
     drawn = generation.trajectory(shelf, asked)
     assert drawn.canvases.shape[1] == 6
-    exploration.interpolate_seeds(shelf, name, 1, 2).to_json()
+    exploration.interpolate_seeds(shelf, name, exploration.Ends(1, 2)).to_json()
     between = exploration.interpolate_images(shelf, name, 1, 2)
     assert all("class" in caption for caption in between.captions)
     exploration.change_step(shelf, name, 1, 2, 3).show.to_json()

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from draw.studio import server
+from draw.studio.reach import Reach
 from draw.studio.scratch import (
     CONTENT,
     MARKER,
@@ -72,7 +73,7 @@ class TestEnding:
 
         monkeypatch.setattr(server.uvicorn, "Server", Server)
         before = {each: signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGHUP)}
-        arguments = None, temporary / "runs", "127.0.0.1", 0, False
+        arguments = None, temporary / "runs", Reach(), 0, False
         if number == signal.SIGINT:
             server.serve(*arguments)
         else:

@@ -76,7 +76,6 @@ OPTIONS: dict[str, tuple[Any, ...]] = {
     "prior": ("standard",),
     "condition": ("none", "class"),
     "likelihood": ("bernoulli",),
-    "channels": (1,),
     "read_heads": (1,),
     "write_heads": (1,),
 }

@@ -11,7 +11,7 @@ from draw.config.model import DRAWConfig
 from draw.kernels import allow_list, proof
 from draw.kernels.contract import Backend, Trial, unknown_option
 from draw.kernels.cpp import unroll as cpp
-from draw.kernels.cpp.form import drawing_names
+from draw.kernels.cpp.form import FILTERS, drawing_names
 from draw.kernels.gpu import language, triton_unroll
 from draw.kernels.gpu.layout import FASTEST
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
@@ -140,7 +140,7 @@ def _computed(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Tr
 
 def _unknown(config: DRAWConfig) -> str | None:
     parts = {
-        "attention": ("gaussian", "cauchy", "laplace", "none"),
+        "attention": FILTERS,
         "prior": ("standard", "learned"),
     }
     return unknown_option(config, {**dict.fromkeys(cpp.ANY), **parts})
