@@ -334,13 +334,15 @@ class TestInsight:
         expect(told).to_contain_text("Drag the dot")
         message = interfere.locator(".sliders input")
         expect(message).to_have_count(4)  # as many as its z has numbers
-        first = message.first.input_value()
+        step = interfere.get_by_label("Step of the drawing")
+        at, first = step.input_value(), message.first.input_value()
         message.first.fill("3")
         expect(told).to_contain_text("At the end")
         interfere.get_by_role("button", name="Take my hand away").click()
         expect(told).to_contain_text("Drag the dot")
-        assert message.first.input_value() == first
-        interfere.get_by_label("Step of the drawing").fill("1")
+        step.fill(at)  # the change was followed to the end of the drawing
+        expect(message.first).to_have_value(first)
+        step.fill("1")
         interfere.locator(".over").scroll_into_view_if_needed()
         box = interfere.locator(".hands [data-part=centre]").bounding_box()
         assert box is not None

@@ -157,7 +157,13 @@ def _one_model(studio: Studio, choices: list[tuple[gr.Dropdown, gr.Markdown]]) -
     """A model chosen in one tab is chosen in all of them."""
     for number, (model, about) in enumerate(choices):
         others = [other for k, (other, _) in enumerate(choices) if k != number]
-        model.input(None, model, others, js="(name) => [name, name]", api_visibility="private")
+        model.input(
+            None,
+            model,
+            others,
+            js=f"(name) => Array({len(others)}).fill(name)",
+            api_visibility="private",
+        )
         model.change(
             parts.safe(lambda name: parts.about(studio, name)), model, about,
             show_progress="hidden", api_visibility="private",
