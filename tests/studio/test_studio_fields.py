@@ -72,14 +72,16 @@ def question(event: int, fields: list[Any]) -> bytes:
     return json.dumps({"fn_index": event, "session_hash": "a", "data": fields}).encode()
 
 
-async def happens(page: gr.Blocks, event: Any, fields: list[Any]) -> None:
-    """The event, to its end."""
+async def happens(page: gr.Blocks, event: Any, fields: list[Any]) -> list[Any]:
+    """The event, to its end: all that it sends to its outputs."""
     state, iterator = SessionState(page), None
+    sent: list[Any] = []
     while True:
         made = await page.process_api(event, fields, state=state, iterator=iterator)
+        sent += made["data"]
         iterator = made["iterator"]
         if iterator is None:
-            return
+            return sent
 
 
 def outcome(page: gr.Blocks, event: Any, fields: list[Any]) -> tuple[str, str]:
@@ -88,10 +90,11 @@ def outcome(page: gr.Blocks, event: Any, fields: list[Any]) -> tuple[str, str]:
     except ValueError as error:
         return "refused", str(error)
     try:
-        asyncio.run(happens(page, event, fields))
+        sent = asyncio.run(happens(page, event, fields))
     except gr.Error as error:
         return "told", str(error)
-    return "done", ""
+    lines = [text for text in sent if isinstance(text, str) and "That did not work." in text]
+    return ("told", lines[-1]) if lines else ("done", "")
 
 
 def events(page: gr.Blocks) -> list[Any]:

@@ -71,7 +71,7 @@ def _between(studio: Studio, model: gr.Dropdown, images: gr.Dropdown, tab: gr.Ta
     """What was chosen for the fields, not typed: another model has other ends."""
     shown = gr.State(None)
 
-    def make(name: str | None, which: str, of: str, *typed: Any) -> tuple[Any, ...]:
+    def make(name: str | None, which: str, of: str | None, *typed: Any) -> tuple[Any, ...]:
         chosen = all(value is None for value in typed)
         ends = _ends(studio, name, which, of, *typed)
         if which == IMAGES:
@@ -81,7 +81,7 @@ def _between(studio: Studio, model: gr.Dropdown, images: gr.Dropdown, tab: gr.Ta
         fields = [ends.first, ends.second, *(ends.classes or (None, None))]
         return show.to_json(), *fields, fields if chosen else None, (name, which, of)
 
-    def start(before: Any, name: str | None, which: str, of: str, *typed: Any) -> Any:
+    def start(before: Any, name: str | None, which: str, of: str | None, *typed: Any) -> Any:
         if name is None or before == (name, which, of):
             return tuple(gr.skip() for _ in outputs)
         if before is None:  # a field that is empty from the start comes from the page as a 0
@@ -118,7 +118,7 @@ def _between(studio: Studio, model: gr.Dropdown, images: gr.Dropdown, tab: gr.Ta
 
 
 def _ends(
-    studio: Studio, name: str | None, which: str, of: str, start: Any, end: Any, *told: Any
+    studio: Studio, name: str | None, which: str, of: str | None, start: Any, end: Any, *told: Any
 ) -> Ends:
     """The ends that are typed; chosen where all fields are empty."""
     if start is None and end is None and told == (None, None):
@@ -207,7 +207,7 @@ def _nearest(studio: Studio, model: gr.Dropdown, images: gr.Dropdown) -> None:
             )
             found = gr.HTML("", elem_id="nearest-found", elem_classes=["ds"])
 
-    def make(name: str | None, of: Any, chosen: str) -> Iterator[Any]:
+    def make(name: str | None, of: Any, chosen: str | None) -> Iterator[Any]:
         number = whole("the seed", of, 0, LARGEST_SEED)
         yield gr.skip(), "Getting the training images …", gr.update(visible=True)
         for each in exploration.neighbours(studio.shelf, name, number, chosen):
@@ -221,7 +221,7 @@ def _nearest(studio: Studio, model: gr.Dropdown, images: gr.Dropdown) -> None:
     )  # fmt: skip
     parts.finish(running, stop, status)
 
-    def offered(name: str | None, chosen: str) -> tuple[Any, ...]:
+    def offered(name: str | None, chosen: str | None) -> tuple[Any, ...]:
         obstacle = exploration.obstacle_to_neighbours(studio.shelf, name, chosen)
         return gr.update(visible=obstacle is None), _not_offered(obstacle), ""
 
