@@ -55,7 +55,7 @@ def launched() -> Iterator[Browser]:
 
 
 @contextmanager
-def served(runs: Path) -> Iterator[str]:
+def served(runs: Path, *options: str) -> Iterator[str]:
     """The address of a studio that shows a folder of runs; its process ends with the block.
 
     It leaves none of the files behind that were sent to it.
@@ -67,7 +67,7 @@ def served(runs: Path) -> Iterator[str]:
     environment["TMPDIR"] = str(temporary)
     with open(log, "w") as out:
         process = subprocess.Popen(
-            [*command, "--no-open"], stdout=out, stderr=subprocess.STDOUT, env=environment
+            [*command, "--no-open", *options], stdout=out, stderr=subprocess.STDOUT, env=environment
         )
     try:
         deadline = time.monotonic() + 90

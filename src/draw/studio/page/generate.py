@@ -54,6 +54,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown, Fields]:
 
     def make(*fields: Any) -> Iterator[Any]:
         if fields[0] is None:  # the line about the model says what to do
+            yield tuple(gr.skip() for _ in range(4))
             return
         asked = generation.request(*fields)
         yield gr.skip(), gr.skip(), f"Drawing 1 of {asked.n} …", gr.update(visible=True)
