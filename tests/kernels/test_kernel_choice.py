@@ -18,7 +18,9 @@ from draw.errors import DrawError, KernelUnavailableError
 from draw.kernels import BACKENDS, choose
 from draw.kernels.choose import Choice
 from draw.kernels.cpp import build
+from draw.model.conditional import Conditional
 from draw.model.draw import DRAW
+from draw.model.inference import Inference
 from draw.training.start import resume, resumed_config, start
 from running import TINY, TINY_MODEL, draw_command, image_set, with_compute
 
@@ -266,3 +268,23 @@ def test_a_run_may_go_on_with_another_backend(tmp_path: Path) -> None:
     other = resume(config, run, images, images)
     for name, value in trainer.bare_model.state_dict().items():
         assert torch.equal(other.bare_model.state_dict()[name], value)
+
+
+def test_a_verb_of_ones_own_leaves_the_loop_to_the_kernel() -> None:
+    verbs = {
+        name: verb
+        for kind in (Inference, Conditional)
+        for name, verb in vars(kind).items()
+        if callable(verb) and not name.startswith("_")
+    }
+    assert {"encode", "latents", "complete", "known_context"} <= verbs.keys()
+
+    def own(name: str) -> object:
+        def verb(self: DRAW, *arguments: object, **options: object) -> object:
+            return getattr(super(Own, self), name)(*arguments, **options)
+
+        return verb
+
+    Own = type("Own", (DRAW,), {name: own(name) for name in verbs})
+    choice = Own(TINY_MODEL).choice
+    assert choice.name == "cpp", choice.reason

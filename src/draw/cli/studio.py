@@ -26,7 +26,8 @@ def studio(
     """Open a local web page: watch models draw, look, and train.
 
     It offers the models that come with the package, those of a folder of runs (also while they
-    train; it only reads), and MODEL if one is given. Nothing leaves this computer.
+    train), and MODEL if one is given; a training that is started there is a run in this folder,
+    and is stopped and saved when the studio ends. Nothing leaves this computer.
 
     Args:
         model: run folder, exported folder, a name from draw models, or owner/name on the Hub.

@@ -176,9 +176,11 @@ def _obstacle(config: DRAWConfig) -> str | None:
 
 
 _FREE = frozenset((
-    "__init__", "forward", "reconstruct", "generate", "codes", "noise_for", "backend", "choice",
-    "forecast", "context", "labels_for",
+    "__init__", "forward", "reconstruct", "generate", "complete", "encode", "latents", "codes",
+    "noise_for", "backend", "choice", "forecast", "context", "known_context", "addends",
+    "labels_for",
 ))  # fmt: skip
+"""What a subclass may have of its own: it asks for the loop, or makes its inputs."""
 
 CONTRACT = Contract(
     parameters=parameter_names,

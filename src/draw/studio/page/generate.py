@@ -93,7 +93,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown, Fields]:
         drawn = generation.trajectory(studio.shelf, asked)
         return save_drawings(drawn, generation.file_stem(asked), cast(Format, kind))
 
-    parts.connect_saving(buttons, file, shown, save)
+    parts.connect_saving(buttons, file, shown, save, running)
     return model, about, fields
 
 

@@ -235,14 +235,36 @@ def save_row(kinds: dict[str, str]) -> tuple[dict[str, gr.Button], gr.File]:
     """Components to save files: buttons, and where the files go."""
     with gr.Row(elem_classes=["ds-save"]):
         gr.HTML("<span>Save as</span>", elem_classes=["ds-save-words"])
-        buttons = {kind: gr.Button(words, size="sm", min_width=64) for kind, words in kinds.items()}
+        buttons = {
+            kind: gr.Button(words, size="sm", min_width=64, interactive=False)
+            for kind, words in kinds.items()
+        }
     return buttons, gr.File(visible="hidden", label="Saved file", interactive=False)
 
 
 def connect_saving(
-    buttons: dict[str, gr.Button], file: gr.File, state: gr.State, save: Callable[[Any, str], Path]
+    buttons: dict[str, gr.Button],
+    file: gr.File,
+    state: gr.State,
+    save: Callable[[Any, str], Path],
+    *running: Any,
 ) -> None:
-    """Have each button make its file of what is shown, and the browser download it."""
+    """Have each button make its file of what is shown, and the browser download it.
+
+    There is nothing to press while nothing is shown that could be saved.
+
+    Args:
+        buttons: buttons, by the kind of file.
+        file: where the file goes.
+        state: what is shown; None for nothing that could be saved.
+        save: makes the file.
+        running: events that show something.
+    """
+    for event in running:
+        event.then(
+            lambda shown: [gr.update(interactive=shown is not None) for _ in buttons], state,
+            [*buttons.values()], show_progress="hidden", api_visibility="private",
+        )  # fmt: skip
     for kind, button in buttons.items():
 
         def make(shown: Any, kind: str = kind) -> str:

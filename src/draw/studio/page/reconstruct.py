@@ -89,5 +89,5 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
             made.image, made.trajectory, "reconstruction", cast(Format, kind)
         )
 
-    parts.connect_saving(buttons, file, shown, save)
+    parts.connect_saving(buttons, file, shown, save, running, completing)
     return model, about
