@@ -311,11 +311,24 @@ class TestReconstruct:
         expect(page.locator("#reconstruct-status")).to_contain_text("Your picture")
 
 
+def test_the_same_is_not_asked_twice_in_a_row(page):
+    expect(page.locator("#generate-status")).to_contain_text("16 images by")
+    asked = []
+    page.on("request", lambda sent: asked.append(sent) if "queue/join" in sent.url else None)
+    for question, more in (("one", True), ("one", False), ("two", True)):
+        asked.clear()
+        page.evaluate("(question) => DrawStudio.ask('generate-player', question)", question)
+        page.wait_for_timeout(1000)
+        assert bool(asked) == more
+
+
 class TestInsight:
     def test_it_is_of_the_drawing_that_was_looked_at(self, page):
         choose_model(page, "runs/draws")
         expect(page.locator("#generate-status")).to_contain_text("16 images by runs/draws")
-        page.get_by_label("Drawing 3: show it large").click()
+        player = page.locator("#generate-player")
+        expect(player.get_by_label("Step of the drawing")).to_have_attribute("max", "5")
+        player.get_by_label("Drawing 3: show it large").click()
         with page.expect_request(re.compile("draw/noise")) as asked:
             open_tab(page, "How it works")
         assert asked.value.url.endswith("?model=runs%2Fdraws&seed=1&index=2")

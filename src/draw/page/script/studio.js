@@ -24,6 +24,8 @@ const clock = new Clock(), state = new State(FIRST);
 const askers = new Map();
 /** @type {Map<string, ReturnType<typeof setTimeout>>} */
 const timers = new Map();
+/** The last question of each player. @type {Map<string, string>} */
+const questions = new Map();
 let begun = false;
 /** The drawing that was looked at last. @type {{film: import("./sent.js").Sent, index: number} | null} */
 let looked = null;
@@ -95,9 +97,11 @@ function attend(asker) {
 /**
  * The same, once nothing has been changed for a moment.
  * @param {string} name of the player
+ * @param {string} [question] what is asked, which is not asked twice in a row
  */
-function ask(name) {
-  if (!begun) return;
+function ask(name, question) {
+  if (!begun || (question !== undefined && questions.get(name) === question)) return;
+  if (question !== undefined) questions.set(name, question);
   clearTimeout(timers.get(name));
   timers.set(name, setTimeout(() => {
     const asker = askers.get(name);

@@ -148,7 +148,7 @@ def ask(name: str) -> str:
 
 
 def follow(name: str, fields: Fields) -> None:
-    """Draw anew, and keep the fields in the address, whenever one of them changes.
+    """Draw anew, once, and keep the fields in the address, whenever one of them changes.
 
     Args:
         name: the player.
@@ -156,9 +156,10 @@ def follow(name: str, fields: Fields) -> None:
     """
     names = ", ".join(fields)
     remember = f"DrawStudio.remember({{ {names} }})"
+    question = f"JSON.stringify([{names}])"
     gr.on(
         [each.change for each in fields.values()], None, [*fields.values()], None,
-        js=f"({names}) => {{ {remember}; DrawStudio.ask({json.dumps(name)}); }}",
+        js=f"({names}) => {{ {remember}; DrawStudio.ask({json.dumps(name)}, {question}); }}",
         api_visibility="private",
     )  # fmt: skip
 
