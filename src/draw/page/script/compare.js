@@ -12,7 +12,7 @@ const STEPS = [1, 4, 16, 64];
 export function compare({ words: all, state, models, clock }) {
   const words = all.compare;
   if (!models.has("mnist-no-attention")) return null;
-  let seed = state.number("seed", 0, 2 ** 31, 1);
+  let seed = state.whole("seed", 0, 2 ** 31, 1);
   /** @type {Drawing[]} */
   let drawings = [];
   const pictures = [new Picture(words.with), new Picture(words.without)];

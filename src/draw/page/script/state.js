@@ -43,6 +43,18 @@ export class State {
     return text !== "" && value >= least && value <= most ? value : otherwise;
   }
 
+  /**
+   * The same for whole numbers.
+   * @param {string} name
+   * @param {number} least
+   * @param {number} most
+   * @param {number} otherwise
+   */
+  whole(name, least, most, otherwise) {
+    const value = this.number(name, least, most, otherwise);
+    return Number.isInteger(value) ? value : otherwise;
+  }
+
   /** @param {Record<string, string | number>} values */
   set(values) {
     for (const [name, value] of Object.entries(values)) this.values[name] = String(value);

@@ -76,7 +76,7 @@ function player(element, props, watch, trigger) {
   const show = async () => {
     await stage.show(props.value);
     if (!linked || !stage.complete) return;
-    const drawing = state.number("drawing", 1, stage.films.length, 1), step = state.number("step", 1, Infinity, 0);
+    const drawing = state.whole("drawing", 1, stage.films.length, 1), step = state.whole("step", 1, Infinity, 0);
     linked = false;
     stage.choose(drawing - 1);
     if (!step) return;

@@ -15,16 +15,24 @@ const EARLIER = 12; // drawings kept in sight
  */
 export function watch({ words: all, state, models, clock }, present) {
   const words = all.watch;
-  let seed = state.number("seed", 0, 2 ** 31, 1), temperature = state.number("temperature", 0, 1.5, 1);
+  let seed = state.whole("seed", 0, 2 ** 31, 1), temperature = state.number("temperature", 0, 1.5, 1);
   let model = /** @type {any} */ (null), drawing = /** @type {Drawing | null} */ (null);
   let keep = !clock.still, rest = 0, seen = true;
+  /** @type {{cancel: () => void} | null} */
+  let recalling = null;
   const told = models.drawing.find(({ config }) => config.condition === "class")?.name;
   const name = () => (models.has(state.get("model")) ? state.get("model") : "mnist");
-  /** The class that a drawing is told: the one asked for, or each in turn. @param {number} of its seed */
-  const label = (of) => {
-    if (model.config.condition !== "class") return null;
-    return state.number("label", 0, model.config.classes - 1, of % model.config.classes);
-  };
+  /**
+   * A drawing by the present model.
+   * @param {number} of its seed
+   * @param {number} heat its temperature
+   * @param {string} digit class that is asked for; none where each is drawn in turn
+   */
+  function make(of, heat, digit) {
+    const { condition, classes } = model.config;
+    const label = condition === "class" ? (digit === "" ? of : Number(digit)) % classes : null;
+    return new Drawing(model, { noise: noise(of, model.glimpses, model.latent), temperature: heat, label });
+  }
 
   const picture = new Picture(words.picture, "large");
   const earlier = el("div", { class: "earlier", role: "group", "aria-label": words.earlier });
@@ -39,13 +47,16 @@ export function watch({ words: all, state, models, clock }, present) {
     state.set({ step: player.playing ? "" : t + 1 });
   }
 
+  /** The digit that is asked for; none where each is drawn in turn. */
+  const asked = () => (state.whole("label", 0, 9, -1) < 0 ? "" : state.get("label"));
+
   /** @param {number} [step] from 0, to begin there and wait */
   function begin(step) {
-    const rows = noise(seed, model.glimpses, model.latent);
-    drawing = new Drawing(model, { noise: rows, temperature, label: label(seed) });
+    if (!model) return undefined; // it comes, and begins with what is asked for by then
+    drawing = make(seed, temperature, asked());
     present(drawing, seed);
     state.set({ seed });
-    fields.seed.value = String(seed);
+    number.value = String(seed);
     player.load(drawing.length);
     if (step === undefined) return player.begin();
     player.pause();
@@ -53,31 +64,43 @@ export function watch({ words: all, state, models, clock }, present) {
   }
 
   /**
-   * Show a finished drawing among the others.
+   * Show a finished drawing among the others, the latest first; to choose it draws the very same.
    * @param {Drawing | null} made
    * @param {number} of its seed
+   * @param {string} digit that was asked for
+   * @param {(one: HTMLElement) => void} put
    */
-  function remember(made = drawing, of = seed) {
-    if (!made || earlier.querySelector(`[data-seed="${of}"]`)) return;
+  function remember(made = drawing, of = seed, digit = asked(), put = (one) => earlier.prepend(one)) {
+    if (!made) return;
+    const heat = made.plan.temperature ?? 1, key = [of, heat, digit].join(" ");
+    if (earlier.querySelector(`[data-drawing="${key}"]`)) return;
     const small = new Picture("");
     small.element.setAttribute("aria-hidden", "true");
     small.element.removeAttribute("role");
-    const again = button("", () => { seed = of; begin(); }, { "aria-label": words.again(of), data: { seed: of } });
+    const again = button("", () => {
+      [seed, temperature] = [of, heat];
+      state.set({ temperature, label: digit });
+      warmth.set(heat);
+      digits.select.value = digit;
+      begin();
+    }, { "aria-label": words.again(of), data: { drawing: key } });
     again.append(small.element);
-    earlier.prepend(again);
-    small.show(made.last, model.rows, model.columns);
+    put(again);
+    small.show(made.last, made.rows, made.columns);
     while (earlier.childElementCount > EARLIER) earlier.lastChild?.remove();
   }
 
   /** Make the drawings of the seeds before, between frames, so that there is something to choose. */
-  function* recall() {
-    const own = model;
-    for (let back = EARLIER - 1; back > 0 && own === model; back--) {
-      const of = seed + 2 ** 31 - back, rows = noise(of % 2 ** 31, model.glimpses, model.latent);
-      const made = new Drawing(model, { noise: rows, temperature, label: label(of % 2 ** 31) });
-      for (let t = 0; t < made.length && own === model; t++) { made.frame(t); yield; }
-      if (own === model) remember(made, of % 2 ** 31);
-    }
+  function recall() {
+    const last = seed, heat = temperature, digit = asked();
+    recalling?.cancel();
+    recalling = clock.do((function* run() {
+      for (let back = 1; back < EARLIER && earlier.childElementCount < EARLIER; back++) {
+        const of = (last + 2 ** 31 - back) % 2 ** 31, made = make(of, heat, digit);
+        for (let t = 0; t < made.length; t++) { made.frame(t); yield; }
+        remember(made, of, digit, (one) => earlier.append(one));
+      }
+    })());
   }
 
   /** Wait for the next drawing; while nobody looks, for somebody. */
@@ -101,34 +124,40 @@ export function watch({ words: all, state, models, clock }, present) {
     if (clock.still) remember();
   }
 
-  async function change() {
-    model = await models.load(name());
-    kind.select.value = name();
+  /**
+   * Draw by the model that is chosen, once it is there.
+   * @param {number} [step] from 0, to begin there and wait
+   */
+  async function change(step) {
+    const wanted = name(), found = await models.load(wanted);
+    if (wanted !== name()) return; // another one has been chosen meanwhile
+    model = found;
+    kind.select.value = wanted;
+    if (model.config.condition !== "class") state.set({ label: (digits.select.value = "") });
     earlier.replaceChildren();
+    begin(step);
+    if (step !== undefined || clock.still) remember();
+    recall();
   }
 
   /**
    * Draw a digit that is asked for: by the model that is told one.
    * @param {string} digit
    */
-  async function ask(digit) {
-    const other = digit !== "" && model.config.condition !== "class";
-    state.set({ label: digit, ...(other ? { model: told ?? name() } : {}) });
-    if (other) await change();
-    begin();
-    if (other) clock.do(recall());
+  function ask(digit) {
+    const other = digit !== "" && told !== undefined && told !== name();
+    state.set({ label: digit, ...(other ? { model: told } : null) });
+    return other ? change() : begin();
   }
 
-  const fields = {
-    seed: el("input", {
-      type: "number", min: 0, max: 2 ** 31, value: seed, id: "watch-seed",
-      on: { change: () => { seed = Math.floor(Math.abs(Number(fields.seed.value))) || 0; begin(); } },
-    }),
-    digits: choice(
-      words.digit, [["", words.any], ...Array.from("0123456789", (d) => /** @type {[string, string]} */ ([d, d]))],
-      state.get("label"), ask,
-    ).element,
-  };
+  const number = el("input", {
+    type: "number", min: 0, max: 2 ** 31, value: seed, id: "watch-seed",
+    on: { change: () => { seed = Math.floor(Math.abs(Number(number.value))) || 0; begin(); } },
+  });
+  const digits = choice(
+    words.digit, [["", words.any], ...Array.from("0123456789", (d) => /** @type {[string, string]} */ ([d, d]))],
+    asked(), ask,
+  );
   const warmth = slider(
     words.temperature, { min: 0, max: 1.5, step: 0.05, value: temperature, say: (v) => v.toFixed(2) },
     (value) => { temperature = value; state.set({ temperature }); begin(); },
@@ -136,22 +165,15 @@ export function watch({ words: all, state, models, clock }, present) {
   const choices = models.drawing.map(
     (entry) => /** @type {[string, string]} */ ([entry.name, /** @type {any} */ (all.models)[entry.name] ?? entry.name]),
   );
-  const kind = choice(words.model, choices, name(), async (value) => {
+  const kind = choice(words.model, choices, name(), (value) => {
     state.set({ model: value });
-    await change();
-    begin();
-    clock.do(recall());
+    change();
   });
   const going = el("input", { type: "checkbox", id: "watch-keep", checked: keep, on: { change: () => {
     keep = going.checked;
     if (keep && !player.playing) next();
   } } });
-  const ready = change().then(() => {
-    const step = state.number("step", 1, model.glimpses, 0);
-    begin(step ? step - 1 : undefined);
-    clock.do(recall());
-    if (step || clock.still) remember();
-  });
+  const step = state.whole("step", 1, Infinity, 0), ready = change(step ? step - 1 : undefined);
   const stage = el("div", { class: "stage" }, figure(picture.element, words.player, { class: "bare" }), player.element);
   new IntersectionObserver(([{ isIntersecting }]) => {
     seen = isIntersecting;
@@ -165,8 +187,8 @@ export function watch({ words: all, state, models, clock }, present) {
         el("div", { class: "words" }, ...words.text.map((paragraph) => rich("p", paragraph))),
         el("p", { class: "label" }, words.earlier), earlier,
         el("div", { class: "controls" },
-          el("div", { class: "field" }, el("label", { for: "watch-seed" }, words.seed), fields.seed),
-          kind.element, told ? fields.digits : null, warmth.element,
+          el("div", { class: "field" }, el("label", { for: "watch-seed" }, words.seed), number),
+          kind.element, told ? digits.element : null, warmth.element,
           el("p", { class: "hint" }, words.temperatureSays),
           button(words.next, next, { class: "primary" }),
           el("label", { class: "check" }, going, " ", words.keep)))),
