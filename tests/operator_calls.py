@@ -225,7 +225,8 @@ def drawing_calls(config: DRAWConfig) -> Calls:
         "shape": own_shape,
         "bf16": False,
     }
-    *made, kept = operators.unroll(**common, keep=True)
+    units = {"unit_mask": 2 * torch.rand(BATCH, config.hidden_size).double()}
+    *made, kept = operators.unroll(**common, **units, keep=True)
     slopes = zip(("dcanvas", "dkl", "dlog_ratio"), map(torch.randn_like, made), strict=True)
 
     def unroll(
@@ -233,17 +234,20 @@ def drawing_calls(config: DRAWConfig) -> Calls:
         noise: Tensor,
         context_enc: Tensor | None,
         context_dec: Tensor | None,
+        unit_mask: Tensor,
         parameters: list[Tensor],
         shape: Sequence[int] = own_shape,
         **_: Any,
     ) -> Any:
+        context = Context(context_enc, context_dec)
         return reference.with_filters(shape).call(
-            "unroll", parameters, images, noise, Context(context_enc, context_dec)
+            "unroll", parameters, images, noise, context, unit_mask=unit_mask
         )
 
     def backward(
         images: Tensor,
         noise: Tensor,
+        unit_mask: Tensor,
         parameters: list[Tensor],
         dcanvas: Tensor,
         dkl: Tensor,
@@ -256,7 +260,7 @@ def drawing_calls(config: DRAWConfig) -> Calls:
             t.requires_grad_() for t in (images, noise, *map(torch.clone, addends), *parameters)
         ]
         x, eps, enc, dec, *weights = inputs
-        outputs = unroll(x, eps, enc, dec, weights)
+        outputs = unroll(x, eps, enc, dec, unit_mask, weights)
         return gradients(outputs, (dcanvas, dkl, dlog_ratio), inputs, *(flags[f] for f in wanted))
 
     def trajectory(
@@ -279,10 +283,10 @@ def drawing_calls(config: DRAWConfig) -> Calls:
     wanted = dict.fromkeys(("for_images", "for_noise", "for_context_enc", "for_context_dec"), True)
     made_of = {name: value for name, value in common.items() if not name.startswith("context")}
     return {
-        "unroll": (torch.ops.draw.unroll, {**common, "keep": True}, unroll),
+        "unroll": (torch.ops.draw.unroll, {**common, **units, "keep": True}, unroll),
         "unroll_backward": (
             torch.ops.draw.unroll_backward,
-            {**dict(slopes), **made_of, "kept": kept, **wanted},
+            {**dict(slopes), **made_of, **units, "kept": kept, **wanted},
             backward,
         ),
         "trajectory": (torch.ops.draw.trajectory, common, trajectory),

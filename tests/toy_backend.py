@@ -32,9 +32,10 @@ class Toy(Backend):
         images: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
+        unit_mask: Float[Tensor, "batch hidden"] | None = None,
     ) -> UnrollOutput:
         self.calls["unroll"] += 1
-        return super().unroll(model, images, noise, context)
+        return super().unroll(model, images, noise, context, unit_mask)
 
     def trajectory(
         self,

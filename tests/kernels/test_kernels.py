@@ -295,7 +295,7 @@ def test_gradient_is_that_of_differences(parts: str, random_model) -> None:
 
     def unroll(*inputs: Tensor | None) -> tuple[Tensor, ...]:
         shape = shape_of(model.config)
-        return operators.unroll(*inputs[:4], list(inputs[4:]), shape, False, True)[:3]
+        return operators.unroll(*inputs[:4], None, list(inputs[4:]), shape, False, True)[:3]
 
     inputs = images, noise, *context, *parameters
     assert torch.autograd.gradcheck(unroll, inputs, fast_mode=False)
@@ -311,7 +311,7 @@ def test_one_of_the_two_may_be_told_something(which: int, attention: str, case) 
     context[which].requires_grad_()
     expected = reference.unroll(images, noise, Context(*context))
     parameters, shape = parameters_of(cpp.config, cpp), shape_of(cpp.config)
-    found = operators.unroll(images, noise, *context, parameters, shape, False, True)[:3]
+    found = operators.unroll(images, noise, *context, None, parameters, shape, False, True)[:3]
     slopes = [torch.randn_like(part) for part in found]
     for ours, theirs in zip(
         (*found, *torch.autograd.grad(found, context[which], slopes)),
@@ -345,6 +345,7 @@ def test_a_prior_of_zeros_is_the_standard_one(attention: str, random_model) -> N
 )
 @pytest.mark.parametrize("bf16", [False, True])
 def test_torch_finds_the_operators_sound(parts, bf16: bool, random_model) -> None:
+    units = torch.rand(3, 4) if bf16 else None
     model = random_model(
         rows=4, columns=5, glimpses=2, hidden_size=4, latent_size=3, **parts, dtype=torch.float32
     )
@@ -353,16 +354,16 @@ def test_torch_finds_the_operators_sound(parts, bf16: bool, random_model) -> Non
     free, context = [parameter.detach() for parameter in parameters], addends(model, 3)
     for given in (images, None):
         torch.library.opcheck(operators.trajectory, (given, noise, *context, free, shape, bf16))
-    *made, kept = operators.unroll(images, noise, *context, free, shape, bf16, True)
+    *made, kept = operators.unroll(images, noise, *context, units, free, shape, bf16, True)
     slopes, wanted = (
         map(torch.randn_like, made),
         [True, True, *(t is not None for t in context)],
     )
-    arguments = (*slopes, images, noise, kept, free, shape, bf16, *wanted)
+    arguments = (*slopes, images, noise, units, kept, free, shape, bf16, *wanted)
     torch.library.opcheck(operators.unroll_backward, arguments)
     context = [t if t is None else t.requires_grad_() for t in context]
     torch.library.opcheck(
-        operators.unroll, (images, noise, *context, parameters, shape, bf16, True)
+        operators.unroll, (images, noise, *context, units, parameters, shape, bf16, True)
     )
 
 
@@ -402,8 +403,8 @@ def test_without_gradients_nothing_is_kept_and_the_outputs_are_the_same(name: st
     model, _, images, noise = case(name)
     arguments = shape_of(model.config), False
     parameters, context = parameters_of(model.config, model), addends(model, len(images))
-    with_gradient = operators.unroll(images, noise, *context, parameters, *arguments, True)
-    without = operators.unroll(images, noise, *context, parameters, *arguments, False)
+    with_gradient = operators.unroll(images, noise, *context, None, parameters, *arguments, True)
+    without = operators.unroll(images, noise, *context, None, parameters, *arguments, False)
     assert without[-1].numel() == 0
     assert with_gradient[-1].numel() >= 1
     for a, b in zip(with_gradient[:3], without[:3], strict=True):
@@ -411,7 +412,9 @@ def test_without_gradients_nothing_is_kept_and_the_outputs_are_the_same(name: st
     with torch.no_grad():
         assert not computed(model, images, noise).bound.requires_grad
     frozen = [parameter.detach() for parameter in parameters]
-    output = operators.unroll(images.requires_grad_(), noise, *context, frozen, *arguments, False)
+    output = operators.unroll(
+        images.requires_grad_(), noise, *context, None, frozen, *arguments, False
+    )
     with pytest.raises(RuntimeError, match="keep=True"):
         output[0].sum().backward()
 

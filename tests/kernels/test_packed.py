@@ -185,7 +185,7 @@ def test_a_step_and_its_gradient_are_one_graph_each(case) -> None:
         for prior in ("standard", "learned"):
             given.clear()
             model, images, noise = case(attention=attention, prior=prior)
-            slopes_of(unroll(model, images, noise, NOTHING, note), list(model.parameters()))
+            slopes_of(unroll(model, images, noise, compile=note), list(model.parameters()))
             trajectory(model, None, noise, NOTHING, note)
             functions = {glimpse.glimpse, glimpse.glimpse_backward, glimpse.generate}
             assert given.keys() == functions

@@ -47,8 +47,7 @@ class TrainConfig:
     owner/name on the Hub. The number of glimpses may differ, other sizes may not."""
     decoder_dropout: Annotated[float, Limits(least=0, below=1)] = 0.0
     """Fraction of the decoder's units that are left out in training, of each image the same at all
-    steps (variational dropout, against overfitting). The model's own loop runs then, which is
-    slower than a compiled one."""
+    steps (variational dropout, against overfitting)."""
     only: Literal["all", "encoder"] = "all"
     """Part of a model that draws to train: all of it, or its encoder alone, with the decoder as
     train.start_from left it."""

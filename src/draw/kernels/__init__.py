@@ -5,13 +5,13 @@ from draw.kernels.contract import Backend
 from draw.kernels.cpp.cpp_backend import Cpp
 from draw.kernels.gpu.triton_backend import TRITON
 from draw.kernels.graphs import Graph
-from draw.kernels.packed.packed_backend import PackedBackend
+from draw.kernels.packed.packed_backend import PACKED_STEP
 from draw.kernels.reference import Reference
 
 BACKENDS: dict[str, Backend] = {
     "cpp": Cpp(),
     "triton": TRITON,
-    "packed": PackedBackend(),
+    "packed": PACKED_STEP,
     "compiled": CompiledBackend(),
     "graph": Graph(),
     "reference": Reference(),

@@ -40,11 +40,18 @@ class CompiledBackend(GraphBackend):
         )
 
     def compute_unroll(
-        self, model: nn.Module, images: Tensor, noise: Tensor, context: Context, *, again: bool
+        self,
+        model: nn.Module,
+        images: Tensor,
+        noise: Tensor,
+        context: Context,
+        unit_mask: Tensor | None,
+        *,
+        again: bool,
     ) -> UnrollOutput:
         """Compute `DRAW.unroll`, whose step is compiled where its shapes come again."""
-        view = _with_steps(self.name, model, (images, noise, *context), again)
-        return super().compute_unroll(view, images, noise, context, again=again)
+        view = _with_steps(self.name, model, (images, noise, *context, unit_mask), again)
+        return super().compute_unroll(view, images, noise, context, unit_mask, again=again)
 
     def compute_trajectory(
         self,
@@ -56,7 +63,7 @@ class CompiledBackend(GraphBackend):
         again: bool,
     ) -> Trajectory:
         """Compute `DRAW.trajectory`, whose step is compiled where its shapes come again."""
-        view = _with_steps(self.name, model, (images, noise, *context), again)
+        view = _with_steps(self.name, model, (images, noise, *context, None), again)
         return super().compute_trajectory(view, images, noise, context, again=again)
 
 

@@ -90,6 +90,7 @@ class Backend(Protocol):
         images: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
+        unit_mask: Float[Tensor, "batch hidden"] | None = None,
     ) -> UnrollOutput:
         """Compute `DRAW.unroll` (eqs 1-8, 10), with gradients for whatever wants them.
 
@@ -98,9 +99,10 @@ class Backend(Protocol):
             images: images, [batch, channels, rows, columns], in [0, 1].
             noise: standard normal noise, [glimpses, batch, latent].
             context: conditioning of the drawings, from `DRAW.context`.
+            unit_mask: factors of h_dec, as in `DRAW.forward`; given only where there are some, and
+                without a gradient.
         """
-        unrolled: UnrollOutput = model.unroll(images, noise, context)  # type: ignore[operator]
-        return unrolled
+        return own_unroll(model, images, noise, context, unit_mask)
 
     def trajectory(
         self,
@@ -134,6 +136,23 @@ class Backend(Protocol):
         """
         looked: tuple[Tensor, AbstractWindow] = model.look(images)  # type: ignore[operator]
         return looked
+
+
+def own_unroll(
+    model: Any, images: Tensor, noise: Tensor, context: Context, unit_mask: Tensor | None
+) -> UnrollOutput:
+    """Compute a model's own `unroll`, which need not know of factors where there are none.
+
+    Args:
+        model: a DRAW.
+        images: images, [batch, channels, rows, columns], in [0, 1].
+        noise: standard normal noise, [glimpses, batch, latent].
+        context: conditioning of the drawings.
+        unit_mask: factors of h_dec; None for none.
+    """
+    given = {} if unit_mask is None else {"unit_mask": unit_mask}
+    unrolled: UnrollOutput = model.unroll(images, noise, context, **given)
+    return unrolled
 
 
 class Execution:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
 from draw.kernels.allow_list import hook
-from draw.kernels.contract import OUTSIDE, Backend
+from draw.kernels.contract import OUTSIDE, Backend, own_unroll
 from draw.kernels.replay import Graphs
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
@@ -23,7 +23,14 @@ class GraphBackend(Backend):
     configs: ClassVar = (DRAWConfig,)
 
     def compute_unroll(
-        self, model: nn.Module, images: Tensor, noise: Tensor, context: Context, *, again: bool
+        self,
+        model: nn.Module,
+        images: Tensor,
+        noise: Tensor,
+        context: Context,
+        unit_mask: Tensor | None,
+        *,
+        again: bool,
     ) -> UnrollOutput:
         """Compute what `unroll` returns; on a GPU by kernels alone that wait for nobody.
 
@@ -32,10 +39,10 @@ class GraphBackend(Backend):
             images: images, [batch, channels, rows, columns], in [0, 1].
             noise: standard normal noise, [glimpses, batch, latent].
             context: conditioning of the drawings, from `DRAW.context`.
+            unit_mask: factors of h_dec; None for none.
             again: whether the call is one of many with such shapes, so that compiling pays.
         """
-        unrolled: UnrollOutput = model.unroll(images, noise, context)  # type: ignore[operator]
-        return unrolled
+        return own_unroll(model, images, noise, context, unit_mask)
 
     def compute_trajectory(
         self,
@@ -56,15 +63,21 @@ class GraphBackend(Backend):
         images: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
+        unit_mask: Float[Tensor, "batch hidden"] | None = None,
     ) -> UnrollOutput:
         """Replay `compute_unroll` from a captured graph."""
 
         def compute(
-            again: bool, images: Tensor, noise: Tensor, enc: Tensor | None, dec: Tensor | None
+            again: bool,
+            images: Tensor,
+            noise: Tensor,
+            enc: Tensor | None,
+            dec: Tensor | None,
+            units: Tensor | None,
         ) -> UnrollOutput:
-            return self.compute_unroll(model, images, noise, Context(enc, dec), again=again)
+            return self.compute_unroll(model, images, noise, Context(enc, dec), units, again=again)
 
-        given = images, noise, *context
+        given = images, noise, *context, unit_mask
         return UnrollOutput(*self._graphs(model).run(model, "unroll", compute, given))
 
     def trajectory(

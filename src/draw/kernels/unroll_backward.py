@@ -74,6 +74,7 @@ def unroll_backward(
     d_canvas: Float[Tensor, "batch channels rows columns"],
     d_kl: Float[Tensor, "batch glimpses"],
     d_log_ratio: Float[Tensor, " batch"],
+    unit_mask: Float[Tensor, "batch hidden"] | None = None,
 ) -> Gradients:
     """Gradients of all inputs of `DRAW.unroll`, given those of its three results.
 
@@ -86,6 +87,7 @@ def unroll_backward(
         d_canvas: gradient of c_T.
         d_kl: gradient of the KL divergence of each step, [batch, glimpses].
         d_log_ratio: gradient of log p(z) / q(z | x), [batch].
+        unit_mask: factors of h_dec, the same at all steps; None for none.
     """
     products = Products()
     rest = torch.zeros_like(states.h_enc[0])
@@ -96,7 +98,7 @@ def unroll_backward(
         before, after = (State(*(part[i] for part in states)) for i in (t, t + 1))
         step = step_backward(
             model, images, noise[t], context, before, after, d_state, d_kl[:, t], d_log_ratio,
-            products,
+            products, unit_mask,
         )  # fmt: skip
         d_state, d_noise[t] = step.state, step.noise
         d_images += step.images
@@ -116,6 +118,7 @@ def step_backward(
     d_kl: Float[Tensor, " batch"],
     d_log_ratio: Float[Tensor, " batch"],
     products: Products,
+    unit_mask: Float[Tensor, "batch hidden"] | None = None,
 ) -> StepGradients:
     """Gradients of one glimpse (eqs 1-8), the last equation first.
 
@@ -130,6 +133,7 @@ def step_backward(
         d_kl: gradient of the step's KL divergence, [batch].
         d_log_ratio: gradient of log p(z) / q(z | x), [batch].
         products: record of the uses of every affine map, which is added to.
+        unit_mask: factors of h_dec; None for none.
     """
     mu, log_sigma = model.mu(after.h_enc), model.log_sigma(after.h_enc)
     mu_p, log_sigma_p = model.prior(before.h_dec)
@@ -138,6 +142,8 @@ def step_backward(
     d_canvas = d_after.canvas
     # (8) c_t = c_{t-1} + write(h_dec_t)
     d_h_dec = d_after.h_dec + write_backward(model, after.h_dec, d_canvas, products)
+    if unit_mask is not None:
+        d_h_dec = d_h_dec * unit_mask
     # (7) h_dec_t = RNN_dec(h_dec_{t-1}, z_t)
     d_z, d_h_dec, d_c_dec, d_gates_dec = _lstm_backward(
         model.lstm_dec, "lstm_dec", z, before.h_dec, before.c_dec, context.dec, d_h_dec,
@@ -285,37 +291,41 @@ class _Unroll(torch.autograd.Function):
         noise: Tensor,
         context_enc: Tensor | None,
         context_dec: Tensor | None,
+        unit_mask: Tensor | None,
         *parameters: Tensor,
     ) -> tuple[Tensor, ...]:
         context = Context(context_enc, context_dec)
         state = model.initial_state(len(images))
         states, steps = [state], []
         for noise_t in noise:
-            state, step = model.step(images, noise_t, state, context)
+            state, step = model.step(images, noise_t, state, context, unit_mask=unit_mask)
             states.append(state)
             steps.append(step)
         kept = State(*(torch.stack(part) for part in zip(*states, strict=True)))
         posterior = Gaussian.stack([step.posterior for step in steps])
         prior = Gaussian.stack([step.prior for step in steps])
         ctx.model, ctx.names = model, names
-        ctx.save_for_backward(images, noise, *context, *kept, *parameters)
+        ctx.save_for_backward(images, noise, *context, unit_mask, *kept, *parameters)
         kl = kl_divergence(posterior, prior).mT.contiguous()
         return state.canvas.clone(), kl, log_prior_over_posterior(posterior, noise, prior)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *d_results: Tensor) -> tuple[Tensor | None, ...]:
-        images, noise, context_enc, context_dec, *rest = ctx.saved_tensors
+        images, noise, context_enc, context_dec, unit_mask, *rest = ctx.saved_tensors
         context, states = (
             Context(context_enc, context_dec),
             State(*rest[: len(State._fields)]),
         )
-        found = unroll_backward(ctx.model, images, noise, context, states, *d_results)
+        d_canvas, d_kl, d_log_ratio = d_results
+        found = unroll_backward(
+            ctx.model, images, noise, context, states, d_canvas, d_kl, d_log_ratio, unit_mask
+        )
         of_context = (
             None if t is None else d_t for t, d_t in zip(context, found.context, strict=True)
         )
         of_parameters = [found.parameters[name] for name in ctx.names]
-        return None, None, found.images, found.noise, *of_context, *of_parameters
+        return None, None, found.images, found.noise, *of_context, None, *of_parameters
 
 
 def unroll(
@@ -323,6 +333,7 @@ def unroll(
     images: Float[Tensor, "batch channels rows columns"],
     noise: Float[Tensor, "glimpses batch latent"],
     context: Context = NOTHING,
+    unit_mask: Float[Tensor, "batch hidden"] | None = None,
 ) -> UnrollOutput:
     """Compute `DRAW.unroll` with the gradient that is derived here.
 
@@ -331,6 +342,7 @@ def unroll(
         images: images, [batch, channels, rows, columns], in [0, 1].
         noise: standard normal noise, [glimpses, batch, latent].
         context: conditioning of the drawings.
+        unit_mask: factors of h_dec, the same at all steps; they have no gradient.
 
     Raises:
         DrawError: if the model has an attention, windows or a prior whose gradient is not derived
@@ -350,6 +362,6 @@ def unroll(
         if not name.startswith(OUTSIDE_NAMES)
     }
     found = _Unroll.apply(  # type: ignore[no-untyped-call]
-        model, list(parameters), images, noise, *context, *parameters.values()
+        model, list(parameters), images, noise, *context, unit_mask, *parameters.values()
     )
     return UnrollOutput(*found)

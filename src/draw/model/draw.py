@@ -183,8 +183,8 @@ class DRAW(
                 -log p(x | class).
             unit_mask: variational dropout of the decoder (Gal and Ghahramani 2016, arXiv
                 1512.05287): factors of the units of h_dec, the same at all steps, 0 where a unit is
-                left out and 1 / (1 - p) elsewhere; None for all units. With it the model's own
-                loop runs.
+                left out and 1 / (1 - p) elsewhere; None for all units. Where they want a
+                gradient the model's own loop runs.
                 # ours: h_dec is scaled where it leaves the LSTM, so for the next step, the encoder,
                 the windows and what is written alike; h_dec_0 is not.
             known: true where a pixel is known, for a model of condition known; the bound and its
@@ -197,11 +197,13 @@ class DRAW(
         context = self.context(labels, len(images))
         if known is not None:
             context = self.known_context(images, known)
+        backend = BACKENDS[self.choice.name]
         if unit_mask is None:
-            backend = BACKENDS[self.choice.name]
             canvas, kl, log_ratio = backend.unroll(self, images, noise, context)
-        else:
+        elif unit_mask.requires_grad:
             canvas, kl, log_ratio = self.unroll(images, noise, context, unit_mask=unit_mask)
+        else:
+            canvas, kl, log_ratio = backend.unroll(self, images, noise, context, unit_mask)
         if known is None:
             reconstruction = self.likelihood(canvas, images)  # (9)
         else:

@@ -119,12 +119,22 @@ def drawing_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Requi
     return _named(names, parameters, shapes)
 
 
-def drawing_context(
-    sizes: Sizes, batch: Count, context: Sequence[Tensor | None]
+def drawing_extras(
+    sizes: Sizes, batch: Count, extras: Sequence[Tensor | None]
 ) -> list[Requirement]:
-    """Pair the addends to both LSTMs' gates, where there are any, with their shapes."""
-    given = zip(("context_enc", "context_dec"), context, strict=False)
-    return [(name, t, (batch, 4 * sizes.hidden)) for name, t in given if t is not None]
+    """Pair the addends to both LSTMs' gates and the factors of h_dec with their shapes.
+
+    Args:
+        sizes: sizes of the model.
+        batch: number of images.
+        extras: context_enc, context_dec and unit_mask, or the first of them; None for what there
+            is not.
+    """
+    gates, units = (batch, 4 * sizes.hidden), (batch, sizes.hidden)
+    given = zip(
+        ("context_enc", "context_dec", "unit_mask"), extras, (gates, gates, units), strict=False
+    )
+    return [(name, t, shape) for name, t, shape in given if t is not None]
 
 
 def classifier_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Requirement]:

@@ -81,10 +81,11 @@ class Cpp(Backend):
         images: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
+        unit_mask: Float[Tensor, "batch hidden"] | None = None,
     ) -> UnrollOutput:
         """Compute `DRAW.unroll` by the compiled operator."""
         config: Any = model.config
-        return unroll.unroll(config, model, images, noise, context)
+        return unroll.unroll(config, model, images, noise, context, unit_mask)
 
     def trajectory(
         self,

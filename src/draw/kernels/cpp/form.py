@@ -32,9 +32,9 @@ PARAMETERS = (
 """Names of a DRAW's parameters in the order of a call; a model has those of `drawing_names`."""
 
 TENSORS = (
-    "images", "noise", "context_enc", "context_dec", "canvas", "canvases", "read_controls",
-    "write_controls", "kl", "log_ratio", "saved", "scratch", "dcanvas", "dkl", "dlog_ratio",
-    "dimages", "dnoise", "dcontext_enc", "dcontext_dec",
+    "images", "noise", "context_enc", "context_dec", "unit_mask", "canvas", "canvases",
+    "read_controls", "write_controls", "kl", "log_ratio", "saved", "scratch", "dcanvas", "dkl",
+    "dlog_ratio", "dimages", "dnoise", "dcontext_enc", "dcontext_dec",
 )  # fmt: skip
 """Names of the other tensors of a DRAW's call."""
 

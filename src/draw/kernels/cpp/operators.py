@@ -17,7 +17,7 @@ from draw.kernels.cpp.arguments import (
     align,
     check,
     check_saved_bytes,
-    drawing_context,
+    drawing_extras,
     drawing_parameters,
     drawing_sizes,
     length,
@@ -33,6 +33,7 @@ def unroll(
     noise: Tensor,
     context_enc: Tensor | None,
     context_dec: Tensor | None,
+    unit_mask: Tensor | None,
     parameters: Sequence[Tensor],
     shape: Sequence[int],
     bf16: bool,
@@ -45,6 +46,8 @@ def unroll(
         noise: standard normal noise, [glimpses, batch, latent].
         context_enc: addend to the encoder's gates at every step, [batch, 4 hidden], or None.
         context_dec: addend to the decoder's gates at every step, [batch, 4 hidden], or None.
+        unit_mask: factors of h_dec, the same at all steps, [batch, hidden], or None; it has no
+            gradient.
         parameters: parameters in the order of `form.drawing_names`.
         shape: result of `binding.shape_of` for the model's config.
         bf16: whether to round the operands of matrix products to bfloat16.
@@ -58,16 +61,17 @@ def unroll(
         KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
             and device.
     """
-    batch = _check_inputs([images], noise, parameters, shape, (context_enc, context_dec))
+    extras = context_enc, context_dec, unit_mask
+    batch = _check_inputs([images], noise, parameters, shape, extras)
     images, noise, *parameters = readable(images, noise, *parameters)
-    context_enc, context_dec = _readable_context(context_enc, context_dec)
+    context_enc, context_dec, unit_mask = _readable_extras(*extras)
     kind = Kind(images.dtype, bf16)
     canvas, kl, log_ratio = _outputs(images, shape)
     kept = buffers.take(saved_bytes(UNROLL, kind, shape, batch) if keep else 0)
     call = make_call(
         UNROLL, shape, batch, parameters=parameters, images=images, noise=noise,
-        context_enc=context_enc, context_dec=context_dec, canvas=canvas, kl=kl,
-        log_ratio=log_ratio, saved=kept,
+        context_enc=context_enc, context_dec=context_dec, unit_mask=unit_mask, canvas=canvas,
+        kl=kl, log_ratio=log_ratio, saved=kept,
     )  # fmt: skip
     run(UNROLL, kind, call, backward=False)
     return canvas, kl, log_ratio, kept
@@ -75,8 +79,8 @@ def unroll(
 
 @unroll.register_fake
 def _(*inputs: Any) -> tuple[Tensor, ...]:  # torch gives them in order, whatever the call was
-    images, noise, *context, parameters, shape, bf16, keep = inputs
-    batch = _check_inputs([images], noise, parameters, shape, context)
+    images, noise, *extras, parameters, shape, bf16, keep = inputs
+    batch = _check_inputs([images], noise, parameters, shape, extras)
     size = saved_bytes(UNROLL, Kind(images.dtype, bf16), shape, batch) if keep else 0
     return *_outputs(images, shape), images.new_empty(size, dtype=torch.uint8)
 
@@ -88,6 +92,7 @@ def unroll_backward(
     dlog_ratio: Tensor,
     images: Tensor,
     noise: Tensor,
+    unit_mask: Tensor | None,
     kept: Tensor,
     parameters: Sequence[Tensor],
     shape: Sequence[int],
@@ -108,18 +113,21 @@ def unroll_backward(
             and device.
     """
     slopes = dcanvas, dkl, dlog_ratio
-    batch = _check_inputs([images], noise, parameters, shape, (), slopes, [kept], bf16)
+    extras = None, None, unit_mask
+    batch = _check_inputs([images], noise, parameters, shape, extras, slopes, [kept], bf16)
     dcanvas, dkl, dlog_ratio, images, noise, *parameters = readable(
         *slopes, images, noise, *parameters
     )
+    _, _, unit_mask = _readable_extras(*extras)
     kept = align(kept)
     wanted = for_images, for_noise, for_context_enc, for_context_dec
     found = _gradients(images, noise, parameters, shape, wanted)
     dimages, dnoise, dcontext_enc, dcontext_dec, *gradients = found
     call = make_call(
-        UNROLL, shape, batch, parameters=parameters, images=images, noise=noise, saved=kept,
-        dcanvas=dcanvas, dkl=dkl, dlog_ratio=dlog_ratio, gradients=gradients, dimages=dimages,
-        dnoise=dnoise, dcontext_enc=dcontext_enc, dcontext_dec=dcontext_dec,
+        UNROLL, shape, batch, parameters=parameters, images=images, noise=noise,
+        unit_mask=unit_mask, saved=kept, dcanvas=dcanvas, dkl=dkl, dlog_ratio=dlog_ratio,
+        gradients=gradients, dimages=dimages, dnoise=dnoise, dcontext_enc=dcontext_enc,
+        dcontext_dec=dcontext_dec,
     )  # fmt: skip
     run(UNROLL, Kind(images.dtype, bf16), call, backward=True)
     return found
@@ -127,17 +135,18 @@ def unroll_backward(
 
 @unroll_backward.register_fake
 def _(*inputs: Any) -> list[Tensor]:
-    *slopes, images, noise, kept, parameters, shape, bf16 = inputs[:-4]
-    _check_inputs([images], noise, parameters, shape, (), slopes, [kept], bf16)
+    *slopes, images, noise, unit_mask, kept, parameters, shape, bf16 = inputs[:-4]
+    extras = None, None, unit_mask
+    _check_inputs([images], noise, parameters, shape, extras, slopes, [kept], bf16)
     return _gradients(images, noise, parameters, shape, inputs[-4:])
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    images, noise, _, _, parameters, ctx.shape, ctx.bf16, keep = inputs
+    images, noise, _, _, unit_mask, parameters, ctx.shape, ctx.bf16, keep = inputs
     ctx.set_materialize_grads(False)  # or `kept` would get a gradient of its own size, all zeros
     if not keep:
         return
-    ctx.save_for_backward(images, noise, output[-1], *parameters)
+    ctx.save_for_backward(images, noise, unit_mask, output[-1], *parameters)
 
 
 def _backward(
@@ -146,17 +155,17 @@ def _backward(
     saved = ctx.saved_tensors  # read once: checkpointing counts
     if not saved:
         raise RuntimeError("expected draw::unroll to have been called with keep=True")
-    images, noise, kept, *parameters = saved
+    images, noise, unit_mask, kept, *parameters = saved
     slopes = [
         like.new_zeros(like.shape) if given is None else given
         for given, like in zip((dcanvas, dkl, dlog_ratio), _outputs(images, ctx.shape), strict=True)
     ]
     wanted = ctx.needs_input_grad[:4]
     found = torch.ops.draw.unroll_backward(
-        *slopes, images, noise, kept, parameters, ctx.shape, ctx.bf16, *wanted
+        *slopes, images, noise, unit_mask, kept, parameters, ctx.shape, ctx.bf16, *wanted
     )
     inputs = (slope if want else None for slope, want in zip(found, wanted, strict=False))
-    return *inputs, found[4:], None, None, None
+    return *inputs, None, found[4:], None, None, None
 
 
 unroll.register_autograd(_backward, setup_context=_setup_context)
@@ -184,7 +193,7 @@ def trajectory(
     """
     given = [] if images is None else [images]
     batch = _check_inputs(given, noise, parameters, shape, (context_enc, context_dec))
-    context_enc, context_dec = _readable_context(context_enc, context_dec)
+    context_enc, context_dec = _readable_extras(context_enc, context_dec)
     noise, *rest = readable(noise, *given, *parameters)
     given, parameters = rest[: len(given)], rest[len(given) :]
     canvases, read_controls, write_controls = _steps(noise, shape, reads=bool(given))
@@ -211,7 +220,7 @@ def _check_inputs(
     noise: Tensor,
     parameters: Sequence[Tensor],
     shape: Sequence[int],
-    context: Sequence[Tensor | None] = (),
+    extras: Sequence[Tensor | None] = (),
     slopes: Sequence[Tensor] = (),
     kept: Sequence[Tensor] = (),
     bf16: bool = False,
@@ -225,7 +234,7 @@ def _check_inputs(
         ("noise", noise, (n.glimpses, batch, n.latent)),
         *drawing_parameters(n, parameters),
         *(("images", given, shapes[0]) for given in images),
-        *drawing_context(n, batch, context),
+        *drawing_extras(n, batch, extras),
     ]
     check(n, batch, noise, expected)
     if kept:
@@ -234,8 +243,8 @@ def _check_inputs(
     return batch
 
 
-def _readable_context(*context: Tensor | None) -> list[Tensor | None]:
-    return [None if given is None else readable(given)[0] for given in context]
+def _readable_extras(*extras: Tensor | None) -> list[Tensor | None]:
+    return [None if given is None else readable(given)[0] for given in extras]
 
 
 def _outputs(images: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:

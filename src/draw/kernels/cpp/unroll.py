@@ -29,6 +29,7 @@ def unroll(
     images: Float[Tensor, "batch channels rows columns"],
     noise: Float[Tensor, "glimpses batch latent"],
     context: Context = NOTHING,
+    unit_mask: Float[Tensor, "batch hidden"] | None = None,
 ) -> UnrollOutput:
     """Compute all steps of a model (eqs 1-8, 10), with gradients for whatever wants them.
 
@@ -39,6 +40,7 @@ def unroll(
         images: images, [batch, channels, rows, columns], in [0, 1].
         noise: standard normal noise, [glimpses, batch, latent].
         context: conditioning of the drawings.
+        unit_mask: factors of h_dec, the same at all steps; they have no gradient.
     """
     parameters = parameters_of(config, model)
     given = images, noise, *(addend for addend in context if addend is not None), *parameters
@@ -47,6 +49,7 @@ def unroll(
         images,
         noise,
         *context,
+        unit_mask,
         parameters,
         shape_of(config),
         multiplies_bf16(images.device.type),

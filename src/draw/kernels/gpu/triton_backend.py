@@ -14,6 +14,7 @@ from draw.kernels.cpp import unroll as cpp
 from draw.kernels.cpp.form import FILTERS, drawing_names
 from draw.kernels.gpu import language, triton_unroll
 from draw.kernels.gpu.layout import FASTEST
+from draw.kernels.packed.packed_backend import PACKED_STEP
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 LEAST = 8, 0
@@ -78,8 +79,11 @@ class Triton(Backend):
         images: Float[Tensor, "batch channels rows columns"],
         noise: Float[Tensor, "glimpses batch latent"],
         context: Context = NOTHING,
+        unit_mask: Float[Tensor, "batch hidden"] | None = None,
     ) -> UnrollOutput:
-        """Compute `DRAW.unroll` by the Triton kernels."""
+        """Compute `DRAW.unroll` by the kernels; with factors of h_dec, by the packed step."""
+        if unit_mask is not None:
+            return PACKED_STEP.unroll(model, images, noise, context, unit_mask)
         unrolled: UnrollOutput = triton_unroll.unroll(cast(Any, model), images, noise, context)
         return unrolled
 

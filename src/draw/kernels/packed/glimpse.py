@@ -97,7 +97,13 @@ def start(layout: Layout, weights: Weights, states: tuple[Tensor, ...]) -> Carry
 
 
 def glimpse(
-    layout: Layout, keep: bool, x: Tensor, noise: Tensor, before: Carry, weights: Weights
+    layout: Layout,
+    keep: bool,
+    x: Tensor,
+    noise: Tensor,
+    unit_mask: Tensor | None,
+    before: Carry,
+    weights: Weights,
 ) -> Glimpse:
     """Compute one step (eqs 1-8), as `DRAW.step`.
 
@@ -106,6 +112,7 @@ def glimpse(
         keep: whether to keep what the gradient needs.
         x: images, [batch, channels, rows, columns].
         noise: standard normal noise of the step, [batch, latent].
+        unit_mask: factors of h_dec, [batch, hidden], or None.
         before: state before the step.
         weights: result of `cast_weights`; without attention the image's part is in `enc_bias`.
     """
@@ -122,7 +129,7 @@ def glimpse(
     z = posterior.sample(noise)  # (6)
     kl = kl_divergence(posterior, prior)  # (10)
     log_ratio = log_prior_over_posterior(_one(posterior), noise[None], _one(prior))
-    h_dec, c_dec, heard, gates_dec = _decode(weights, z, h_dec, c_dec)  # (7)
+    h_dec, c_dec, heard, gates_dec = _decode(weights, z, h_dec, c_dec, unit_mask)  # (7)
     canvas, written, ahead = _write(layout, weights, canvas, h_dec)  # (8)
     controls = written[:, layout.content :]
     kept = None
@@ -145,7 +152,7 @@ def generate(
         weights: result of `cast_weights`.
     """
     z = _prior(layout, noise, before.ahead).sample(noise)  # (13)
-    h_dec, c_dec, _, _ = _decode(weights, z, before.h_dec, before.c_dec)  # (14)
+    h_dec, c_dec, _, _ = _decode(weights, z, before.h_dec, before.c_dec, None)  # (14)
     canvas, written, ahead = _write(layout, weights, before.canvas, h_dec)  # (15)
     after = before._replace(canvas=canvas, h_dec=h_dec, c_dec=c_dec, ahead=ahead)
     return after, written[:, layout.content :]
@@ -155,6 +162,7 @@ def glimpse_backward(
     layout: Layout,
     x: Tensor,
     noise: Tensor,
+    unit_mask: Tensor | None,
     before: Carry,
     after: Carry,
     kept: Residuals,
@@ -169,6 +177,7 @@ def glimpse_backward(
         layout: sizes of the model.
         x: images, [batch, channels, rows, columns].
         noise: standard normal noise of the step, [batch, latent].
+        unit_mask: factors of h_dec, [batch, hidden], or None.
         before: state before the step.
         after: state after the step.
         kept: residuals of `glimpse`.
@@ -184,6 +193,8 @@ def glimpse_backward(
     d_out = torch.cat([*d_written, d_after.ahead], 1).to(operand)
     d_h_dec = d_after.h_dec + multiply(d_out, weights.out)
     # (7)
+    if unit_mask is not None:
+        d_h_dec = d_h_dec * unit_mask
     gates = kept.gates_dec.to(wide)
     d_gates, d_c_dec = cell_backward(gates, before.c_dec, d_h_dec, d_after.c_dec)
     d_gates_dec = d_gates.to(operand)
@@ -242,12 +253,14 @@ def _prior(layout: Layout, like: Tensor, ahead: Tensor) -> Gaussian:
 
 
 def _decode(
-    weights: Weights, z: Tensor, h_dec: Tensor, c_dec: Tensor
+    weights: Weights, z: Tensor, h_dec: Tensor, c_dec: Tensor, unit_mask: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(7): the decoder's states after, its operand and its gates."""
     heard = torch.cat([z.to(h_dec.dtype), h_dec], 1)
     gates = multiply(heard, weights.dec.mT) + weights.dec_bias
     h, c = _cell(gates, c_dec)
+    if unit_mask is not None:
+        h = h * unit_mask
     return h.to(h_dec.dtype), c, heard, gates
 
 

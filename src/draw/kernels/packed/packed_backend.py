@@ -47,21 +47,36 @@ class PackedBackend(GraphBackend):
         )
 
     def compute_unroll(
-        self, model: Any, images: Tensor, noise: Tensor, context: Context, *, again: bool
+        self,
+        model: Any,
+        images: Tensor,
+        noise: Tensor,
+        context: Context,
+        unit_mask: Tensor | None,
+        *,
+        again: bool,
     ) -> UnrollOutput:
         """Compute `DRAW.unroll` by the packed sequence."""
-        return unroll(model, images, noise, context, _compile(model, images, noise, context, again))
+        way = _compile(model, images, noise, (*context, unit_mask), again)
+        return unroll(model, images, noise, context, unit_mask, way)
 
     def compute_trajectory(
         self, model: Any, images: Tensor | None, noise: Tensor, context: Context, *, again: bool
     ) -> Trajectory:
         """Compute `DRAW.trajectory` by the packed sequence."""
-        way = _compile(model, images, noise, context, again)
+        way = _compile(model, images, noise, (*context, None), again)
         return trajectory(model, images, noise, context, way)
 
 
+PACKED_STEP = PackedBackend()
+
+
 def _compile(
-    model: Any, images: Tensor | None, noise: Tensor, context: Context, again: bool
+    model: Any,
+    images: Tensor | None,
+    noise: Tensor,
+    extras: tuple[Tensor | None, ...],
+    again: bool,
 ) -> Compile:
     """A compiler for these shapes on a GPU, where they come again; on a CPU it is never worth it.
 
@@ -73,7 +88,7 @@ def _compile(
         Layout.of(model.config), noise.shape[1:], noise.dtype, noise.device,
         torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda"),
         torch.is_grad_enabled(), images is not None and images.requires_grad,
-        *(addend is not None for addend in context),
+        *(extra is not None for extra in extras),
     ))  # fmt: skip
 
 

@@ -65,6 +65,7 @@ def unroll(
     images: Float[Tensor, "batch channels rows columns"],
     noise: Float[Tensor, "glimpses batch latent"],
     context: Context = NOTHING,
+    unit_mask: Float[Tensor, "batch hidden"] | None = None,
     compile: Compile = as_it_is,  # noqa: A002
 ) -> UnrollOutput:
     """Compute `DRAW.unroll` with packed weights and the gradient derived by hand.
@@ -74,6 +75,7 @@ def unroll(
         images: images, [batch, channels, rows, columns], in [0, 1].
         noise: standard normal noise, [glimpses, batch, latent].
         context: conditioning of the drawings.
+        unit_mask: factors of h_dec, the same at all steps; they have no gradient.
         compile: function that makes of a function of one step a faster one; by default none.
     """
     way, exact, states = _given(model, len(images), images.device.type, context, compile)
@@ -83,9 +85,9 @@ def unroll(
     images, noise = images.contiguous(), noise.contiguous()
     with torch.autocast(images.device.type, enabled=False):
         if wanted:
-            found = _Sequence.apply(way, images, noise, *states, *exact)  # type: ignore[no-untyped-call]
+            found = _Sequence.apply(way, images, noise, unit_mask, *states, *exact)  # type: ignore[no-untyped-call]
             return UnrollOutput(*found)
-        return _forward(way, images, noise, states, exact, [], [])
+        return _forward(way, images, noise, unit_mask, states, exact, [], [])
 
 
 def trajectory(
@@ -125,7 +127,7 @@ def _trajectory(
         if images is None:
             carried, controls = draw(layout, noise_t, carried, weights)
         else:
-            step = look(layout, False, images.contiguous(), noise_t, carried, weights)
+            step = look(layout, False, images.contiguous(), noise_t, None, carried, weights)
             carried, controls = step.carry, step.controls
         canvases.append(carried.canvas)
         write.append(controls)
@@ -168,6 +170,7 @@ def _forward(
     way: Way,
     images: Tensor,
     noise: Tensor,
+    unit_mask: Tensor | None,
     states: tuple[Tensor, ...],
     exact: Weights,
     carried: list[Carry],
@@ -180,7 +183,7 @@ def _forward(
     now = start(way.layout, weights, states)
     kl, log_ratio = [], []
     for noise_t in noise:
-        found = step(way.layout, keep, images, noise_t, now, weights)
+        found = step(way.layout, keep, images, noise_t, unit_mask, now, weights)
         if keep:
             carried.append(now)
             kept.append(found.residuals)
@@ -196,31 +199,36 @@ class _Sequence(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, way: Way, images: Tensor, noise: Tensor, *given: Tensor | None
+        ctx: Any,
+        way: Way,
+        images: Tensor,
+        noise: Tensor,
+        unit_mask: Tensor | None,
+        *given: Tensor | None,
     ) -> tuple[Tensor, ...]:
         states, exact = given[:5], Weights(*given[5:])  # type: ignore[arg-type]
         carried: list[Carry] = []
         kept: list[Residuals] = []
-        found = _forward(way, images, noise, states, exact, carried, kept, keep=True)  # type: ignore[arg-type]
+        found = _forward(way, images, noise, unit_mask, states, exact, carried, kept, keep=True)  # type: ignore[arg-type]
         ctx.way = way
         ctx.save_for_backward(
-            images, noise, *exact, *(t for each in (*carried, *kept) for t in each)
+            images, noise, unit_mask, *exact, *(t for each in (*carried, *kept) for t in each)
         )
         return found.canvas.clone(), found.kl, found.log_ratio
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *d_results: Tensor) -> tuple[Tensor | None, ...]:
-        images, noise, *rest = ctx.saved_tensors
+        images, noise, unit_mask, *rest = ctx.saved_tensors
         fields, states = len(Weights._fields), (len(noise) + 1) * len(Carry._fields)
         exact, rest = Weights(*rest[:fields]), rest[fields:]
         carried, kept = _parted(Carry, rest[:states]), _parted(Residuals, rest[states:])
         with torch.autocast(images.device.type, enabled=False):
             found = _backward(
-                ctx.way, images, noise, exact, carried, kept, d_results,
+                ctx.way, images, noise, unit_mask, exact, carried, kept, d_results,
                 want_images=ctx.needs_input_grad[1],
             )  # fmt: skip
-        return None, *found
+        return None, *found[:2], None, *found[2:]
 
 
 def _parted(kind: type[Fields], tensors: Sequence[Tensor]) -> list[Fields]:
@@ -233,6 +241,7 @@ def _backward(
     way: Way,
     images: Tensor,
     noise: Tensor,
+    unit_mask: Tensor | None,
     exact: Weights,
     carried: list[Carry],
     kept: list[Residuals],
@@ -259,8 +268,8 @@ def _backward(
     d_log_ratio = d_log_ratio.contiguous()
     for t in reversed(range(T)):
         slopes, found = step(
-            layout, images, noise[t], carried[t], carried[t + 1], kept[t], slopes, of_kl[t],
-            d_log_ratio, weights,
+            layout, images, noise[t], unit_mask, carried[t], carried[t + 1], kept[t], slopes,
+            of_kl[t], d_log_ratio, weights,
         )  # fmt: skip
         by_step.append(found)
     every = StepSlopes(*(torch.stack(each) for each in zip(*reversed(by_step), strict=True)))

@@ -89,6 +89,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
 
   void start(Slice slice) {
     const int64_t b = slice.image(), rows = slice.rows();
+    this->fill_unit_mask(slice);
     const auto clear = [&](R *all, int64_t width) {
       if (all) std::fill(all + b * width, all + (b + rows) * width, R(0));
     };
@@ -168,6 +169,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
       lstm_block_backward(slice.rows(), gates + j * BLOCK, l.gates,
                           before + l.batch * l.hidden + j * LANES, before + j * LANES, l.hidden,
                           drow_of(b) + (decoder ? l.h_dec_at : 0) + j * LANES, l.width,
+                          this->unit_mask_of(decoder, b, j * LANES),
                           dcell[decoder] + b * l.hidden + j * LANES, own.dgates + j * BLOCK,
                           l.gates, slopes.panels[which].block(j), k,
                           total ? total + b * l.gates + j * BLOCK : nullptr);

@@ -75,6 +75,7 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
 
   void start(Slice slice) {
     const int64_t H = l.n.hidden;
+    this->fill_unit_mask(slice);
     for (int64_t b = slice.image(); b < slice.image() + slice.rows(); b++) {
       Op *row = saved.row(l, 0, b);
       for (int64_t u = 0; u < l.hidden; u += LANES) {
@@ -177,6 +178,7 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
       lstm_block(rows, own.product, bias[which] + j * BLOCK,
                  addend[decoder] ? addend[decoder] + b * l.gates + j * BLOCK : nullptr, l.gates,
                  cell[decoder] + b * l.hidden + j * LANES, l.hidden,
+                 this->unit_mask_of(decoder, b, j * LANES),
                  saved.row(l, t + 1, b) + (decoder ? l.h_dec_at : 0) + j * LANES, l.width, gates,
                  l.gates, cells);
     }

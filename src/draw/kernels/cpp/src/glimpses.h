@@ -187,7 +187,7 @@ struct GlimpsesForward : Pass<GlimpsesLayout<Op>, ForwardWeights, GlimpsesForwar
     for (int64_t j = 0; j < B.blocks(); j++) {
       gemm(rows, BLOCK, B.K, saved.row(l, t, b0), l.width, B.block(j), own.product, BLOCK, false);
       lstm_block<Op>(rows, own.product, this->bias[ENC] + j * BLOCK, nullptr, 0,
-                     cell + b0 * l.hidden + j * LANES, l.hidden,
+                     cell + b0 * l.hidden + j * LANES, l.hidden, nullptr,
                      saved.row(l, t + 1, b0) + j * LANES, l.width,
                      saved.gates + (t * l.batch + b0) * l.gates + j * BLOCK, l.gates,
                      saved.cells + ((t + 1) * l.batch + b0) * l.hidden + j * LANES);
@@ -269,7 +269,7 @@ struct GlimpsesBackward : Pass<GlimpsesLayout<Op>, BackwardWeights, GlimpsesBack
     for (int64_t j = 0; j < l.hidden / LANES; j++)
       lstm_block_backward<Op>(rows, saved.gates + (t * l.batch + b0) * l.gates + j * BLOCK, l.gates,
                               before + l.batch * l.hidden + j * LANES, before + j * LANES, l.hidden,
-                              drow + b0 * l.width + j * LANES, l.width,
+                              drow + b0 * l.width + j * LANES, l.width, nullptr,
                               dcell + b0 * l.hidden + j * LANES, own.dgates + j * BLOCK, l.gates,
                               slopes.panels[ENC].block(j), k + b0, nullptr);
     product(rows, own.dgates, l.gates, weights.of[ENC], drow + b0 * l.width, l.width, false);

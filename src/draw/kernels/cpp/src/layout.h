@@ -51,6 +51,7 @@ namespace draw {
 // images        [batch, channels, rows, columns]; null: generate, z from the prior
 // noise         [glimpses, batch, latent]
 // context_...   addends to the gates of encoder and decoder, [batch, 4 * hidden]
+// unit_mask     factors of h_dec, the same at all steps, [batch, hidden]
 // canvas        [batch, channels, rows, columns]
 // canvases      [glimpses, batch, channels, rows, columns]
 // ..._controls  [glimpses, batch, 5]
@@ -58,10 +59,10 @@ namespace draw {
 // log_ratio     [batch]: log p(z) / q(z | x)
 // dcanvas, dkl, dlog_ratio: gradients that come in; all other d... go out; same shapes
 #define DRAW_TENSORS(EACH) \
-  EACH(images) EACH(noise) EACH(context_enc) EACH(context_dec) EACH(canvas) EACH(canvases) \
-  EACH(read_controls) EACH(write_controls) EACH(kl) EACH(log_ratio) EACH(saved) EACH(scratch) \
-  EACH(dcanvas) EACH(dkl) EACH(dlog_ratio) EACH(dimages) EACH(dnoise) EACH(dcontext_enc) \
-  EACH(dcontext_dec)
+  EACH(images) EACH(noise) EACH(context_enc) EACH(context_dec) EACH(unit_mask) EACH(canvas) \
+  EACH(canvases) EACH(read_controls) EACH(write_controls) EACH(kl) EACH(log_ratio) EACH(saved) \
+  EACH(scratch) EACH(dcanvas) EACH(dkl) EACH(dlog_ratio) EACH(dimages) EACH(dnoise) \
+  EACH(dcontext_enc) EACH(dcontext_dec)
 
 struct Shape {
   DRAW_SHAPE(DRAW_NUMBER)

@@ -84,19 +84,32 @@ template <class L, template <class> class Weights, class Space> struct Pass {
   }
 };
 
-// A pass of DRAW: it has noise, and what the drawings are told.
+// A pass of DRAW: it has noise, what the drawings are told, and units that may be left out.
 template <class Op, template <class> class Weights, class Space>
 struct DrawingPass : Pass<Layout<Op>, Weights, Space> {
   using Base = Pass<Layout<Op>, Weights, Space>;
   using Base::Base, Base::l, Base::call, Base::bias;
   using R = Real<Op>;
-  R *zeros;  // stands in for images beyond the batch
+  R *zeros;      // stands in for images beyond the batch
+  R *unit_mask;  // factors of h_dec, or null: [batch, hidden]
 
   void reserve(Arena &arena) {
     Base::reserve(arena);
     const int64_t count = std::max(l.pixels, l.n.latent);
     zeros = arena.take<R>(count);
     if (zeros) std::fill(zeros, zeros + count, R(0));
+    unit_mask = call.unit_mask ? arena.take<R>(l.batch * l.hidden) : nullptr;
+  }
+  void fill_unit_mask(Slice slice) {
+    const R *from = static_cast<R *>(call.unit_mask);
+    for (int64_t b = slice.image(); from && b < slice.image() + slice.rows(); b++)
+      for (int64_t u = 0; u < l.hidden; u += LANES)
+        store(unit_mask + b * l.hidden + u,
+              b < l.n.batch ? load_part(from + b * l.n.hidden + u, l.n.hidden - u) : Vec<R>{});
+  }
+  // Of h_dec alone, of images from b on and units from u on.
+  const R *unit_mask_of(int64_t decoder, int64_t b, int64_t u) const {
+    return decoder && unit_mask ? unit_mask + b * l.hidden + u : nullptr;
   }
   const R *noise(int64_t t, int64_t image) const {
     return image < l.n.batch
