@@ -23,7 +23,7 @@ SECTIONS = {
     "Training step, MNIST without attention": "train_step --row mnist-no-attention",
     "Training step, SVHN": "train_step --row svhn",
     "Training step, CIFAR-10": "train_step --row cifar",
-    "Training step with a learned prior and a class, MNIST": "parts",
+    "Training step with a learned prior, a class, other windows, MNIST": "parts",
     "Drawing new images, MNIST": "generate",
     "Bound without gradient, MNIST": "evaluate",
     "Classifying, 100x100": "classify",

@@ -28,15 +28,24 @@ def seconds_each(
     warm_up: int = 2,
     *,
     device: torch.device,
+    clock: Callable[[], float] | None = None,
 ) -> dict[str, list[float]]:
-    """Time each way once per round, in turn, so that a drifting machine hits all alike."""
+    """Time each way once per round, in turn, so that a drifting machine hits all alike.
+
+    Args:
+        ways: what is timed, by name.
+        rounds: times that each is timed.
+        warm_up: times that each runs before, untimed.
+        device: where it does its work.
+        clock: as for `seconds_of`.
+    """
     for way in ways.values():
         for _ in range(warm_up):
             way()
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
-            times[name].append(seconds_of(way, device))
+            times[name].append(seconds_of(way, device, clock=clock))
     return times
 
 

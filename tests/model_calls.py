@@ -92,6 +92,7 @@ def main() -> None:
     tell("gaussian", DRAW(SMALL), drawing)
     tell("none", DRAW(replace(SMALL, attention="none")), drawing)
     tell("cauchy", DRAW(replace(SMALL, attention="cauchy")), drawing)
+    tell("several windows", DRAW(replace(SMALL, read_heads=2, write_heads=3)), drawing)
     tell("classifier", Classifier(CLASSIFIER), classifying)
     print("done")
 

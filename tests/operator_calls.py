@@ -393,7 +393,9 @@ def main() -> None:
             replace(SMALL, attention="none", prior="learned", condition="class")
         ),
         "laplace": drawing_calls(replace(SMALL, attention="laplace")),
+        "several windows": drawing_calls(replace(SMALL, read_heads=2, write_heads=3)),
         "classifier": classifier_calls(CLASSIFIER),
+        "classifier, several windows": classifier_calls(replace(CLASSIFIER, read_heads=2)),
     }
     for kind, calls in models.items():
         for name, (operator, own, reference) in calls.items():

@@ -122,8 +122,8 @@ def random_model(backend: str) -> Callable[..., DRAW]:
     """Makes models, in float64, with every parameter random, that run on either backend.
 
     The initial state is zero at first, and a zero hides that it is ignored; so is no parameter
-    left at its start. `read_window` and `write_window` place a window: the biases of the affine
-    maps, whose weights are then small.
+    left at its start. `read_window` and `write_window` place every window: the biases of the
+    affine maps, whose weights are then small.
     """
 
     def make(
@@ -143,7 +143,7 @@ def random_model(backend: str) -> Callable[..., DRAW]:
                 if controls is not None:
                     affine = getattr(model.attention, f"{place}_window")
                     affine.weight.mul_(0.1)
-                    affine.bias.copy_(torch.tensor(controls))
+                    affine.bias.view(-1, len(controls)).copy_(torch.tensor(controls))
         return model.to(dtype)
 
     return make

@@ -204,6 +204,23 @@ def test_parts(results: Path) -> None:
     result = only_result(results)
     assert result["base"] == "paper fp32"
     assert result["seconds"].keys() == {f"{name} fp32" for name in parts.PARTS | parts.WINDOWS}
+    assert result["clock"] == "perf_counter"
+
+
+def test_parts_by_the_processors_clock(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "WINDOWS", {})
+    monkeypatch.setattr(parts, "PARTS", {"paper": {}})
+    parts.main(TINY, precisions=("fp32",), rounds=1, processor_time=True)
+    assert only_result(results)["clock"] == "process_time"
+    monkeypatch.setattr(parts, "device_of", torch.device)
+    with pytest.raises(SystemExit, match="expected --processor-time on a CPU, got meta"):
+        parts.main(TINY, device="meta", processor_time=True)
+
+
+def test_seconds_are_those_of_the_clock() -> None:
+    clock = iter([1.0, 3.5, 10.0, 11.0]).__next__
+    cpu = torch.device("cpu")
+    assert measure.seconds_each({"way": int}, 2, device=cpu, clock=clock) == {"way": [2.5, 1.0]}
 
 
 def test_classifying(results: Path) -> None:

@@ -136,6 +136,7 @@ def test_what_it_cannot_take_is_named(monkeypatch) -> None:
         (drawing().double(), "weights in float32, the model is in torch.float64"),
         (hooked, "lstm_dec has a forward hook"),
         (drawing(attention="affine"), "this model has attention 'affine'"),
+        (drawing(read_heads=3), "this model has read_heads 3"),
         (drawing(write_heads=2), "this model has write_heads 2"),
         (drawing(likelihood="logistic", prior="standard").requires_grad_(False), None),
     ):

@@ -270,7 +270,10 @@ def test_methods_of_the_attention_of_one_model(method: str) -> None:
     steps_aside(model, f"its own attention.{method}")
 
 
-@pytest.mark.parametrize("name", ["rows", "columns", "channels", "read_size", "write_size"])
+@pytest.mark.parametrize(
+    "name",
+    ["rows", "columns", "channels", "read_size", "write_size", "read_heads", "write_heads"],
+)
 def test_settings_of_the_attention(name: str) -> None:
     model = made(DRAW)
     setattr(model.attention, name, 1 + getattr(model.attention, name))
@@ -292,6 +295,8 @@ def test_states_of_another_shape(name: str, value: Tensor) -> None:
     [
         {"rows": 7},
         {"read_size": 3},
+        {"read_heads": 2},
+        {"write_heads": 2},
         {"hidden_size": 9},
         {"attention": "none"},
         {"attention": "cauchy"},

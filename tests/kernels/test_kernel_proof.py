@@ -17,6 +17,7 @@ from draw.attention.cauchy import CauchySampler
 from draw.attention.gaussian import GaussianAttention
 from draw.attention.grid import GaussianSampler
 from draw.attention.laplace import LaplaceSampler
+from draw.attention.movable import WindowAttention
 from draw.attention.whole import NoAttention
 from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.errors import KernelUnavailableError
@@ -89,6 +90,11 @@ EQUATIONS: dict[str, tuple[Made, list[tuple[object, str]]]] = {
     "attention": (drawing, [
         (GaussianAttention, "read"), (GaussianAttention, "write"), (draw.attention.movable, "look"),
         (GaussianSampler, "window"), (GaussianSampler, "read"), (GaussianSampler, "write"),
+    ]),
+    "several windows": (lambda **o: drawing(read_heads=2, write_heads=3, **o), [
+        (WindowAttention, "read"), (WindowAttention, "write"), (draw.attention.movable, "look"),
+        (draw.attention.movable, "by_head"), (draw.attention.movable, "_by_image"),
+        (draw.attention.movable, "_flat"),
     ]),
     "no attention": (lambda **o: drawing(attention="none", **o),
                      [(NoAttention, "read"), (NoAttention, "write")]),
@@ -229,6 +235,13 @@ OPTIONS += [
     for filters in ("cauchy", "laplace")
     for prior, channels, n in (("standard", 1, 1), ("learned", 1, 2), ("standard", 3, 3))
 ]
+OPTIONS += [
+    {"attention": filters, "read_heads": read, "write_heads": write, "channels": channels}
+    for filters, read, write, channels in (
+        ("gaussian", 2, 1, 1), ("gaussian", 1, 3, 3), ("gaussian", 9, 9, 1), ("cauchy", 3, 2, 1),
+        ("laplace", 2, 2, 1),
+    )
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("bf16", [False, True])
@@ -237,9 +250,12 @@ def test_every_set_of_options_is_proved(bf16: bool, unproven) -> None:
         for options in OPTIONS:
             assert DRAW(DRAWConfig(columns=5, **options)).choice.name == "cpp"
         for clip in (None, 0.1):
-            for n, filters in ((1, "gaussian"), (2, "cauchy"), (3, "laplace"), (3, "gaussian")):
+            for n, filters, heads in (
+                (1, "gaussian", 1), (2, "cauchy", 1), (3, "laplace", 2), (3, "gaussian", 1),
+                (2, "gaussian", 4),
+            ):  # fmt: skip
                 config = dataclasses.replace(
-                    SMALL, read_size=n, window_clip=clip, attention=filters
+                    SMALL, read_size=n, window_clip=clip, attention=filters, read_heads=heads
                 )
                 assert Classifier(config).choice.name == "cpp"
 

@@ -98,7 +98,8 @@ SWEEP = [
     for number, name in enumerate(CROSSED)
     if (number // len(OTHERS) + number) % 3  # the rest: each size with one of them, both attentions
 ]
-"""All parts with all sizes, where two for each size and a size or more for each part are enough."""
+"""All parts with all sizes, where two for each size and a size or more for each part are enough;
+and the smallest of several windows."""
 OTHER_FILTERS = "cauchy", "laplace"
 WITH_ALL = [
     {"attention": filters, "prior": "learned", "condition": "class"} for filters in OTHER_FILTERS
@@ -120,7 +121,35 @@ CASES |= {
     )
     for filters in OTHER_FILTERS
 }
-OF_PARTS = {", ".join(parts.values()): parts for parts in (*PARTS, *WITH_ALL)}
+HEADS: dict[str, dict[str, object]] = {
+    "odd sides, windows to read": CASES["odd sides"] | {"read_heads": 2},
+    "odd sides, windows to write": CASES["odd sides"] | {"write_heads": 3},
+    "windows to read and write, colour, learned, class": CASES["tall, colour"]
+    | {"read_heads": 2, "write_heads": 3, "prior": "learned", "condition": "class", "scale": 0.4},
+    "more controls than a vector has lanes": {"read_heads": 7, "write_heads": 5, "scale": 0.4},
+    "windows of one filter": CASES["one filter"] | {"read_heads": 3, "write_heads": 2},
+    "windows off the image": CASES["window off the image"]
+    | {"read_heads": 2, "write_heads": 2, "scale": 0.4},
+    "windows to read and write, several chunks of steps": CASES["several chunks of steps"]
+    | {"read_heads": 2, "write_heads": 2, "scale": 0.4},
+    "windows to read and write, one step, one image": CASES["one step"]
+    | {"read_heads": 2, "write_heads": 2, "batch": 1},
+    **{
+        f"odd sides, windows to read and write, {filters}": CASES["odd sides"]
+        | {"attention": filters, "read_heads": 3, "write_heads": 2, "scale": 0.4}
+        for filters in OTHER_FILTERS
+    },
+}
+CASES |= HEADS
+SWEEP += [
+    "windows of one filter",
+    "windows off the image",
+    "windows to read and write, one step, one image",
+]
+OF_PARTS = {
+    **{", ".join(parts.values()): parts for parts in (*PARTS, *WITH_ALL)},
+    "several windows": {"read_heads": 2, "write_heads": 3},
+}
 SMALL = {"rows": 6, "columns": 8, "glimpses": 4, "hidden_size": 21, "latent_size": 7,
          "read_size": 3, "write_size": 4, "batch": 3}  # fmt: skip
 
@@ -233,6 +262,8 @@ def test_plain_loops_stand_in_for_the_products_of_torch(name: str, case) -> None
         "odd sides",
         "tall, colour",
         "no attention, colour",
+        "windows to read and write, colour, learned, class",
+        "more controls than a vector has lanes",
         *(name for name in CASES if name.startswith(("odd sides, ", "one step, "))),
     ],
 )
@@ -341,7 +372,14 @@ def test_a_prior_of_zeros_is_the_standard_one(attention: str, random_model) -> N
 
 
 @pytest.mark.parametrize(
-    "parts", [OF_PARTS["gaussian, standard, none"], *PARTS[-1:], *PARTS[3:5], WITH_ALL[0]]
+    "parts",
+    [
+        OF_PARTS["gaussian, standard, none"],
+        *PARTS[-1:],
+        *PARTS[3:5],
+        WITH_ALL[0],
+        OF_PARTS["several windows"],
+    ],
 )
 @pytest.mark.parametrize("bf16", [False, True])
 def test_torch_finds_the_operators_sound(parts, bf16: bool, random_model) -> None:
@@ -397,6 +435,7 @@ def test_a_compiled_model_gives_the_same() -> None:
         "odd sides",
         "no attention",
         *(f"odd sides, {parts}" for parts in OF_PARTS if parts.endswith("learned, class")),
+        "more controls than a vector has lanes",
     ],
 )
 def test_without_gradients_nothing_is_kept_and_the_outputs_are_the_same(name: str, case) -> None:

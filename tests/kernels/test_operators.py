@@ -80,7 +80,8 @@ BROKEN: dict[str, Callable[[DRAW], object]] = {
         f"config.{name} = {value}": other_config(**{name: value})
         for name, value in {
             "rows": 12, "columns": 2, "channels": 3, "hidden_size": 16, "latent_size": 100,
-            "read_size": 5, "write_size": 1, "attention": "none", "prior": "learned",
+            "read_size": 5, "write_size": 1, "read_heads": 2, "write_heads": 3,
+            "attention": "none", "prior": "learned",
         }.items()
     },
 }  # fmt: skip
@@ -165,6 +166,15 @@ def test_no_images_give_no_bounds_and_slopes_of_zero(
     assert drawing.canvases.shape == (3, 0, 1, 6, 5)
     if attention != "none":
         assert drawing.read_windows.g_x.shape == drawing.write_windows.g_x.shape == (3, 0)
+
+
+def test_no_images_have_as_many_windows_as_any(backend: str) -> None:
+    model = on(backend, DRAW(dataclasses.replace(TINY_MODEL, read_heads=2, write_heads=3)))
+    drawing = model.reconstruct(torch.rand(0, 1, 6, 5))
+    assert drawing.read_windows.numbers["g_x"].shape == (3, 0, 2)
+    assert drawing.write_windows.numbers["g_x"].shape == (3, 0, 3)
+    looking = on(backend, Classifier(dataclasses.replace(CLASSIFIER, read_heads=2)))
+    assert looking(torch.rand(0, 1, 6, 5)).windows.numbers["g_x"].shape == (3, 0, 2)
 
 
 def test_no_images_have_no_class(backend: str) -> None:

@@ -250,6 +250,14 @@ class Bold(DRAW):
 
 OBSTACLES: dict[str, tuple[Callable[[], DRAW], str]] = {
     "step": (lambda: Bold(TINY_MODEL), "its own step"),
+    "windows to read": (
+        lambda: DRAW(dataclasses.replace(TINY_MODEL, read_heads=2)),
+        "has read_heads 2",
+    ),
+    "windows to write": (
+        lambda: DRAW(dataclasses.replace(TINY_MODEL, write_heads=2)),
+        "has write_heads 2",
+    ),
     "numbers": (lambda: DRAW(TINY_MODEL).half(), r"the model is in torch\.float16"),
 }
 

@@ -145,6 +145,11 @@ CASES = {
     "Cauchy filters": (dataclasses.replace(SMALL, attention="cauchy"), 18),
     "Laplace filters": (dataclasses.replace(SMALL, attention="laplace", channels=3), 5),
     "short gradients": (dataclasses.replace(SMALL, window_clip=0.3), 18),
+    "several windows": (dataclasses.replace(SMALL, read_heads=2, channels=3), 18),
+    "many windows, short gradients": (
+        dataclasses.replace(SMALL, read_heads=14, window_clip=0.3),
+        5,
+    ),
 }
 
 

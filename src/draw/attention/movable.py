@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from draw.attention.abstract import AbstractWindow
 from draw.attention.grid import GaussianSampler
 from draw.attention.sampler import Sampler, start_windows
-from draw.attention.several import SeveralWindows
+from draw.attention.several import SeveralWindows, by_head
 from draw.config.model import DRAWConfig
 
 SamplerKind = Callable[[int, int, int], Sampler]
@@ -110,7 +110,7 @@ class WindowAttention(nn.Module):
             if heads == 1:
                 window = self.writer.window(controls)
                 return self.writer.write(w.unflatten(-1, shape), window), window
-            window = self.writer.window(_by_head(controls, heads))
+            window = self.writer.window(by_head(controls, heads))
             patches = w.unflatten(-1, (heads, *shape)).flatten(0, 1)
             written = self.writer.write(patches, _flat(window))
             return _by_image(written, heads).sum(1), SeveralWindows(window)
@@ -134,17 +134,10 @@ def look(
     if heads == 1:
         window: AbstractWindow = sampler.window(controls)
         return sampler.read(images, window).flatten(1), window
-    window = sampler.window(_by_head(controls, heads))
+    window = sampler.window(by_head(controls, heads))
     each = images[:, None].expand(-1, heads, -1, -1, -1).flatten(0, 1)
     patches = sampler.read(each, _flat(window))
     return _by_image(patches, heads).flatten(1), SeveralWindows(window)
-
-
-def _by_head(
-    controls: Float[Tensor, "batch all"], heads: int
-) -> Float[Tensor, "batch {heads} controls"]:
-    """The controls of each window."""
-    return controls.reshape(controls.shape[0], heads, controls.shape[1] // heads)
 
 
 def _by_image(

@@ -1,5 +1,6 @@
 """Several windows of one step, shown together."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -62,3 +63,25 @@ class SeveralWindows(AbstractWindow):
     @property
     def _constants(self) -> dict[str, Any]:
         return {"kind": type(self.window).__name__, **self.window._constants}
+
+
+def windows_of(
+    place: Callable[[Tensor], AbstractWindow], controls: Float[Tensor, "*batch all"], heads: int
+) -> AbstractWindow:
+    """Make the windows of a step: one as it is, several together as `SeveralWindows`.
+
+    Args:
+        place: function that makes windows of their controls.
+        controls: controls of the first window, then those of the second, and so on.
+        heads: number of windows.
+    """
+    if heads == 1:
+        return place(controls)
+    return SeveralWindows(place(by_head(controls, heads)))
+
+
+def by_head(
+    controls: Float[Tensor, "*batch all"], heads: int
+) -> Float[Tensor, "*batch {heads} controls"]:
+    """The controls of each of several windows."""
+    return controls.reshape(*controls.shape[:-1], heads, controls.shape[-1] // heads)

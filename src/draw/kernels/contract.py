@@ -237,6 +237,11 @@ def small_side(size: int) -> int:
     return 1 if size == 1 else 2 + size % 2
 
 
+def small_heads(heads: int) -> int:
+    """Number of windows of a small model: few, but more than fill one vector with controls."""
+    return min(heads, 4)
+
+
 def small_sides(config: ModelConfig) -> tuple[int, int]:
     """Rows and columns of a small image; the longer side is that of the given one."""
     return 5 + (config.rows > config.columns), 5 + (config.columns > config.rows)

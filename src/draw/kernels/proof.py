@@ -46,7 +46,7 @@ class Round(NamedTuple):
     """Type with which the code runs beside the kernel, in the same numbers; else in float64 on the
     CPU."""
     controls: tuple[float, ...] | None = None
-    """Controls of all windows; None for random ones."""
+    """Controls of every window; None for random ones."""
 
 
 def in_double(*, bf16: bool) -> tuple[Round, ...]:
@@ -184,7 +184,8 @@ def _compared(contract: Contract, model: nn.Module, rounds: tuple[Round, ...]) -
                 continue
             with torch.no_grad():
                 for name in placing:
-                    model.get_parameter(name).copy_(torch.tensor(trial.controls))
+                    bias = model.get_parameter(name)
+                bias.view(-1, len(trial.controls)).copy_(torch.tensor(trial.controls))
             exact = None
         if exact is None:
             exact = trial_numbers(

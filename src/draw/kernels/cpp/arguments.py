@@ -35,6 +35,8 @@ class Sizes(NamedTuple):
     latent: int
     read_size: int
     write_size: int
+    read_heads: int
+    write_heads: int
     filters: int
     """Place of the kind of filters in `form.FILTERS`."""
     learned: int
@@ -49,12 +51,22 @@ class Sizes(NamedTuple):
         """Number of values of an image."""
         return self.channels * self.rows * self.columns
 
+    @property
+    def patches_to_read(self) -> int:
+        """Numbers of an image that all its windows of a step see."""
+        return self.read_heads * self.channels * self.read_size**2
+
+    @property
+    def patches_to_write(self) -> int:
+        """Numbers that a step writes through all its windows."""
+        return self.write_heads * self.channels * self.write_size**2
+
 
 def drawing_sizes(shape: Sequence[int]) -> Sizes:
     """Read the sizes of a DRAW from an operator's shape.
 
     Raises:
-        KernelArgumentError: if `shape` is not eight whole numbers of at least 1, a kind of filters
+        KernelArgumentError: if `shape` is not ten whole numbers of at least 1, a kind of filters
             and 0 or 1.
     """
     sizes = _sizes(shape)
@@ -73,12 +85,13 @@ def classifier_sizes(shape: Sequence[int]) -> Sizes:
         KernelArgumentError: if `shape` is not that of a classifier.
     """
     sizes = _sizes(shape)
-    unused = sizes.latent, sizes.write_size, sizes.learned
+    unused = sizes.latent, sizes.write_size, sizes.write_heads, sizes.learned
     windows = 1 <= sizes.filters < len(FILTERS)
-    if not windows or unused != (0, 0, 0) or min(*sizes[:5], sizes.read_size) < 1:
+    used = *sizes[:5], sizes.read_size, sizes.read_heads
+    if not windows or any(unused) or min(used) < 1:
         raise KernelArgumentError(
-            "expected a shape of sizes of at least 1, with latent 0, write_size 0, filters from 1 "
-            f"to {len(FILTERS) - 1} and learned 0, got {sizes}"
+            "expected a shape of sizes of at least 1, with latent 0, write_size 0, write_heads 0, "
+            f"filters from 1 to {len(FILTERS) - 1} and learned 0, got {sizes}"
         )
     return sizes
 
@@ -103,16 +116,15 @@ def drawing_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Requi
         KernelArgumentError: if there are more or fewer parameters.
     """
     n, hidden, latent = sizes, sizes.hidden, sizes.latent
-    features = 2 * (n.channels * n.read_size**2 if n.filters else n.pixels)
-    content = n.channels * n.write_size**2 if n.filters else n.pixels
-    window = ((CONTROLS, hidden), (CONTROLS,))
+    features = 2 * (n.patches_to_read if n.filters else n.pixels)
+    content = n.patches_to_write if n.filters else n.pixels
     shapes = [
         n.image, *(4 * [(hidden,)]),
         *_lstm(features + hidden, hidden),
         *_lstm(latent, hidden),
         *(2 * [(latent, hidden), (latent,)]),
         (content, hidden), (content,),
-        *(2 * window if n.filters else ()),
+        *((*_placing(n.read_heads, hidden), *_placing(n.write_heads, hidden)) if n.filters else ()),
         *(2 * [(latent, hidden), (latent,)] if n.learned else ()),
     ]  # fmt: skip
     names = drawing_names(windows=bool(n.filters), learned=bool(n.learned))
@@ -148,14 +160,19 @@ def classifier_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Re
         KernelArgumentError: if there are more or fewer parameters.
     """
     n, hidden = sizes, sizes.hidden
-    lstm = _lstm(n.channels * n.read_size**2, hidden)
-    shapes = [(hidden,), (hidden,), *lstm, (CONTROLS, hidden), (CONTROLS,)]
+    lstm = _lstm(n.patches_to_read, hidden)
+    shapes = [(hidden,), (hidden,), *lstm, *_placing(n.read_heads, hidden)]
     return _named(GLIMPSES_PARAMETERS, parameters, shapes)
 
 
 def _lstm(inputs: int, hidden: int) -> tuple[tuple[int, ...], ...]:
     gates = 4 * hidden
     return (gates, inputs), (gates, hidden), (gates,), (gates,)
+
+
+def _placing(heads: int, hidden: int) -> tuple[tuple[int, ...], ...]:
+    """Weight and bias of the affine map that places so many windows."""
+    return (heads * CONTROLS, hidden), (heads * CONTROLS,)
 
 
 def _named(
@@ -261,7 +278,9 @@ def check_longest(longest: float) -> None:
 
 def _check_extent(sizes: Sizes, batch: Count) -> None:
     """Refuse sizes whose products could overflow; on `meta`, tensors of any size are there."""
-    of_windows = sizes.channels * (sizes.read_size**2 + sizes.write_size**2) if sizes.filters else 0
+    n = sizes
+    placing = CONTROLS * (n.read_heads + n.write_heads)
+    of_windows = n.patches_to_read + n.patches_to_write + placing if n.filters else 0
     width = 2 * (sizes.pixels + of_windows) + 16 * (sizes.hidden + sizes.latent + 32)
     largest = max(width**2, (sizes.glimpses + 1) * (batch + 16) * width)
     if largest > LARGEST:

@@ -32,8 +32,8 @@ def shape_of(config: DRAWConfig) -> list[int]:
     """Shape of a DRAW as an operator takes it."""
     return [
         config.glimpses, config.channels, config.rows, config.columns, config.hidden_size,
-        config.latent_size, config.read_size, config.write_size, FILTERS.index(config.attention),
-        config.prior == "learned",
+        config.latent_size, config.read_size, config.write_size, config.read_heads,
+        config.write_heads, FILTERS.index(config.attention), config.prior == "learned",
     ]  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def shape_of_classifier(config: ClassifierConfig) -> list[int]:
     """Shape of a classifier as an operator takes it."""
     return [
         config.glimpses, config.channels, config.rows, config.columns, config.hidden_size, 0,
-        config.read_size, 0, FILTERS.index(config.attention), False,
+        config.read_size, 0, config.read_heads, 0, FILTERS.index(config.attention), False,
     ]  # fmt: skip
 
 

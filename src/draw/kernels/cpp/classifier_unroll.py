@@ -12,11 +12,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from draw.attention.abstract import AbstractWindow
+from draw.attention.several import windows_of
 from draw.config.model import ClassifierConfig
 from draw.kernels.contract import (
     Contract,
     Trial,
     multiplies_bf16,
+    small_heads,
     small_side,
     small_sides,
     unknown_option,
@@ -44,8 +46,8 @@ def glimpses(
     model: nn.Module,
     images: Float[Tensor, "batch channels rows columns"],
     longest: float,
-) -> tuple[Float[Tensor, "glimpses batch hidden"], Float[Tensor, "glimpses batch 5"]]:
-    """Compute the LSTM's outputs and the window's controls (no gradient) of all glimpses.
+) -> tuple[Float[Tensor, "glimpses batch hidden"], Float[Tensor, "glimpses batch controls"]]:
+    """Compute the LSTM's outputs and the windows' controls (no gradient) of all glimpses.
 
     Args:
         config: config of the classifier.
@@ -72,7 +74,7 @@ def classifier_look(
     classifier: Any = model
     longest = classifier._longest(len(images))
     h, controls = glimpses(classifier.config, model, images, longest)
-    return h, classifier.reader.window(controls)
+    return h, windows_of(classifier.reader.window, controls, classifier.config.read_heads)
 
 
 @torch.library.custom_op("draw::glimpses", mutates_args=(), device_types="cpu")
@@ -94,8 +96,8 @@ def look(
             glimpse.
 
     Returns:
-        Outputs of the LSTM [glimpses, batch, hidden]; controls of the window [glimpses, batch, 5];
-        what the gradient needs.
+        Outputs of the LSTM [glimpses, batch, hidden]; controls of the windows [glimpses, batch,
+        5 heads]; what the gradient needs.
 
     Raises:
         KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
@@ -207,8 +209,11 @@ def _check_inputs(
 
 
 def _outputs(images: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
-    batch = images.shape[0]
-    return images.new_empty(shape[0], batch, shape[4]), images.new_empty(shape[0], batch, CONTROLS)
+    n, batch = classifier_sizes(shape), images.shape[0]
+    return (
+        images.new_empty(n.glimpses, batch, n.hidden),
+        images.new_empty(n.glimpses, batch, CONTROLS * n.read_heads),
+    )
 
 
 def _gradients(images: Tensor, parameters: Sequence[Tensor], for_images: bool) -> list[Tensor]:
@@ -228,6 +233,7 @@ def _miniature(config: ClassifierConfig) -> ClassifierConfig:
         glimpses=min(config.glimpses, 2),
         hidden_size=18,
         read_size=small_side(config.read_size),
+        read_heads=small_heads(config.read_heads),
         attention=config.attention,
         window_clip=None if config.window_clip is None else 0.5,
     )
@@ -248,7 +254,7 @@ def _reference(model: Any, images: Tensor) -> Trial:
 
 
 _ANY = (
-    "rows", "columns", "channels", "glimpses", "hidden_size", "read_size", "classes",
+    "rows", "columns", "channels", "glimpses", "hidden_size", "read_size", "read_heads", "classes",
     "window_clip", "early_loss",
 )  # fmt: skip
 """Options of which it takes every value."""

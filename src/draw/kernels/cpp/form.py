@@ -12,7 +12,7 @@ from draw.errors import KernelUnavailableError
 
 SHAPE = (
     "glimpses", "batch", "channels", "rows", "columns", "hidden", "latent", "read_size",
-    "write_size", "filters", "learned",
+    "write_size", "read_heads", "write_heads", "filters", "learned",
 )  # fmt: skip
 """Names of the numbers that say how large a model and a batch are, and of what it is made."""
 

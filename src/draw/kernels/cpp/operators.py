@@ -185,7 +185,7 @@ def trajectory(
 
     Returns:
         Canvases in logits [glimpses, batch, channels, rows, columns], and the controls of the read
-        and write windows [glimpses, batch, 5]; empty where there are none.
+        and write windows [glimpses, batch, 5 heads]; empty where there are none.
 
     Raises:
         KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
@@ -274,9 +274,10 @@ def _gradients(
 
 def _steps(noise: Tensor, shape: Sequence[int], reads: bool) -> tuple[Tensor, Tensor, Tensor]:
     glimpses, batch, _ = noise.shape
-    windows = bool(drawing_sizes(shape).filters)
+    n = drawing_sizes(shape)
+    windows = bool(n.filters)
     return (
         noise.new_empty(glimpses, batch, *shape[1:4]),
-        noise.new_empty((glimpses, batch, CONTROLS) if windows and reads else 0),
-        noise.new_empty((glimpses, batch, CONTROLS) if windows else 0),
+        noise.new_empty((glimpses, batch, CONTROLS * n.read_heads) if windows and reads else 0),
+        noise.new_empty((glimpses, batch, CONTROLS * n.write_heads) if windows else 0),
     )

@@ -1,18 +1,22 @@
 """The compiled unroll of a model: what `DRAW.unroll`, `reconstruct` and `generate` compute."""
 
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from draw.attention.window import Window, window_parameters
+from draw.attention.abstract import AbstractWindow
+from draw.attention.several import windows_of
+from draw.attention.window import window_parameters
 from draw.config.model import DRAWConfig
 from draw.kernels.contract import (
     OUTSIDE,
     Contract,
     Trial,
     multiplies_bf16,
+    small_heads,
     small_side,
     small_sides,
     unknown_option,
@@ -86,8 +90,8 @@ def trajectory(
     )
     return Trajectory(
         canvases,
-        write_windows=_windows(config, write_controls, config.write_size),
-        read_windows=_windows(config, read_controls, config.read_size),
+        write_windows=_windows(config, write_controls, config.write_size, config.write_heads),
+        read_windows=_windows(config, read_controls, config.read_size, config.read_heads),
     )
 
 
@@ -101,8 +105,11 @@ def parameter_names(config: DRAWConfig) -> tuple[str, ...]:
     return drawing_names(windows=config.attention != "none", learned=config.prior == "learned")
 
 
-def _windows(config: DRAWConfig, controls: Tensor, size: int) -> Window | None:
-    return window_parameters(controls, config.rows, config.columns, size) if len(controls) else None
+def _windows(config: DRAWConfig, controls: Tensor, size: int, heads: int) -> AbstractWindow | None:
+    if not len(controls):
+        return None
+    place = partial(window_parameters, rows=config.rows, columns=config.columns, size=size)
+    return windows_of(place, controls, heads)
 
 
 def _miniature(config: DRAWConfig) -> DRAWConfig:
@@ -119,6 +126,8 @@ def _miniature(config: DRAWConfig) -> DRAWConfig:
         condition=config.condition,
         read_size=small_side(config.read_size),
         write_size=small_side(config.write_size),
+        read_heads=small_heads(config.read_heads),
+        write_heads=small_heads(config.write_heads),
     )
 
 
@@ -170,12 +179,14 @@ ANY = (
     "rows", "columns", "channels", "glimpses", "hidden_size", "latent_size", "read_size",
     "write_size", "likelihood", "condition", "classes", "label_dropout",
 )  # fmt: skip
-"""Options of which it takes every value: likelihood and condition run in Python."""
+"""Options of which every kernel takes every value: likelihood and condition run in Python."""
+HEADS = "read_heads", "write_heads"
+"""Options of which this one takes every value besides."""
 
 
 def _obstacle(config: DRAWConfig) -> str | None:
     parts = {"attention": FILTERS, "prior": ("standard", "learned")}
-    return unknown_option(config, {**dict.fromkeys(ANY), **parts})
+    return unknown_option(config, {**dict.fromkeys((*ANY, *HEADS)), **parts})
 
 
 _FREE = frozenset((

@@ -37,7 +37,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
   R *dcanvas, *dx;             // laid out as a canvas
   R *drow;                     // gradient of the activations, [batch, width]
   R *dcell[2];                 // [batch, hidden]
-  Vec<R> *dread;               // controls of the read window of the step after, [blocks, 5]
+  Vec<R> *dread;               // controls of the next step's read windows, [blocks, 5 * heads]
   R *dgates_sum[2];            // of what is added at every step, or null: [batch, gates]
   Op *dgates_total;            // without attention: the encoder's as operand
   Op *transposed;              // activations of a chunk, [width, (chunk + 1) * batch]
@@ -57,7 +57,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
       dgates_sum[which] = adds ? arena.take<R>(b * l.gates) : nullptr;
     }
     if (l.windows) {
-      dread = arena.take<Vec<R>>(l.blocks * CONTROLS);
+      dread = arena.take<Vec<R>>(l.blocks * l.write_at);
     } else {
       dgates_total = arena.take<Op>(b * l.gates);
       x_transposed = arena.take<Op>(l.seen * b);
@@ -86,6 +86,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
 
  private:
   R *drow_of(int64_t image) const { return drow + image * l.width; }
+  Vec<R> *dread_of(int64_t block) const { return dread + block * l.write_at; }
 
   void start(Slice slice) {
     const int64_t b = slice.image(), rows = slice.rows();
@@ -101,7 +102,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
     if (l.windows) {
       this->images_to_lanes(call.images, slice, this->x_lanes);
       this->images_to_lanes(call.dcanvas, slice, reinterpret_cast<Vec<R> *>(dcanvas));
-      std::fill(dread + slice.first * CONTROLS, dread + slice.end() * CONTROLS, Vec<R>{});
+      std::fill(dread_of(slice.first), dread_of(slice.end()), Vec<R>{});
     } else {
       clear(dcanvas, l.pixels);
       const R *from = static_cast<R *>(call.dcanvas);
@@ -128,8 +129,8 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
     if (begin == 0 && l.windows) undraw(-1, slice, own, b);
   }
 
-  // Gradient of (8): the patch, its window, and the next read window, all made from h_dec_t; from
-  // h_dec_0, at t = -1, the read window alone.
+  // Gradient of (8): the patches, their windows, and the next read windows, all made from h_dec_t;
+  // from h_dec_0, at t = -1, the read windows alone.
   void undraw(int64_t t, Slice slice, BackwardSpace<Op> &own, int64_t k) {
     for (int64_t block = slice.first; block < slice.end(); block++) {
       const int64_t b = block * LANES;
@@ -137,12 +138,12 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
       Op *to = own.doutputs + (b - slice.image()) * l.outputs;
       if (l.windows) {
         std::fill(own.slopes, own.slopes + l.outputs, Vec<R>{});
-        std::copy(dread + block * CONTROLS, dread + (block + 1) * CONTROLS, own.slopes);
+        std::copy(dread_of(block), dread_of(block + 1), own.slopes);
         if (t >= 0) {
           this->outputs_to_lanes(t + 1, b, l.outputs, own.outputs);
-          write_backward(own.outputs + CONTROLS, l.writing, own.outputs + 2 * CONTROLS,
-                         reinterpret_cast<Vec<R> *>(slope), own.slopes + 2 * CONTROLS,
-                         own.slopes + CONTROLS, own.writing);
+          write_backward(own.outputs + l.write_at, l.writing, own.outputs + l.content_at,
+                         reinterpret_cast<Vec<R> *>(slope), own.slopes + l.content_at,
+                         own.slopes + l.write_at, own.writing);
         }
         slopes.from_lanes(OUT, own.slopes, to, k + b - slice.image());
       } else {
@@ -222,7 +223,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
             drow_of(slice.image()) + l.operand_at(which), l.width, true);
   }
 
-  // Gradient of (3-4): the canvas before this step, and the controls of its read window.
+  // Gradient of (3-4): the canvas before this step, and the controls of its read windows.
   void unlook(int64_t t, Slice slice, BackwardSpace<Op> &own) {
     for (int64_t block = slice.first; block < slice.end(); block++) {
       const int64_t b = block * LANES, first = block * l.pixels * LANES;
@@ -242,10 +243,10 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
         continue;
       }
       for (int64_t p = 0; p < l.pixels; p++) own.sigmoid[p] = load(kept + p * LANES);
-      this->outputs_to_lanes(t, b, LANES, own.outputs);
+      this->read_controls_to_lanes(t, b, own.outputs);
       to_lanes(image_rows(drow + l.r_at, l.width, b, l.batch), l.features, own.seen);
       read_backward(own.outputs, l.reading, this->x_lanes + block * l.pixels, own.sigmoid, own.seen,
-                    dread + block * CONTROLS, reinterpret_cast<Vec<R> *>(dcanvas + first),
+                    dread_of(block), reinterpret_cast<Vec<R> *>(dcanvas + first),
                     dx ? reinterpret_cast<Vec<R> *>(dx + first) : nullptr, own.reading);
     }
   }
@@ -269,7 +270,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
       while (task >= last[which]) which = Which(which + 1);
       const int64_t j = slopes.panels[which].blocks() - (last[which] - task);
       // POST and OUT come after the cells: their operands are h of the next slot. h_dec_0 makes the
-      // read window of the first step.
+      // read windows of the first step.
       const bool start = which == OUT && begin == 0 && l.windows;
       const int64_t slot = start ? 0 : which == POST || which == OUT;
       const int64_t count = start ? steps + 1 : steps;

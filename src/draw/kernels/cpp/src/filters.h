@@ -18,10 +18,13 @@ constexpr int CONTROLS = 5;                       // g~_X, g~_Y, log sigma^2, lo
 #define DRAW_ENTRY(name) name,
 enum class Filters : int64_t { DRAW_FILTERS(DRAW_ENTRY) };
 
-struct Grid {  // what a window looks at, its side N in filters, and their kind
-  int64_t channels, rows, columns, N;
+struct Grid {  // what windows look at, their side N in filters, how many a step has, their kind
+  int64_t channels, rows, columns, N, heads;
   Filters filters;
   int64_t pixels() const { return channels * rows * columns; }
+  int64_t patch() const { return channels * N * N; }  // of one window
+  int64_t patches() const { return heads * patch(); }
+  int64_t controls() const { return heads * CONTROLS; }
 };
 
 template <class R> struct Window {

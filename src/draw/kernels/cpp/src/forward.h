@@ -153,8 +153,8 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
         own.sigmoid[p] = sigmoid(load(canvas + first + p * LANES));
         if (keep) store(keep + p * LANES, own.sigmoid[p]);
       }
-      this->outputs_to_lanes(t, b, LANES, own.outputs);
-      export_controls(call.read_controls, t, b, own.outputs);
+      this->read_controls_to_lanes(t, b, own.outputs);
+      export_controls(call.read_controls, l.reading, t, b, own.outputs);
       read(own.outputs, l.reading, this->x_lanes + block * l.pixels, own.sigmoid, own.seen,
            own.reading);
       Rows<Op> rows;
@@ -237,8 +237,8 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
       R *own_canvas = canvas + block * l.pixels * LANES;
       if (l.windows) {
         this->outputs_to_lanes(t + 1, b, l.outputs, own.outputs);
-        export_controls(call.write_controls, t, b, own.outputs + CONTROLS);
-        write(own.outputs + CONTROLS, l.writing, own.outputs + 2 * CONTROLS,
+        export_controls(call.write_controls, l.writing, t, b, own.outputs + l.write_at);
+        write(own.outputs + l.write_at, l.writing, own.outputs + l.content_at,
               reinterpret_cast<Vec<R> *>(own_canvas), own.writing);
       } else {
         for (int64_t i = 0; i < LANES; i++) {
@@ -253,10 +253,11 @@ template <class Op> struct Forward : DrawingPass<Op, ForwardWeights, ForwardSpac
                           static_cast<R *>(call.canvases) + t * l.n.batch * l.pixels);
   }
 
-  void export_controls(void *to, int64_t t, int64_t b, const Vec<R> *controls) {
+  void export_controls(void *to, const Grid &grid, int64_t t, int64_t b, const Vec<R> *controls) {
+    const int64_t count = grid.controls();
     if (to)
-      from_lanes(controls, CONTROLS, image_rows(static_cast<R *>(to) + t * l.n.batch * CONTROLS,
-                                                CONTROLS, b, l.n.batch));
+      from_lanes(controls, count,
+                 image_rows(static_cast<R *>(to) + t * l.n.batch * count, count, b, l.n.batch));
   }
 
   void finish(Slice slice) {

@@ -1,6 +1,6 @@
 // The recurrent attention classifier's glimpses, forward and backward (draw/model/classifier.py).
 //
-// A step has two products: h_{t-1} -> controls of the window (OUT), and [h_{t-1} | r] -> gates
+// A step has two products: h_{t-1} -> controls of the windows (OUT), and [h_{t-1} | r] -> gates
 // (ENC). One row of activations is [h_{t-1} | r]. What follows the LSTM is left to torch.
 #pragma once
 
@@ -16,7 +16,7 @@ namespace draw {
 
 // images    [batch, channels, rows, columns]
 // h, dh     [glimpses, batch, hidden]
-// controls  [glimpses, batch, 5]
+// controls  [glimpses, batch, 5 * heads]
 #define GLIMPSES_TENSORS(EACH) \
   EACH(images) EACH(h) EACH(controls) EACH(saved) EACH(scratch) EACH(dh) EACH(dimages)
 
@@ -24,7 +24,7 @@ enum GlimpsesParameter { GLIMPSES_PARAMETERS(DRAW_SYMBOL) GLIMPSES_PARAMETER_COU
 
 // Everything a call is given. Null: not wanted, or not there.
 struct GlimpsesCall {
-  Shape shape;  // latent, write_size and learned are not used
+  Shape shape;  // latent, write_size, write_heads and learned are not used
   void *parameters[GLIMPSES_PARAMETER_COUNT];
   void *gradients[GLIMPSES_PARAMETER_COUNT];
   GLIMPSES_TENSORS(DRAW_POINTER)
@@ -32,12 +32,12 @@ struct GlimpsesCall {
 };
 
 // The controls' gradients of 16 images, one a lane, scaled down where they are longer.
-template <class R> inline void shorten(Vec<R> *dcontrols, R longest) {
+template <class R> inline void shorten(Vec<R> *dcontrols, int64_t count, R longest) {
   Vec<R> length2 = {}, scale;
-  for (int64_t k = 0; k < CONTROLS; k++) length2 += dcontrols[k] * dcontrols[k];
+  for (int64_t k = 0; k < count; k++) length2 += dcontrols[k] * dcontrols[k];
   for (int64_t i = 0; i < LANES; i++)
     scale[i] = length2[i] > longest * longest ? longest / std::sqrt(length2[i]) : R(1);
-  for (int64_t k = 0; k < CONTROLS; k++) dcontrols[k] *= scale;
+  for (int64_t k = 0; k < count; k++) dcontrols[k] *= scale;
 }
 
 template <class Op> struct SavedGlimpses;
@@ -52,17 +52,19 @@ template <class Op> struct GlimpsesLayout {
 
   Shape n;
   Grid reading;
-  int64_t pixels, batch, blocks, hidden, features, width, gates, outputs = LANES;
+  int64_t pixels, batch, blocks, hidden, features, width, gates, controls, outputs;
 
   explicit GlimpsesLayout(const Shape &shape) : n(shape) {
-    reading = {n.channels, n.rows, n.columns, n.read_size, Filters(n.filters)};
+    reading = {n.channels, n.rows, n.columns, n.read_size, n.read_heads, Filters(n.filters)};
     pixels = reading.pixels();
     batch = round_up(n.batch, LANES);
     blocks = batch / LANES;
     hidden = round_up(n.hidden, LANES);
-    features = n.channels * n.read_size * n.read_size;
+    features = reading.patches();
     width = hidden + round_up(features, 2);
     gates = 4 * hidden;
+    controls = reading.controls();
+    outputs = round_up(controls, LANES);
   }
   bool has(Which) const { return true; }
   int64_t depth(Which which) const { return which == ENC ? width : hidden; }
@@ -81,14 +83,14 @@ template <class Op> struct GlimpsesLayout {
       f(hidden, features, rows(w[W_IH], features));
     } else {
       f(0, n.hidden, [=](int64_t column) -> R * {
-        return column < CONTROLS ? w[WINDOW_W] + column * n.hidden : nullptr;
+        return column < controls ? w[WINDOW_W] + column * n.hidden : nullptr;
       });
     }
   }
   template <class F> void biases(Which which, R *const *w, F f) const {
     const GateColumn gate{n.hidden};
     for (int64_t column = 0; column < columns(which); column++) {
-      const int64_t row = which == ENC ? gate(column) : column < CONTROLS ? column : -1;
+      const int64_t row = which == ENC ? gate(column) : column < controls ? column : -1;
       if (row < 0) continue;
       which == ENC ? f(column, w[B_IH] + row, w[B_HH] + row)
                    : f(column, w[WINDOW_B] + row, static_cast<R *>(nullptr));
@@ -119,11 +121,12 @@ template <class Op> struct SavedGlimpses {
 template <class Op> struct GlimpsesForwardSpace {
   using R = Real<Op>;
   R *product;  // [4 blocks of images, 64]
-  Vec<R> *seen;
+  Vec<R> *controls, *seen;
   WindowSpace<R> window;
 
   void reserve(Arena &arena, const GlimpsesLayout<Op> &l, int64_t rows) {
     product = arena.take<R>(rows * BLOCK);
+    controls = arena.take<Vec<R>>(l.outputs);
     seen = arena.take<Vec<R>>(l.features);
     window.reserve(arena, l.reading);
   }
@@ -170,12 +173,11 @@ struct GlimpsesForward : Pass<GlimpsesLayout<Op>, ForwardWeights, GlimpsesForwar
             false);
     for (int64_t block = slice.first; block < slice.end(); block++) {
       const int64_t b = block * LANES;
-      Vec<R> controls[LANES];
-      this->outputs_to_lanes(t, b, LANES, controls);
-      from_lanes(controls, CONTROLS,
-                 image_rows(static_cast<R *>(call.controls) + t * l.n.batch * CONTROLS, CONTROLS, b,
-                            l.n.batch));
-      look(controls, l.reading, this->x_lanes + block * l.pixels, own.seen, own.window);
+      this->outputs_to_lanes(t, b, l.outputs, own.controls);
+      from_lanes(own.controls, l.controls,
+                 image_rows(static_cast<R *>(call.controls) + t * l.n.batch * l.controls,
+                            l.controls, b, l.n.batch));
+      look(own.controls, l.reading, this->x_lanes + block * l.pixels, own.seen, own.window);
       Rows<Op> to;
       for (int64_t i = 0; i < LANES; i++) to.row[i] = saved.row(l, t, b + i) + l.hidden;
       from_lanes(own.seen, l.features, to);
@@ -203,12 +205,14 @@ struct GlimpsesForward : Pass<GlimpsesLayout<Op>, ForwardWeights, GlimpsesForwar
 template <class Op> struct GlimpsesBackwardSpace {
   using R = Real<Op>;
   Op *dgates, *doutputs;  // [rows, columns] of the product
-  Vec<R> *seen;
+  Vec<R> *controls, *slopes, *seen;
   WindowSpace<R> window;
 
   void reserve(Arena &arena, const GlimpsesLayout<Op> &l, int64_t rows) {
     dgates = arena.take<Op>(rows * l.gates);
     doutputs = arena.take<Op>(rows * l.outputs);
+    controls = arena.take<Vec<R>>(l.outputs);
+    slopes = arena.take<Vec<R>>(l.outputs);
     seen = arena.take<Vec<R>>(l.features);
     window.reserve(arena, l.reading);
   }
@@ -275,13 +279,13 @@ struct GlimpsesBackward : Pass<GlimpsesLayout<Op>, BackwardWeights, GlimpsesBack
     product(rows, own.dgates, l.gates, weights.of[ENC], drow + b0 * l.width, l.width, false);
     for (int64_t block = slice.first; block < slice.end(); block++) {
       const int64_t b = block * LANES;
-      Vec<R> controls[LANES], dcontrols[LANES] = {};
-      this->outputs_to_lanes(t, b, LANES, controls);
+      std::fill(own.slopes, own.slopes + l.outputs, Vec<R>{});
+      this->outputs_to_lanes(t, b, l.outputs, own.controls);
       to_lanes(image_rows(drow + l.hidden, l.width, b, l.batch), l.features, own.seen);
-      look_backward(controls, l.reading, this->x_lanes + block * l.pixels, own.seen, dcontrols,
-                    dx ? dx + block * l.pixels : nullptr, own.window);
-      if (call.longest > 0) shorten(dcontrols, R(call.longest));
-      slopes.from_lanes(OUT, dcontrols, own.doutputs + (b - b0) * l.outputs, k + b);
+      look_backward(own.controls, l.reading, this->x_lanes + block * l.pixels, own.seen,
+                    own.slopes, dx ? dx + block * l.pixels : nullptr, own.window);
+      if (call.longest > 0) shorten(own.slopes, l.controls, R(call.longest));
+      slopes.from_lanes(OUT, own.slopes, own.doutputs + (b - b0) * l.outputs, k + b);
     }
     product(rows, own.doutputs, l.outputs, weights.of[OUT], drow + b0 * l.width, l.width, true);
   }
@@ -293,10 +297,13 @@ struct GlimpsesBackward : Pass<GlimpsesLayout<Op>, BackwardWeights, GlimpsesBack
     for (int64_t k = 0; k < all; k += LANES)
       transpose_operand(saved.activations + k * l.width, l.width, l.width, transposed + k, all);
     const int64_t of_gates = slopes.panels[ENC].blocks();
+    const int64_t of_both = of_gates + slopes.panels[OUT].blocks();
 #pragma omp for schedule(dynamic)
-    for (int64_t task = 0; task <= of_gates; task++)
-      slopes.accumulate(task < of_gates ? ENC : OUT, task % of_gates, transposed, all, 0, all,
+    for (int64_t task = 0; task < of_both; task++) {
+      const bool gate = task < of_gates;
+      slopes.accumulate(gate ? ENC : OUT, gate ? task : task - of_gates, transposed, all, 0, all,
                         false);
+    }
   }
 
   void sum_over_images() {

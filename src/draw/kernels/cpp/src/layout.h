@@ -4,7 +4,7 @@
 //   ENC  [h_enc_{t-1} | r | h_dec_{t-1}] -> gates of the encoder
 //   POST h_enc_t -> [mu | log_sigma]
 //   DEC  [h_dec_{t-1} | z] -> gates of the decoder
-//   OUT  h_dec_t -> [controls of the next read window | of the write window | patch to write]
+//   OUT  h_dec_t -> [controls of the next read windows | of the write windows | patches to write]
 //   PRIOR, if it is learned: h_dec_{t-1} -> [mu_p | log_sigma_p]
 // One row of activations is [h_enc | r | h_dec | z]: the operands of ENC and DEC are parts of it.
 // Without attention r is the error image, the image itself comes in by another product, X, once per
@@ -25,10 +25,12 @@ namespace draw {
 #define DRAW_SYMBOL(symbol, name) symbol,
 #define DRAW_NAME_OF(symbol, name) name " "
 
-// filters: those of the windows, a number of `Filters`; learned: prior, 1 learned, 0 standard.
+// ..._heads: windows a step; filters: theirs, a number of `Filters`; learned: prior, 1 learned,
+// 0 standard.
 #define DRAW_SHAPE(EACH) \
   EACH(glimpses) EACH(batch) EACH(channels) EACH(rows) EACH(columns) EACH(hidden) EACH(latent) \
-  EACH(read_size) EACH(write_size) EACH(filters) EACH(learned)
+  EACH(read_size) EACH(write_size) EACH(read_heads) EACH(write_heads) EACH(filters) \
+  EACH(learned)
 
 #define DRAW_PARAMETERS(EACH) \
   EACH(CANVAS_0, "canvas_0") \
@@ -54,7 +56,7 @@ namespace draw {
 // unit_mask     factors of h_dec, the same at all steps, [batch, hidden]
 // canvas        [batch, channels, rows, columns]
 // canvases      [glimpses, batch, channels, rows, columns]
-// ..._controls  [glimpses, batch, 5]
+// ..._controls  [glimpses, batch, 5 * heads]
 // kl            [batch, glimpses]
 // log_ratio     [batch]: log p(z) / q(z | x)
 // dcanvas, dkl, dlog_ratio: gradients that come in; all other d... go out; same shapes
@@ -124,17 +126,19 @@ template <class Op> struct Layout {
   int64_t inputs, features;             // of the encoder's weights, and how many of them are r
   int64_t r_at, h_dec_at, z_at, width;  // of a row of activations
   int64_t gates, codes, outputs;        // columns of ENC and DEC, of POST and PRIOR, of OUT
+  int64_t write_at, content_at, content;  // of OUT: first controls to write, first to be written
 
   explicit Layout(const Shape &shape)
       : n(shape), windows(Filters(shape.filters) != Filters::none), learned(shape.learned) {
-    reading = {n.channels, n.rows, n.columns, n.read_size, Filters(n.filters)};
-    writing = {n.channels, n.rows, n.columns, n.write_size, Filters(n.filters)};
+    const Filters filters = Filters(n.filters);
+    reading = {n.channels, n.rows, n.columns, n.read_size, n.read_heads, filters};
+    writing = {n.channels, n.rows, n.columns, n.write_size, n.write_heads, filters};
     pixels = n.channels * n.rows * n.columns;
     batch = round_up(n.batch, LANES);
     blocks = batch / LANES;
     hidden = round_up(n.hidden, LANES);
     latent = round_up(n.latent, 2);
-    inputs = 2 * (windows ? n.channels * n.read_size * n.read_size : pixels);
+    inputs = 2 * (windows ? reading.patches() : pixels);
     features = windows ? inputs : pixels;
     seen = round_up(features, 2);
     r_at = hidden;
@@ -143,9 +147,11 @@ template <class Op> struct Layout {
     width = z_at + latent;
     gates = 4 * hidden;
     codes = round_up(2 * n.latent, LANES);
-    outputs = round_up(windows ? 2 * CONTROLS + content() : pixels, LANES);
+    write_at = windows ? reading.controls() : 0;
+    content_at = write_at + (windows ? writing.controls() : 0);
+    content = windows ? writing.patches() : pixels;
+    outputs = round_up(content_at + content, LANES);
   }
-  int64_t content() const { return n.channels * n.write_size * n.write_size; }
 
   // Which columns of the activations a product reads, and how many it makes.
   int64_t operand_at(Which which) const {
@@ -186,13 +192,11 @@ template <class Op> struct Layout {
                : column < 2 * Z ? log_sigma + (column - Z) * H : nullptr;
       });
     } else {
-      const int64_t controls = windows ? CONTROLS : 0, last = windows ? content() : pixels;
-      f(0, H, [=](int64_t column) -> R * {
-        if (column < controls) return w[READ_W] + column * H;
-        column -= controls;
-        if (column < controls) return w[WRITE_W] + column * H;
-        column -= controls;
-        return column < last ? w[CONTENT_W] + column * H : nullptr;
+      f(0, H, [this, w, H](int64_t column) -> R * {
+        if (column < write_at) return w[READ_W] + column * H;
+        if (column < content_at) return w[WRITE_W] + (column - write_at) * H;
+        column -= content_at;
+        return column < content ? w[CONTENT_W] + column * H : nullptr;
       });
     }
   }
@@ -213,12 +217,9 @@ template <class Op> struct Layout {
         f(Z + j, log_sigma + j, nullptr);
       }
     } else if (which == OUT) {
-      const int64_t controls = windows ? CONTROLS : 0, last = windows ? content() : pixels;
-      for (int64_t j = 0; j < controls; j++) {
-        f(j, w[READ_B] + j, nullptr);
-        f(controls + j, w[WRITE_B] + j, nullptr);
-      }
-      for (int64_t j = 0; j < last; j++) f(2 * controls + j, w[CONTENT_B] + j, nullptr);
+      for (int64_t j = 0; j < write_at; j++) f(j, w[READ_B] + j, nullptr);
+      for (int64_t j = write_at; j < content_at; j++) f(j, w[WRITE_B] + j - write_at, nullptr);
+      for (int64_t j = 0; j < content; j++) f(content_at + j, w[CONTENT_B] + j, nullptr);
     }
   }
 

@@ -117,6 +117,11 @@ struct DrawingPass : Pass<Layout<Op>, Weights, Space> {
                : zeros;
   }
 
+  // The controls of the read windows of step t, one image per lane, and what follows them in OUT.
+  void read_controls_to_lanes(int64_t t, int64_t b, Vec<R> *lanes) const {
+    this->outputs_to_lanes(t, b, round_up(l.write_at, LANES), lanes);
+  }
+
   // Variables [j, j + 16) of a row of POST or PRIOR, with bias.
   Normal<R> normal(Which which, const R *row, int64_t j) const {
     const R *of_mu = bias[which], *of_log_sigma = of_mu + l.n.latent;

@@ -1,6 +1,8 @@
 // The attention window for 16 images at a time, one image per lane: eqs 27 and 29 and their gradients.
 //
 // Arrays are [numbers][16 lanes]. The reference is draw/attention/window.py; names are the same.
+// Of several windows a step, controls and patches stand one window after another, as in
+// draw/attention/movable.py.
 #pragma once
 
 #include "filters.h"
@@ -155,17 +157,21 @@ inline void spread(const Grid &grid, Vec<R> *image, bool add, WindowSpace<R> &sp
                 add);
 }
 
-// r = gamma [F_y x F_x^T, F_y (x - s) F_x^T] for every channel (eq 27).
+// r = gamma [F_y x F_x^T, F_y (x - s) F_x^T] for every window and channel (eq 27).
 template <class R>
 inline void read(const Vec<R> *controls, const Grid &grid, Vec<R> *x, Vec<R> *s, Vec<R> *r,
                  WindowSpace<R> &space) {
-  reading_filterbanks(place<R>(controls, grid), grid, space);
   const int64_t area = grid.rows * grid.columns, patch = grid.N * grid.N;
-  for (int64_t c = 0; c < grid.channels; c++) {
-    Vec<R> *of_x = r + c * patch, *of_error = r + (grid.channels + c) * patch;
-    patch_of(grid, x + c * area, of_x, space);
-    patch_of(grid, s + c * area, of_error, space);
-    for (int64_t a = 0; a < patch; a++) of_error[a] = of_x[a] - of_error[a];
+  for (int64_t head = 0; head < grid.heads; head++) {
+    reading_filterbanks(place<R>(controls, grid), grid, space);
+    for (int64_t c = 0; c < grid.channels; c++) {
+      Vec<R> *of_x = r + c * patch, *of_error = r + (grid.channels + c) * patch;
+      patch_of(grid, x + c * area, of_x, space);
+      patch_of(grid, s + c * area, of_error, space);
+      for (int64_t a = 0; a < patch; a++) of_error[a] = of_x[a] - of_error[a];
+    }
+    controls += CONTROLS;
+    r += 2 * grid.patch();
   }
 }
 
@@ -174,62 +180,79 @@ template <class R>
 inline void read_backward(const Vec<R> *controls, const Grid &grid, Vec<R> *x, Vec<R> *s,
                           Vec<R> *dr, Vec<R> *dcontrols, Vec<R> *dcanvas, Vec<R> *dx,
                           WindowSpace<R> &space) {
-  const Window<R> window = place<R>(controls, grid);
-  both_filterbanks(window, grid, space);
   const int64_t area = grid.rows * grid.columns, patch = grid.N * grid.N;
-  for (int64_t c = 0; c < grid.channels; c++, x += area, s += area, dcanvas += area) {
-    // r_x = gamma F_y x F_x^T, r_error = r_x - gamma F_y s F_x^T: x gets the sum of both gradients
-    Vec<R> *of_x = dr + c * patch, *of_s = dr + (grid.channels + c) * patch;
-    for (int64_t a = 0; a < patch; a++) {
-      of_x[a] = window.gamma * (of_x[a] + of_s[a]);
-      of_s[a] = -window.gamma * of_s[a];
+  for (int64_t head = 0; head < grid.heads; head++) {
+    const Window<R> window = place<R>(controls, grid);
+    both_filterbanks(window, grid, space);
+    for (int64_t c = 0; c < grid.channels; c++) {
+      // r_x = gamma F_y x F_x^T, r_error = r_x - gamma F_y s F_x^T: x gets both gradients' sum
+      Vec<R> *of_x = dr + c * patch, *of_s = dr + (grid.channels + c) * patch;
+      for (int64_t a = 0; a < patch; a++) {
+        of_x[a] = window.gamma * (of_x[a] + of_s[a]);
+        of_s[a] = -window.gamma * of_s[a];
+      }
+      Vec<R> *channel = s + c * area, *to = dcanvas + c * area;
+      patch_backward(grid, x + c * area, of_x, c > 0, space);
+      if (dx) spread(grid, dx + c * area, true, space);
+      patch_backward(grid, channel, of_s, true, space);
+      spread(grid, space.image, false, space);
+      for (int64_t a = 0; a < area; a++) to[a] += channel[a] * (1 - channel[a]) * space.image[a];
     }
-    patch_backward(grid, x, of_x, c > 0, space);
-    if (dx) spread(grid, dx + c * area, true, space);
-    patch_backward(grid, s, of_s, true, space);
-    spread(grid, space.image, false, space);
-    for (int64_t a = 0; a < area; a++) dcanvas[a] += s[a] * (1 - s[a]) * space.image[a];
+    controls_backward(controls, window, grid, 1, space, dcontrols);
+    controls += CONTROLS, dcontrols += CONTROLS;
+    dr += 2 * grid.patch();
   }
-  controls_backward(controls, window, grid, 1, space, dcontrols);
 }
 
-// r = gamma F_y x F_x^T for every channel (eq 27, of one image).
+// r = gamma F_y x F_x^T for every window and channel (eq 27, of one image).
 template <class R>
 inline void look(const Vec<R> *controls, const Grid &grid, Vec<R> *x, Vec<R> *r,
                  WindowSpace<R> &space) {
-  reading_filterbanks(place<R>(controls, grid), grid, space);
-  for (int64_t c = 0; c < grid.channels; c++)
-    patch_of(grid, x + c * grid.rows * grid.columns, r + c * grid.N * grid.N, space);
+  for (int64_t head = 0; head < grid.heads; head++) {
+    reading_filterbanks(place<R>(controls, grid), grid, space);
+    for (int64_t c = 0; c < grid.channels; c++)
+      patch_of(grid, x + c * grid.rows * grid.columns, r + c * grid.N * grid.N, space);
+    controls += CONTROLS;
+    r += grid.patch();
+  }
 }
 
 // Gradients of `look`; dr is scaled in place, dx is added to where it is wanted.
 template <class R>
 inline void look_backward(const Vec<R> *controls, const Grid &grid, Vec<R> *x, Vec<R> *dr,
                           Vec<R> *dcontrols, Vec<R> *dx, WindowSpace<R> &space) {
-  const Window<R> window = place<R>(controls, grid);
-  both_filterbanks(window, grid, space);
   const int64_t area = grid.rows * grid.columns, patch = grid.N * grid.N;
-  for (int64_t a = 0; a < grid.channels * patch; a++) dr[a] *= window.gamma;
-  for (int64_t c = 0; c < grid.channels; c++) {
-    patch_backward(grid, x + c * area, dr + c * patch, c > 0, space);
-    if (dx) spread(grid, dx + c * area, true, space);
+  for (int64_t head = 0; head < grid.heads; head++) {
+    const Window<R> window = place<R>(controls, grid);
+    both_filterbanks(window, grid, space);
+    for (int64_t a = 0; a < grid.channels * patch; a++) dr[a] *= window.gamma;
+    for (int64_t c = 0; c < grid.channels; c++) {
+      patch_backward(grid, x + c * area, dr + c * patch, c > 0, space);
+      if (dx) spread(grid, dx + c * area, true, space);
+    }
+    controls_backward(controls, window, grid, 1, space, dcontrols);
+    controls += CONTROLS, dcontrols += CONTROLS;
+    dr += grid.patch();
   }
-  controls_backward(controls, window, grid, 1, space, dcontrols);
 }
 
-// canvas += (1/gamma) F_y^T w F_x for every channel (eq 29).
+// canvas += (1/gamma) F_y^T w F_x for every window and channel (eq 29).
 template <class R>
 inline void write(const Vec<R> *controls, const Grid &grid, Vec<R> *w, Vec<R> *canvas,
                   WindowSpace<R> &space) {
-  const Window<R> window = place<R>(controls, grid);
-  both_filterbanks(window, grid, space);
   const int64_t N = grid.N, B = grid.rows, S = grid.columns;
-  const Vec<R> scale = 1 / window.gamma;
-  for (int64_t a = 0; a < N * B; a++) space.F_y[a] *= scale;
   const View<R> half = view<R>(space.half, S);
-  for (int64_t c = 0; c < grid.channels; c++) {
-    lanes_product(N, S, N, view<R>(w + c * N * N, N), view<R>(space.F_x, S), half, false);
-    spread(grid, canvas + c * B * S, true, space);
+  for (int64_t head = 0; head < grid.heads; head++) {
+    const Window<R> window = place<R>(controls, grid);
+    both_filterbanks(window, grid, space);
+    const Vec<R> scale = 1 / window.gamma;
+    for (int64_t a = 0; a < N * B; a++) space.F_y[a] *= scale;
+    for (int64_t c = 0; c < grid.channels; c++) {
+      lanes_product(N, S, N, view<R>(w + c * N * N, N), view<R>(space.F_x, S), half, false);
+      spread(grid, canvas + c * B * S, true, space);
+    }
+    controls += CONTROLS;
+    w += grid.patch();
   }
 }
 
@@ -237,23 +260,27 @@ inline void write(const Vec<R> *controls, const Grid &grid, Vec<R> *w, Vec<R> *c
 template <class R>
 inline void write_backward(const Vec<R> *controls, const Grid &grid, Vec<R> *w, Vec<R> *dcanvas,
                            Vec<R> *dw, Vec<R> *dcontrols, WindowSpace<R> &space) {
-  const Window<R> window = place<R>(controls, grid);
-  both_filterbanks(window, grid, space);
   const int64_t N = grid.N, B = grid.rows, S = grid.columns;
-  const Vec<R> scale = 1 / window.gamma;
   const View<R> F_y = view<R>(space.F_y, B), F_x = view<R>(space.F_x, S);
   const View<R> half = view<R>(space.half, S), dhalf = view<R>(space.other_half, S);
-  for (int64_t c = 0; c < grid.channels; c++) {
-    const View<R> patch = view<R>(w + c * N * N, N), dimage = view<R>(dcanvas + c * B * S, S);
-    lanes_product(N, S, N, patch, F_x, half, false);
-    for (int64_t a = 0; a < N * S; a++) space.half[a] *= scale;
-    lanes_product(N, B, S, half, flipped<R>(dimage.at, S), view<R>(space.dF_y, B), c > 0);
-    lanes_product(N, S, B, F_y, dimage, dhalf, false);
-    for (int64_t a = 0; a < N * S; a++) space.other_half[a] *= scale;
-    lanes_product(N, N, S, dhalf, flipped<R>(space.F_x, S), view<R>(dw + c * N * N, N), false);
-    lanes_product(N, S, N, flipped<R>(w + c * N * N, N), dhalf, view<R>(space.dF_x, S), c > 0);
+  for (int64_t head = 0; head < grid.heads; head++) {
+    const Window<R> window = place<R>(controls, grid);
+    both_filterbanks(window, grid, space);
+    const Vec<R> scale = 1 / window.gamma;
+    for (int64_t c = 0; c < grid.channels; c++) {
+      const View<R> patch = view<R>(w + c * N * N, N), dimage = view<R>(dcanvas + c * B * S, S);
+      lanes_product(N, S, N, patch, F_x, half, false);
+      for (int64_t a = 0; a < N * S; a++) space.half[a] *= scale;
+      lanes_product(N, B, S, half, flipped<R>(dimage.at, S), view<R>(space.dF_y, B), c > 0);
+      lanes_product(N, S, B, F_y, dimage, dhalf, false);
+      for (int64_t a = 0; a < N * S; a++) space.other_half[a] *= scale;
+      lanes_product(N, N, S, dhalf, flipped<R>(space.F_x, S), view<R>(dw + c * N * N, N), false);
+      lanes_product(N, S, N, flipped<R>(w + c * N * N, N), dhalf, view<R>(space.dF_x, S), c > 0);
+    }
+    controls_backward(controls, window, grid, -1, space, dcontrols);
+    controls += CONTROLS, dcontrols += CONTROLS;
+    w += grid.patch(), dw += grid.patch();
   }
-  controls_backward(controls, window, grid, -1, space, dcontrols);
 }
 
 }  // namespace draw
