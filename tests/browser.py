@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 SCREENSHOTS = Path(__file__).parents[1] / "build" / "screenshots"
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -95,23 +95,12 @@ def open_tab(page: Page, name: str) -> None:
     tab.first.click()
 
 
-def type_into(field: Locator, value: str) -> None:
-    """Type a value, again if need be: a tab that has just been opened sets its fields once more."""
-    for _ in range(20):
-        field.fill(value)
-        time.sleep(0.5)
-        if field.input_value() == value:
-            return
-    raise AssertionError(f"{field} does not keep {value}: {field.input_value()}")
-
-
 def message(page: Page) -> str:
     """What the page tells, once it tells something; then it is closed."""
     toast = page.locator(".toast-body").last
     toast.wait_for(timeout=15_000)
     words = toast.inner_text()
-    for close in page.locator(".toast-close").all():
-        close.click()
+    page.locator(".toast-close").evaluate_all("(all) => all.forEach((close) => close.click())")
     page.locator(".toast-body").first.wait_for(state="detached")
     return words
 
@@ -129,12 +118,37 @@ def light(canvas: Locator) -> float:
     return found
 
 
+STILL = """async (one) => {
+  const place = () => `${scrollY} ${one.getBoundingClientRect().top}`;
+  for (let still = 0, last = ""; still < 20; ) {
+    await new Promise(requestAnimationFrame);
+    const now = place();
+    still = now === last ? still + 1 : 0;
+    last = now;
+    if (still !== 10) continue;
+    one.scrollIntoView({ block: "center", behavior: "instant" });
+    if (place() !== now) still = 0;
+    last = place();
+  }
+}"""
+"""Bring an element to the middle of the screen, once nothing above it grows and no swipe rolls on:
+a browser lets nobody hold a page that still rolls."""
+
+
+def box_of(found: Locator) -> tuple[float, float, float, float]:
+    """Left, top, width and height of an element that is brought to the middle of the screen."""
+    found.evaluate(STILL)
+    expect(found).to_be_in_viewport()
+    box = found.bounding_box()
+    assert box is not None
+    return box["x"], box["y"], box["width"], box["height"]
+
+
 def draw_a_line(page: Page, pad: str) -> None:
     """With the mouse, on a page to draw on."""
-    box = page.locator(f"{pad} canvas").bounding_box()
-    assert box is not None
+    left, top, width, height = box_of(page.locator(f"{pad} canvas"))
     places = [(0.3, 0.2), (0.7, 0.2), (0.45, 0.8)]
-    at = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in places]
+    at = [(left + x * width, top + y * height) for x, y in places]
     page.mouse.move(*at[0])
     page.mouse.down()
     for x, y in at[1:]:

@@ -2,10 +2,11 @@
 import { readFileSync } from "node:fs";
 import { readSafetensors } from "../../src/draw/page/script/weights.js";
 import { Classifier, Draw } from "../../src/draw/page/script/model.js";
+import { Drawing } from "../../src/draw/page/script/drawing.js";
 import { complete } from "../../src/draw/page/script/completion.js";
 
 const [, , folder] = process.argv;
-const { config, noise, images, label, known, completion } = JSON.parse(readFileSync(`${folder}/case.json`));
+const { config, noise, images, label, known, completion, guidance } = JSON.parse(readFileSync(`${folder}/case.json`));
 const file = readFileSync(`${folder}/weights.safetensors`);
 const tensors = readSafetensors(file.buffer.slice(file.byteOffset, file.byteOffset + file.length));
 const list = (values) => Array.from(values ?? []);
@@ -32,6 +33,11 @@ if (config.kind === "classifier") {
   };
   said.generation = run((row, state) => model.generateStep(row, state, label));
   if (model.encodes) said.reconstruction = run((row, state) => model.step(x, row, state, label));
+  if (guidance !== undefined) {
+    const plan = { noise: noise.map((row) => Float32Array.from(row)), label, guidance };
+    const whole = new Drawing(model, plan), half = whole.fork(Math.floor(noise.length / 2), plan);
+    said.guided = [whole, half].map((drawing) => noise.map((_, t) => list(drawing.canvas(t))));
+  }
   if (known) {
     const { particles, passes } = completion;
     const noiseOf = (sample) => passes[sample].map((row) => Float32Array.from(row));

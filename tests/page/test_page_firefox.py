@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from browser import SCREENSHOTS
+from browser import SCREENSHOTS, STILL
 from firefox import Firefox, executable, firefox
 from running import draw_command
 
@@ -53,14 +53,25 @@ def said(page: Firefox, section: str, part: str, words: str) -> None:
 
 def box_of(page: Firefox, selector: str) -> tuple[float, float, float, float]:
     """Left, top, width and height of an element that is brought to the middle of the screen."""
-    script = """
+    script = f"""
       const one = document.querySelector(arguments[0]);
-      one.scrollIntoView({ block: "center", behavior: "instant" });
-      const { left, top, width, height } = one.getBoundingClientRect();
-      return [left, top, width, height];
+      return ({STILL})(one).then(() => {{
+        const {{ left, top, width, height }} = one.getBoundingClientRect();
+        return [left, top, width, height];
+      }});
     """
     left, top, width, height = page.run(script, selector)
     return left, top, width, height
+
+
+def begun(page: Firefox, section: str) -> None:
+    """Wait until a section, which begins when it comes near, has done so."""
+    box_of(page, f"#{section} canvas")
+    page.wait(
+        "document.getElementById(arguments[0]).getAttribute('aria-busy') === 'false'",
+        section,
+        seconds=120,
+    )
 
 
 def shown(page: Firefox, section: str) -> None:
@@ -87,7 +98,7 @@ def test_the_first_drawing_is_there(page):
 @pytest.mark.parametrize("finger", [False, True], ids=["mouse", "finger"])
 def test_the_windows_parts_are_dragged(page, finger):
     values = "[...document.querySelectorAll('#hold output')].map((one) => one.textContent)"
-    box_of(page, "#hold .hands")
+    begun(page, "hold")
     page.wait("document.querySelectorAll('#hold .dots circle').length === 144")
     for part, number in (("centre", 0), ("stride", 2), ("blur", 3)):
         x, y, width, height = box_of(page, f"#hold [data-part={part}]")
@@ -99,7 +110,7 @@ def test_the_windows_parts_are_dragged(page, finger):
 
 
 def test_steps_and_bars(page):
-    box_of(page, "#steps .bars svg")
+    begun(page, "steps")
     page.wait("document.querySelectorAll('#steps rect').length === 64")
     x, y, width, height = box_of(page, "#steps .bars svg")
     page.pull((x + width / 2, y + height / 2), (x + width * 0.71, y + height / 2))
@@ -110,8 +121,8 @@ def test_steps_and_bars(page):
 
 
 def test_a_digit_is_begun_and_goes_on(page):
-    box_of(page, "#continue .pad")
-    said(page, "continue", ".told", "Thinking of answer 1")
+    begun(page, "continue")
+    said(page, "continue", ".told", "answer")
     page.run("""
       const all = [...document.querySelectorAll("#continue button")];
       all.find((one) => one.textContent === "Clear").click();
@@ -120,12 +131,13 @@ def test_a_digit_is_begun_and_goes_on(page):
     x, y, width, height = box_of(page, "#continue .pad canvas")
     at = [(x + a * width, y + b * height) for a, b in ((0.25, 0.2), (0.4, 0.2), (0.3, 0.75))]
     page.pull(*at, finger=True)
-    said(page, "continue", ".told", "answer 2 of 5")
+    told = "document.querySelector('#continue .told').textContent"
+    page.wait(f"/answer [2-5] of 5|5 ends/.test({told})", seconds=120)
     shown(page, "continue")
 
 
 def test_the_pen_is_moved(page):
-    box_of(page, "#interfere .hands")
+    begun(page, "interfere")
     said(page, "interfere", ".said", "step 22 of 64")
     x, y, width, height = box_of(page, "#interfere [data-part=centre]")
     x, y = x + width / 2, y + height / 2
@@ -135,7 +147,7 @@ def test_the_pen_is_moved(page):
 
 
 def test_with_and_without_attention(page):
-    box_of(page, "#compare canvas")
+    begun(page, "compare")
     said(page, "compare", ".said", "step 64 of 64")
     page.run("""
       const stop = document.querySelector("#compare .row input");
@@ -147,7 +159,7 @@ def test_with_and_without_attention(page):
 
 
 def test_the_eye_hunts(page):
-    box_of(page, "#search .table")
+    begun(page, "search")
     said(page, "search", ".told", "% sure")
     before = page.run("return document.querySelectorAll('#search .row output')[0].textContent")
     at = "document.querySelectorAll('#search .row input')"

@@ -172,6 +172,23 @@ def test_every_option_that_the_page_knows(config: Any, tmp_path: Path) -> None:
 
 
 @needs_node
+@torch.no_grad()
+@pytest.mark.parametrize("guidance", [0.0, 1.0, 2.5])
+def test_guidance(guidance: float, tmp_path: Path) -> None:
+    """The same canvases as `draw.model.guidance`, also where a hand comes in half way."""
+    model = random_model(CONFIGS["class"])
+    made = portable(str(saved(model, tmp_path)))
+    noise = torch.randn(3, 1, 4, generator=torch.Generator().manual_seed(3))
+    said = computed(
+        tmp_path, made.config, made.weights, noise=noise[:, 0], label=2, guidance=guidance
+    )["guided"]
+    wanted = model.generate(1, noise=noise, labels=torch.tensor([2]), guidance=guidance)
+    for canvases in said:
+        images = torch.tensor(canvases).sigmoid().view_as(wanted.images[:, 0])
+        assert (images - wanted.images[:, 0]).abs().max() < TOLERANCE
+
+
+@needs_node
 @pytest.mark.parametrize("name", [name for name, whole in ENCODES.items() if not whole])
 def test_a_model_without_its_encoder_draws_as_before(name: str, tmp_path: Path) -> None:
     if name not in page_models():

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from browser import launched, swipe
+from browser import box_of, launched, swipe
 from draw.page.document import write_file
 from page_models import CLUTTERED, MNIST, small_model
 
@@ -45,32 +45,6 @@ def assert_scrolls(page: Page, x: float, y: float, *, by: float = 220) -> None:
     page.wait_for_function("(before) => scrollY > before + 40", arg=before)
 
 
-STILL = """async (one) => {
-  const place = () => `${scrollY} ${one.getBoundingClientRect().top}`;
-  for (let still = 0, last = ""; still < 20; ) {
-    await new Promise(requestAnimationFrame);
-    const now = place();
-    still = now === last ? still + 1 : 0;
-    last = now;
-    if (still !== 10) continue;
-    one.scrollIntoView({ block: "center", behavior: "instant" });
-    if (place() !== now) still = 0;
-    last = place();
-  }
-}"""
-"""Bring an element to the middle of the screen, once nothing above it grows and no swipe rolls on:
-a browser lets nobody hold a page that still rolls."""
-
-
-def box_of(found: Locator) -> tuple[float, float, float, float]:
-    """Left, top, width and height of an element that is brought to the middle of the screen."""
-    found.evaluate(STILL)
-    expect(found).to_be_in_viewport()
-    box = found.bounding_box()
-    assert box is not None
-    return box["x"], box["y"], box["width"], box["height"]
-
-
 def assert_under_the_finger(found: Locator, y: float) -> None:
     """See that an element is where it was: the page has not been scrolled."""
     box = found.bounding_box()
@@ -82,6 +56,7 @@ def reach(page: Page, section: str) -> Locator:
     """A section, which begins when it comes near."""
     found = page.locator(f"#{section}")
     box_of(found.locator("canvas").first)
+    expect(found).to_have_attribute("aria-busy", "false")
     return found
 
 

@@ -50,7 +50,9 @@ class TestCarried:
     def test_noise_is_that_of_the_drawing(self, shelf: Shelf) -> None:
         sent = np.frombuffer(noise_of(shelf, "runs/draws", "7", "2"), "<f4").reshape(4, 1, 4)
         *_, show = generate(shelf, request("runs/draws", 3, 7, 1.0))
-        assert show.origin == {"model": "runs/draws", "seed": 7, "temperature": 1.0, "labels": None}
+        assert show.origin == {
+            "model": "runs/draws", "seed": 7, "temperature": 1.0, "guidance": 1.0, "labels": None,
+        }  # fmt: skip
         with shelf.use("runs/draws") as loaded:
             alone = loaded.drawing.generate(1, noise=torch.tensor(sent))
             whole = loaded.drawing.generate(3, seed=7)

@@ -101,6 +101,34 @@ def events(page: gr.Blocks) -> list[Any]:
     return [event for event in page.fns.values() if event.fn is not None and not event.cancels]
 
 
+def test_without_a_model_there_is_nothing_to_press(page, tmp_path, monkeypatch):
+    """And with the first one there is: each button that does something then can be pressed."""
+    monkeypatch.setattr("draw.model.pretrained.WEIGHTS", tmp_path)
+    catalogue = Catalogue(None, tmp_path / "runs")
+
+    async def build() -> gr.Blocks:
+        return app.build(Studio(catalogue, Shelf(catalogue), catalogue.runs))
+
+    def buttons(blocks: gr.Blocks, *, interactive: bool) -> set[str]:
+        return {
+            block.elem_id or f"{block.value} {block._id}" for block in blocks.blocks.values()
+            if isinstance(block, gr.Button) and block.visible and block.interactive is interactive
+        }  # fmt: skip
+
+    empty = asyncio.run(build())
+    assert buttons(empty, interactive=True) == set()
+    freed = {
+        button._id for event in empty.fns.values() if event.name == "offer"
+        for button, update in zip(event.outputs, _listed(event.fn("a")), strict=True)
+        if isinstance(button, gr.Button) and update["interactive"]
+    }  # fmt: skip
+    assert len(freed) == len(buttons(page, interactive=True)) > 5
+
+
+def _listed(updates: Any) -> list[Any]:
+    return list(updates) if isinstance(updates, list | tuple) else [updates]
+
+
 class TestFields:
     def test_every_kind_of_field_is_known(self, page):
         used = {type(field) for event in page.fns.values() for field in event.inputs}

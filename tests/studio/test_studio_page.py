@@ -13,9 +13,18 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Request, expect
 
-from browser import SCREENSHOTS, draw_a_line, launched, light, message, open_tab, served, type_into
+from browser import (
+    SCREENSHOTS,
+    box_of,
+    draw_a_line,
+    launched,
+    light,
+    message,
+    open_tab,
+    served,
+)
 from draw.config.data import DataConfig
 from studio_runs import DRAWS, line, make_run, make_runs
 
@@ -87,6 +96,34 @@ def tiles(page: Page) -> int:
     return page.locator("#generate-player .tile").count()
 
 
+def plays(player: Locator, steps: int) -> None:
+    """Wait until a player has the drawing of a model that is told by its number of steps."""
+    expect(player.get_by_label("Step of the drawing")).to_have_attribute("max", str(steps))
+
+
+TYPE = """async (field, values) => {
+  for (const value of values) {
+    field.value = value;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    await new Promise((passed) => setTimeout(passed, 20));
+  }
+}"""
+"""Type values one after another, faster than the page waits for the next."""
+
+
+def drawings_asked(page: Page, address: str) -> list[int]:
+    """The questions for drawings that a page asks from now on, by the number of the event."""
+    event, asked = event_of(address, "generate-player"), []
+
+    def note(sent: Request) -> None:
+        # There are others, such as a look at the runs, every three seconds.
+        if "queue/join" in sent.url and sent.post_data_json["fn_index"] == event:
+            asked.append(event)
+
+    page.on("request", note)
+    return asked
+
+
 STREAM = r"""async () => {
   const server = [], said = [];
   let asked = 0;
@@ -154,16 +191,13 @@ class TestGenerate:
         expect(page.locator("#generate-status")).to_contain_text("16 images by mnist, seed 1")
         expect(page.locator("#generate-player .said")).to_have_text("finished")
 
-    def test_changes_in_a_row_are_drawn_once(self, page):
+    def test_changes_in_a_row_are_drawn_once(self, page, address):
         status = page.locator("#generate-status")
         expect(status).to_contain_text("16 images by mnist")
-        asked: list[str] = []
-        page.on("request", lambda sent: asked.append(sent.url) if "join" in sent.url else None)
-        seed = page.get_by_label("Seed").locator("visible=true")
-        for value in ("2", "23", "234", "2345"):
-            seed.fill(value)
+        asked = drawings_asked(page, address)
+        page.get_by_label("Seed").locator("visible=true").evaluate(TYPE, ["2", "23", "234", "2345"])
         expect(status).to_contain_text("seed 2345")
-        assert len(asked) <= 2
+        assert len(asked) == 1
         page.locator("#generate-draw").click()
         expect(status).not_to_contain_text("seed 2345")
         expect(status).to_contain_text("16 images by mnist")
@@ -197,6 +231,7 @@ class TestGenerate:
     def test_images_are_drawn_and_played(self, page):
         choose_model(page, "runs/draws")
         expect(page.locator("#generate-status")).to_contain_text("16 images by runs/draws, seed 1")
+        plays(page.locator("#generate-player"), 5)
         expect(page.locator("#generate-player .tile")).to_have_count(16)
         player = page.locator("#generate-player .player")
         said = player.locator(".said")
@@ -229,10 +264,11 @@ class TestGenerate:
 
     @pytest.mark.slow
     def test_the_first_are_seen_while_the_rest_are_made_and_it_can_be_stopped(self, page):
-        type_into(page.get_by_label("number input for Number of images"), "64")
+        expect(page.locator("#generate-status")).to_contain_text("16 images by mnist")
+        page.get_by_label("number input for Number of images").fill("64")
         expect(page.locator("#generate-status")).to_contain_text("64 images by mnist")
         choose_model(page, "runs/slow")
-        expect(page.locator("#generate-player .tile")).to_have_count(4)
+        expect(page.locator("#generate-status")).to_contain_text(re.compile(r"\d of 64 drawn"))
         page.locator("#generate-stop").dispatch_event("click")
         expect(page.locator("#generate-status")).to_contain_text("Not finished")
         time.sleep(4)  # a part takes a second or two; one more would be told of here
@@ -283,9 +319,13 @@ class TestReconstruct:
         choose_model(page, "runs/draws")
         player = page.locator("#reconstruct-player")
         expect(player.locator(".bars rect")).to_have_count(4)
-        page.locator("#complete-go").click()
+        page.locator("#reconstruct-known").get_by_text("left", exact=True).click()
         expect(player.locator(".tile")).to_have_count(6)
         expect(player).to_contain_text("answer 5")
+        page.locator("#reconstruct-known").get_by_text("top", exact=True).click()
+        expect(page.get_by_text("The top half is known: ")).to_be_visible()
+        page.locator("#reconstruct-known").get_by_text("all", exact=True).click()
+        expect(player.locator(".bars rect")).to_have_count(4)
 
     def test_uploads_that_are_none_are_told(self, page, tmp_path):
         Image.new("1", (8000, 5000)).save(tmp_path / "large.png")
@@ -311,15 +351,24 @@ class TestReconstruct:
         expect(page.locator("#reconstruct-status")).to_contain_text("Your picture")
 
 
+ASKED = """async () => {
+  const place = Object.assign(document.createElement("div"), { id: "asks" }), counts = [];
+  let asked = 0;
+  document.body.append(place);
+  DrawStudio.live(place, () => { asked += 1; });
+  while (!asked) await new Promise(requestAnimationFrame);  // it is seen
+  for (const question of ["one", "one", "two"]) {
+    DrawStudio.ask("asks", question);
+    await new Promise((passed) => setTimeout(passed, 400));  // longer than it waits itself
+    counts.push(asked);
+  }
+  return counts;
+}"""
+
+
 def test_the_same_is_not_asked_twice_in_a_row(page):
     expect(page.locator("#generate-status")).to_contain_text("16 images by")
-    asked = []
-    page.on("request", lambda sent: asked.append(sent) if "queue/join" in sent.url else None)
-    for question, more in (("one", True), ("one", False), ("two", True)):
-        asked.clear()
-        page.evaluate("(question) => DrawStudio.ask('generate-player', question)", question)
-        page.wait_for_timeout(1000)
-        assert bool(asked) == more
+    assert page.evaluate(ASKED) == [2, 2, 3]
 
 
 class TestInsight:
@@ -334,6 +383,8 @@ class TestInsight:
         assert asked.value.url.endswith("?model=runs%2Fdraws&seed=1&index=2")
         inside = page.locator("#insight")
         steps = inside.locator("#steps")
+        plays(steps, 4)
+        expect(steps).to_have_attribute("aria-busy", "false")
         expect(steps.locator(".bar-said")).to_contain_text("nats")
         expect(steps.locator(".node")).to_have_count(10)
         steps.get_by_label("Step of the drawing").fill("2")
@@ -347,6 +398,8 @@ class TestInsight:
         open_tab(page, "How it works")
         interfere = page.locator("#insight #interfere")
         told = interfere.locator(".told")
+        plays(interfere, 4)
+        expect(interfere).to_have_attribute("aria-busy", "false")
         expect(told).to_contain_text("Drag the dot")
         message = interfere.locator(".sliders input")
         expect(message).to_have_count(4)  # as many as its z has numbers
@@ -359,12 +412,10 @@ class TestInsight:
         step.fill(at)  # the change was followed to the end of the drawing
         expect(message.first).to_have_value(first)
         step.fill("1")
-        interfere.locator(".over").scroll_into_view_if_needed()
-        box = interfere.locator(".hands [data-part=centre]").bounding_box()
-        assert box is not None
-        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+        x, y, width, height = box_of(interfere.locator(".hands [data-part=centre]"))
+        page.mouse.move(x + width / 2, y + height / 2)
         page.mouse.down()
-        page.mouse.move(box["x"] + 40, box["y"] + 30, steps=3)
+        page.mouse.move(x + 40, y + 30, steps=3)
         page.mouse.up()
         expect(told).to_contain_text("Your hand came in at step 1")
 
@@ -380,45 +431,66 @@ class TestInsight:
 
 def test_classify(page):
     open_tab(page, "Classify")
+    answer, status = page.locator("#classify-answer"), page.locator("#classify-status")
+    expect(answer).to_contain_text("with a probability of")
     choose_model(page, "runs/looks", "Classifier")
-    page.locator("#classify-go").click()
-    expect(page.locator("#classify-answer")).to_contain_text("with a probability of")
+    expect(page.locator("#classify-player .said")).to_have_text("glimpse 3 of 3")
+    page.get_by_label("Number of the test image").locator("visible=true").fill("3")
+    expect(status).to_contain_text("Test image 3 of")
     player = page.locator("#classify-player")
     expect(player.locator(".classes li")).to_have_count(10)
     said = [player.locator(".classes").inner_text()]
     player.locator(".play").press("Home")
-    said.append(player.locator(".classes").inner_text())
     expect(player.locator(".said")).to_have_text("glimpse 1 of 3")
+    said.append(player.locator(".classes").inner_text())
+    assert said[0] != said[1]
+    place = page.get_by_label("Of the place at which")
+    expect(place).not_to_be_visible()
     page.locator("#classify-source").get_by_text("Draw", exact=True).click()
     page.locator("#classify-pad canvas").wait_for()
+    expect(status).to_contain_text("Draw something on the page.")
     draw_a_line(page, "#classify-pad")
-    page.locator("#classify-go").click()
-    expect(page.locator("#classify-status")).to_contain_text("Your drawing")
+    expect(status).to_contain_text("Your drawing")
 
 
 def test_explore(page):
     choose_model(page, "runs/draws")
     open_tab(page, "Explore")
-    expect(page.locator("#between-player .tile")).to_have_count(9)
-    first, last = page.locator("#between-player .tile span").all_inner_texts()[::8]
+    tiles = page.locator("#between-player .tile span")
+    expect(tiles).to_have_count(9)
+    first, last = tiles.all_inner_texts()[::8]
     assert first != last, "it begins with two drawings that differ"
+    page.get_by_label("From").fill("77")
+    expect(tiles.first).to_have_text("seed 77")
     page.get_by_text("Two test images", exact=True).click()
-    page.locator("#between-go").click()
-    expect(page.locator("#between-player .tile span").first).to_contain_text("image")
+    expect(tiles.first).to_contain_text("image")
+    page.get_by_label("From").fill("178")
+    expect(tiles.first).to_have_text("image 178")
+    page.get_by_label("From").fill("500")
+    expect(page.locator("#between-status")).to_contain_text("test images from 1 to 179, got 500")
+    page.locator("#between-dice").click()
+    expect(tiles.first).not_to_have_text("image 178")
+    expect(page.locator("#between-status")).to_have_text("")
     page.get_by_role("tab", name="One step").click()
+    player = page.locator("#step-player")
+    expect(player).to_contain_text("step 4 from seed 2")
     step = page.get_by_label("number input for Step whose code is exchanged")
     expect(step).to_have_attribute("max", "4")
-    type_into(step, "3")
-    page.locator("#step-go").click()
-    expect(page.locator("#step-player .tile")).to_have_count(2)
-    expect(page.locator("#step-player")).to_contain_text("step 3 from seed 2")
+    step.fill("3")
+    expect(player).to_contain_text("step 3 from seed 2")
+    expect(player.locator(".tile")).to_have_count(2)
     expect(page.locator("#step-bars rect.ds-bar-of")).to_have_count(4)
+    page.locator("#step-dice").click()
+    expect(player).not_to_contain_text("step 3 from seed 2")
     page.get_by_role("tab", name="Nearest in training").click()
-    page.locator("#nearest-go").click()
     expect(page.locator("#nearest-status")).to_contain_text(
         "Compared with 1,439 of 1,439 training images of digits."
     )
     expect(page.locator("#nearest-found img")).to_have_count(12)
+    choose_model(page, "runs/colour")
+    expect(page.locator("#nearest-status")).to_contain_text("Not offered for this model")
+    expect(page.locator("#nearest-found img")).to_have_count(0)
+    expect(page.locator("#nearest-dice")).not_to_be_visible()
 
 
 @pytest.mark.slow
@@ -467,11 +539,8 @@ def test_it_holds_at_both_widths_and_schemes_and_for_everyone(opened, width, sch
     findings = []
     for tab in TABS:
         open_tab(page, tab)
-        start = {"Explore": "#between-go", "Classify": "#classify-go"}.get(tab)
         if tab in ("Generate", "Reconstruct"):
             choose_model(page, "runs/draws")
-        if start:
-            page.locator(start).click()
         shown = {"Runs": "#runs-curves svg", "How it works": "#insight canvas"}
         page.locator(shown.get(tab, ".stage-of canvas")).locator("visible=true").first.wait_for()
         too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
@@ -516,22 +585,26 @@ def test_nothing_but_the_page_is_served(address, runs, tmp_path):
     (runs / "escape").unlink()
 
 
-def test_ten_people_at_once(address):
-    """Ten visitors ask at the same time; each gets a drawing or a word, and the page stays."""
+def event_of(address: str, name: str) -> int:
+    """Number of the event by which an element asks for its answer."""
     with urllib.request.urlopen(f"{address}/config", timeout=20) as answer:
         config = json.load(answer)
-    player = next(
-        one["id"]
-        for one in config["components"]
-        if one["props"].get("elem_id") == "generate-player"
+    asker = next(one["id"] for one in config["components"] if one["props"].get("elem_id") == name)
+    number: int = next(
+        one["id"] for one in config["dependencies"] if [asker, "submit"] in one["targets"]
     )
-    event = next(one for one in config["dependencies"] if [player, "submit"] in one["targets"])
+    return number
+
+
+def test_ten_people_at_once(address):
+    """Ten visitors ask at the same time; each gets a drawing or a word, and the page stays."""
+    event = event_of(address, "generate-player")
     outcomes: list[str] = []
 
     def visit(number: int) -> None:
         session = f"visitor{number}"
         asked = {
-            "data": ["runs/draws", 8, number, 1.0, None, 1.0], "fn_index": event["id"],
+            "data": ["runs/draws", 8, number, 1.0, None, 1.0], "fn_index": event,
             "session_hash": session,
         }  # fmt: skip
         join = urllib.request.Request(

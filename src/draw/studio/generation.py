@@ -78,11 +78,12 @@ def generate(shelf: Shelf, asked: Request) -> Iterator[Show]:
 
 
 def _origin(asked: Request, labels: Tensor | None) -> dict[str, Any]:
-    """What the page needs to draw the same by itself: without guidance, which it does not know."""
+    """What the page needs to draw the same by itself."""
     return {
         "model": asked.model,
         "seed": asked.seed,
         "temperature": asked.temperature,
+        "guidance": asked.guidance,
         "labels": None if labels is None else [n if n >= 0 else None for n in labels.tolist()],
     }
 

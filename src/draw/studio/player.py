@@ -43,7 +43,8 @@ class Show:
     names: tuple[str, ...] = ()
     """Names of the classes."""
     origin: dict[str, Any] | None = None
-    """Model, seed, temperature and labels of drawings, where the page can draw them by itself."""
+    """Model, seed, temperature, guidance and labels of drawings that the page can draw by
+    itself."""
 
     def to_json(self) -> str:
         """Convert to the JSON that the page sends; numbers that are not finite are none."""

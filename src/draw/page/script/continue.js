@@ -130,7 +130,7 @@ export function continuation({ words: all, models, clock, present }) {
     const image = shown?.pixels === SIDE * SIDE ? shown.image()
       : new Drawing(model, { noise: noise(1, model.glimpses, model.latent) }).last;
     sheet.put(image.map((value, k) => value * known[k]));
-    await answer();
+    answer();
   }
 
   const parts = choice(words.part, Object.entries(words.parts), part, (value) => {

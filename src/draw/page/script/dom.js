@@ -57,6 +57,26 @@ export function choice(label, options, value, change) {
   return { element: el("div", { class: "field" }, el("label", { for: id }, label), select), select };
 }
 
+/** How much is being done to an element. @type {WeakMap<Element, number>} */
+const works = new WeakMap();
+
+/**
+ * Say of an element that it is being changed, until all that is done to it has ended.
+ * @template T
+ * @param {Element} element
+ * @param {Promise<T>} work
+ * @returns {Promise<T>}
+ */
+export function busy(element, work) {
+  const add = (/** @type {number} */ more) => {
+    const all = (works.get(element) ?? 0) + more;
+    works.set(element, all);
+    element.setAttribute("aria-busy", String(all > 0));
+  };
+  add(1);
+  return work.finally(() => add(-1));
+}
+
 /**
  * A section of the page: its number and title, its paragraphs, and what moves.
  * @param {string} id

@@ -6,7 +6,8 @@ import { sigmoid } from "./algebra.js";
 /** @typedef {import("./model.js").Step} Step */
 /** @typedef {import("./model.js").Hand} Hand */
 /**
- * @typedef {{noise: Float32Array[], temperature?: number, label?: number | null,
+ * `guidance` is how clearly a new drawing shows its class, as in `DRAW.generate`; 1 as learned.
+ * @typedef {{noise: Float32Array[], temperature?: number, label?: number | null, guidance?: number,
  *   x?: Float32Array | null, hand?: (t: number) => Hand}} Plan
  */
 
@@ -22,6 +23,9 @@ export class Drawing {
     this.frames = [];
     /** @type {Float32Array[]} */
     this.images = [];
+    const { guidance = 1, x } = plan;
+    /** The same drawing told no class, from which guidance leads away. @type {Drawing | null} */
+    this.untold = guidance === 1 || x ? null : new Drawing(model, { ...plan, label: null, guidance: 1 });
   }
 
   get length() {
@@ -34,6 +38,7 @@ export class Drawing {
     if (t > 0) this.frame(t - 1);
     other.frames = this.frames.slice(0, t);
     other.images = this.images.slice(0, t);
+    if (this.untold && other.untold) other.untold = this.untold.fork(t, other.untold.plan);
     return other;
   }
 
@@ -51,6 +56,7 @@ export class Drawing {
    * @param {number} t from 0
    */
   frame(t) {
+    this.untold?.frame(t);
     const { noise, temperature = 1, label = null, x, hand } = this.plan;
     for (let k = this.frames.length; k <= t; k++) {
       const state = k ? this.frames[k - 1].state : this.model.start();
@@ -68,7 +74,19 @@ export class Drawing {
    * @param {number} t from 0
    */
   image(t) {
-    return (this.images[t] ??= this.frame(t).state.canvas.map(sigmoid));
+    return (this.images[t] ??= this.canvas(t).map(sigmoid));
+  }
+
+  /**
+   * c_t in logits; of a guided drawing as far from the one that is told no class as guidance says.
+   * @param {number} t from 0
+   * @returns {Float32Array}
+   */
+  canvas(t) {
+    const { canvas } = this.frame(t).state, { guidance = 1 } = this.plan;
+    if (!this.untold) return canvas;
+    const other = this.untold.canvas(t);
+    return canvas.map((value, k) => other[k] + guidance * (value - other[k]));
   }
 
   get rows() {

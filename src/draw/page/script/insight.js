@@ -1,6 +1,6 @@
 /** "How it works" of the studio: the page's sections of the model that is chosen there. */
 
-import { el } from "./dom.js";
+import { busy, el } from "./dom.js";
 import { hold } from "./hold.js";
 import { interfere } from "./interfere.js";
 import { Classifier, Draw } from "./model.js";
@@ -71,7 +71,7 @@ async function presentOf(looked, name, model) {
   const query = { model: name, seed: String(origin.seed), index: String(index) };
   const all = new Float32Array(await answer("noise", query)), size = model.latent;
   const noise = Array.from({ length: model.glimpses }, (_, t) => all.slice(t * size, (t + 1) * size));
-  return { ...found, plan: { noise, temperature: origin.temperature, label: origin.labels?.[index] ?? null } };
+  return { ...found, plan: { noise, temperature: origin.temperature, label: origin.labels?.[index] ?? null, guidance: origin.guidance } };
 }
 
 /**
@@ -96,7 +96,7 @@ export function insight({ state, clock, looked }) {
       const page = { words: en, state, models, clock, subject: name, fixed: true, size: { rows, columns }, present: () => drawn };
       const made = [steps, ...(model.attends ? [hold] : []), interfere].map((make) => make(page));
       element.replaceChildren(...made.map((one) => one.element));
-      for (const one of made) if (mine === version) await one.start();
+      for (const one of made) if (mine === version) await busy(one.element, one.start());
     } catch (error) {
       if (mine !== version) return;
       shown = "";

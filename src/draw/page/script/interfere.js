@@ -1,6 +1,6 @@
 /** Section 5: another hand in the drawing, and the path between two drawings. */
 
-import { button, choice, el, figure, section, slider } from "./dom.js";
+import { busy, button, choice, el, figure, section, slider } from "./dom.js";
 import { Drawing } from "./drawing.js";
 import { hands } from "./hands.js";
 import { Picture } from "./picture.js";
@@ -9,7 +9,7 @@ import { between, noise } from "./random.js";
 
 const HELD = 8; // steps that a moved window stays moved
 const PATH = 9; // drawings on the path
-const NUMBERS = 12; // of z that have a slider
+const NUMBERS = 12; // of z that have a slider at a time
 
 /** @param {import("./page.js").Page} page */
 export function interfere({ words: all, models, clock, subject, size: { rows, columns }, fixed, present }) {
@@ -58,13 +58,32 @@ export function interfere({ words: all, models, clock, subject, size: { rows, co
     turn: reach(words.turn, { min: 0, max: 90, step: 5, say: (v) => `${v}°` }, "turn"),
   };
   const touched = () => hand.x || hand.y || hand.turn || hand.numbers.size;
-  const message = el("div", { class: "sliders" }), which = el("h3", {});
+  const message = el("div", { class: "sliders" }), which = el("h3", {}), dozens = el("div", {});
   /** Sliders of the numbers of z. @type {{k: number, set: (value: number) => void}[]} */
   let numbers = [];
+  let first = 0; // of the numbers that have a slider
 
-  /** A slider for each of the numbers of z that the decoder hears most. @param {import("./model.js").Draw} of */
+  /** Offer the numbers of z, those first that the decoder hears most. @param {import("./model.js").Draw} of */
   function list(of) {
-    const made = heard(of).slice(0, NUMBERS).map((k) => ({ k, ...slider(
+    const order = heard(of);
+    const starts = Array.from({ length: Math.ceil(order.length / NUMBERS) }, (_, k) => NUMBERS * k);
+    const offer = choice(
+      words.dozen, starts.map((start) => [String(start), `${start + 1} … ${Math.min(start + NUMBERS, order.length)}`]),
+      "0", (value) => { reveal(order, Number(value)); read(); },
+    );
+    dozens.replaceChildren(...(starts.length > 1 ? [offer.element] : []));
+    for (const part of /** @type {const} */ (["x", "y"])) reaches[part].element.hidden = !of.attends;
+    reveal(order, 0);
+  }
+
+  /**
+   * A slider for each of a dozen numbers of z.
+   * @param {number[]} order of all numbers
+   * @param {number} start
+   */
+  function reveal(order, start) {
+    first = start;
+    const made = order.slice(start, start + NUMBERS).map((k) => ({ k, ...slider(
       `z_{${k + 1}}`, { min: -4, max: 4, step: 0.05, value: 0, say: (v) => v.toFixed(2) },
       (value) => {
         player.pause();
@@ -74,7 +93,6 @@ export function interfere({ words: all, models, clock, subject, size: { rows, co
         tell();
       },
     ) }));
-    for (const part of /** @type {const} */ (["x", "y"])) reaches[part].element.hidden = !of.attends;
     message.replaceChildren(...made.map(({ element }) => element));
     numbers = made;
   }
@@ -83,7 +101,7 @@ export function interfere({ words: all, models, clock, subject, size: { rows, co
   function read() {
     if (!other) return;
     const t = touched() ? hand.t : player.at, { z } = other.frame(t).step;
-    which.textContent = words.numbers(t + 1, numbers.length);
+    which.textContent = words.numbers(t + 1, first + 1, first + numbers.length, z.length);
     for (const { k, set } of numbers) set(z[k]);
   }
 
@@ -157,7 +175,7 @@ export function interfere({ words: all, models, clock, subject, size: { rows, co
     player.load(own.length);
     forget();
     player.go(Math.floor(own.length / 3));
-    await path();
+    path();
   }
 
   const stops = Array.from({ length: PATH }, (_, k) => new Picture(words.stop(k + 1, PATH)));
@@ -180,7 +198,7 @@ export function interfere({ words: all, models, clock, subject, size: { rows, co
 
   const kind = choice(words.kind, Object.entries(words.kinds), "blind", (value) => {
     looks = value === "looks";
-    start();
+    busy(element, start());
   });
   const element = section(
     "interfere", 5, words,
@@ -190,8 +208,8 @@ export function interfere({ words: all, models, clock, subject, size: { rows, co
     player.element, said,
     el("div", { class: "row" }, ...Object.values(reaches).map(({ element }) => element)),
     el("div", { class: "row" }, kind.element,
-      button(words.forget, () => { forget(); show(player.at); }), fixed ? null : button(words.present, start)),
-    which, message,
+      button(words.forget, () => { forget(); show(player.at); }), fixed ? null : button(words.present, () => busy(element, start()))),
+    which, dozens, message,
     el("h3", {}, words.path),
     el("div", { class: "stops" }, ...stops.map((one) => one.element)),
     el("div", { class: "row" }, ...ends.map((input, k) =>

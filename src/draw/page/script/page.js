@@ -3,7 +3,7 @@
 import { Clock } from "./clock.js";
 import { compare } from "./compare.js";
 import { continuation } from "./continue.js";
-import { el, rich } from "./dom.js";
+import { busy, el, rich } from "./dom.js";
 import { exercises } from "./exercises.js";
 import { hold } from "./hold.js";
 import { interfere } from "./interfere.js";
@@ -63,10 +63,10 @@ function build() {
       const found = rest.find(({ element }) => element === target);
       if (!isIntersecting || !found) continue;
       near.unobserve(target);
-      first.ready.then(() => found.start()).catch(failed(found.element));
+      busy(found.element, first.ready.then(() => found.start())).catch(failed(found.element));
     }
   }, { rootMargin: "400px" });
-  first.ready.catch(failed(first.element));
+  busy(first.element, first.ready).catch(failed(first.element));
   for (const { element } of rest) near.observe(element);
 }
 

@@ -17,6 +17,9 @@ export function search({ words: all, models, clock }) {
   const words = all.search;
   if (!models.has("cluttered")) return null;
   let classifier = /** @type {import("./model.js").Classifier | null} */ (null);
+  let model = /** @type {import("./model.js").Draw | null} */ (null);
+  /** @type {Float32Array[]} */
+  let digits = [];
   let seed = 3, clutter = 8;
   /** @type {Thing[]} */
   let things = [];
@@ -53,17 +56,16 @@ export function search({ words: all, models, clock }) {
     place.forEach(({ set }, k) => set(Math.round([things[0].x, things[0].y][k])));
   }
 
-  /**
-   * A digit of the model's, another for each number.
-   * @param {number} of
-   */
-  async function digit(of) {
-    const model = await models.load("mnist");
-    return new Drawing(model, { noise: noise(of, model.glimpses, model.latent), temperature: 0.8 }).last;
+  /** The digit to be found and those that the scraps are of, by the model's hand. */
+  function draw() {
+    const own = model;
+    if (own) digits = [0, 1, 2, 3].map((k) => (
+      new Drawing(own, { noise: noise(seed + 100 * k, own.glimpses, own.latent), temperature: 0.8 }).last));
   }
 
-  async function scatter() {
-    const random = uniform(seed, 7), whole = await digit(seed), others = await Promise.all([1, 2, 3].map((k) => digit(seed + 100 * k)));
+  function scatter() {
+    const random = uniform(seed, 7), [whole, ...others] = digits;
+    if (!whole) return; // it comes with the weights
     const free = (/** @type {number} */ side) => Math.floor(random() * (SIDE - side + 1));
     things = [{ x: free(DIGIT), y: free(DIGIT), side: DIGIT, pixels: whole }];
     for (let k = 0; k < MOST; k++) {
@@ -78,8 +80,9 @@ export function search({ words: all, models, clock }) {
   }
 
   async function start() {
-    classifier = await models.load("cluttered");
-    await scatter();
+    [classifier, model] = await Promise.all([models.load("cluttered"), models.load("mnist")]);
+    draw();
+    scatter();
   }
 
   const table = el("div", { class: "over table" }, picture.element);
@@ -128,7 +131,7 @@ export function search({ words: all, models, clock }) {
       el("div", {}, said, chances.element,
         figure(seen.element, words.seen, { class: "seen" }))),
     el("div", { class: "row" }, ...place.map((one) => one.element), amount.element,
-      button(words.next, () => { seed += 1; scatter(); }, { class: "primary" })),
+      button(words.next, () => { seed += 1; draw(); scatter(); }, { class: "primary" })),
   );
   return { element, start };
 }

@@ -15,7 +15,7 @@
 /**
  * @typedef {{id: string, kind: "drawings" | "reconstruction" | "glimpses", steps: number, rows: number, columns: number,
  *   parts: Part[], captions: string[], total: number, names: string[],
- *   origin: {model: string, seed: number, temperature: number, labels: number[] | null} | null}} Show
+ *   origin: {model: string, seed: number, temperature: number, guidance: number, labels: (number | null)[] | null} | null}} Show
  */
 
 /** @param {string} url @returns {Promise<HTMLImageElement>} */

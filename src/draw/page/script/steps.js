@@ -1,7 +1,7 @@
 /** Section 3: the paper's figure 2 with the numbers of a drawing. */
 
 import { Drawing } from "./drawing.js";
-import { button, el, section } from "./dom.js";
+import { busy, button, el, section } from "./dom.js";
 import { equation } from "./equation.js";
 import { bars } from "./bars.js";
 import { ink, Picture, showCells, signed, signedUpTo } from "./picture.js";
@@ -36,7 +36,7 @@ export function steps({ words: all, models, clock, subject, fixed, present }) {
   const flow = el("div", { class: "flow" }, ...nodes);
   const player = new Player(clock, all.player, { label: words.player, length: 64, show });
   const chart = bars(words.kl, (t) => { player.pause(); player.go(t); });
-  const again = fixed ? null : button(words.present, () => take(true));
+  const again = fixed ? null : button(words.present, () => busy(element, take(true)));
 
   /** @param {number} t */
   function show(t) {

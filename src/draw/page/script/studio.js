@@ -19,12 +19,12 @@ const FIRST = {
   window: "", size: "12",
 };
 const clock = new Clock(), state = new State(FIRST);
-/** How a player asks the server, and whether it is seen. @typedef {{visible: boolean, waits: boolean, ask: () => void}} Asker */
+/** How an answer is asked of the server, and whether it is seen. @typedef {{visible: boolean, waits: boolean, ask: () => void}} Asker */
 /** @type {Map<string, Asker>} */
 const askers = new Map();
 /** @type {Map<string, ReturnType<typeof setTimeout>>} */
 const timers = new Map();
-/** The last question of each player. @type {Map<string, string>} */
+/** The last question for each answer. @type {Map<string, string>} */
 const questions = new Map();
 let begun = false;
 /** The drawing that was looked at last. @type {{film: import("./sent.js").Sent, index: number} | null} */
@@ -66,13 +66,7 @@ function player(element, props, watch, trigger) {
     step: (t) => { if (first && !linked) state.set({ step: t === null ? "" : t + 1 }); },
   });
   mount(element, stage.element);
-  const asker = { visible: false, waits: !first && element.closest(".ds-live") !== null, ask: () => trigger("submit") };
-  askers.set(element.closest("[id]:not([id^=html-])")?.id ?? "", asker);
-  // Far away is visible too; only what is in another tab is not.
-  new IntersectionObserver(([{ isIntersecting }]) => {
-    asker.visible = isIntersecting;
-    if (isIntersecting && asker.waits) attend(asker);
-  }, { rootMargin: "100000px" }).observe(element);
+  live(element, trigger, !first);
   const show = async () => {
     await stage.show(props.value);
     if (!linked || !stage.complete) return;
@@ -88,19 +82,35 @@ function player(element, props, watch, trigger) {
   shown();
 }
 
-/** Ask for what a player shows, now or when it is seen. @param {Asker} asker */
+/**
+ * Let an element ask the server for its answer, whenever `ask` says so.
+ * @param {HTMLElement} element
+ * @param {(event: string) => void} trigger asks the server: "submit"
+ * @param {boolean} waits whether it asks when it is first seen
+ */
+function live(element, trigger, waits = true) {
+  const asker = { visible: false, waits, ask: () => trigger("submit") };
+  askers.set(element.closest("[id]:not([id^=html-])")?.id ?? "", asker);
+  // Far away is visible too; only what is in another tab is not.
+  new IntersectionObserver(([{ isIntersecting }]) => {
+    asker.visible = isIntersecting;
+    if (isIntersecting && asker.waits) attend(asker);
+  }, { rootMargin: "100000px" }).observe(element);
+}
+
+/** Ask for an answer, now or when it is seen and the studio has begun. @param {Asker} asker */
 function attend(asker) {
-  asker.waits = !asker.visible;
-  if (asker.visible) asker.ask();
+  asker.waits = !(asker.visible && begun);
+  if (!asker.waits) asker.ask();
 }
 
 /**
  * The same, once nothing has been changed for a moment.
- * @param {string} name of the player
+ * @param {string} name of the element that shows the answer
  * @param {string} [question] what is asked, which is not asked twice in a row
  */
 function ask(name, question) {
-  if (!begun || (question !== undefined && questions.get(name) === question)) return;
+  if (question !== undefined && questions.get(name) === question) return;
   if (question !== undefined) questions.set(name, question);
   clearTimeout(timers.get(name));
   timers.set(name, setTimeout(() => {
@@ -118,10 +128,10 @@ function remember(values) {
   state.set(Object.fromEntries(Object.entries(values).map(([name, value]) => [name, value ?? ""])));
 }
 
-/** Draw, now that the fields have what a link says: what they had before is not asked for. @param {string} name of the player */
+/** Draw, now that the fields have what a link says: what they had before is not asked for. @param {string} name of the first player */
 function begin(name) {
   begun = true;
-  ask(name);
+  for (const [each, { waits }] of askers) if (each === name || waits) ask(each);
 }
 
 /**
@@ -151,4 +161,4 @@ function sheet(element, props) {
   mount(element, made.element);
 }
 
-Object.assign(/** @type {any} */ (window).DrawStudio ??= {}, { node: el, player, pad: sheet, explanation, ask, remember, begin });
+Object.assign(/** @type {any} */ (window).DrawStudio ??= {}, { node: el, player, live, pad: sheet, explanation, ask, remember, begin });

@@ -102,8 +102,9 @@ export const en = {
     present: "Take the present drawing",
     kind: "It draws", kinds: { blind: "from nothing", looks: "with a picture to look at" },
     touch: "Drag the dot of the red window, or change z.",
-    numbers: (/** @type {number} */ t, /** @type {number} */ all) =>
-      `The message of step ${t}: the ${all} numbers of z that the decoder hears most`,
+    numbers: (/** @type {number} */ t, /** @type {number} */ from, /** @type {number} */ to, /** @type {number} */ all) =>
+      `The message of step ${t}: numbers ${from} to ${to} of the ${all} of z, those first that the decoder hears most`,
+    dozen: "Which numbers",
     apart: (/** @type {number} */ t, /** @type {string} */ share) => `Your hand came in at step ${t}. At the end ${share} % of the ink is elsewhere.`,
     path: "Between two digits: the path",
     stop: (/** @type {number} */ k, /** @type {number} */ all) => `Drawing ${k} of ${all} on the path`,

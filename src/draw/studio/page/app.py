@@ -87,7 +87,7 @@ def build(studio: Studio) -> gr.Blocks:
             with gr.Tab("How it works", id="How it works") as insight_tab:
                 explaining = insight.build(studio)
             with gr.Tab("Explore", id="Explore") as explore_tab:
-                exploring = explore.build(studio, explore_tab)
+                exploring = explore.build(studio)
             with gr.Tab("Classify", id="Classify") as classify_tab:
                 classifying = classify.build(studio)
             with gr.Tab("Runs", id="Runs") as runs_tab:

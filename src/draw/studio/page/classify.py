@@ -9,7 +9,7 @@ from draw.studio.generation import LARGEST_SEED
 from draw.studio.numbers import whole
 from draw.studio.page import parts
 from draw.studio.page.parts import Studio
-from draw.studio.page.sources import DRAW, Sources, choose_image
+from draw.studio.page.sources import DRAW, Sources, choose_image, lack_of_choice
 from draw.studio.pictures import PictureTarget, as_digit
 from draw.studio.recognition import classify, describe, lay_digit
 
@@ -20,26 +20,28 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         "This network never sees the whole image sharply. It looks a few times through a small "
         "window that it places itself (green), and then says which digit it saw."
     )
-    with gr.Row(elem_classes=["ds-columns"]):
+    with gr.Row(elem_classes=["ds-columns", "ds-live"]):
         with gr.Column(scale=1, min_width=280, elem_classes=["ds-side"]):
             model, about = parts.model_choice(studio, draws=False, label="Classifier")
             sources = Sources(
                 studio.shelf, "classify", centring="Make it as large as MNIST's digits"
             )
-            clutter = gr.Checkbox(True, label="Lay your drawing among pieces of other digits")
-            place = gr.Number(0, label="Seed", info="Of the place at which your drawing is laid")
-            with gr.Row():
-                go = gr.Button("Look", variant="primary", elem_id="classify-go")
-                stop = gr.Button("Stop", visible=False)
+            with gr.Column(visible=False, elem_classes=["ds-source"]) as laid:
+                clutter = gr.Checkbox(True, label="Lay your drawing among pieces of other digits")
+                place = gr.Number(
+                    0, label="Seed", info="Of the place at which your drawing is laid"
+                )
+            stop = gr.Button("Stop", visible=False, elem_id="classify-stop")
         with gr.Column(scale=3, min_width=300, elem_classes=["ds-main"]):
-            status = gr.Markdown(
-                "Choose an image and press *Look*.", elem_classes=["ds-status"],
-                elem_id="classify-status",
-            )  # fmt: skip
+            status = gr.Markdown("", elem_classes=["ds-status"], elem_id="classify-status")
             answer = gr.Markdown("", elem_classes=["ds-told"], elem_id="classify-answer")
             player = parts.player("classify-player")
 
     def make(name: str | None, cluttered: Any, where: Any, *fields: Any) -> Iterator[Any]:
+        lacking = lack_of_choice(*fields)
+        if name is None or lacking:
+            yield "", lacking or "", "", gr.update(visible=False)
+            return
         yield gr.skip(), "Looking …", gr.skip(), gr.update(visible=True)
         seed = whole("the seed", where, 0, LARGEST_SEED)
         drawn = fields[0] == DRAW
@@ -55,11 +57,20 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         said = classify(studio.shelf, name, pixels, image.label)
         yield said.show.to_json(), image.words, describe(said), gr.update(visible=False)
 
-    running = go.click(
-        parts.safe(make), [model, clutter, place, *sources.fields],
+    running = player.submit(
+        parts.report_in_line(make, 4, 1), [model, clutter, place, *sources.fields],
         [player, status, answer, stop],
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
-        api_visibility="private",
+        api_visibility="private", trigger_mode="always_last",
     )  # fmt: skip
     parts.finish(running, stop, status)
+    gr.on(
+        [model.change, clutter.change, place.change, *sources.changes], None, None, None,
+        js=parts.ask("classify-player"), api_visibility="private",
+    )  # fmt: skip
+    sources.kind.change(
+        lambda kind: gr.update(visible=kind == DRAW), sources.kind, laid, show_progress="hidden",
+        api_visibility="private",
+    )  # fmt: skip
+    parts.need_model(model, sources.dice)
     return model, about

@@ -1,7 +1,8 @@
 """The tab Explore: between two images, one step's code, nearest training images."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
@@ -18,8 +19,8 @@ from draw.studio.page.parts import Studio
 SEEDS, IMAGES = "Two seeds", "Two test images"
 
 
-def build(studio: Studio, tab: gr.Tab) -> tuple[gr.Dropdown, gr.Markdown]:
-    """Lay out the tab, which begins when it is opened; return its choice of model and its line."""
+def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
+    """Lay out the tab, and return its choice of model and the line about it."""
     parts.lead(
         "Every drawing is told by a list of codes, one for each step. Here you can move between "
         "two such lists, exchange a single code, and see whether a drawing was merely remembered."
@@ -29,7 +30,7 @@ def build(studio: Studio, tab: gr.Tab) -> tuple[gr.Dropdown, gr.Markdown]:
         images = parts.image_choice(studio.shelf, elem_id="explore-images")
     with gr.Tabs(elem_classes=["ds-inner"]):
         with gr.Tab("Between two"):
-            _between(studio, model, images, tab)
+            _between(studio, model, images)
         with gr.Tab("One step"):
             _one_step(studio, model)
         with gr.Tab("Nearest in training"):
@@ -38,10 +39,53 @@ def build(studio: Studio, tab: gr.Tab) -> tuple[gr.Dropdown, gr.Markdown]:
 
 
 def _columns() -> Any:
-    return gr.Row(elem_classes=["ds-columns"])
+    return gr.Row(elem_classes=["ds-columns", "ds-live"])
 
 
-def _between(studio: Studio, model: gr.Dropdown, images: gr.Dropdown, tab: gr.Tab) -> None:
+def _run(
+    asker: gr.HTML, make: Callable[..., Iterator[Any]], inputs: list[Any], outputs: list[Any],
+    queue: str = "model", at_once: int = parts.AT_ONCE,
+) -> None:  # fmt: skip
+    """Have an action answer what a component asks.
+
+    Args:
+        asker: component that asks.
+        make: generator of updates.
+        inputs: components that the action is given.
+        outputs: components that it updates: the line that says how it goes, those in between, and
+            the button that stops it.
+        queue: name of the computations among which it waits.
+        at_once: most of these at a time.
+    """
+    running = asker.submit(
+        parts.report_in_line(make, len(outputs), 0), inputs, outputs, concurrency_id=queue,
+        concurrency_limit=at_once, show_progress="hidden", api_visibility="private",
+        trigger_mode="always_last",
+    )  # fmt: skip
+    parts.finish(running, outputs[-1], outputs[0])
+
+
+@dataclass(frozen=True)
+class _Between:
+    """What an interpolation was made of."""
+
+    model: str
+    kind: str
+    images: str | None
+    numbers: tuple[Any, ...]
+    """Numbers of the fields, as they are after it."""
+    chosen: bool
+    """Whether they were chosen for the fields, and not typed: another model has other ends."""
+
+    def typed(self, model: str, kind: str, images: str | None, numbers: Sequence[Any]) -> list[Any]:
+        """The numbers of the fields that count for a model and a kind of ends."""
+        other = (kind, images) != (self.kind, self.images) or (
+            self.chosen and model != self.model and tuple(numbers) == self.numbers
+        )
+        return [None] * len(numbers) if other else list(numbers)
+
+
+def _between(studio: Studio, model: gr.Dropdown, images: gr.Dropdown) -> None:
     with _columns():
         with gr.Column(scale=1, min_width=280, elem_classes=["ds-side"]):
             kind = gr.Radio([SEEDS, IMAGES], value=SEEDS, label="Between", elem_id="between-kind")
@@ -54,67 +98,63 @@ def _between(studio: Studio, model: gr.Dropdown, images: gr.Dropdown, tab: gr.Ta
                     gr.Number(None, label=words, min_width=100, placeholder="any")
                     for words in ("Class of the first", "Class of the second")
                 ]
-            go = gr.Button("Interpolate", variant="primary", elem_id="between-go")
             gr.HTML(
                 "<p>Left empty, they become the two of sixteen that differ most.</p>",
                 elem_classes=["ds-hint"],
             )
+            with gr.Row():
+                dice = gr.Button("Two others", elem_id="between-dice")
+                stop = gr.Button("Stop", visible=False, elem_id="between-stop")
         with gr.Column(scale=3, min_width=300, elem_classes=["ds-main"]):
             gr.HTML(
                 "<p>The codes of all steps are turned from one drawing's to the other's. Of test "
                 "images they are what the network tells itself on looking at them.</p>",
                 elem_classes=["ds-hint"],
             )
+            status = gr.Markdown("", elem_classes=["ds-status"], elem_id="between-status")
             player = parts.player("between-player")
     numbers = [first, second, *classes]
-    found = gr.State(None)
-    """What was chosen for the fields, not typed: another model has other ends."""
     shown = gr.State(None)
 
-    def make(name: str | None, which: str, of: str | None, *typed: Any) -> tuple[Any, ...]:
-        chosen = all(value is None for value in typed)
+    def make(
+        before: _Between | None, name: str | None, which: str, of: str | None, *fields: Any
+    ) -> Iterator[Any]:
+        # A field that is empty from the start comes from the page as a 0.
+        typed = before.typed(str(name), which, of, fields) if before else [None] * len(fields)
+        chosen = before.chosen if before and tuple(typed) == before.numbers else False
+        if name is None or before == _Between(name, which, of, tuple(typed), chosen):
+            yield tuple(gr.skip() for _ in outputs)
+            return
+        yield "Drawing …", *(gr.skip() for _ in outputs[1:-1]), gr.update(visible=True)
         ends = _ends(studio, name, which, of, *typed)
         if which == IMAGES:
             show = exploration.interpolate_images(studio.shelf, name, ends.first, ends.second, of)
         else:
             show = exploration.interpolate_seeds(studio.shelf, name, ends)
-        fields = [ends.first, ends.second, *(ends.classes or (None, None))]
-        return show.to_json(), *fields, fields if chosen else None, (name, which, of)
-
-    def start(before: Any, name: str | None, which: str, of: str | None, *typed: Any) -> Any:
-        if name is None or before == (name, which, of):
-            return tuple(gr.skip() for _ in outputs)
-        if before is None:  # a field that is empty from the start comes from the page as a 0
-            typed = (None,) * len(numbers)
-        return make(name, which, of, *typed)
-
-    outputs = [player, *numbers, found, shown]
-    gr.on(
-        [go.click], parts.safe(make), [model, kind, images, *numbers], outputs,
-        concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
-        api_visibility="private",
-    )  # fmt: skip
-    tab.select(
-        parts.safe(start), [shown, model, kind, images, *numbers], outputs,
-        concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
-        api_visibility="private",
-    )  # fmt: skip
-
-    def renew(name: str | None, which: str, before: Any, *typed: Any) -> tuple[Any, ...]:
+        now = (ends.first, ends.second, *(ends.classes or (None, None)))
+        chosen = all(value is None for value in typed)
         told = which == SEEDS and generation.classes(studio.shelf, name) is not None
-        kept = before is None or list(typed) != list(before)
-        fields = [gr.skip() if kept else None for _ in numbers]
-        return gr.update(visible=told), *fields
+        yield (
+            "", show.to_json(), *now, gr.update(visible=told),
+            _Between(name, which, of, now, chosen), gr.update(visible=False),
+        )  # fmt: skip
 
-    model.change(
-        parts.safe(renew), [model, kind, found, *numbers], [classes_row, *numbers],
-        show_progress="hidden", api_visibility="private",
+    outputs = [status, player, *numbers, classes_row, shown, stop]
+    _run(player, make, [shown, model, kind, images, *numbers], outputs)
+    parts.follow(
+        "between-player",
+        {
+            "model": model, "kind": kind, "images": images, "first": first, "second": second,
+            "one": classes[0], "other": classes[1],
+        },
     )  # fmt: skip
-    gr.on(
-        [kind.input, images.input],
-        parts.safe(lambda name, which: renew(name, which, [None] * 4, *[None] * 4)),
-        [model, kind], [classes_row, *numbers], show_progress="hidden", api_visibility="private",
+    dice.click(
+        None, kind, [first, second],
+        js=f"(kind) => [1, 2].map(() => 1 + Math.floor(Math.random() * "
+        f"(kind === {json.dumps(IMAGES)} ? 170 : 100000)))",
+        api_visibility="private",
     )  # fmt: skip
+    parts.need_model(model, dice)
 
 
 def _ends(
@@ -141,23 +181,31 @@ def _one_step(studio: Studio, model: gr.Dropdown) -> None:
             seed = gr.Number(1, label="Seed of the drawing")
             last = exploration.last_step(studio.shelf, model.value) or 1
             step = gr.Slider(
-                1, last, value=min(5, last), step=1, label="Step whose code is exchanged"
+                1, max(last, 2), value=min(5, last), step=1, label="Step whose code is exchanged"
             )
             other = gr.Number(2, label="Seed of the new code")
-            go = gr.Button("Exchange", variant="primary", elem_id="step-go")
+            with gr.Row():
+                dice = gr.Button("Another code", elem_id="step-dice")
+                stop = gr.Button("Stop", visible=False, elem_id="step-stop")
         with gr.Column(scale=3, min_width=300, elem_classes=["ds-main"]):
             gr.HTML(
                 "<p>All other codes stay. The bars show how much the finished drawing changes for "
                 "each step exchanged alone: early steps place, late ones refine.</p>",
                 elem_classes=["ds-hint"],
             )
+            status = gr.Markdown("", elem_classes=["ds-status"], elem_id="step-status")
             player = parts.player("step-player")
             bars = parts.chart("step-bars")
 
-    def make(name: str | None, of: Any, which: Any, new: Any) -> tuple[str, str]:
+    def make(name: str | None, of: Any, which: Any, new: Any) -> Iterator[Any]:
+        last = exploration.last_step(studio.shelf, name)
+        if name is None or last is None:  # the line about the model says why
+            yield tuple(gr.skip() for _ in outputs)
+            return
         drawing = whole("the seed of the drawing", of, 0, LARGEST_SEED)
-        number = whole("the step", which, 1, 100_000)
+        number = min(whole("the step", which, 1, 100_000), last)
         code = whole("the seed of the new code", new, 0, LARGEST_SEED)
+        yield "Drawing …", gr.skip(), gr.skip(), gr.skip(), gr.update(visible=True)
         changed = exploration.change_step(studio.shelf, name, drawing, number, code)
         percent = [round(100 * share, 2) for share in changed.differences]
         line = {"run": "change", "kind": "bars", "colour": 0, "y": percent}
@@ -166,24 +214,17 @@ def _one_step(studio: Studio, model: gr.Dropdown) -> None:
             "title": "Change of the finished drawing", "unit": "% of full brightness",
             "across": "step exchanged", "limits": [0, max(percent) or 1], "lines": [line],
         }  # fmt: skip
-        return changed.show.to_json(), json.dumps({"runs": [], "panels": [panel]})
+        chart = json.dumps({"runs": [], "panels": [panel]})
+        # A step beyond this model's last has become that, and the slider says so. All that is to
+        # stay stands in the last update: a browser that is busy shows none of those before it.
+        kept = gr.update(maximum=last, **({} if number == which else {"value": number}))
+        yield "", changed.show.to_json(), chart, kept, gr.update(visible=False)
 
-    def limit(name: str | None, chosen: int) -> Any:
-        last = exploration.last_step(studio.shelf, name)
-        return gr.skip() if last is None else gr.update(maximum=last, value=min(chosen, last))
-
-    model.change(
-        parts.safe(limit),
-        [model, step],
-        step,
-        show_progress="hidden",
-        api_visibility="private",
-    )
-
-    go.click(
-        parts.safe(make), [model, seed, step, other], [player, bars], concurrency_id="model",
-        concurrency_limit=parts.AT_ONCE, show_progress="hidden", api_visibility="private",
-    )  # fmt: skip
+    outputs = [status, player, bars, step, stop]
+    _run(player, make, [model, seed, step, other], outputs)
+    parts.follow("step-player", {"model": model, "seed": seed, "step": step, "other": other})
+    dice.click(None, None, other, js=parts.DICE, api_visibility="private")
+    parts.need_model(model, dice)
 
 
 def _nearest(studio: Studio, model: gr.Dropdown, images: gr.Dropdown) -> None:
@@ -194,7 +235,7 @@ def _nearest(studio: Studio, model: gr.Dropdown, images: gr.Dropdown) -> None:
         ) as offer:
             seed = gr.Number(1, label="Seed of the drawings")
             with gr.Row():
-                go = gr.Button("Search", variant="primary", elem_id="nearest-go")
+                dice = gr.Button("Draw others", elem_id="nearest-dice")
                 stop = gr.Button("Stop", visible=False, elem_id="nearest-stop")
         with gr.Column(scale=3, min_width=300, elem_classes=["ds-main"]):
             gr.HTML(
@@ -202,37 +243,31 @@ def _nearest(studio: Studio, model: gr.Dropdown, images: gr.Dropdown) -> None:
                 "drawing is compared with all training images, pixel by pixel (L2).</p>",
                 elem_classes=["ds-hint"],
             )
-            status = gr.Markdown(
-                _not_offered(obstacle), elem_classes=["ds-status"], elem_id="nearest-status"
-            )
-            found = gr.HTML("", elem_id="nearest-found", elem_classes=["ds"])
+            status = gr.Markdown("", elem_classes=["ds-status"], elem_id="nearest-status")
+            found = parts.answer("nearest-found")
 
     def make(name: str | None, of: Any, chosen: str | None) -> Iterator[Any]:
-        number = whole("the seed", of, 0, LARGEST_SEED)
-        yield gr.skip(), "Getting the training images …", gr.update(visible=True)
+        if name is None:
+            yield tuple(gr.skip() for _ in outputs)
+            return
+        obstacle = exploration.obstacle_to_neighbours(studio.shelf, name, chosen)
+        if obstacle is not None:
+            words = f"Not offered for this model: {obstacle}"
+            yield words, "", gr.update(visible=False), gr.update(visible=False)
+            return
+        number, shown = whole("the seed", of, 0, LARGEST_SEED), gr.update(visible=True)
+        yield "Getting the training images …", gr.skip(), shown, shown
         for each in exploration.neighbours(studio.shelf, name, number, chosen):
             done = each.pool >= each.total
             words = f"Compared with {each.pool:,} of {each.total:,} {each.note}"
-            yield _pairs(each), words + ("." if done else " …"), gr.update(visible=not done)
+            words += "." if done else " …"
+            yield words, _pairs(each), shown, gr.update(visible=not done)
 
-    running = go.click(
-        parts.safe(make), [model, seed, images], [found, status, stop], concurrency_id="search",
-        concurrency_limit=1, show_progress="hidden", api_visibility="private",
-    )  # fmt: skip
-    parts.finish(running, stop, status)
-
-    def offered(name: str | None, chosen: str | None) -> tuple[Any, ...]:
-        obstacle = exploration.obstacle_to_neighbours(studio.shelf, name, chosen)
-        return gr.update(visible=obstacle is None), _not_offered(obstacle), ""
-
-    gr.on(
-        [model.change, images.change], parts.safe(offered), [model, images],
-        [offer, status, found], show_progress="hidden", api_visibility="private",
-    )  # fmt: skip
-
-
-def _not_offered(obstacle: str | None) -> str:
-    return "" if obstacle is None else f"Not offered for this model: {obstacle}"
+    outputs = [status, found, offer, stop]
+    _run(found, make, [model, seed, images], outputs, "search", 1)
+    parts.follow("nearest-found", {"model": model, "seed": seed, "images": images})
+    dice.click(None, None, seed, js=parts.DICE, api_visibility="private")
+    parts.need_model(model, dice)
 
 
 def _pairs(found: exploration.Neighbours) -> str:

@@ -73,7 +73,8 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown, Fields]:
         api_visibility="private", trigger_mode="always_last",
     )  # fmt: skip
     parts.finish(running, stop, status)
-    parts.follow("generate-player", fields)
+    parts.follow("generate-player", fields, remember=True)
+    parts.need_model(model, dice)
 
     def offer(name: str | None) -> Any:
         known = generation.classes(studio.shelf, name) is not None

@@ -26,8 +26,8 @@ STYLES = STYLE, ASSETS / "stage.css"
 """Styles of the parts, which stand apart from Gradio's."""
 AT_ONCE = 2
 """Most computations at a time, over all visitors; the others wait in the queue."""
-Fields = dict[str, gr.Dropdown | gr.Slider | gr.Number]
-"""Components of a tab by their names in the address."""
+Fields = dict[str, gr.Dropdown | gr.Slider | gr.Number | gr.Radio]
+"""Components of a tab by their names."""
 DOWNLOAD = """(file) => {
     if (!file) return;
     const link = document.createElement("a");
@@ -82,6 +82,17 @@ def explanation(name: str, model: str | None) -> gr.HTML:
 def chart(name: str) -> gr.HTML:
     """Component with curves, as `draw.studio.observation.panels` describes them."""
     return _own("chart", name)
+
+
+def answer(name: str) -> gr.HTML:
+    """Component with HTML that is asked for as a player's drawings are."""
+    return gr.HTML(
+        "",
+        js_on_load="DrawStudio.live(element, trigger);",
+        apply_default_css=False,
+        elem_id=name,
+        elem_classes=["ds"],
+    )
 
 
 def _own(kind: str, name: str) -> gr.HTML:
@@ -147,19 +158,20 @@ def ask(name: str) -> str:
     return f"() => DrawStudio.ask({json.dumps(name)})"
 
 
-def follow(name: str, fields: Fields) -> None:
-    """Draw anew, once, and keep the fields in the address, whenever one of them changes.
+def follow(name: str, fields: Fields, *, remember: bool = False) -> None:
+    """Draw anew, once, whenever one of the fields changes.
 
     Args:
         name: the player.
-        fields: components by their names in the address.
+        fields: components by their names.
+        remember: whether to keep the fields in the address, by their names.
     """
     names = ", ".join(fields)
-    remember = f"DrawStudio.remember({{ {names} }})"
+    keep = f"DrawStudio.remember({{ {names} }}); " if remember else ""
     question = f"JSON.stringify([{names}])"
     gr.on(
         [each.change for each in fields.values()], None, [*fields.values()], None,
-        js=f"({names}) => {{ {remember}; DrawStudio.ask({json.dumps(name)}, {question}); }}",
+        js=f"({names}) => {{ {keep}DrawStudio.ask({json.dumps(name)}, {question}); }}",
         api_visibility="private",
     )  # fmt: skip
 
@@ -277,6 +289,18 @@ def connect_saving(
             safe(make), state, file, concurrency_id="model", concurrency_limit=AT_ONCE,
             api_visibility="private",
         ).success(None, file, None, js=DOWNLOAD, api_visibility="private")  # fmt: skip
+
+
+def need_model(model: gr.Dropdown, *buttons: gr.Button) -> None:
+    """Have buttons pressed only where there is a model that does something then."""
+    for button in buttons:
+        button.interactive = model.value is not None
+
+    def offer(name: str | None) -> Any:
+        updates = [gr.update(interactive=name is not None) for _ in buttons]
+        return updates if len(updates) > 1 else updates[0]
+
+    model.change(offer, model, [*buttons], show_progress="hidden", api_visibility="private")
 
 
 def finish(running: Any, stop: gr.Button, status: gr.Markdown) -> None:

@@ -16,6 +16,9 @@ from draw.studio.page.sources import Sources, choose_image, lack_of_choice
 from draw.studio.reconstruction import Reconstruction, describe, reconstruct
 from draw.visualize.completions import HALVES
 
+WHOLE = "all"
+"""Word for an image of which no half is hidden."""
+
 
 def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
     """Lay out the tab, and return its choice of model and the line about it."""
@@ -31,12 +34,12 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
                 centring="Centre and scale it as MNIST's digits are",
             )  # fmt: skip
             seed = gr.Number(0, label="Seed", info="Of the noise in what it tells itself")
-            stop = gr.Button("Stop", visible=False, elem_id="reconstruct-stop")
-            half = gr.Radio(
-                list(HALVES), value="left", label="Or only this half is known",
-                info="The network draws the rest, five times", elem_id="complete-half",
+            known = gr.Radio(
+                [WHOLE, *HALVES], value=WHOLE, label="Known of it",
+                info="Of a half the network draws the rest, five times",
+                elem_id="reconstruct-known",
             )  # fmt: skip
-            rest = gr.Button("Complete", elem_id="complete-go")
+            stop = gr.Button("Stop", visible=False, elem_id="reconstruct-stop")
         with gr.Column(scale=3, min_width=300, elem_classes=["ds-main"]):
             status = gr.Markdown("", elem_classes=["ds-status"], elem_id="reconstruct-status")
             player = parts.player("reconstruct-player")
@@ -46,7 +49,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
                 {"strip": "PNG", "gif": "GIF", "webp": "WebP", "mp4": "MP4"}
             )
 
-    def make(name: str | None, noise: Any, *fields: Any) -> Iterator[Any]:
+    def make(name: str | None, noise: Any, half: str, *fields: Any) -> Iterator[Any]:
         lacking = lack_of_choice(*fields)
         if name is None or lacking:
             yield "", None, lacking or "", "", gr.update(visible=False)
@@ -54,40 +57,30 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         yield gr.skip(), gr.skip(), "Looking …", gr.skip(), gr.update(visible=True)
         which = whole("the seed", noise, 0, LARGEST_SEED)
         image = choose_image(studio.shelf, name, None, *fields)
+        if half != WHOLE:
+            show, words = complete(studio.shelf, name, image.pixels, half, which, image.label)
+            yield show.to_json(), None, image.words, words, gr.update(visible=False)
+            return
         made = reconstruct(studio.shelf, name, image.pixels, which, image.label)
         yield made.show.to_json(), made, image.words, describe(made), gr.update(visible=False)
 
     running = player.submit(
-        parts.report_in_line(make, 5, 2), [model, seed, *sources.fields],
+        parts.report_in_line(make, 5, 2), [model, seed, known, *sources.fields],
         [player, shown, status, cost, stop],
         concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
         api_visibility="private", trigger_mode="always_last",
     )  # fmt: skip
     parts.finish(running, stop, status)
+    parts.need_model(model, sources.dice)
     gr.on(
-        [model.change, seed.change, *sources.changes], None, None, None,
+        [model.change, seed.change, known.change, *sources.changes], None, None, None,
         js=parts.ask("reconstruct-player"), api_visibility="private",
     )  # fmt: skip
-
-    def finish(name: str | None, noise: Any, known: str, *fields: Any) -> Iterator[Any]:
-        yield gr.skip(), gr.skip(), "Drawing the rest …", gr.skip(), gr.update(visible=True)
-        which = whole("the seed", noise, 0, LARGEST_SEED)
-        image = choose_image(studio.shelf, name, None, *fields)
-        show, words = complete(studio.shelf, name, image.pixels, known, which, image.label)
-        yield show.to_json(), None, image.words, words, gr.update(visible=False)
-
-    completing = rest.click(
-        parts.report_in_line(finish, 5, 2), [model, seed, half, *sources.fields],
-        [player, shown, status, cost, stop],
-        concurrency_id="model", concurrency_limit=parts.AT_ONCE, show_progress="hidden",
-        api_visibility="private",
-    )  # fmt: skip
-    parts.finish(completing, stop, status)
 
     def save(made: Reconstruction, kind: str) -> Path:
         return save_reconstruction(
             made.image, made.trajectory, "reconstruction", cast(Format, kind)
         )
 
-    parts.connect_saving(buttons, file, shown, save, running, completing)
+    parts.connect_saving(buttons, file, shown, save, running)
     return model, about

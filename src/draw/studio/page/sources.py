@@ -50,7 +50,7 @@ class Sources:
             self.images = parts.image_choice(shelf, elem_id=f"{name}-images")
             with gr.Row(elem_classes=["ds-with-dice"]):
                 self.number = gr.Number(1, label="Number of the test image")
-                dice = gr.Button("Another", size="sm", min_width=88)
+                self.dice = gr.Button("Another", size="sm", min_width=88)
         with gr.Column(visible=False, elem_classes=["ds-source"]) as drawing:
             self.page = parts.pad(f"{name}-pad")
             self.centring = gr.Checkbox(True, label=centring)
@@ -74,7 +74,7 @@ class Sources:
             self.kind, [test, drawing, upload], show_progress="hidden",
             api_visibility="private",
         )  # fmt: skip
-        dice.click(
+        self.dice.click(
             None, None, self.number, js="() => 1 + Math.floor(Math.random() * 170)",
             api_visibility="private",
         )  # fmt: skip
