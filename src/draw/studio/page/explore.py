@@ -217,7 +217,9 @@ def _one_step(studio: Studio, model: gr.Dropdown) -> None:
         chart = json.dumps({"runs": [], "panels": [panel]})
         # A step beyond this model's last has become that, and the slider says so. All that is to
         # stay stands in the last update: a browser that is busy shows none of those before it.
-        kept = gr.update(maximum=last, **({} if number == which else {"value": number}))
+        kept = gr.update(maximum=last)
+        if number != which:
+            kept = gr.update(maximum=last, value=number)
         yield "", changed.show.to_json(), chart, kept, gr.update(visible=False)
 
     outputs = [status, player, bars, step, stop]
