@@ -42,6 +42,18 @@ def _say_relative(base: str) -> None:
     log.warning("expected XDG_CACHE_HOME to be an absolute path, got %s; using ~/.cache", base)
 
 
+def paths_beside(path: Path, *, folders: bool = False) -> list[str]:
+    """List what lies beside a path that is perhaps misspelt; nothing if its folder is none.
+
+    Args:
+        path: path that is not there.
+        folders: whether to list folders alone.
+    """
+    with suppress(OSError, ValueError):
+        return [str(one) for one in sorted(path.parent.iterdir()) if one.is_dir() or not folders]
+    return []
+
+
 @contextmanager
 def write_atomically(path: Path) -> Iterator[Path]:
     """Give a file beside `path` to write to, renamed to `path` at the end, removed on any failure.

@@ -20,6 +20,8 @@ _ACTING = r"\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800
 _IN_A_LINE = re.compile(f"[{_ACTING}]")
 _IN_LINES = re.compile(f"(?![\n\t])[{_ACTING}]")
 
+_OF_ONE = {"are": "is", "have": "has"}
+
 
 def visible(text: object) -> str:
     """Write out every character of a text that would act on the terminal."""
@@ -33,6 +35,17 @@ def one_line(name: object) -> str:
 
 def _written(match: re.Match[str]) -> str:
     return match[0].encode("unicode_escape", "surrogatepass").decode()
+
+
+def amount(number: int, noun: str) -> str:
+    """Format how many of something there are: 1 picture, 1,200 pictures."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def agree(number: int, said: str) -> str:
+    """Bring what is said of several, which begins with are or have, into the singular for one."""
+    verb, space, rest = said.partition(" ")
+    return _OF_ONE[verb] + space + rest if number == 1 else said
 
 
 def say(text: object, *, error: bool = False) -> None:

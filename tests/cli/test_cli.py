@@ -160,7 +160,7 @@ def test_data_verbs(place: Path) -> None:
             "data", verb, "digits", "--data.cache-dir", str(place / "cache"), cwd=place
         )
         assert "179" in done.stdout
-    assert "0 test images are also in the training images" in done.stdout
+    assert "0 test images are also among the training images" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,13 @@ from PIL import Image
 from documented_commands import DOCUMENTS, ROOT, commands
 from draw import cli
 from draw.cli import training
+from draw.cli.options import RunOptions
+from draw.config.compute import ComputeConfig
+from draw.config.data import DataConfig
 from draw.config.presets import PRESETS
+from draw.config.train import TrainConfig
+from draw.models.kinds import KINDS
+from option_flags import flags_of, flags_with_prefix
 from running import TINY_DIGITS, draw_command
 
 README = (ROOT / "README.md").read_text()
@@ -130,6 +136,32 @@ def test_the_commands_of_readme_run(place: Path, monkeypatch: pytest.MonkeyPatch
     assert opened, "draw studio"
     assert {"train", "sample", "animate", "reconstruct", "evaluate", "export"} <= {*done}
     assert {path.name for path in place.iterdir()} >= {"samples.png", "digits.gif", "my-model"}
+
+
+def every_option() -> dict[str, list[str]]:
+    """The flags of each verb, and of each section of a training's config."""
+    verbs = {
+        **{verb: cli.VERBS[verb] for verb in cli.VERBS if verb != "train"},
+        **{f"data {verb}": of for verb, of in cli.DATA_VERBS.items()},
+    }
+    found = {verb: [flag for flag, _ in flags_of(of)] for verb, of in verbs.items()}
+    sections: list[tuple[str, type]] = [("", RunOptions), ("", ComputeConfig)]
+    sections += [("data.", DataConfig), ("train.", TrainConfig)]
+    sections += [("model.", kind.config) for kind in KINDS.values()]
+    for prefix, of in sections:
+        found[f"train, {of.__name__}"] = flags_with_prefix(prefix, of)
+    return {of: [flag for flag in flags if flag.startswith("--")] for of, flags in found.items()}
+
+
+@pytest.mark.parametrize("of", (options := every_option()))
+def test_every_option_is_in_a_document(of: str) -> None:
+    text = "\n".join(path.read_text() for path in DOCUMENTS)
+    unnamed = [
+        flag
+        for flag in options[of]
+        if not re.search(rf"(--no-{flag[2:]}|{re.escape(flag)})(?![\w.-])", text)
+    ]
+    assert not unnamed, "docs/command-line.md has a table for what no other page needs"
 
 
 def test_a_reader_of_readme_sees_it_at_once() -> None:

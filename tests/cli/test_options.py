@@ -1,6 +1,5 @@
 """Every option of every verb, given every value of a wrong kind: one message, no trace, no wait."""
 
-import dataclasses
 import itertools
 import os
 import signal
@@ -9,17 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any, get_type_hints
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from draw.cli import DATA_VERBS, VERBS
-from draw.cli.options import RunOptions, flag_of
+from draw.cli.options import RunOptions
 from draw.config.data import DataConfig
 from draw.config.model import DRAWConfig
 from draw.config.train import TrainConfig
 from draw.errors import DrawError
+from option_flags import flags_of
 from running import TINY_DIGITS, draw_command
 
 BAD = ("", "0", "-1", str(10**30), "nan", "folder", "pipe", "missing/file", "caf\udce9")
@@ -46,21 +46,6 @@ COMMANDS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("data", "convert"): ("digits", "given.npz"),
 }
 """What is right of each verb; a bad value follows, or stands in the place of a right one."""
-
-
-def flags_of(holder: Any) -> list[tuple[str, Any]]:
-    """The options of a verb or of a class of options: flag and type."""
-    found: list[tuple[str, Any]] = []
-    for name, hint in get_type_hints(
-        getattr(holder, "__wrapped__", holder), None, None, True
-    ).items():
-        kind = getattr(hint, "__origin__", hint)
-        if dataclasses.is_dataclass(kind):
-            prefix = "" if kind is not DataConfig else "data."
-            found += [(flag.replace("--", f"--{prefix}"), of) for flag, of in flags_of(kind)]
-        elif name != "return":
-            found.append((flag_of(name, hint), hint))
-    return found
 
 
 def cases() -> dict[tuple[str, ...], list[tuple[str, str]]]:

@@ -75,6 +75,8 @@ def test_a_set_by_name_and_images_made_to_fit(tmp_path: Path) -> None:
         (["colours", "new.npz", "--data.path", "x"], "expected what to convert as FROM"),
         (["colours", "new.npz", "--data.name", "mnist"], "expected what to convert as FROM"),
         (["mnits", "new.npz"], "mnits"),
+        (["colours", "new.zip"], "expected a new .npz file or a new folder, got new.zip"),
+        (["colours", "new.TAR.gz"], "expected a new .npz file or a new folder, got new.TAR.gz"),
     ],
     ids=" ".join,
 )
@@ -86,7 +88,7 @@ def test_what_cannot_be_copied_is_told_and_nothing_written(
     done = draw_command("data", "convert", *arguments, *cache, cwd=tmp_path, check=1)
     assert message in done.stderr
     assert (tmp_path / "there.npz").read_bytes() == b"mine"
-    assert not (tmp_path / "new.npz").exists()
+    assert not [*tmp_path.glob("new*")]
 
 
 def test_classes_without_images_stay_what_they_are(tmp_path: Path) -> None:

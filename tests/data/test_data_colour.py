@@ -156,7 +156,7 @@ def test_pages_are_said(tmp_path: Path) -> None:
     ) in splits.train.source
 
 
-@pytest.mark.parametrize(("side", "said"), [(6, "2 training pictures are few"), (200, "10 times")])
+@pytest.mark.parametrize(("side", "said"), [(6, "2 training pictures: so few"), (200, "10 times")])
 def test_few_and_large_pictures_are_warned_of(
     side: int, said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

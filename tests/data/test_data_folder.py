@@ -180,7 +180,7 @@ def test_mixed_sizes_need_a_rule(folder: Path) -> None:
         load_splits(config(folder), progress=False)
     message = str(error.value)
     assert f"{folder / '0.png'}: 6x5, as 4 are" in message
-    assert f"{folder / 'odd.png'}: 7x9, as 1 are" in message
+    assert f"{folder / 'odd.png'}: 7x9, as 1 is" in message
     assert "most common is 6x5" in message
     assert "--data.size 6 5 --data.fit crop" in message
     with pytest.raises(DataError, match=r"of 8x8, got 2 sizes such as\n.*0\.png: 6x5"):
@@ -256,7 +256,9 @@ def test_pictures_whose_header_is_fine_are_named_too(folder: Path) -> None:
 
 
 def test_a_folder_without_pictures(folder: Path) -> None:
-    with pytest.raises(DataError, match=f"parquet files in {folder}, found nothing; pass"):
+    with pytest.raises(
+        DataError, match=f"pictures in {folder}, found nothing; pass a folder with some"
+    ):
         load_splits(config(folder), progress=False)
     (folder / "a.txt").touch()
     (folder / "b.mp4").touch()
@@ -267,10 +269,10 @@ def test_a_folder_without_pictures(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/nowhere/at/all", "there is no folder /nowhere/at/all; check the spelling"),
-        ("./owner/name", r"there is no folder .*/owner/name"),
+        ("/nowhere/at/all", "there is no folder or file /nowhere/at/all; check the spelling"),
+        ("./owner/name", r"there is no folder or file .*/owner/name"),
         ("https://example.org/a.zip", "got the address https.*; download and unpack it"),
-        ("~/surely-not-here", "there is no folder /.*/surely-not-here"),
+        ("~/surely-not-here", "there is no folder or file /.*/surely-not-here"),
         ("x" * 300, "File name too long"),
     ],
 )
@@ -300,7 +302,7 @@ def test_a_missing_folder_comes_before_a_name_on_the_hub(
     monkeypatch.chdir(tmp_path)
     if above:
         (tmp_path / "data").mkdir()
-    with pytest.raises(DataError, match=f"there is no folder {tmp_path}/data/mnist"):
+    with pytest.raises(DataError, match=f"there is no folder or file {tmp_path}/data/mnist"):
         load_splits(DataConfig("images", "data/mnist"), progress=False)
     assert names == (["data/mnist"] if asked else [])
 

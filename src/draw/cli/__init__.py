@@ -18,7 +18,7 @@ from draw.cli.datasets import data_check, data_convert, data_list, data_prepare
 from draw.cli.judge import judge
 from draw.cli.latents import latents
 from draw.cli.measurement import evaluate, info
-from draw.cli.options import with_checks
+from draw.cli.options import with_checks, with_help_in_paragraphs
 from draw.cli.page import page
 from draw.cli.paper_figures import figure
 from draw.cli.publish import export, models
@@ -43,7 +43,7 @@ lists, or owner/name on the Hub. To begin: draw train digits (a minute), or
 draw animate mnist; in the browser: draw studio. Options: draw VERB --help."""
 
 VERBS: dict[str, Callable[..., None]] = {
-    "train": train,
+    "train": with_help_in_paragraphs(train),
     **{
         verb.__name__: with_checks(verb)
         for verb in (
@@ -71,6 +71,8 @@ DATA_VERBS: dict[str, Callable[..., None]] = {
     "check": with_checks(data_check),
     "convert": with_checks(data_convert),
 }
+OPTIONS = ("--help", "--version", "--completion")
+"""Options that stand in the place of a verb."""
 SHARED_VERBS = {"train", "evaluate"}
 """Verbs that several processes do together; of any other, each would do and write the same."""
 
@@ -102,17 +104,14 @@ def _run_verb(
     Raises:
         DrawError: for a verb that is none, with the nearest that is.
     """
-    if arguments in ([], ["-h"], ["--help"]):
+    if not arguments or arguments[0] in ("-h", "--help"):
         say(_page(title, verbs, foot))
         return
     first = arguments[0]
-    if not first.startswith("-") and first not in verbs:
-        raise DrawError(
-            f"expected a verb ({', '.join(verbs)}), got {first!r}{did_you_mean(first, verbs)}"
-        )
-    tyro.extras.subcommand_cli_from_dict(
-        dict(verbs), prog=program, description=title, args=arguments
-    )
+    if first not in verbs:
+        near = did_you_mean(first, [*verbs, *OPTIONS])
+        raise DrawError(f"expected a verb ({', '.join(verbs)}), got {first!r}{near}")
+    tyro.cli(verbs[first], prog=f"{program} {first}", args=arguments[1:])
 
 
 def _refuse_copies(arguments: list[str]) -> None:

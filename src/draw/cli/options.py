@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 import logging
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stdout
@@ -157,6 +158,7 @@ def with_checks(verb: Callable[..., None]) -> Callable[..., None]:
     """
     hints = get_type_hints(verb, include_extras=True)
 
+    @with_help_in_paragraphs
     @functools.wraps(verb)
     def run(*positional: Any, **named: Any) -> None:
         given = inspect.signature(verb).bind(*positional, **named)
@@ -167,6 +169,13 @@ def with_checks(verb: Callable[..., None]) -> Callable[..., None]:
             verb(*positional, **named)
 
     return run
+
+
+def with_help_in_paragraphs(verb: Callable[..., None]) -> Callable[..., None]:
+    """Join the lines that describe an argument of a verb, which tyro would keep apart."""
+    text = inspect.cleandoc(verb.__doc__ or "")
+    verb.__doc__ = re.sub(r"(?<=\S)\n {8,}(?=\S)", " ", text)
+    return verb
 
 
 @contextmanager

@@ -97,10 +97,11 @@ def run_train(arguments: list[str]) -> None:
         if name not in PRESETS:
             near = did_you_mean(name, PRESETS)
             raise DrawError(f"expected a preset ({', '.join(PRESETS)}), got {name!r}{near}")
-        if _asks_for("--config", rest):
-            raise DrawError(
-                f"expected a preset or --config, got {name} and --config; leave one out"
-            )
+        for flag in ("--config", "--resume"):
+            if _asks_for(flag, rest):
+                raise DrawError(
+                    f"expected a preset or {flag}, got {name} and {flag}; leave one out"
+                )
         _start(f"draw train {name}", PRESETS[name](), rest)
     elif HELP_ALL in arguments[:1]:
         raise DrawError(f"expected a preset, as in draw train mnist {HELP_ALL}, got none")

@@ -3,6 +3,7 @@
 from draw.config.data import DataConfig
 from draw.data.images import ImageSet
 from draw.data.sets.table import known_set
+from draw.terminal import amount
 
 FEW = 200
 """Training pictures below which a model learns them by heart and little else."""
@@ -23,8 +24,8 @@ def advice(config: DataConfig, training: ImageSet) -> tuple[str, ...]:
     lines = list[str]()
     if training.count < FEW:
         lines.append(
-            f"{training.count:,} training pictures are few: a model learns them by heart; add "
-            "some thousand if you can, or begin with a trained model (--train.start-from MODEL)"
+            f"{amount(training.count, 'training picture')}: so few are learnt by heart; add some "
+            "thousand if you can, or begin with a trained model (--train.start-from MODEL)"
         )
     _, rows, columns = training.stored_shape
     if rows * columns > LARGE_SIDE**2:

@@ -10,12 +10,16 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from draw.data.images import ImageSet, Splits
+from draw.data.sources import archive
+from draw.data.store.decode import SUFFIXES
 from draw.errors import DrawError
 from draw.files import write_atomically, write_folder_atomically
 from draw.progress import track
 
 ARRAYS = ".npz"
 """Suffix of a file with arrays; anything else is a folder of pictures."""
+OTHER_FILES = (*archive.SUFFIXES, *SUFFIXES, ".npy", ".csv", ".parquet", ".amat", ".mat", ".h5")
+"""Suffixes of files that are not written, and of which a folder would be mistaken for one."""
 
 
 def write_copy(splits: Splits, to: Path) -> Path:
@@ -36,6 +40,11 @@ def write_copy(splits: Splits, to: Path) -> Path:
     """
     if os.path.lexists(to):
         raise DrawError(f"{to} exists already and is left as it is; name another file or folder")
+    if to.name.lower().endswith(OTHER_FILES):
+        raise DrawError(
+            f"expected a new {ARRAYS} file or a new folder, got {to}, which is named like a file; "
+            "leave the suffix out"
+        )
     sets = splits.train, splits.validation, splits.test
     if to.suffix.lower() == ARRAYS:
         arrays: dict[str, Any] = {}

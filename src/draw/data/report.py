@@ -16,6 +16,7 @@ from draw.data.store import cache
 from draw.data.store.cache import cache_root
 from draw.data.store.splits import SPLITS
 from draw.data.store.survey import survey
+from draw.terminal import agree, amount
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,9 @@ def _report(
         official = _official(config, images)
         duplicates = count_duplicates(images["train"], images["test"])
         if duplicates:
-            of = f"of {images['test'].count:,} test images"
-            problems += (f"{duplicates:,} {of} are also in train, pixel by pixel",)
+            of = f"of {amount(images['test'].count, 'test image')}"
+            also = agree(duplicates, "are also in train, pixel by pixel")
+            problems += (f"{duplicates:,} {of} {also}",)
     return Report(
         name=config.name,
         source=prepared.source,

@@ -10,6 +10,7 @@ from draw.data import Report, SetStatus
 from draw.measure.accuracy import Accuracy
 from draw.measure.bound import Evaluation
 from draw.measure.class_share import ClassShare
+from draw.terminal import agree, amount
 
 
 def print_evaluation(title: str, result: Evaluation) -> None:
@@ -114,7 +115,7 @@ def print_data_sets(listed: Sequence[SetStatus]) -> None:
 
 def print_data_report(report: Report) -> None:
     """Print what a prepared data set holds."""
-    table = Table("split", "images", "binary", "classes", "mean", title=report.source)
+    table = Table("split", "images", "binary", "classes", "mean")
     for split in report.splits:
         table.add_row(
             split.name,
@@ -133,7 +134,8 @@ def print_data_report(report: Report) -> None:
     if report.view is not None:
         lines.append(f"a model sees {report.view}, made anew for every batch")
     if report.duplicates is not None:
-        lines.append(f"{report.duplicates:,} test images are also in the training images")
+        also = agree(report.duplicates, "are also among the training images")
+        lines.append(f"{amount(report.duplicates, 'test image')} {also}")
     lines += report.warnings
     if report.official is not None:
         lines.append(
@@ -141,5 +143,6 @@ def print_data_report(report: Report) -> None:
             else "not the official files: their SHA-256 differ, and so may figures"
         )  # fmt: skip
     console = VisibleConsole()
+    console.print(report.source, soft_wrap=True)
     console.print(table)
     console.print("\n".join(lines), soft_wrap=True)

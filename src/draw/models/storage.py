@@ -2,7 +2,6 @@
 
 import dataclasses
 import re
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -15,6 +14,7 @@ from draw.config.model import ModelConfig, to_file
 from draw.config.run import Config, Weights
 from draw.errors import DrawError, did_you_mean
 from draw.fields import check
+from draw.files import paths_beside
 from draw.json_files import read_json_object, write_json
 from draw.model.checks import check_weights
 from draw.model.classifier import Classifier
@@ -167,15 +167,9 @@ def exported_folder(name: str) -> Path:
         "owner/name on the Hub"
     )
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.split("/")[0] in (".", "..", "runs"):
-        near = did_you_mean(name, [*shipped_models(), *_folders_beside(Path(name))])
+        near = did_you_mean(name, [*shipped_models(), *paths_beside(Path(name), folders=True)])
         raise DrawError(f"there is no folder {name}{near}; {choices}")
     return hub.fetch(name, "model", ("config.json", "model.safetensors"), choices.capitalize())
-
-
-def _folders_beside(folder: Path) -> list[str]:
-    with suppress(OSError):
-        return [str(one) for one in sorted(folder.parent.iterdir()) if one.is_dir()]
-    return []
 
 
 def exported_config(folder: Path) -> tuple[ModelConfig, DataConfig | None]:

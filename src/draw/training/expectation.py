@@ -65,7 +65,7 @@ def next_commands(trainer: Trainer) -> list[str]:
     elif config.minutes is not None:
         more = f"--train.minutes {2 * config.minutes:g}"
     else:
-        more = f"--train.steps {2 * config.steps}"
+        more = f"--train.steps {2 * max(trainer.step, config.steps)}"
     return [*show, f"draw train --resume {run} {more}"]
 
 

@@ -80,13 +80,15 @@ def describe_start(trainer: Trainer) -> str:
     chosen = trainer.choices()
     on = "; ".join(text if name == "device" else f"{name} {text}" for name, text in chosen.items())
     parameters = sum(p.numel() for p in trainer.bare_model.parameters())
+    number = trainer.accelerator.num_processes
+    processes = "1 process" if number == 1 else f"{number} processes"
     return (
         f"on {on}\n"
         f"{config.preset}: {images.count:,} images of {describe_shape(images.image_shape)} from "
         f"{images.source}\n{_describe_view(images)}"
         f"{trainer.task.describe_start(trainer.bare_model, images)}\n"
         f"{_describe_beginning(trainer)}"
-        f"{parameters:,} parameters; {trainer.accelerator.num_processes} process(es); "
+        f"{parameters:,} parameters; {processes}; "
         f"run folder {trainer.run}"
     )
 

@@ -68,7 +68,7 @@ def way_on(config: TrainConfig, step: int) -> str:
     """
     steps, patience = config.steps, config.patience or 0
     if step >= steps:
-        return f"has all of its {steps} steps; for more, pass --train.steps {2 * steps}"
+        return f"has all of its {steps} steps; for more, pass --train.steps {2 * max(step, steps)}"
     return (
         f"ended at step {step} of {steps}, after {patience} evaluations without a better one "
         f"(train.patience); to go on, pass --train.patience {2 * patience}"

@@ -12,8 +12,8 @@ from draw.config.data import Augment
 from draw.config.run import SECTIONS, Config
 from draw.data import ImageSet
 from draw.data.advice import advice
-from draw.errors import DrawError
-from draw.files import is_temporary, make_folder, remove_file, remove_leftovers
+from draw.errors import DrawError, did_you_mean
+from draw.files import is_temporary, make_folder, paths_beside, remove_file, remove_leftovers
 from draw.launch import launches
 from draw.model.pretrained import Model
 from draw.models.kinds import run_config, task_for
@@ -328,8 +328,9 @@ def run_of(checkpoint: Path) -> Path:
         return checkpoint
     if not checkpoint.exists() or checkpoint.parent.name != "checkpoints":
         what = "another file" if checkpoint.exists() else "nothing"
+        near = did_you_mean(str(checkpoint), paths_beside(checkpoint, folders=True))
         raise DrawError(
             f"expected a run folder (runs/NAME), or a file of its checkpoints, got {checkpoint}: "
-            f"{what} is there"
+            f"{what} is there{near}"
         )
     return checkpoint.parent.parent

@@ -1,5 +1,6 @@
 """The data sets known by name. To add one, add an entry to `KNOWN_SETS`."""
 
+import os
 from dataclasses import dataclass
 
 from draw.config.data import Fit, Mode
@@ -166,7 +167,7 @@ KNOWN_SETS: dict[str, KnownSet] = {
     "images": KnownSet(
         "your own: a folder of pictures, a folder of parquet files, or a Hub name",
         "yours",
-        remedy="pass --data.path with your folder of pictures or a Hub name",
+        remedy="pass --data.path with your folder or file of pictures, or a Hub name",
     ),
 }
 
@@ -174,6 +175,11 @@ KNOWN_SETS: dict[str, KnownSet] = {
 def known_set(name: str) -> KnownSet:
     """Look up the entry of `KNOWN_SETS`, or raise a `DataError` that lists them."""
     if name not in KNOWN_SETS:
+        if name and os.path.exists(name):
+            raise DataError(
+                f"expected data.name to be the name of a data set that draw data list has, got "
+                f"{name}, which is your own: pass it as --data.path"
+            )
         raise DataError(
             f"expected data.name to be one of {', '.join(KNOWN_SETS)}, got {name!r}"
             f"{did_you_mean(name, KNOWN_SETS)}; for your own pictures pass --data.name images "

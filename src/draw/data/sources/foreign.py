@@ -126,12 +126,13 @@ def foreign_error(place: Place) -> DataError:
     for foreign in FOREIGN:
         for file in place.files:
             if foreign.name.fullmatch(file.path.name.lower()):
-                named = "which" if not place.is_folder else one_line(file.path)
+                named = f"; {one_line(file.path)}" if place.is_folder else ", which"
                 return DataError(
-                    f"expected pictures in {place.path}, {found}; {named} is {foreign.what}: "
+                    f"expected pictures in {place.path}, {found}{named} is {foreign.what}: "
                     f"{foreign.remedy}"
                 )
+    remedy = "pass a folder" if place.is_folder else "pass the folder it is in, or another path"
     return DataError(
-        f"expected pictures or parquet files in {place.folder}, {found}; pass the folder it is in, "
-        f"or another --data.path with one of: {READ}"
+        f"expected pictures in {place.folder}, {found}; {remedy} with some as --data.path, in one "
+        f"of these forms: {READ}"
     )

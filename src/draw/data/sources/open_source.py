@@ -18,7 +18,8 @@ from draw.data.sources.source_table import open_place
 from draw.data.sources.tree import find_files, found_file
 from draw.data.store.cache import cache_root
 from draw.data.store.decode import SUFFIXES, Picture
-from draw.errors import DataError, DrawError
+from draw.errors import DataError, DrawError, did_you_mean
+from draw.files import paths_beside
 from draw.terminal import one_line
 
 
@@ -74,9 +75,10 @@ def _from_path(path: str, known: KnownSet, config: str | None) -> Source:
         return open_place(Place(there, there.parent, (found_file(there),), config, known.splits))
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", path) and not there.parent.exists():
         return Hub(path, config=config, no_folder=there)
+    near = did_you_mean(path, paths_beside(there)) or "; check the spelling"
     raise DataError(
-        f"expected data.path to be a folder of pictures or of parquet files, or a Hub name "
-        f"(owner/name), but there is no folder {there.absolute()}; check the spelling"
+        f"expected data.path to be a folder or a file of images, or a Hub name (owner/name), but "
+        f"there is no folder or file {there.absolute()}{near}"
     )
 
 
@@ -156,7 +158,8 @@ class Hub:
                 raise
             missing = one_line(self.no_folder.absolute())
             raise DataError(
-                f"there is no folder {missing}; taken for a name on the Hugging Face Hub: {error}"
+                f"there is no folder or file {missing}; taken for a name on the Hugging Face "
+                f"Hub: {error}"
             ) from error
         return open_folder(folder, self.inner, self.split_names, self.config)
 

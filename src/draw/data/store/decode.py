@@ -167,6 +167,8 @@ def _opened(picture: Picture) -> Iterator[Image.Image]:
             if isinstance(data, np.ndarray):
                 yield Image.fromarray(data)
                 return
+            if isinstance(data, Path) and data.is_dir():
+                raise DrawError(f"expected a picture, got a folder; name pictures, {data}/*")
             if isinstance(data, Path) and data.exists():
                 check_regular_file(data)
             stream = io.BytesIO(data) if isinstance(data, bytes) else data
@@ -188,7 +190,7 @@ def _reason(error: Exception, data: PictureData) -> str:
                 "too many to decode safely; scale it down or take it out"
             )
         case FileNotFoundError():
-            return "does not exist, or is a link to nothing; take it out"
+            return "does not exist, or is a link to nothing; check the spelling, or take it out"
         case PermissionError():
             return "may not be read (permission denied); change its permissions"
         case UnidentifiedImageError():

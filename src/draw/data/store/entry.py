@@ -72,7 +72,8 @@ def build(
 
 def _no_effect(settled: Conversion, found: Survey) -> list[str]:
     """A line about a ground that no picture shows."""
-    if settled.background is None or any(TRANSPARENT in remark for remark in found.remarks):
+    note = TRANSPARENT.partition(" ")[2]
+    if settled.background is None or any(note in remark for remark in found.remarks):
         return []
     line = f"no picture is transparent: --data.background {settled.background} has no effect"
     logger.warning("%s", line)

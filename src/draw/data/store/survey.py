@@ -11,6 +11,7 @@ from draw.data.sources.source import Source
 from draw.data.store.decode import Conversion, read_header
 from draw.errors import DataError, listing
 from draw.progress import track
+from draw.terminal import agree, amount
 
 logger = logging.getLogger("draw")
 
@@ -86,7 +87,7 @@ def survey(source: Source, *, progress: bool = True) -> Survey:
     if not sizes:
         raise DataError(f"expected pictures in {source.description()}, found none")
     for note, count in notes.items():
-        remarks.append(f"{count:,} picture{'s' * (count > 1)}, such as {noted[note]}, {note}")
+        remarks.append(f"{amount(count, 'picture')}, such as {noted[note]}, {agree(count, note)}")
         logger.info("%s: %s", source.description(), remarks[-1])
     return Survey(counts, labels, sizes, modes, grey, examples, tuple(remarks))
 
@@ -94,8 +95,9 @@ def survey(source: Source, *, progress: bool = True) -> Survey:
 def refuse_bad(bad: list[str], source: Source) -> None:
     """Raise a `DataError` that names the bad pictures, if there are any."""
     if bad:
-        count = f"{len(bad):,} picture{'s' * (len(bad) > 1)}"
-        raise DataError(f"{count} of {source.description()} cannot be used:{listing(bad)}")
+        raise DataError(
+            f"{amount(len(bad), 'picture')} of {source.description()} cannot be used:{listing(bad)}"
+        )
 
 
 def settle(survey: Survey, conversion: Conversion) -> Conversion:
@@ -114,15 +116,17 @@ def settle(survey: Survey, conversion: Conversion) -> Conversion:
     if others and (conversion.size is None or conversion.fit is None):
         named = ([common] if conversion.size is None else []) + others
         examples = "\n".join(
-            f"  {survey.examples[s]}: {s[0]}x{s[1]}, as {survey.sizes[s]:,} are" for s in named[:2]
+            f"  {survey.examples[s]}: {s[0]}x{s[1]}, as {survey.sizes[s]:,} "
+            + agree(survey.sizes[s], "are")
+            for s in named[:2]
         )
         wanted = "all of one size" if conversion.size is None else f"of {size[0]}x{size[1]}"
         pass_size = f"--data.size {common[0]} {common[1]} " if conversion.size is None else ""
         raise DataError(
-            f"expected {survey.count:,} pictures {wanted}, got {len(survey.sizes):,} sizes such as"
-            f"\n{examples}\nThe most common is {common[0]}x{common[1]} ({count:,} pictures). Pass "
-            f"{pass_size}--data.fit crop (fill the size and cut off what is over), pad (fit inside "
-            "it with black bars) or stretch"
+            f"expected {amount(survey.count, 'picture')} {wanted}, got {len(survey.sizes):,} sizes "
+            f"such as\n{examples}\nThe most common is {common[0]}x{common[1]} "
+            f"({amount(count, 'picture')}). Pass {pass_size}--data.fit crop (fill the size and cut "
+            "off what is over), pad (fit inside it with black bars) or stretch"
         )
     mode = conversion.mode or ("grey" if survey.grey else "colour")
     return replace(conversion, size=size, mode=mode)
