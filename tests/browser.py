@@ -70,7 +70,7 @@ def served(runs: Path, *options: str) -> Iterator[str]:
             [*command, "--no-open", *options], stdout=out, stderr=subprocess.STDOUT, env=environment
         )
     try:
-        deadline = time.monotonic() + 90
+        deadline = time.monotonic() + 300  # the kernel may have to be compiled first
         while not (found := re.search(r"http://[\d.]+:\d+", log.read_text())):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
@@ -87,6 +87,7 @@ def served(runs: Path, *options: str) -> Iterator[str]:
 
 def open_tab(page: Page, name: str) -> None:
     """Go to a tab, which may be in the menu of those for which there is no room."""
+    page.get_by_role("tab").locator("visible=true").first.wait_for()  # they are laid out
     tab = page.get_by_role("tab", name=name, exact=True)
     if not tab.first.is_visible():
         page.locator(".overflow-menu > button").first.click()

@@ -351,6 +351,25 @@ class TestReconstruct:
         expect(page.locator("#reconstruct-status")).to_contain_text("Your picture")
 
 
+def test_what_is_chosen_before_the_page_has_loaded_is_drawn(browser, address):
+    page, waiting = browser.new_page(reduced_motion="reduce"), []
+    page.set_default_timeout(20_000)
+    loaded = threading.Event()
+    page.route(
+        "**/queue/join*",
+        lambda asked: asked.continue_() if loaded.is_set() else waiting.append(asked),
+    )
+    page.goto(address)
+    open_tab(page, "Reconstruct")
+    choose_model(page, "runs/draws")
+    page.wait_for_timeout(400)  # longer than it waits for another change
+    loaded.set()
+    for asked in waiting:
+        asked.continue_()
+    expect(page.locator("#reconstruct-player .bars rect")).to_have_count(4)
+    page.close()
+
+
 ASKED = """async () => {
   const place = Object.assign(document.createElement("div"), { id: "asks" }), counts = [];
   let asked = 0;
