@@ -109,6 +109,8 @@ def edited(arguments: Arguments) -> Iterator[tuple[str, Arguments]]:
     """Every argument of a call, in every way; of lists, each element too."""
     for name, value in arguments.items():
         fixed = {OTHER_NUMBERS} if "kept" in arguments and name[0] != "d" else set()
+        if fixed and name == "unit_mask":
+            fixed.add("None")  # nor that there was one
         ways = {way: edit for way, edit in EDITS.items() if way not in fixed}
         if isinstance(value, Tensor):
             for way, edit in ways.items():
