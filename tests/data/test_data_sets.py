@@ -174,7 +174,7 @@ def test_a_damaged_shard(folder: Path, config: DataConfig, keep: int) -> None:
 
 def test_mixed_sizes_in_a_shard(folder: Path, config: DataConfig) -> None:
     write(folder, "train-00000-of-00001", [png(0)] * 2 + [png(0, size=(5, 7))])
-    with pytest.raises(DataError, match=r"train-00000-of-00001\.parquet, row 2: 7x5, as 1 are"):
+    with pytest.raises(DataError, match=r"train-00000-of-00001\.parquet, row 2: 7x5, as 1 is"):
         load_splits(config, progress=False)
 
 
