@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -23,6 +24,7 @@ from draw.kernels.gpu.layout import Tiles
 from draw.measure.bound import evaluate
 from draw.model.draw import DRAW
 from draw.parts.state import Context, Trajectory
+from running import python_process
 
 pytestmark = pytest.mark.filterwarnings(  # 1 / (1 + exp(1000)) is 0
     "ignore:overflow encountered in exp"
@@ -41,18 +43,20 @@ PARTS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _as_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
+def as_on_a_card(monkeypatch: pytest.MonkeyPatch) -> None:
     """The backend takes this device, where there is no card."""
     if DEVICE.type == "cpu":
         monkeypatch.setattr(triton_backend.Triton, "devices", frozenset(("cpu", "meta")))
         monkeypatch.setattr(triton_backend, "capability", lambda device: (9, 0))
 
 
-@pytest.fixture
-def unproven(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves nothing, which takes seconds here."""
+def prove_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A proof takes seconds here."""
     monkeypatch.setattr(proof, "difference", lambda *_: None)
+
+
+_everywhere = pytest.fixture(autouse=True, name="_as_on_a_card")(as_on_a_card)
+unproven = pytest.fixture(name="unproven")(prove_nothing)
 
 
 def drawing(kind: str = "triton", /, **options: object) -> DRAW:
@@ -262,13 +266,23 @@ class TestAutograd:
         assert not other[0].is_contiguous()
         torch.testing.assert_close(model(*other).bound, expected)
 
-    @pytest.mark.usefixtures("without_shape_checks")
-    @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
     def test_under_torch_compile_it_runs_as_it_is(self) -> None:
-        model, given = drawing(attention="none"), inputs()
-        expected = model(*given).bound
-        found = torch.compile(model, backend="eager")(*given).bound
-        assert torch.equal(found, expected)
+        """In a process without shape checks, which torch.compile would have to go round."""
+        python_process("-c", UNDER_TORCH_COMPILE, cwd=Path(__file__).parents[1])
+
+
+UNDER_TORCH_COMPILE = """
+import pytest, torch
+from kernels.test_gpu_backend import as_on_a_card, drawing, inputs, prove_nothing
+
+with pytest.MonkeyPatch.context() as patch:
+    as_on_a_card(patch)
+    prove_nothing(patch)
+    model, given = drawing(attention="none"), inputs()
+    expected = model(*given).bound
+    found = torch.compile(model, backend="eager")(*given).bound
+    assert torch.equal(found, expected), (found, expected)
+"""
 
 
 class _Launched:

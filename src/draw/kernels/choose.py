@@ -45,7 +45,6 @@ def check_backend(name: object) -> None:
         raise DrawError(f"expected a backend, {names}, got {name!r}")
 
 
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def choose(model: nn.Module, asked: str) -> Choice:
     """Choose the backend for a model as it is now; at its first use one compiles and proves itself.
 

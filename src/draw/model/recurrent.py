@@ -1,5 +1,6 @@
 """Base of the models whose loop a backend computes."""
 
+import torch
 from torch import nn
 
 from draw.kernels.choose import Choice, check_backend, choose, forecast
@@ -42,8 +43,13 @@ class Recurrent(Model):
         Raises:
             KernelUnavailableError: if the backend that is asked for cannot run.
         """
-        choice: Choice = choose(self, self.execution.backend)
+        choice: Choice = self._choose(self.execution.backend)
         return choice
+
+    # A method, for torch 2.11 calls no function ahead that is given a module.
+    @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+    def _choose(self, backend: str) -> Choice:
+        return choose(self, backend)
 
     @property
     def forecast(self) -> Choice:
