@@ -74,13 +74,15 @@ class _Between:
     images: str | None
     numbers: tuple[Any, ...]
     """Numbers of the fields, as they are after it."""
-    chosen: bool
+    automatic: bool
     """Whether they were chosen for the fields, and not typed: another model has other ends."""
 
-    def typed(self, model: str, kind: str, images: str | None, numbers: Sequence[Any]) -> list[Any]:
+    def entries(
+        self, model: str, kind: str, images: str | None, numbers: Sequence[Any]
+    ) -> list[Any]:
         """The numbers of the fields that count for a model and a kind of ends."""
         other = (kind, images) != (self.kind, self.images) or (
-            self.chosen and model != self.model and tuple(numbers) == self.numbers
+            self.automatic and model != self.model and tuple(numbers) == self.numbers
         )
         return [None] * len(numbers) if other else list(numbers)
 
@@ -120,9 +122,9 @@ def _between(studio: Studio, model: gr.Dropdown, images: gr.Dropdown) -> None:
         before: _Between | None, name: str | None, which: str, of: str | None, *fields: Any
     ) -> Iterator[Any]:
         # A field that is empty from the start comes from the page as a 0.
-        typed = before.typed(str(name), which, of, fields) if before else [None] * len(fields)
-        chosen = before.chosen if before and tuple(typed) == before.numbers else False
-        if name is None or before == _Between(name, which, of, tuple(typed), chosen):
+        typed = before.entries(str(name), which, of, fields) if before else [None] * len(fields)
+        automatic = before.automatic if before and tuple(typed) == before.numbers else False
+        if name is None or before == _Between(name, which, of, tuple(typed), automatic):
             yield tuple(gr.skip() for _ in outputs)
             return
         yield "Drawing …", *(gr.skip() for _ in outputs[1:-1]), gr.update(visible=True)
@@ -132,11 +134,11 @@ def _between(studio: Studio, model: gr.Dropdown, images: gr.Dropdown) -> None:
         else:
             show = exploration.interpolate_seeds(studio.shelf, name, ends)
         now = (ends.first, ends.second, *(ends.classes or (None, None)))
-        chosen = all(value is None for value in typed)
+        automatic = all(value is None for value in typed)
         told = which == SEEDS and generation.classes(studio.shelf, name) is not None
         yield (
             "", show.to_json(), *now, gr.update(visible=told),
-            _Between(name, which, of, now, chosen), gr.update(visible=False),
+            _Between(name, which, of, now, automatic), gr.update(visible=False),
         )  # fmt: skip
 
     outputs = [status, player, *numbers, classes_row, shown, stop]
