@@ -84,7 +84,7 @@ def test_zero_and_one_are_black_and_white_where_they_are_floats_or_truths() -> N
         (np.zeros((2, 4, 5, 2), np.uint8), "of which none are channels"),
         ({"x": 1}, "an array or a tensor.* got a dict"),
         ([np.zeros((6, 5), np.uint8), np.zeros((5, 6), np.uint8)], "one shape, got 1x6x5, 1x5x6"),
-        ([], "one shape, got none"),
+        ([], "at least one image, got none"),
         ([b"bytes"], "picture 0 as a picture of Pillow's.*got a bytes"),
     ],
 )

@@ -1,5 +1,6 @@
 """A run, its evaluation and its folder from Python, beside what the command line makes of them."""
 
+import inspect
 import json
 import re
 import shutil
@@ -221,6 +222,12 @@ def test_load_takes_what_the_command_line_takes(run: Run, tmp_path: Path) -> Non
         assert not any(parameter.requires_grad for parameter in model.parameters())
     assert type(draw.load("cluttered")) is Classifier
     assert draw.load("mnist-small").data == DataConfig("binarized_mnist", binarize="dynamic")
+
+
+@pytest.mark.parametrize("name", [3, None, ""])
+def test_what_is_no_name_is_refused(name: object) -> None:
+    with pytest.raises(DrawError, match=f"expected the name of a model: .*; got {name!r}"):
+        inspect.unwrap(draw.load)(name)  # as it is without the checks of these tests
 
 
 @pytest.mark.parametrize("name", shipped_models())

@@ -168,9 +168,11 @@ def _one(picture: Any, number: int) -> Shaped[np.ndarray, "channels rows columns
 
 
 def _stack(found: list[np.ndarray]) -> Pixels:
+    if not found:
+        raise DataError("expected at least one image, got none")
     shapes = dict.fromkeys(image.shape for image in found)
-    if len(shapes) != 1:
-        told = ", ".join("x".join(map(str, shape)) for shape in [*shapes][:3]) or "none"
+    if len(shapes) > 1:
+        told = ", ".join("x".join(map(str, shape)) for shape in [*shapes][:3])
         raise DataError(
             f"expected images of one shape, got {told} (channels x rows x columns); resize them "
             "first, or pass the folder that they are in with data.size and data.fit"

@@ -4,6 +4,7 @@ import os
 
 from draw.config.compute import PLAIN, ComputeConfig
 from draw.config.run import Weights
+from draw.errors import DrawError
 from draw.model.machine import settle
 from draw.model.pretrained import Model
 from draw.models.storage import load_model
@@ -23,8 +24,14 @@ def load(
             is for `draw.evaluate` and the command line.
 
     Raises:
-        DrawError: if there is no such model, with the names that are near, or it is damaged.
+        DrawError: if there is no such model, with the names that are near, it is damaged, or the
+            name is none.
     """
+    if not isinstance(name, str | os.PathLike) or not os.fspath(name):
+        raise DrawError(
+            "expected the name of a model: a run folder, an exported folder, a name that draw "
+            f"models lists, or owner/name on the Hub; got {name!r}"
+        )
     model = load_model(os.fspath(name), weights).model
     settle(compute).place(model)
     return model.requires_grad_(False).eval()
