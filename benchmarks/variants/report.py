@@ -178,19 +178,21 @@ def put(text: str, document: Path) -> None:
         temporary.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
 
 
-def main(out: Path = Path("runs/variants"), docs: Path | None = None) -> None:
+def main(out: tuple[Path, ...] = (Path("runs/variants"),), docs: Path | None = None) -> None:
     """Print the table of the runs so far, and write their results.
 
     Args:
-        out: Folder of the runs.
-        docs: A document to put the table into, between two lines that say so.
+        out: Folders of the runs, each with a number of images of its own.
+        docs: A document to put the tables into, between two lines that say so.
     """
-    plan = Plan(out)
-    with turn(out):
-        write(plan)
+    plans = [Plan(each) for each in out]
+    for plan in plans:
+        with turn(plan.out):
+            write(plan)
+    tables = "\n".join(table(plan) for plan in plans)
     if docs is not None:
-        put(table(plan), docs)
-    print(f"{table(plan)}\n{plan.results}")
+        put(tables, docs)
+    print(tables, *(plan.results for plan in plans), sep="\n")
 
 
 if __name__ == "__main__":
