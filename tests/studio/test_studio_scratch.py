@@ -37,6 +37,14 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def signals() -> Iterator[None]:
+    """None is ignored, as nohup leaves SIGHUP to all that it starts."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 async def application(scope, receive, send):
     """Takes what comes and answers."""
     if scope["type"] == "http":
