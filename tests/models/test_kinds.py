@@ -106,7 +106,7 @@ TOYS = {
 }
 
 
-@pytest.fixture(params=TOYS)
+@pytest.fixture(params=["plain", pytest.param("pale", marks=pytest.mark.slow), "conv"])
 def toy(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Config:
     """A run of a kind that has been registered in one line."""
     kind, model = TOYS[request.param]

@@ -47,6 +47,11 @@ CASES = {
         rows=4, columns=6, channels=3, stride=2, hidden_size=12, latent_size=6, glimpses=3
     ),
 }
+SPARINGLY = [
+    "colour, wide",
+    *(pytest.param(case, marks=pytest.mark.slow) for case in CASES if case != "colour, wide"),
+]
+"""A trace takes five seconds and more."""
 SPLITS = Splits(image_set(10), image_set(7, "validation", seed=1), image_set(5, "test", seed=2))
 
 
@@ -90,7 +95,7 @@ def close(ours: np.ndarray, pytorchs: torch.Tensor) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", SPARINGLY)
 def test_the_whole_drawing_is_pytorchs(case: str, batch: int) -> None:
     model, generator = made(case)
     noise = model.noise_for(batch, seed=4)
@@ -102,7 +107,7 @@ def test_the_whole_drawing_is_pytorchs(case: str, batch: int) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", SPARINGLY)
 def test_step_after_step_comes_to_the_whole_drawing(case: str, batch: int) -> None:
     model, generator = made(case)
     noise = model.noise_for(batch, seed=5)
@@ -121,7 +126,7 @@ def test_step_after_step_comes_to_the_whole_drawing(case: str, batch: int) -> No
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", SPARINGLY)
 def test_the_encoder_is_pytorchs_and_the_generator_draws_its_codes(case: str, batch: int) -> None:
     model, generator = made(case)
     x, noise = torch.rand(batch, *model.config.image_shape), model.noise_for(batch, seed=6)
