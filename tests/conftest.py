@@ -20,6 +20,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.import_plugin("shared_fixtures")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a live browser or server have a second go, and the summary names those that took it.
+
+    A drawing that comes a second late on a busy computer is not wrong; what is wrong fails twice.
+    """
+    for item in items:
+        if item.get_closest_marker("live"):
+            item.add_marker(pytest.mark.flaky(reruns=1))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     minutes = item.config.getoption("--minutes")
     if time.monotonic() - STARTED > 60 * minutes:

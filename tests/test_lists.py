@@ -1,6 +1,7 @@
 """A list of names stands once: what two modules need, one of them has from the other."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -57,3 +58,15 @@ def test_no_two_modules_have_one_name() -> None:
     names = [path.stem for path in MODULES if not path.stem.startswith("__")]
     twice = sorted(name for name in set(names) if names.count(name) > 1)
     assert not twice, f"expected a name of its own for each module, got several of {twice}"
+
+
+def test_every_test_with_a_browser_has_a_second_go() -> None:
+    tests = Path(__file__).parent.rglob("test_*.py")
+    live = {path.name: path.read_text() for path in tests}
+    live = {
+        name: text
+        for name, text in live.items()
+        if re.search(r"^from (browser|firefox) import", text, re.M)
+    }
+    assert len(live) >= 4
+    assert [name for name, text in live.items() if "pytest.mark.live" not in text] == []

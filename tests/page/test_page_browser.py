@@ -19,6 +19,8 @@ from draw.page.portable import portable
 from page_models import MNIST, small_model
 from running import draw_command
 
+pytestmark = pytest.mark.live
+
 expect.set_options(timeout=20_000)  # a busy computer is slow, not wrong
 SECTIONS = ("watch", "hold", "steps", "continue", "interfere", "compare", "search")
 

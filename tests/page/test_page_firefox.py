@@ -10,6 +10,7 @@ from running import draw_command
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.live,
     pytest.mark.skipif(executable() is None, reason="needs Firefox (apt-get install firefox-esr)"),
 ]
 WIDE, NARROW = (1280, 900), (450, 844)

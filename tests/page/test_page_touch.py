@@ -10,6 +10,8 @@ from browser import box_of, launched, swipe
 from draw.page.document import write_file
 from page_models import CLUTTERED, MNIST, small_model
 
+pytestmark = pytest.mark.live
+
 expect.set_options(timeout=20_000)  # a busy computer is slow, not wrong
 
 

@@ -28,6 +28,8 @@ from browser import (
 from draw.config.data import DataConfig
 from studio_runs import DRAWS, line, make_run, make_runs
 
+pytestmark = pytest.mark.live
+
 expect.set_options(timeout=20_000)  # a busy computer is slow, not wrong
 TABS = ("Generate", "Reconstruct", "How it works", "Explore", "Classify", "Runs")
 
@@ -100,6 +102,13 @@ def plays(player: Locator, steps: int) -> None:
     """Wait until a player has the drawing of a model that is told by its number of steps."""
     expect(player.get_by_label("Step of the drawing")).to_have_attribute("max", str(steps))
 
+
+MOTION = """() => [...document.querySelectorAll("*")].filter((one) => {
+  const style = getComputedStyle(one);
+  const longest = (times) => Math.max(...times.split(",").map(parseFloat));
+  return longest(style.transitionDuration) > 0 || longest(style.animationDuration) > 0.001;
+}).map((one) => one.outerHTML.slice(0, 120))"""
+"""Elements whose changes take time."""
 
 TYPE = """async (field, values) => {
   for (const value of values) {
@@ -564,6 +573,7 @@ def test_it_holds_at_both_widths_and_schemes_and_for_everyone(opened, width, sch
         page.locator(shown.get(tab, ".stage-of canvas")).locator("visible=true").first.wait_for()
         too_wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert too_wide <= 0, f"{tab} is {too_wide} pixels too wide"
+        assert page.evaluate(MOTION) == [], f"{tab} moves for those who asked for less of it"
         page.screenshot(path=SCREENSHOTS / f"{tab.lower()}-{width}-{scheme}.png", full_page=True)
         if not checked:
             continue

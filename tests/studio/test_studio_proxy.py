@@ -19,6 +19,8 @@ from draw.studio.server import make_application
 from studio_runs import DRAWS, make_run
 from studio_server import ask, get, listening, studio_of
 
+pytestmark = pytest.mark.live
+
 NAME, ROOT = "draw.example.org", "/draw"
 KNOWN = b"Host: draw.example.org\r\n"
 

@@ -27,6 +27,8 @@ from draw.studio.scratch import (
 from draw.studio.shutdown import end_in_order
 from studio_server import ask, listening, post
 
+pytestmark = pytest.mark.live
+
 UPLOAD = b"/gradio_api/upload"
 
 

@@ -40,6 +40,8 @@ from studio_server import (
     studio_of,
 )  # fmt: skip
 
+pytestmark = pytest.mark.live
+
 JOIN, UPLOAD = b"/gradio_api/queue/join", b"/gradio_api/upload"
 FORM = b"Content-Type: multipart/form-data; boundary=a\r\n"
 CHUNKED = b"Transfer-Encoding: chunked\r\n"

@@ -23,6 +23,8 @@ from draw.studio.run_comparison import compare_runs
 from draw.studio.training_process import Order, TrainingProcess, presets
 from studio_runs import COLOUR, DRAWS, make_run
 
+pytestmark = pytest.mark.live
+
 PATIENCE = 20.0
 TRAINS = """
 import json, pathlib, signal, sys, time
