@@ -1,5 +1,7 @@
 """What a computer has of the device and the precision that are asked for."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -7,9 +9,10 @@ from draw.config.compute import ComputeConfig
 from draw.errors import DrawError
 from draw.model.convnet import Convnet
 from draw.model.draw import DRAW
-from draw.model.machine import settle
+from draw.model.machine import no_denormals, settle
 from draw.models.kinds import KINDS
-from running import TINY_MODEL
+from draw.training.start import start
+from running import TINY, TINY_MODEL, image_set, with_train
 
 
 @pytest.fixture
@@ -115,3 +118,37 @@ def test_a_backend_for_a_model_without_steps_is_refused() -> None:
     assert model.backend == "reference"
     with pytest.raises(DrawError, match=r"no backend for a Convnet, .* leave --backend out"):
         compute.place(Convnet(KINDS["convnet"].config()))
+
+
+def is_flushed() -> bool:
+    return bool(torch.tensor(1.5e-38) / 2 == 0)
+
+
+@pytest.mark.skipif(not torch.set_flush_denormal(False), reason="the processor has no such switch")
+@pytest.mark.parametrize("before", [False, True])
+def test_numbers_near_zero_cost_no_time_on_a_cpu(before: bool) -> None:
+    compute = settle(ComputeConfig(device="cpu", precision="fp32"))
+    torch.set_flush_denormal(before)
+    try:
+        for context in (no_denormals, compute.products, compute.running):
+            with pytest.raises(KeyboardInterrupt), context():
+                raise KeyboardInterrupt
+            with context():
+                with compute.running():
+                    pass
+                assert is_flushed()
+            assert is_flushed() == before
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@pytest.mark.skipif(not torch.set_flush_denormal(False), reason="the processor has no such switch")
+def test_training_computes_without_them(tmp_path: Path) -> None:
+    trainer = start(with_train(TINY, steps=1), tmp_path / "run", image_set(8), image_set(4))
+    seen: list[bool] = []
+    model = trainer.bare_model
+    model.register_forward_hook(lambda *_: seen.append(is_flushed()))
+    next(model.parameters()).register_hook(lambda _: seen.append(is_flushed()))
+    trainer.fit()
+    assert seen == [True, True]
+    assert not is_flushed()

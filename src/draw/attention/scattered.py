@@ -23,8 +23,8 @@ def scattered_filters(
         length: number of pixels, A or B.
     """
     a = torch.arange(1, length + 1, dtype=mu.dtype, device=mu.device)
-    distance = (a - mu[..., None]) / sigma[..., None]
-    return (-distance.square() / 2).softmax(-1)
+    steepness = -0.5 / sigma.square()
+    return ((a - mu[..., None]).square() * steepness[..., None]).softmax(-1)
 
 
 def read_by_filters(
