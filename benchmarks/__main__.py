@@ -24,6 +24,7 @@ SECTIONS = {
     "Training step, SVHN": "train_step --row svhn",
     "Training step, CIFAR-10": "train_step --row cifar",
     "Training step with a learned prior, a class, other windows, MNIST": "parts",
+    "Training step with numbers near zero, and without": "denormals",
     "Drawing new images, MNIST": "generate",
     "Bound without gradient, MNIST": "evaluate",
     "Classifying, 100x100": "classify",

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ from benchmarks import __main__ as all_benchmarks
 from benchmarks import (
     classify,
     data,
+    denormals,
     devices,
     evaluate,
     first_step,
@@ -303,6 +305,23 @@ def test_starts(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bounds = {name: [one["bound"] for one in line["validation"]] for name, line in lines.items()}
     assert bounds["plain"][0] != bounds["plain"][1]
     assert max(bounds["ours"]) < min(bounds["plain"]) < 28 * 28
+
+
+def test_denormals(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[bool] = []
+
+    def noting(*_: object) -> Callable[[], None]:
+        return lambda: seen.append(bool(torch.tensor(1.5e-38) / 2 == 0))
+
+    monkeypatch.setattr(denormals, "timed_step", noting)
+    monkeypatch.setattr(denormals, "device_of", torch.device)
+    with pytest.raises(SystemExit, match="expected a CPU, got meta"):
+        denormals.main(TINY, device="meta")
+    assert not results.exists()
+    if torch.set_flush_denormal(False):
+        denormals.main(TINY, rounds=1)
+        assert seen == [False, True] * 4 * 2  # once to warm up, then timed
+        assert len(only_result(results)["seconds"]) == 8
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)
