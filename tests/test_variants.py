@@ -194,6 +194,17 @@ def test_a_table_has_its_place_in_a_document(tmp_path: Path) -> None:
     assert page.index(report.BEGIN) < page.index(report.END)
 
 
+def test_a_table_says_its_command_once() -> None:
+    def told(*commands: str) -> str:
+        return report._commands([{"command": command} for command in commands])
+
+    one, other = "variants --only prior none --out runs/variants", "variants --only affine"
+    assert told(one, one) == f"`{one}`"
+    assert told("variants", one, other) == (
+        "`variants`, `variants --out runs/variants` in 3 goes, each with some of `--only`"
+    )
+
+
 @pytest.mark.slow
 def test_every_change_can_be_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")

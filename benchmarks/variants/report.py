@@ -5,6 +5,7 @@ python -m benchmarks.variants.report --out runs/variants --docs docs/variants.md
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -148,11 +149,19 @@ def _origin(plan: Plan, name: SetName) -> str:
     loads = [line["load"] for line in found]
     return (
         f"Seeds {all_of('seed')}; {all_of('test_images')} test images; commit {all_of('commit')}; "
-        f"`{all_of('command')}`; {all_of('hardware')}, load {min(loads)} to {max(loads)}; the "
+        f"{_commands(found)}; {all_of('hardware')}, load {min(loads)} to {max(loads)}; the "
         f"paper's model made {rates[PAPER]['images_per_second']:.0f} images/s in training when "
         f"the rates were measured; backends: {_backends(found)}. Results: "
         f"`benchmarks/results/{plan.results.name}`."
     )
+
+
+def _commands(found: list[dict[str, Any]]) -> str:
+    """The command; where several goes each made some of the changes, what they share."""
+    goes = dict.fromkeys(str(line["command"]) for line in found)
+    shared = dict.fromkeys(re.sub(r" --only( (?!--)\S+)+", "", command) for command in goes)
+    told = ", ".join(f"`{command}`" for command in (goes if len(goes) == 1 else shared))
+    return told if len(goes) == 1 else f"{told} in {len(goes)} goes, each with some of `--only`"
 
 
 def _backends(found: list[dict[str, Any]]) -> str:
