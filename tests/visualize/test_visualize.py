@@ -18,6 +18,7 @@ from draw.measure.nearest import nearest_images
 from draw.model.draw import Trajectory
 from draw.visualize import (
     animate,
+    classification_curves,
     generation_strip,
     last_column,
     reconstruction_grid,
@@ -598,7 +599,28 @@ def test_curves_tell_of_the_best_weights_and_put_the_test_where_they_were(tmp_pa
     assert drawn["best validation: 80.0"] == [[100, 80], [200, 90]]
     assert drawn["test: 81.0"] == [[100, 81]]
     assert [bar.get_height() for bar in glimpses.patches] == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
-    assert glimpses.get_title() == "KL of each glimpse, best validation"
+    assert glimpses.get_title() == "KL by glimpse, best validation"
+
+
+@pytest.mark.parametrize("draw_curves", [training_curves, classification_curves])
+def test_titles_of_curves_lie_in_the_picture(draw_curves, tmp_path, monkeypatch):
+    figures = []
+
+    def keep(figure, content, **options):
+        figure.canvas.draw()
+        figures.append(figure)
+        content.write(b"")
+
+    monkeypatch.setattr(Figure, "savefig", keep)
+    made = {"error": 3.0, "cross_entropy": 0.1, "error_by_glimpse": [9.0, 5.0, 4.0, 3.0]}
+    draw_curves([{**measured(k, "validation"), **made} for k in (1, 2)], tmp_path / "a.png")
+    (figure,) = figures
+    titles = [axes.title for axes in figure.axes if axes.get_title()]
+    assert len(titles) == 3
+    for title in titles:
+        extent = title.get_window_extent()
+        assert figure.bbox.x0 <= extent.x0, title.get_text()
+        assert extent.x1 <= figure.bbox.x1, title.get_text()
 
 
 def test_the_bound_has_an_axis_in_bits_where_the_lines_have_them(tmp_path, monkeypatch):

@@ -64,7 +64,7 @@ def training_curves(
     _draw_profiles(glimpses, metrics, "kl_per_glimpse")
     _draw_foresight(glimpses, metrics)
     glimpses.set(ylabel="nats per image")
-    glimpses.set_title("KL of each glimpse, best validation", pad=TITLE_PAD)
+    glimpses.set_title("KL by glimpse, best validation", pad=TITLE_PAD)
     return save_figure(figure, target)
 
 
@@ -99,7 +99,7 @@ def classification_curves(
     entropy.set_title("cross-entropy", pad=TITLE_PAD)
     _draw_profiles(glimpses, metrics, "error_by_glimpse")
     glimpses.set(ylabel="% of images")
-    glimpses.set_title("wrong after each glimpse, best validation", pad=TITLE_PAD)
+    glimpses.set_title("error by glimpse, best validation", pad=TITLE_PAD)
     return save_figure(figure, target)
 
 
