@@ -194,6 +194,12 @@ def test_a_table_has_its_place_in_a_document(tmp_path: Path) -> None:
     assert page.index(report.BEGIN) < page.index(report.END)
 
 
+def test_a_backend_is_the_one_asked_for() -> None:
+    config = Case("digits", PAPER, 0).config(Settings(64, 10))
+    assert Places(None, None, "cpu").of(config).compute.backend == "auto"
+    assert Places(None, None, "cpu", "reference").of(config).compute.backend == "reference"
+
+
 def test_a_table_says_its_command_once() -> None:
     def told(*commands: str) -> str:
         return report._commands([{"command": command} for command in commands])

@@ -29,6 +29,7 @@ from benchmarks.variants.changes import BATCH, PAPER, VALIDATION, SetName, chang
 from benchmarks.variants.plan import Case, Places, Plan, Settings, begin, turn
 from benchmarks.variants.report import table, write
 from benchmarks.variants.runs import advance, cases_of, measurement
+from draw.config.compute import BackendName
 from draw.data import ImageSet, Splits, load_splits
 from draw.errors import Interruption, InUseError
 from draw.files import make_folder
@@ -53,6 +54,7 @@ def main(
     ),
     test_images: int = 2_000,
     device: str = "auto",
+    backend: BackendName = "auto",
     out: Path = Path("runs/variants"),
     quick: bool = False,
 ) -> None:
@@ -67,13 +69,14 @@ def main(
         sets: Sets of images, one after another.
         test_images: Test images that the bound is measured on.
         device: Where: auto (the GPU if there is one), cpu, cuda, cuda:1, mps.
+        backend: What computes the steps, as for draw train; another than auto needs its own --out.
         out: Folder of the runs; the same one goes on.
         quick: Tiny models on scikit-learn's digits, in place of the sets.
     """
     names: tuple[SetName, ...] = ("digits",) if quick else sets
     images, test_images = (256, 40) if quick else (images, test_images)
     changes = {name: tuple(changes_for(name, only)) for name in names}
-    places = Places(data, letters, device)
+    places = Places(data, letters, device, backend)
     plan = begin(out, Settings(images, test_images, quick), places)
 
     @cache

@@ -20,7 +20,7 @@ from benchmarks.variants.changes import (
     SetName,
     config_of,
 )
-from draw.config.compute import ComputeConfig
+from draw.config.compute import BackendName, ComputeConfig
 from draw.config.run import Config
 from draw.data import Splits
 from draw.errors import InUseError
@@ -165,6 +165,7 @@ class Places(NamedTuple):
     mnist: str | None
     letters: str | None
     device: str
+    backend: BackendName = "auto"
 
     @property
     def where(self) -> torch.device:
@@ -175,7 +176,8 @@ class Places(NamedTuple):
         """A config with these in it."""
         path = self.letters if config.data.name == "chars74k" else self.mnist
         own = config.data if config.data.name == "digits" else replace(config.data, path=path)
-        return replace(config, data=own, compute=ComputeConfig(device=self.device))
+        compute = ComputeConfig(device=self.device, backend=self.backend)
+        return replace(config, data=own, compute=compute)
 
 
 def rates_of(cases: list[Case], plan: Plan, splits: Splits, places: Places) -> dict[str, float]:
