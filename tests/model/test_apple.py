@@ -85,9 +85,13 @@ def answer(model: nn.Module) -> None:
     learn(model, nn.functional.cross_entropy(model(images).logits, labels))
 
 
+NEW_THERE = {"aten::grid_sampler_2d_backward"} if torch.__version__ < "2.13" else set()
+"""Operators of parts.md's table that Apple's GPUs have in torch 2.13 and do not have in 2.11."""
+
+
 def check(operators: Operators) -> None:
     assert {name for name, types in operators.types.items() if torch.float64 in types} == set()
-    assert operators.types.keys() & without_a_kernel() == set()
+    assert operators.types.keys() & without_a_kernel() <= NEW_THERE
     assert len(operators.types) > 20
 
 

@@ -22,6 +22,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in PACKAGES},
+            "torch": str(torch.__version__),  # with its build, which PyPI's metadata leave out
         },
     }
 
