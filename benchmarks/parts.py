@@ -5,19 +5,24 @@
     python -m benchmarks.parts --processor-time            # where other work takes turns too
 
 The paper's model, with a learned prior, with a condition that tells it the class, with both, and
-where it has windows with those of Cauchy and of Laplace filters and with two to read, two to write
-and two of each: steps of each, embedding tables and Adam included, take turns, and the medians of
-the rounds are compared with the paper's model in the same precision.
+where it has windows with those of Cauchy and of Laplace filters, with those that turn, and with two
+to read, two to write and two of each: steps of each, embedding tables and Adam included, take
+turns, and the medians of the rounds are compared with the paper's model in the same precision. What
+the backend does not take is left out, with the reason.
 """
 
 import time
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from benchmarks.command import run
 from benchmarks.devices import device_of
 from benchmarks.measure import report, seconds_each
 from benchmarks.ways import BOTH, ROWS, Precision, Shape, made_for, timed_step
+from draw.kernels import BACKENDS, choose
+from draw.model.draw import DRAW
 
 PARTS: dict[str, dict[str, Any]] = {
     "paper": {},
@@ -28,6 +33,7 @@ PARTS: dict[str, dict[str, Any]] = {
 WINDOWS: dict[str, dict[str, Any]] = {
     "cauchy": {"attention": "cauchy"},
     "laplace": {"attention": "laplace"},
+    "turning": {"attention": "rotated"},
     "two to read": {"read_heads": 2},
     "two to write": {"write_heads": 2},
     "two of each": {"read_heads": 2, "write_heads": 2},
@@ -58,12 +64,19 @@ def main(
         raise SystemExit(f"expected --processor-time on a CPU, got {where}; leave it out")
     way, *_ = *made_for(where), "reference"
     changes = PARTS if shape.config.attention == "none" else PARTS | WINDOWS
+    configs = {}
+    for name, parts in changes.items():
+        config = replace(shape.config, **parts)
+        model = DRAW(config).to(where)
+        found = choose.obstacle(BACKENDS[way], model, where, torch.float32)
+        if found is None:
+            configs[name] = config
+        else:
+            print(f"without {name}: {found}")
     for precision in precisions:
         timed = {
-            f"{name} {precision}": timed_step(
-                way, precision, replace(shape.config, **parts), shape.batch, where
-            )
-            for name, parts in changes.items()
+            f"{name} {precision}": timed_step(way, precision, config, shape.batch, where)
+            for name, config in configs.items()
         }
         clock = time.process_time if processor_time else time.perf_counter
         times = seconds_each(

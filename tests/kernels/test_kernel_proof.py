@@ -9,6 +9,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import draw.attention.movable
+import draw.attention.rotated
 import draw.attention.window
 import draw.model.classifier
 import draw.model.draw
@@ -18,6 +19,7 @@ from draw.attention.gaussian import GaussianAttention
 from draw.attention.grid import GaussianSampler
 from draw.attention.laplace import LaplaceSampler
 from draw.attention.movable import WindowAttention
+from draw.attention.rotated import RotatedSampler
 from draw.attention.whole import NoAttention
 from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.errors import KernelUnavailableError
@@ -96,6 +98,11 @@ EQUATIONS: dict[str, tuple[Made, list[tuple[object, str]]]] = {
         (draw.attention.movable, "by_head"), (draw.attention.movable, "_by_image"),
         (draw.attention.movable, "_flat"),
     ]),
+    "windows that turn": (lambda **o: drawing(attention="rotated", **o), [
+        (draw.attention.rotated, name)
+        for name in ("turned_filters", "scattered_filters", "read_by_filters", "write_by_filters",
+                     "filter_centres", "window_parameters")
+    ] + [(RotatedSampler, "window"), (RotatedSampler, "read"), (RotatedSampler, "write")]),
     "no attention": (lambda **o: drawing(attention="none", **o),
                      [(NoAttention, "read"), (NoAttention, "write")]),
     "layers": (drawing, [(LSTMCell, "forward"), (Affine, "forward")]),
@@ -167,6 +174,22 @@ def test_cpp_refuses_an_edited_equation_by_name(kind, monkeypatch) -> None:
         model(torch.rand(2, *config.image_shape))
 
 
+@pytest.mark.parametrize("attention", ["gaussian", "rotated"])
+@pytest.mark.parametrize("edited", [2, 3], ids=["read", "write"])
+def test_other_limits_of_one_window_have_their_effect(
+    edited: int, attention: str, monkeypatch
+) -> None:
+    def narrower(self: GaussianSampler, controls: Tensor) -> object:
+        return window(self, controls.clamp(-15, 15) if self.size == edited else controls)
+
+    kind = {"gaussian": GaussianSampler, "rotated": RotatedSampler}[attention]
+    window = kind.window
+    model = drawing(attention=attention, read_size=2, write_size=3)
+    assert model.choice.name == "cpp"
+    monkeypatch.setattr(kind, "window", narrower)
+    assert "not cpp: this code computes another" in model.choice.reason
+
+
 @pytest.mark.parametrize("kind", [CauchySampler, LaplaceSampler])
 def test_edited_filters_have_their_effect(kind, monkeypatch) -> None:
     def wider(g: Tensor, delta: Tensor, sigma: Tensor, size: int, length: int) -> Tensor:
@@ -232,14 +255,14 @@ OPTIONS += [
 ]
 OPTIONS += [
     {"attention": filters, "prior": prior, "channels": channels, "read_size": n, "write_size": n}
-    for filters in ("cauchy", "laplace")
+    for filters in ("cauchy", "laplace", "rotated")
     for prior, channels, n in (("standard", 1, 1), ("learned", 1, 2), ("standard", 3, 3))
 ]
 OPTIONS += [
     {"attention": filters, "read_heads": read, "write_heads": write, "channels": channels}
     for filters, read, write, channels in (
         ("gaussian", 2, 1, 1), ("gaussian", 1, 3, 3), ("gaussian", 9, 9, 1), ("cauchy", 3, 2, 1),
-        ("laplace", 2, 2, 1),
+        ("laplace", 2, 2, 1), ("rotated", 2, 3, 1),
     )
 ]  # fmt: skip
 
@@ -252,7 +275,7 @@ def test_every_set_of_options_is_proved(bf16: bool, unproven) -> None:
         for clip in (None, 0.1):
             for n, filters, heads in (
                 (1, "gaussian", 1), (2, "cauchy", 1), (3, "laplace", 2), (3, "gaussian", 1),
-                (2, "gaussian", 4),
+                (2, "gaussian", 4), (2, "rotated", 1), (3, "rotated", 3),
             ):  # fmt: skip
                 config = dataclasses.replace(
                     SMALL, read_size=n, window_clip=clip, attention=filters, read_heads=heads

@@ -100,7 +100,17 @@ SWEEP = [
 ]
 """All parts with all sizes, where two for each size and a size or more for each part are enough;
 and the smallest of several windows."""
-OTHER_FILTERS = "cauchy", "laplace"
+OTHER_FILTERS = "cauchy", "laplace", "rotated"
+
+
+def placed_by(options: dict[str, object]) -> dict[str, object]:
+    """With an angle for a window that turns, where the others' numbers are given."""
+    if options["attention"] != "rotated":
+        return options
+    placed = {name: options[name] for name in ("read_window", "write_window") if name in options}
+    return options | {name: (*numbers, 0.7) for name, numbers in placed.items()}
+
+
 WITH_ALL = [
     {"attention": filters, "prior": "learned", "condition": "class"} for filters in OTHER_FILTERS
 ]
@@ -110,7 +120,7 @@ CASES |= {
     for parts in WITH_ALL
 }
 CASES |= {
-    f"{case}, {filters}": CASES[case] | {"attention": filters}
+    f"{case}, {filters}": placed_by(CASES[case] | {"attention": filters})
     for case in (
         "one filter",
         "more filters than pixels",

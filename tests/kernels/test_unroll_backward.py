@@ -9,26 +9,43 @@ from draw.kernels import unroll_backward
 from draw.model.draw import DRAW
 from draw.parts.state import NOTHING, Context
 from running import on
-from sequences import CASES, case
+from sequences import BEYOND_THE_LIMITS, CASES, OFF_IMAGE, case
 
 __all__ = ["case"]
 
 pytestmark = pytest.mark.parametrize("backend", ["reference"], indirect=True)
 
 
-SEVERAL_WINDOWS: dict[str, dict[str, object]] = {
+OTHERS: dict[str, dict[str, object]] = {
     "windows to read": {"read_heads": 2, "rows": 9},
     "windows to write, colour": {"write_heads": 3, "channels": 3},
     "windows to read and write, Laplace filters, one image": {
         "read_heads": 3, "write_heads": 2, "attention": "laplace", "batch": 1,
     },
+    "windows that turn": {"attention": "rotated", "columns": 9},
+    "windows that turn, one filter, one image": {
+        "attention": "rotated", "read_size": 1, "write_size": 1, "batch": 1,
+    },
+    "windows that turn, off the image": {
+        "attention": "rotated",
+        "read_window": (*OFF_IMAGE, 2.0), "write_window": (*OFF_IMAGE, -1.0),
+    },
+    "windows that turn, beyond the limits": {
+        "attention": "rotated", "read_window": (*BEYOND_THE_LIMITS, 3e4),
+    },
+    "windows that turn, to read and write, colour": {
+        "read_heads": 2, "write_heads": 3, "attention": "rotated", "channels": 3,
+    },
+    "windows that turn, learned prior, told": {
+        "attention": "rotated", "prior": "learned", "context": (True, True),
+    },
     "windows to read and write, no image": {"read_heads": 2, "write_heads": 2, "batch": 0},
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("name", CASES | SEVERAL_WINDOWS)
+@pytest.mark.parametrize("name", CASES | OTHERS)
 def test_every_gradient_is_that_of_autograd(name: str, case) -> None:
-    options = dict((CASES | SEVERAL_WINDOWS)[name])
+    options = dict((CASES | OTHERS)[name])
     whether = options.pop("context", (False, False))
     model, images, noise = case(**options)
     addends = {
@@ -63,7 +80,7 @@ def test_every_gradient_is_that_of_autograd(name: str, case) -> None:
             pytest.param(*parts, marks=pytest.mark.slow)
             for parts in (
                 ("gaussian", "standard"), ("cauchy", "standard"), ("laplace", "learned"),
-                ("none", "learned"),
+                ("rotated", "standard"), ("none", "learned"),
             )
         ),
     ],
@@ -117,7 +134,7 @@ def test_a_filter_on_a_pixel_has_the_slope_of_autograd(case) -> None:
         torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("attention", ["lattice", "rotated"])
+@pytest.mark.parametrize("attention", ["lattice", "affine"])
 def test_what_is_not_derived_is_refused(attention: str, case) -> None:
     model, images, noise = case(attention=attention)
     with pytest.raises(DrawError, match=r"got \w+Sampler; its gradient is autograd's"):

@@ -65,6 +65,7 @@ class RotatedSampler(GaussianSampler):
 
     description: ClassVar = "windows of Gaussian filters that turn"
     controls: ClassVar[int] = 6
+    extends: ClassVar = GaussianSampler
 
     def start(self, share: float, x: float = 0.0, y: float = 0.0) -> Float[Tensor, " controls"]:
         """Controls of the paper's window, at an angle of 0."""

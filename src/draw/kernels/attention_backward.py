@@ -11,6 +11,7 @@ from torch import Tensor
 
 from draw.attention.cauchy import cauchy_filterbank
 from draw.attention.laplace import laplace_filterbank
+from draw.attention.rotated import RotatedSampler
 from draw.attention.whole import NoAttention
 from draw.attention.window import (
     MAX_CENTRE,
@@ -23,6 +24,7 @@ from draw.attention.window import (
     window_parameters,
 )
 from draw.kernels.products import Products
+from draw.kernels.turned_backward import read_turned_backward, write_turned_backward
 
 if TYPE_CHECKING:
     from draw.model.draw import DRAW
@@ -37,14 +39,18 @@ def write_backward(model: "DRAW", h_dec: Tensor, d_image: Tensor, products: Prod
         d_h_dec: Tensor = d_w @ attention.write_content.weight
         return d_h_dec
     heads, N, batch = attention.write_heads, attention.write_size, len(h_dec)
-    controls = attention.write_window(h_dec).reshape(batch * heads, 5)
+    writer = attention.writer
+    controls = attention.write_window(h_dec).reshape(batch * heads, writer.controls)
     w = attention.write_content(h_dec).reshape(batch * heads, attention.channels, N, N)
     # the image is the sum of what the windows write
     d_each = _of_each_window(d_image, heads)
-    d_w, d_controls = write_patch_backward(controls, w, d_each, attention.writer.filters)
+    if isinstance(writer, RotatedSampler):
+        d_w, d_controls = write_turned_backward(writer, controls, w, d_each)
+    else:
+        d_w, d_controls = write_patch_backward(controls, w, d_each, writer.filters)
     # (28) and (21), affine maps of h_dec
     d_w = d_w.reshape(batch, attention.write_content.out_features)
-    d_controls = d_controls.view(batch, 5 * heads)
+    d_controls = d_controls.view(batch, writer.controls * heads)
     products.add("attention.write_content", h_dec, d_w)
     products.add("attention.write_window", h_dec, d_controls)
     d_h_dec = d_controls @ attention.write_window.weight
@@ -61,13 +67,17 @@ def read_backward(
         d_x, d_x_hat = d_r.view(len(x), 2, *x.shape[1:]).unbind(1)
         return d_x, d_x_hat, torch.zeros_like(h_dec)
     heads, N, batch = attention.read_heads, attention.read_size, len(h_dec)
-    controls = attention.read_window(h_dec).reshape(batch * heads, 5)
+    reader = attention.reader
+    controls = attention.read_window(h_dec).reshape(batch * heads, reader.controls)
     images = _of_each_window(torch.cat([x, x_hat], 1), heads)
     d_patch = d_r.reshape(*images.shape[:2], N, N)
-    d_each, d_controls = read_patch_backward(controls, images, d_patch, attention.reader.filters)
+    if isinstance(reader, RotatedSampler):
+        d_each, d_controls = read_turned_backward(reader, controls, images, d_patch)
+    else:
+        d_each, d_controls = read_patch_backward(controls, images, d_patch, reader.filters)
     # every window reads the same images
     d_images = d_each.reshape(batch, heads, *images.shape[1:]).sum(1)
-    d_controls = d_controls.view(batch, 5 * heads)
+    d_controls = d_controls.view(batch, reader.controls * heads)
     # (21) an affine map of h_dec
     products.add("attention.read_window", h_dec, d_controls)
     d_x, d_x_hat = d_images.chunk(2, 1)

@@ -209,6 +209,8 @@ class Contract:
     has_kinks: Callable[[Any], bool] = lambda config: False
     """Whether the gradient jumps somewhere, from a model's config. Rounding then moves it by more
     than any error: where operands are rounded, results are compared and gradients are not."""
+    placing: Callable[[Any], int] = lambda config: 5
+    """Numbers that place a window, from a model's config."""
     modules: tuple[str, ...] = ()
     """Modules of the package that the kernel is written in, where that is Python: they are part of
     what is proven, with whatever they use."""

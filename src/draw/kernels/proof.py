@@ -28,9 +28,9 @@ TOLERANCE_TF32 = 0.02
 float16."""
 GRADIENT = "gradient of "
 """What the names of gradients begin with."""
-BEYOND = 2e4, -2e4, 25.0, 23.0, -21.0
-"""Controls of a window beyond every limit of `window_parameters`, each of which
-has its effect on what is written."""
+BEYOND = 2e4, -2e4, 25.0, 23.0, -21.0, 3e4
+"""Controls of a window beyond every limit of `window_parameters` and of its angle, if it has one;
+each of them has its effect on what is written."""
 BEYOND_SINGLE = 2e4, -2e4, 25.0, -25.0, -21.0
 """Controls of such a window without a stride that leaves nothing of float32's digits."""
 
@@ -184,8 +184,8 @@ def _compared(contract: Contract, model: nn.Module, rounds: tuple[Round, ...]) -
                 continue
             with torch.no_grad():
                 for name in placing:
-                    bias = model.get_parameter(name)
-                bias.view(-1, len(trial.controls)).copy_(torch.tensor(trial.controls))
+                    bias, each = model.get_parameter(name), contract.placing(config)
+                    bias.view(-1, each).copy_(torch.tensor(trial.controls[:each]))
             exact = None
         if exact is None:
             exact = trial_numbers(

@@ -19,6 +19,7 @@ from draw.attention.gaussian import GaussianAttention
 from draw.attention.grid import GaussianSampler
 from draw.attention.laplace import LaplaceSampler
 from draw.attention.movable import WindowAttention
+from draw.attention.rotated import RotatedSampler
 from draw.attention.sampler import Sampler
 from draw.attention.whole import NoAttention
 from draw.errors import DrawError
@@ -37,9 +38,10 @@ if TYPE_CHECKING:
 
 PARTS = (
     GaussianAttention, WindowAttention, GaussianSampler, CauchySampler, LaplaceSampler,
-    NoAttention, StandardPrior, LearnedPrior,
+    RotatedSampler, NoAttention, StandardPrior, LearnedPrior,
 )  # fmt: skip
-"""Parts of a DRAW whose gradients are derived here and in attention_backward.py."""
+"""Parts of a DRAW whose gradients are derived here, in attention_backward.py and in
+turned_backward.py."""
 
 
 class Gradients(NamedTuple):

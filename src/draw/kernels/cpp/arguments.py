@@ -11,10 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from draw.errors import KernelArgumentError
-from draw.kernels.cpp.form import FILTERS, GLIMPSES_PARAMETERS, drawing_names
+from draw.kernels.cpp.form import FILTERS, GLIMPSES_PARAMETERS, drawing_names, placing_of
 
-CONTROLS = 5
-"""Numbers that place a window: g~_X, g~_Y, log sigma^2, log delta~, log gamma (eq 21)."""
 LARGEST = 2**48
 """Numbers that one array of a pass may have: no machine holds them, and no size overflows."""
 
@@ -50,6 +48,21 @@ class Sizes(NamedTuple):
     def pixels(self) -> int:
         """Number of values of an image."""
         return self.channels * self.rows * self.columns
+
+    @property
+    def placing(self) -> int:
+        """Numbers that place a window."""
+        return placing_of(FILTERS[self.filters])
+
+    @property
+    def controls_to_read(self) -> int:
+        """Numbers that place all windows through which a step reads."""
+        return self.read_heads * self.placing
+
+    @property
+    def controls_to_write(self) -> int:
+        """Numbers that place all windows through which a step writes."""
+        return self.write_heads * self.placing
 
     @property
     def patches_to_read(self) -> int:
@@ -124,7 +137,8 @@ def drawing_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Requi
         *_lstm(latent, hidden),
         *(2 * [(latent, hidden), (latent,)]),
         (content, hidden), (content,),
-        *((*_placing(n.read_heads, hidden), *_placing(n.write_heads, hidden)) if n.filters else ()),
+        *((*_placing(n.controls_to_read, hidden), *_placing(n.controls_to_write, hidden))
+          if n.filters else ()),
         *(2 * [(latent, hidden), (latent,)] if n.learned else ()),
     ]  # fmt: skip
     names = drawing_names(windows=bool(n.filters), learned=bool(n.learned))
@@ -161,7 +175,7 @@ def classifier_parameters(sizes: Sizes, parameters: Sequence[Tensor]) -> list[Re
     """
     n, hidden = sizes, sizes.hidden
     lstm = _lstm(n.patches_to_read, hidden)
-    shapes = [(hidden,), (hidden,), *lstm, *_placing(n.read_heads, hidden)]
+    shapes = [(hidden,), (hidden,), *lstm, *_placing(n.controls_to_read, hidden)]
     return _named(GLIMPSES_PARAMETERS, parameters, shapes)
 
 
@@ -170,9 +184,9 @@ def _lstm(inputs: int, hidden: int) -> tuple[tuple[int, ...], ...]:
     return (gates, inputs), (gates, hidden), (gates,), (gates,)
 
 
-def _placing(heads: int, hidden: int) -> tuple[tuple[int, ...], ...]:
-    """Weight and bias of the affine map that places so many windows."""
-    return (heads * CONTROLS, hidden), (heads * CONTROLS,)
+def _placing(controls: int, hidden: int) -> tuple[tuple[int, ...], ...]:
+    """Weight and bias of the affine map that places windows by so many numbers."""
+    return (controls, hidden), (controls,)
 
 
 def _named(
@@ -279,7 +293,7 @@ def check_longest(longest: float) -> None:
 def _check_extent(sizes: Sizes, batch: Count) -> None:
     """Refuse sizes whose products could overflow; on `meta`, tensors of any size are there."""
     n = sizes
-    placing = CONTROLS * (n.read_heads + n.write_heads)
+    placing = n.controls_to_read + n.controls_to_write
     of_windows = n.patches_to_read + n.patches_to_write + placing if n.filters else 0
     width = 2 * (sizes.pixels + of_windows) + 16 * (sizes.hidden + sizes.latent + 32)
     largest = max(width**2, (sizes.glimpses + 1) * (batch + 16) * width)

@@ -25,7 +25,6 @@ from draw.kernels.contract import (
 )
 from draw.kernels.cpp import buffers
 from draw.kernels.cpp.arguments import (
-    CONTROLS,
     Count,
     align,
     check,
@@ -38,7 +37,7 @@ from draw.kernels.cpp.arguments import (
     readable,
 )
 from draw.kernels.cpp.binding import Kind, make_call, run, saved_bytes, shape_of_classifier
-from draw.kernels.cpp.form import FILTERS, GLIMPSES, GLIMPSES_PARAMETERS
+from draw.kernels.cpp.form import FILTERS, GLIMPSES, GLIMPSES_PARAMETERS, placing_of
 
 
 def glimpses(
@@ -97,7 +96,7 @@ def look(
 
     Returns:
         Outputs of the LSTM [glimpses, batch, hidden]; controls of the windows [glimpses, batch,
-        5 heads]; what the gradient needs.
+        5 heads], or 6 heads of windows that turn; what the gradient needs.
 
     Raises:
         KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
@@ -212,7 +211,7 @@ def _outputs(images: Tensor, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
     n, batch = classifier_sizes(shape), images.shape[0]
     return (
         images.new_empty(n.glimpses, batch, n.hidden),
-        images.new_empty(n.glimpses, batch, CONTROLS * n.read_heads),
+        images.new_empty(n.glimpses, batch, n.controls_to_read),
     )
 
 
@@ -275,5 +274,6 @@ CONTRACT = Contract(
     kernel=_compiled,
     reference=_reference,
     has_kinks=lambda config: config.attention == "laplace",
+    placing=lambda config: placing_of(config.attention),
 )
 """The contract of `glimpses`: the part of a Classifier that it computes."""

@@ -16,7 +16,7 @@ SHAPE = (
 )  # fmt: skip
 """Names of the numbers that say how large a model and a batch are, and of what it is made."""
 
-FILTERS = "none", "gaussian", "cauchy", "laplace"
+FILTERS = "none", "gaussian", "cauchy", "laplace", "rotated"
 """Names of the kinds of filters, whose places here stand in a shape."""
 
 PARAMETERS = (
@@ -46,6 +46,15 @@ GLIMPSES_PARAMETERS = (
 
 GLIMPSES_TENSORS = "images", "h", "controls", "saved", "scratch", "dh", "dimages"
 """Names of the other tensors of a classifier's call."""
+
+
+def placing_of(attention: str) -> int:
+    """Numbers that place a window: five (eq 21), and the angle of one that turns.
+
+    Args:
+        attention: kind of the filters, of `FILTERS`.
+    """
+    return 6 if attention == "rotated" else 5
 
 
 class Shape(ctypes.Structure):

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from draw.kernels.cpp import buffers
 from draw.kernels.cpp.arguments import (
-    CONTROLS,
     Count,
     align,
     check,
@@ -185,7 +184,8 @@ def trajectory(
 
     Returns:
         Canvases in logits [glimpses, batch, channels, rows, columns], and the controls of the read
-        and write windows [glimpses, batch, 5 heads]; empty where there are none.
+        and write windows [glimpses, batch, 5 heads], or 6 heads of windows that turn; empty
+        where there are none.
 
     Raises:
         KernelArgumentError: if a tensor has not the shape that the others call for, nor their type
@@ -278,6 +278,6 @@ def _steps(noise: Tensor, shape: Sequence[int], reads: bool) -> tuple[Tensor, Te
     windows = bool(n.filters)
     return (
         noise.new_empty(glimpses, batch, *shape[1:4]),
-        noise.new_empty((glimpses, batch, CONTROLS * n.read_heads) if windows and reads else 0),
-        noise.new_empty((glimpses, batch, CONTROLS * n.write_heads) if windows else 0),
+        noise.new_empty((glimpses, batch, n.controls_to_read) if windows and reads else 0),
+        noise.new_empty((glimpses, batch, n.controls_to_write) if windows else 0),
     )

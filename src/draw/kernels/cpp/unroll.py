@@ -1,6 +1,5 @@
 """The compiled unroll of a model: what `DRAW.unroll`, `reconstruct` and `generate` compute."""
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -9,7 +8,6 @@ from torch import Tensor, nn
 
 from draw.attention.abstract import AbstractWindow
 from draw.attention.several import windows_of
-from draw.attention.window import window_parameters
 from draw.config.model import DRAWConfig
 from draw.kernels.contract import (
     OUTSIDE,
@@ -23,7 +21,7 @@ from draw.kernels.contract import (
 )
 from draw.kernels.cpp import arguments, operators
 from draw.kernels.cpp.binding import shape_of
-from draw.kernels.cpp.form import FILTERS, drawing_names
+from draw.kernels.cpp.form import FILTERS, drawing_names, placing_of
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 
@@ -90,8 +88,8 @@ def trajectory(
     )
     return Trajectory(
         canvases,
-        write_windows=_windows(config, write_controls, config.write_size, config.write_heads),
-        read_windows=_windows(config, read_controls, config.read_size, config.read_heads),
+        write_windows=_windows(model, "writer", write_controls, config.write_heads),
+        read_windows=_windows(model, "reader", read_controls, config.read_heads),
     )
 
 
@@ -105,11 +103,10 @@ def parameter_names(config: DRAWConfig) -> tuple[str, ...]:
     return drawing_names(windows=config.attention != "none", learned=config.prior == "learned")
 
 
-def _windows(config: DRAWConfig, controls: Tensor, size: int, heads: int) -> AbstractWindow | None:
+def _windows(model: Any, sampler: str, controls: Tensor, heads: int) -> AbstractWindow | None:
     if not len(controls):
         return None
-    place = partial(window_parameters, rows=config.rows, columns=config.columns, size=size)
-    return windows_of(place, controls, heads)
+    return windows_of(getattr(model.attention, sampler).window, controls, heads)
 
 
 def _miniature(config: DRAWConfig) -> DRAWConfig:
@@ -207,5 +204,6 @@ CONTRACT = Contract(
     kernel=_compiled,
     reference=_reference,
     has_kinks=lambda config: config.attention == "laplace",
+    placing=lambda config: placing_of(config.attention),
 )
 """The contract of `unroll` and `trajectory`: the part of a DRAW that they compute."""

@@ -11,7 +11,7 @@ from draw.config.model import DRAWConfig
 from draw.kernels import allow_list, proof
 from draw.kernels.contract import Backend, Trial, unknown_option
 from draw.kernels.cpp import unroll as cpp
-from draw.kernels.cpp.form import FILTERS, drawing_names
+from draw.kernels.cpp.form import drawing_names
 from draw.kernels.gpu import language, triton_unroll
 from draw.kernels.gpu.layout import FASTEST
 from draw.kernels.packed.packed_backend import PACKED_STEP
@@ -24,6 +24,8 @@ MEASURED_ROW = DRAWConfig(
     write_size=5,
 )  # fmt: skip
 """What was measured: the paper's MNIST row, with attention and without."""
+FILTERS = "none", "gaussian", "cauchy", "laplace"
+"""Attentions of which the kernels have the filters."""
 RATIOS = {
     "gaussian": "43 times the eager loop's training step at batch 128 in bf16",
     "none": "23 times the eager loop's training step at batch 512 in bf16",

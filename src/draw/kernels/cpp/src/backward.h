@@ -37,7 +37,7 @@ template <class Op> struct Backward : DrawingPass<Op, BackwardWeights, BackwardS
   R *dcanvas, *dx;             // laid out as a canvas
   R *drow;                     // gradient of the activations, [batch, width]
   R *dcell[2];                 // [batch, hidden]
-  Vec<R> *dread;               // controls of the next step's read windows, [blocks, 5 * heads]
+  Vec<R> *dread;               // controls of the next step's read windows, [blocks, controls]
   R *dgates_sum[2];            // of what is added at every step, or null: [batch, gates]
   Op *dgates_total;            // without attention: the encoder's as operand
   Op *transposed;              // activations of a chunk, [width, (chunk + 1) * batch]

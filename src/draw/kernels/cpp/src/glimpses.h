@@ -16,7 +16,7 @@ namespace draw {
 
 // images    [batch, channels, rows, columns]
 // h, dh     [glimpses, batch, hidden]
-// controls  [glimpses, batch, 5 * heads]
+// controls  [glimpses, batch, 5 * heads]; 6 * heads of windows that turn
 #define GLIMPSES_TENSORS(EACH) \
   EACH(images) EACH(h) EACH(controls) EACH(saved) EACH(scratch) EACH(dh) EACH(dimages)
 

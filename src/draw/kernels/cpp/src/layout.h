@@ -56,7 +56,7 @@ namespace draw {
 // unit_mask     factors of h_dec, the same at all steps, [batch, hidden]
 // canvas        [batch, channels, rows, columns]
 // canvases      [glimpses, batch, channels, rows, columns]
-// ..._controls  [glimpses, batch, 5 * heads]
+// ..._controls  [glimpses, batch, 5 * heads]; 6 * heads of windows that turn
 // kl            [batch, glimpses]
 // log_ratio     [batch]: log p(z) / q(z | x)
 // dcanvas, dkl, dlog_ratio: gradients that come in; all other d... go out; same shapes

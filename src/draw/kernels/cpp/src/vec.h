@@ -127,6 +127,19 @@ inline Vec<double> exp(Vec<double> x) {
   return x;
 }
 
+// One lane after another: they are called a few times a step.
+template <class R> struct CosSin {
+  Vec<R> cos, sin;
+};
+template <class R> inline CosSin<R> cos_sin(Vec<R> x) {
+  CosSin<R> of;
+  for (int lane = 0; lane < LANES; lane++) {
+    of.cos[lane] = std::cos(x[lane]);
+    of.sin[lane] = std::sin(x[lane]);
+  }
+  return of;
+}
+
 template <class V> inline V sigmoid(V x) { return 1 / (1 + exp(-x)); }
 template <class V> inline V tanh(V x) { return 1 - 2 / (1 + exp(2 * x)); }
 

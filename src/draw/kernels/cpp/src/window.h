@@ -2,7 +2,7 @@
 //
 // Arrays are [numbers][16 lanes]. The reference is draw/attention/window.py; names are the same.
 // Of several windows a step, controls and patches stand one window after another, as in
-// draw/attention/movable.py.
+// draw/attention/movable.py. A window that turns is taken part by part (`part_of`).
 #pragma once
 
 #include "filters.h"
@@ -86,54 +86,93 @@ template <class R> struct WindowSpace {
   }
 };
 
+// The filter banks of part j of a window.
 template <class R>
-inline void both_filterbanks(const Window<R> &window, const Grid &grid, WindowSpace<R> &space) {
+inline void both_filterbanks(const Window<R> &window, const Grid &grid, int64_t j,
+                             WindowSpace<R> &space) {
+  const Part<R> part = part_of(window, grid, j);
   with_filter(grid.filters, [&](auto filter) {
     using Filter = decltype(filter);
-    filterbank<Filter, R>(window.g_y, window, grid.N, grid.rows, space.F_y);
-    filterbank<Filter, R>(window.g_x, window, grid.N, grid.columns, space.F_x);
+    filterbank<Filter, R>(part.y, window.inverse_sigma, grid.N, grid.rows, space.F_y);
+    filterbank<Filter, R>(part.x, window.inverse_sigma, grid.N, grid.columns, space.F_x);
   });
 }
 
-// dcontrols[5] from the gradients of both filter banks; the intensity enters as gamma^power.
+// From the gradients of both filter banks of part j to those of what places the window.
 template <class R>
-inline void controls_backward(const Vec<R> *controls, const Window<R> &window, const Grid &grid,
-                              int power, const WindowSpace<R> &space, Vec<R> *dcontrols) {
+inline void filterbanks_backward(const Window<R> &window, const Grid &grid, int64_t j,
+                                 const WindowSpace<R> &space, WindowSlope<R> &slope) {
+  const Part<R> part = part_of(window, grid, j);
   Slope<R> along_y, along_x;
   with_filter(grid.filters, [&](auto filter) {
     using Filter = decltype(filter);
-    filterbank_backward<Filter, R>(window.g_y, window, grid.N, grid.rows, space.F_y, space.dF_y,
-                                   along_y);
-    filterbank_backward<Filter, R>(window.g_x, window, grid.N, grid.columns, space.F_x,
+    filterbank_backward<Filter, R>(part.y, window.inverse_sigma, grid.N, grid.rows, space.F_y,
+                                   space.dF_y, along_y);
+    filterbank_backward<Filter, R>(part.x, window.inverse_sigma, grid.N, grid.columns, space.F_x,
                                    space.dF_x, along_x);
   });
-  Vec<R> through = {};  // the patch is linear in F_x, so <F_x, dF_x> = <patch, dpatch>
-  for (int64_t a = 0; a < grid.N * grid.columns; a++) through += space.F_x[a] * space.dF_x[a];
+  part_backward(window, grid, j, along_y, along_x, slope);
+  for (int64_t a = 0; a < grid.N * grid.columns; a++)
+    slope.through += space.F_x[a] * space.dF_x[a];
+}
+
+// dcontrols from the gradients of what places a window; the intensity enters as gamma^power.
+template <class R>
+inline void controls_backward(const Vec<R> *controls, const Window<R> &window, const Grid &grid,
+                              int power, const WindowSlope<R> &slope, Vec<R> *dcontrols) {
   const auto inside = [&](int which, R limit, Vec<R> slope) {
     const Vec<R> value = controls[which];
     return value < -limit || value > limit ? Vec<R>{} : slope;
   };
-  dcontrols[0] = inside(0, R(MAX_CENTRE), R(grid.columns + 1) / 2 * along_x.g);
-  dcontrols[1] = inside(1, R(MAX_CENTRE), R(grid.rows + 1) / 2 * along_y.g);
-  dcontrols[2] = inside(2, R(MAX_LOG), along_y.log_sigma2 + along_x.log_sigma2);
-  dcontrols[3] = inside(3, R(MAX_LOG), (along_y.delta + along_x.delta) * window.delta);
-  dcontrols[4] = inside(4, R(MAX_LOG), R(power) * through);
+  dcontrols[0] = inside(0, R(MAX_CENTRE), R(grid.columns + 1) / 2 * slope.g_x);
+  dcontrols[1] = inside(1, R(MAX_CENTRE), R(grid.rows + 1) / 2 * slope.g_y);
+  dcontrols[2] = inside(2, R(MAX_LOG), slope.log_sigma2);
+  dcontrols[3] = inside(3, R(MAX_LOG), slope.delta * window.delta);
+  dcontrols[4] = inside(4, R(MAX_LOG), R(power) * slope.through);
+  if (grid.turns()) dcontrols[5] = inside(5, R(MAX_CENTRE), slope.angle);
 }
 
-// The filter banks of a read window; dF_x gets gamma F_x.
+// The filter banks of part j of a read window; dF_x gets gamma F_x.
 template <class R>
-inline void reading_filterbanks(const Window<R> &window, const Grid &grid, WindowSpace<R> &space) {
-  both_filterbanks(window, grid, space);
+inline void reading_filterbanks(const Window<R> &window, const Grid &grid, int64_t j,
+                                WindowSpace<R> &space) {
+  both_filterbanks(window, grid, j, space);
   for (int64_t a = 0; a < grid.N * grid.columns; a++) space.dF_x[a] = window.gamma * space.F_x[a];
+}
+
+// A part of a patch from its filters along one side, and the other way round. In a window that turns
+// filter i along one side goes with filter i along the other only, so that of a product over all
+// pairs the diagonal is left.
+
+// w = half F_x^T.
+template <class R>
+inline void to_part(const Grid &grid, Vec<R> *half, Vec<R> *F_x, Vec<R> *w) {
+  const int64_t N = grid.N, S = grid.columns;
+  if (!grid.turns())
+    return lanes_product(N, N, S, view<R>(half, S), flipped<R>(F_x, S), view<R>(w, N), false);
+  for (int64_t i = 0; i < N; i++) {
+    Vec<R> total = {};
+    for (int64_t a = i * S; a < (i + 1) * S; a++) total += half[a] * F_x[a];
+    w[i] = total;
+  }
+}
+
+// to (+)= w from, w an upright window's N x N as it lies or flipped.
+template <class R>
+inline void from_part(const Grid &grid, View<R> w, Vec<R> *from, Vec<R> *to, bool add) {
+  const int64_t N = grid.N, S = grid.columns;
+  if (!grid.turns()) return lanes_product(N, S, N, w, view<R>(from, S), view<R>(to, S), add);
+  for (int64_t i = 0; i < N; i++)
+    for (int64_t a = i * S; a < (i + 1) * S; a++)
+      to[a] = add ? to[a] + w.at[i] * from[a] : w.at[i] * from[a];
 }
 
 // patch = gamma F_y image F_x^T of one channel.
 template <class R>
 inline void patch_of(const Grid &grid, Vec<R> *image, Vec<R> *patch, WindowSpace<R> &space) {
   const int64_t N = grid.N, B = grid.rows, S = grid.columns;
-  const View<R> half = view<R>(space.half, S);
-  lanes_product(N, S, B, view<R>(space.F_y, B), view<R>(image, S), half, false);
-  lanes_product(N, N, S, half, flipped<R>(space.dF_x, S), view<R>(patch, N), false);
+  lanes_product(N, S, B, view<R>(space.F_y, B), view<R>(image, S), view<R>(space.half, S), false);
+  to_part<R>(grid, space.half, space.dF_x, patch);
 }
 
 // From the gradient of F_y image F_x^T to those of both filter banks, added to what is there if
@@ -144,8 +183,8 @@ inline void patch_backward(const Grid &grid, Vec<R> *image, Vec<R> *dpatch, bool
   const int64_t N = grid.N, B = grid.rows, S = grid.columns;
   const View<R> half = view<R>(space.half, S);
   lanes_product(N, S, B, view<R>(space.F_y, B), view<R>(image, S), half, false);
-  lanes_product(N, S, N, flipped<R>(dpatch, N), half, view<R>(space.dF_x, S), more);
-  lanes_product(N, S, N, view<R>(dpatch, N), view<R>(space.F_x, S), half, false);
+  from_part<R>(grid, flipped<R>(dpatch, N), space.half, space.dF_x, more);
+  from_part<R>(grid, view<R>(dpatch, N), space.F_x, space.half, false);
   lanes_product(N, B, S, half, flipped<R>(image, S), view<R>(space.dF_y, B), more);
 }
 
@@ -163,14 +202,17 @@ inline void read(const Vec<R> *controls, const Grid &grid, Vec<R> *x, Vec<R> *s,
                  WindowSpace<R> &space) {
   const int64_t area = grid.rows * grid.columns, patch = grid.N * grid.N;
   for (int64_t head = 0; head < grid.heads; head++) {
-    reading_filterbanks(place<R>(controls, grid), grid, space);
-    for (int64_t c = 0; c < grid.channels; c++) {
-      Vec<R> *of_x = r + c * patch, *of_error = r + (grid.channels + c) * patch;
-      patch_of(grid, x + c * area, of_x, space);
-      patch_of(grid, s + c * area, of_error, space);
-      for (int64_t a = 0; a < patch; a++) of_error[a] = of_x[a] - of_error[a];
+    const Window<R> window = place<R>(controls, grid);
+    for (int64_t j = 0; j < grid.parts(); j++) {
+      reading_filterbanks(window, grid, j, space);
+      for (int64_t c = 0; c < grid.channels; c++) {
+        Vec<R> *of_x = r + c * patch + j * grid.N, *of_error = of_x + grid.patch();
+        patch_of(grid, x + c * area, of_x, space);
+        patch_of(grid, s + c * area, of_error, space);
+        for (int64_t a = 0; a < grid.of_part(); a++) of_error[a] = of_x[a] - of_error[a];
+      }
     }
-    controls += CONTROLS;
+    controls += grid.placing();
     r += 2 * grid.patch();
   }
 }
@@ -183,23 +225,27 @@ inline void read_backward(const Vec<R> *controls, const Grid &grid, Vec<R> *x, V
   const int64_t area = grid.rows * grid.columns, patch = grid.N * grid.N;
   for (int64_t head = 0; head < grid.heads; head++) {
     const Window<R> window = place<R>(controls, grid);
-    both_filterbanks(window, grid, space);
-    for (int64_t c = 0; c < grid.channels; c++) {
-      // r_x = gamma F_y x F_x^T, r_error = r_x - gamma F_y s F_x^T: x gets both gradients' sum
-      Vec<R> *of_x = dr + c * patch, *of_s = dr + (grid.channels + c) * patch;
-      for (int64_t a = 0; a < patch; a++) {
-        of_x[a] = window.gamma * (of_x[a] + of_s[a]);
-        of_s[a] = -window.gamma * of_s[a];
+    WindowSlope<R> slope;
+    for (int64_t j = 0; j < grid.parts(); j++) {
+      both_filterbanks(window, grid, j, space);
+      for (int64_t c = 0; c < grid.channels; c++) {
+        // r_x = gamma F_y x F_x^T, r_error = r_x - gamma F_y s F_x^T: x gets both gradients' sum
+        Vec<R> *of_x = dr + c * patch + j * grid.N, *of_s = of_x + grid.patch();
+        for (int64_t a = 0; a < grid.of_part(); a++) {
+          of_x[a] = window.gamma * (of_x[a] + of_s[a]);
+          of_s[a] = -window.gamma * of_s[a];
+        }
+        Vec<R> *channel = s + c * area, *to = dcanvas + c * area;
+        patch_backward(grid, x + c * area, of_x, c > 0, space);
+        if (dx) spread(grid, dx + c * area, true, space);
+        patch_backward(grid, channel, of_s, true, space);
+        spread(grid, space.image, false, space);
+        for (int64_t a = 0; a < area; a++) to[a] += channel[a] * (1 - channel[a]) * space.image[a];
       }
-      Vec<R> *channel = s + c * area, *to = dcanvas + c * area;
-      patch_backward(grid, x + c * area, of_x, c > 0, space);
-      if (dx) spread(grid, dx + c * area, true, space);
-      patch_backward(grid, channel, of_s, true, space);
-      spread(grid, space.image, false, space);
-      for (int64_t a = 0; a < area; a++) to[a] += channel[a] * (1 - channel[a]) * space.image[a];
+      filterbanks_backward(window, grid, j, space, slope);
     }
-    controls_backward(controls, window, grid, 1, space, dcontrols);
-    controls += CONTROLS, dcontrols += CONTROLS;
+    controls_backward(controls, window, grid, 1, slope, dcontrols);
+    controls += grid.placing(), dcontrols += grid.placing();
     dr += 2 * grid.patch();
   }
 }
@@ -209,10 +255,13 @@ template <class R>
 inline void look(const Vec<R> *controls, const Grid &grid, Vec<R> *x, Vec<R> *r,
                  WindowSpace<R> &space) {
   for (int64_t head = 0; head < grid.heads; head++) {
-    reading_filterbanks(place<R>(controls, grid), grid, space);
-    for (int64_t c = 0; c < grid.channels; c++)
-      patch_of(grid, x + c * grid.rows * grid.columns, r + c * grid.N * grid.N, space);
-    controls += CONTROLS;
+    const Window<R> window = place<R>(controls, grid);
+    for (int64_t j = 0; j < grid.parts(); j++) {
+      reading_filterbanks(window, grid, j, space);
+      for (int64_t c = 0; c < grid.channels; c++)
+        patch_of(grid, x + c * grid.rows * grid.columns, r + (c * grid.N + j) * grid.N, space);
+    }
+    controls += grid.placing();
     r += grid.patch();
   }
 }
@@ -224,14 +273,18 @@ inline void look_backward(const Vec<R> *controls, const Grid &grid, Vec<R> *x, V
   const int64_t area = grid.rows * grid.columns, patch = grid.N * grid.N;
   for (int64_t head = 0; head < grid.heads; head++) {
     const Window<R> window = place<R>(controls, grid);
-    both_filterbanks(window, grid, space);
+    WindowSlope<R> slope;
     for (int64_t a = 0; a < grid.channels * patch; a++) dr[a] *= window.gamma;
-    for (int64_t c = 0; c < grid.channels; c++) {
-      patch_backward(grid, x + c * area, dr + c * patch, c > 0, space);
-      if (dx) spread(grid, dx + c * area, true, space);
+    for (int64_t j = 0; j < grid.parts(); j++) {
+      both_filterbanks(window, grid, j, space);
+      for (int64_t c = 0; c < grid.channels; c++) {
+        patch_backward(grid, x + c * area, dr + c * patch + j * grid.N, c > 0, space);
+        if (dx) spread(grid, dx + c * area, true, space);
+      }
+      filterbanks_backward(window, grid, j, space, slope);
     }
-    controls_backward(controls, window, grid, 1, space, dcontrols);
-    controls += CONTROLS, dcontrols += CONTROLS;
+    controls_backward(controls, window, grid, 1, slope, dcontrols);
+    controls += grid.placing(), dcontrols += grid.placing();
     dr += grid.patch();
   }
 }
@@ -241,17 +294,18 @@ template <class R>
 inline void write(const Vec<R> *controls, const Grid &grid, Vec<R> *w, Vec<R> *canvas,
                   WindowSpace<R> &space) {
   const int64_t N = grid.N, B = grid.rows, S = grid.columns;
-  const View<R> half = view<R>(space.half, S);
   for (int64_t head = 0; head < grid.heads; head++) {
     const Window<R> window = place<R>(controls, grid);
-    both_filterbanks(window, grid, space);
     const Vec<R> scale = 1 / window.gamma;
-    for (int64_t a = 0; a < N * B; a++) space.F_y[a] *= scale;
-    for (int64_t c = 0; c < grid.channels; c++) {
-      lanes_product(N, S, N, view<R>(w + c * N * N, N), view<R>(space.F_x, S), half, false);
-      spread(grid, canvas + c * B * S, true, space);
+    for (int64_t j = 0; j < grid.parts(); j++) {
+      both_filterbanks(window, grid, j, space);
+      for (int64_t a = 0; a < N * B; a++) space.F_y[a] *= scale;
+      for (int64_t c = 0; c < grid.channels; c++) {
+        from_part<R>(grid, view<R>(w + (c * N + j) * N, N), space.F_x, space.half, false);
+        spread(grid, canvas + c * B * S, true, space);
+      }
     }
-    controls += CONTROLS;
+    controls += grid.placing();
     w += grid.patch();
   }
 }
@@ -261,24 +315,29 @@ template <class R>
 inline void write_backward(const Vec<R> *controls, const Grid &grid, Vec<R> *w, Vec<R> *dcanvas,
                            Vec<R> *dw, Vec<R> *dcontrols, WindowSpace<R> &space) {
   const int64_t N = grid.N, B = grid.rows, S = grid.columns;
-  const View<R> F_y = view<R>(space.F_y, B), F_x = view<R>(space.F_x, S);
+  const View<R> F_y = view<R>(space.F_y, B);
   const View<R> half = view<R>(space.half, S), dhalf = view<R>(space.other_half, S);
   for (int64_t head = 0; head < grid.heads; head++) {
     const Window<R> window = place<R>(controls, grid);
-    both_filterbanks(window, grid, space);
     const Vec<R> scale = 1 / window.gamma;
-    for (int64_t c = 0; c < grid.channels; c++) {
-      const View<R> patch = view<R>(w + c * N * N, N), dimage = view<R>(dcanvas + c * B * S, S);
-      lanes_product(N, S, N, patch, F_x, half, false);
-      for (int64_t a = 0; a < N * S; a++) space.half[a] *= scale;
-      lanes_product(N, B, S, half, flipped<R>(dimage.at, S), view<R>(space.dF_y, B), c > 0);
-      lanes_product(N, S, B, F_y, dimage, dhalf, false);
-      for (int64_t a = 0; a < N * S; a++) space.other_half[a] *= scale;
-      lanes_product(N, N, S, dhalf, flipped<R>(space.F_x, S), view<R>(dw + c * N * N, N), false);
-      lanes_product(N, S, N, flipped<R>(w + c * N * N, N), dhalf, view<R>(space.dF_x, S), c > 0);
+    WindowSlope<R> slope;
+    for (int64_t j = 0; j < grid.parts(); j++) {
+      both_filterbanks(window, grid, j, space);
+      for (int64_t c = 0; c < grid.channels; c++) {
+        Vec<R> *patch = w + (c * N + j) * N;
+        const View<R> dimage = view<R>(dcanvas + c * B * S, S);
+        from_part<R>(grid, view<R>(patch, N), space.F_x, space.half, false);
+        for (int64_t a = 0; a < N * S; a++) space.half[a] *= scale;
+        lanes_product(N, B, S, half, flipped<R>(dimage.at, S), view<R>(space.dF_y, B), c > 0);
+        lanes_product(N, S, B, F_y, dimage, dhalf, false);
+        for (int64_t a = 0; a < N * S; a++) space.other_half[a] *= scale;
+        to_part<R>(grid, space.other_half, space.F_x, dw + (c * N + j) * N);
+        from_part<R>(grid, flipped<R>(patch, N), space.other_half, space.dF_x, c > 0);
+      }
+      filterbanks_backward(window, grid, j, space, slope);
     }
-    controls_backward(controls, window, grid, -1, space, dcontrols);
-    controls += CONTROLS, dcontrols += CONTROLS;
+    controls_backward(controls, window, grid, -1, slope, dcontrols);
+    controls += grid.placing(), dcontrols += grid.placing();
     w += grid.patch(), dw += grid.patch();
   }
 }
