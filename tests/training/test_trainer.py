@@ -14,10 +14,12 @@ import pytest
 import torch
 
 from draw.config.compute import ComputeConfig
+from draw.config.model import ClassifierConfig
 from draw.config.run import Config
 from draw.data.batches import batch_indices
 from draw.errors import DrawError, Interruption
 from draw.json_files import read_json
+from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
 from draw.model.machine import settle
 from draw.models.kinds import run_config
@@ -25,6 +27,7 @@ from draw.models.storage import load_model
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
 from draw.training.finish import finish
+from draw.training.origin import describe_origin, weights_for
 from draw.training.start import resume, resumed_config, start
 from draw.training.trainer import Trainer, learning_rate_at
 from running import (
@@ -302,6 +305,35 @@ def test_a_run_can_start_from_the_weights_of_another_with_fewer_glimpses(tmp_pat
     train_until(trainer, 1)
     for name, value in trainer.average.module.state_dict().items():
         assert torch.equal(value, trainer.bare_model.state_dict()[name]), name
+
+
+def test_windows_that_turn_start_from_windows_that_do_not(tmp_path: Path) -> None:
+    """The same function at first: all angles are zero, and everything else is as it was."""
+    folder = tmp_path / "before"
+    upright = dataclasses.replace(TINY.model, read_heads=2)
+    fresh(folder, dataclasses.replace(TINY, model=upright)).fit()
+    train = dataclasses.replace(TINY.train, start_from=str(folder))
+    model = dataclasses.replace(upright, attention="rotated")
+    trainer = fresh(tmp_path / "after", dataclasses.replace(TINY, model=model, train=train))
+    assert "attention rotated" in describe_origin(trainer.config)
+    before, after = load_model(str(folder)).model, trainer.bare_model
+    config = before.config
+    images = torch.rand(3, *config.image_shape)
+    noise = torch.randn(config.glimpses, 3, config.latent_size)
+    expected, found = before.reconstruct(images, noise), after.reconstruct(images, noise)
+    torch.testing.assert_close(found.canvases, expected.canvases, rtol=1e-5, atol=1e-5)
+    train_until(trainer, 2)
+    turned = after.reconstruct(images, noise)
+    assert all(bool(w.numbers["angle"].any()) for w in (turned.read_windows, turned.write_windows))
+
+
+def test_a_classifier_starts_to_turn_where_it_looked(tmp_path: Path) -> None:
+    there = ClassifierConfig(rows=6, columns=5, glimpses=2, hidden_size=8, read_size=2, classes=3)
+    here, before = dataclasses.replace(there, attention="rotated"), Classifier(there)
+    after = Classifier(here)
+    after.load_state_dict(weights_for(here, there, before.state_dict()))
+    images = torch.rand(2, 1, 6, 5)
+    torch.testing.assert_close(after(images).logits, before(images).logits)
 
 
 def test_weights_that_do_not_fit_are_no_start(tmp_path: Path) -> None:

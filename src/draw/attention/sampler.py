@@ -25,6 +25,9 @@ class Sampler(nn.Module, ABC):
     """Through what is read and written, for model cards: 'windows of Gaussian filters'."""
     controls: ClassVar[int]
     """Free numbers that place a window."""
+    extends: ClassVar["type[Sampler] | None"] = None
+    """Sampler whose controls come first among these, and whose window this is where the others are
+    zero; so a model with such windows can be trained on with these (train.start_from)."""
 
     def __init__(self, rows: int, columns: int, size: int) -> None:
         super().__init__()

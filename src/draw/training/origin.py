@@ -1,9 +1,14 @@
 """The model whose weights a run starts from (train.start_from): its sizes, and what differs."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
+import torch
+from torch import Tensor
+
+from draw.attention import SAMPLERS
 from draw.config.data import DataConfig, Mode
 from draw.config.model import ModelConfig
 from draw.config.presets import PRESETS
@@ -16,6 +21,12 @@ from draw.runs.paths import RUN_FILE
 
 MODES: dict[int, Mode] = {1: "grey", 3: "colour"}
 """Modes of pictures by their channels."""
+PLACING = tuple(
+    f"{window}.{kind}"
+    for window in ("attention.read_window", "attention.write_window", "read_window")
+    for kind in ("weight", "bias")
+)
+"""Names of the weights that place windows, of a DRAW and of a classifier."""
 
 
 class Origin(NamedTuple):
@@ -80,7 +91,8 @@ def check_sizes(config: Config) -> None:
     if name is None:
         return
     model = origin_of(name).model
-    there, here = _shapes(model), _shapes(config.model)
+    given = weights_for(config.model, model, _weights(model))
+    there, here = (_shapes(state) for state in (given, _weights(config.model)))
     differing = [one for one in {**there, **here} if there.get(one) != here.get(one)]
     if differing:
         raise DrawError(
@@ -145,6 +157,40 @@ def _differences(one: ModelConfig, other: ModelConfig) -> dict[str, tuple[Any, A
     }
 
 
-def _shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    state = weightless(lambda: make_model(config)).state_dict()
+def weights_for(
+    here: ModelConfig, there: ModelConfig, state: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The weights of a model as those of another that is to start from them.
+
+    Windows of the other may have more numbers that place them (`Sampler.extends`). What makes these
+    of h_dec is zero at first, so that the windows are where they were.
+
+    Args:
+        here: config of the model that starts.
+        there: config of the model whose weights they are.
+        state: the weights.
+    """
+    before, after = (SAMPLERS.get(getattr(each, "attention", "")) for each in (there, here))
+    if before is None or getattr(after, "extends", None) is not before:
+        return dict(state)
+    counts: tuple[int, int] = cast(Any, before).controls, cast(Any, after).controls
+    return {
+        name: _with_more(value, *counts) if name in PLACING else value
+        for name, value in state.items()
+    }
+
+
+def _with_more(value: Tensor, before: int, after: int) -> Tensor:
+    """Rows of so many controls for each window, zero where there were none."""
+    windows = value.reshape(-1, before, *value.shape[1:])
+    more = value.new_zeros(len(windows), after - before, *value.shape[1:])
+    return torch.cat([windows, more], 1).flatten(0, 1)
+
+
+def _weights(config: ModelConfig) -> dict[str, Tensor]:
+    """Weights of a model with a config, without their numbers."""
+    return weightless(lambda: make_model(config)).state_dict()
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(value.shape) for name, value in state.items()}

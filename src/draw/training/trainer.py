@@ -42,6 +42,7 @@ from draw.training.feed import Batcher, Feed, feed_at, resident_on
 from draw.training.journal import Journal
 from draw.training.learning import freeze_decoder, parameter_groups
 from draw.training.memory_advice import too_large
+from draw.training.origin import weights_for
 from draw.training.pace import Pace
 from draw.training.patience import is_at_end, is_out_of_patience
 from draw.training.prefetch import Prefetch
@@ -192,7 +193,9 @@ class Trainer:
             self.task.start_from_data(self.bare_model, self.training)
             return
         try:
-            self.bare_model.load_state_dict(before.state_dict())
+            there: Any = before.config
+            state = weights_for(self.config.model, there, before.state_dict())
+            self.bare_model.load_state_dict(state)
         except RuntimeError as error:
             raise DrawError(
                 f"the weights of {self.config.train.start_from} (train.start_from) do not fit the "
