@@ -11,7 +11,10 @@ import torch
 from torch import Tensor
 
 from draw.attention import SAMPLERS, SeveralWindows, WindowAttention
+from draw.attention.grid import GaussianSampler
 from draw.attention.laplace import laplace_filterbank
+from draw.attention.lattice import LatticeSampler
+from draw.attention.rotated import RotatedSampler
 from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.errors import DrawError
 from draw.model.classifier import Classifier
@@ -239,6 +242,16 @@ def test_a_quarter_turn_of_window_and_image_together_changes_nothing() -> None:
         sampler.read(image.rot90(-1, (-2, -1)), sampler.window(turned)),
         sampler.read(image, sampler.window(controls)),
     )
+
+
+@pytest.mark.parametrize("kind", [RotatedSampler, LatticeSampler])
+def test_filters_that_nobody_would_ask_for_are_refused(kind: type[GaussianSampler]) -> None:
+    with pytest.raises(
+        TypeError, match=rf"expected Mine to read .* {kind.__name__}.read has Gauss"
+    ):
+        type("Mine", (kind,), {"filters": staticmethod(laplace_filterbank)})
+    own = {"read": lambda *_: None, "write": lambda *_: None}
+    type("Mine", (kind,), {"filters": staticmethod(laplace_filterbank), **own})
 
 
 def test_the_frame_of_a_lattice_goes_round_its_outermost_filters() -> None:

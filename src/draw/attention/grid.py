@@ -34,6 +34,17 @@ class GaussianSampler(Sampler):
     filters: ClassVar[Filterbank] = staticmethod(filterbank)
     """Filters of the windows, along either side of the image."""
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in ("read", "write") if "filters" in vars(cls) else ():
+            owner = next(base for base in cls.__mro__ if name in vars(base))
+            if owner not in (cls, GaussianSampler):
+                raise TypeError(
+                    f"expected {cls.__name__} to {name} through filters of its own, but "
+                    f"{owner.__name__}.{name} has Gaussian ones; override it, or extend "
+                    "GaussianSampler"
+                )
+
     def start(self, share: float, x: float = 0.0, y: float = 0.0) -> Float[Tensor, " controls"]:
         """Controls of a window whose filters overlap.
 
