@@ -1,6 +1,7 @@
 """What a computer has of the device and the precision that are asked for."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from draw.model.draw import DRAW
 from draw.model.machine import no_denormals, settle
 from draw.models.kinds import KINDS
 from draw.training.start import start
-from running import TINY, TINY_MODEL, image_set, with_train
+from running import TINY, TINY_MODEL, draw_command, image_set, with_train
 
 
 @pytest.fixture
@@ -150,5 +151,23 @@ def test_training_computes_without_them(tmp_path: Path) -> None:
     model.register_forward_hook(lambda *_: seen.append(is_flushed()))
     next(model.parameters()).register_hook(lambda _: seen.append(is_flushed()))
     trainer.fit()
+    assert seen == [True, True]
+    assert not is_flushed()
+
+
+@pytest.mark.skipif(not torch.set_flush_denormal(False), reason="the processor has no such switch")
+@pytest.mark.parametrize("options", [[], ["--precision", "fp32"], ["--backend", "reference"]])
+def test_verbs_compute_without_them(options: list[str], tmp_path: Path, monkeypatch) -> None:
+    DRAW(TINY_MODEL).save_pretrained(tmp_path / "model")
+    seen: list[bool] = []
+    generate = DRAW.generate
+
+    def noting(self: DRAW, *given: Any, **named: Any) -> Any:
+        seen.append(is_flushed())
+        return generate(self, *given, **named)
+
+    monkeypatch.setattr(DRAW, "generate", noting)
+    draw_command("sample", "model", "--n", "1", "--device", "cpu", *options, cwd=tmp_path)
+    draw_command("sample", "model", "--n", "1", "--out", "again.png", *options, cwd=tmp_path)
     assert seen == [True, True]
     assert not is_flushed()

@@ -183,8 +183,8 @@ def _running(options: Iterable[Any]) -> Iterator[None]:
     """The precision of the `ComputeConfig` among some options, or in one of them, if there is."""
     parts = [getattr(option, "compute", option) for option in options]
     found = [part for part in parts if isinstance(part, ComputeConfig)]
-    if not found or found[0] == PLAIN:
-        yield  # without importing torch for verbs that may not need it
+    if not found:
+        yield  # without importing torch for verbs that do not need it
         return
     from draw.model.machine import settle
 
