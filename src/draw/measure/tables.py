@@ -10,6 +10,7 @@ from draw.data import Report, SetStatus
 from draw.measure.accuracy import Accuracy
 from draw.measure.bound import Evaluation
 from draw.measure.class_share import ClassShare
+from draw.measure.pair_share import PairShare
 from draw.terminal import agree, amount
 
 
@@ -75,6 +76,18 @@ def print_class_share(title: str, result: ClassShare) -> None:
     shares = " ".join(f"{share:.1f}" for share in result.right_by_class)
     table.add_row("of each class, %", shares)
     table.add_row("drawings", f"{result.drawings:,}")
+    VisibleConsole().print(table)
+
+
+def print_pair_share(title: str, result: PairShare) -> None:
+    """Print the share of drawings that show two digits, and of the data set's own images."""
+    table = Table("two digits", "drawings", "the data set's", title=title)
+    table.add_row("images", f"{result.drawings:,}", f"{result.images:,}")
+    table.add_row("of two pieces apart", f"{result.apart:,}", f"{result.images_apart:,}")
+    interval = f"{result.digits_low:.1f} to {result.digits_high:.1f}"
+    of_drawings = f"{result.digits:.1f} % (95 % interval {interval})"
+    table.add_row("of these, both digits", of_drawings, f"{result.images_digits:.1f} %")
+    table.add_row("a digit: probability from", f"{100 * result.least:.2f} %", "")
     VisibleConsole().print(table)
 
 
