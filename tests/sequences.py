@@ -34,6 +34,20 @@ CASES: dict[str, dict[str, object]] = {
     "Laplace filters, off the image": {
         "attention": "laplace", "read_window": OFF_IMAGE, "write_window": OFF_IMAGE,
     },
+    "windows that turn": {"attention": "rotated", "columns": 9},
+    "windows that turn, one filter, one image": {
+        "attention": "rotated", "read_size": 1, "write_size": 1, "batch": 1,
+    },
+    "windows that turn, off the image": {
+        "attention": "rotated",
+        "read_window": (*OFF_IMAGE, 2.0), "write_window": (*OFF_IMAGE, -1.0),
+    },
+    "windows that turn, beyond the limits": {
+        "attention": "rotated", "read_window": (*BEYOND_THE_LIMITS, 3e4),
+    },
+    "windows that turn, learned prior, told": {
+        "attention": "rotated", "prior": "learned", "context": (True, True),
+    },
     "no attention": {"attention": "none"},
     "no attention, colour, odd": {"attention": "none", "channels": 3, "rows": 5},
     "no attention, no image": {"attention": "none", "batch": 0},

@@ -40,6 +40,7 @@ def cases(small: bool) -> dict[str, tuple[DRAWConfig, int]]:
         "odd sizes, one image": (ODD, 1),
         "SVHN row, T = 4": (Shape("svhn", glimpses=4).config, 8),
         "Cauchy filters, T = 4": (replace(row, attention="cauchy", glimpses=4), 16),
+        "windows that turn, T = 4": (replace(row, attention="rotated", glimpses=4), 16),
     }
 
 

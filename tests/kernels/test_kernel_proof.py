@@ -100,7 +100,8 @@ EQUATIONS: dict[str, tuple[Made, list[tuple[object, str]]]] = {
     ]),
     "windows that turn": (lambda **o: drawing(attention="rotated", **o), [
         (draw.attention.rotated, name)
-        for name in ("turned_filters", "scattered_filters", "read_by_filters", "write_by_filters",
+        for name in ("turned_window", "read_turned", "write_turned", "turned_filters",
+                     "scattered_filters", "read_by_filters", "write_by_filters",
                      "filter_centres", "window_parameters")
     ] + [(RotatedSampler, "window"), (RotatedSampler, "read"), (RotatedSampler, "write")]),
     "no attention": (lambda **o: drawing(attention="none", **o),

@@ -9,7 +9,7 @@ from draw.kernels import unroll_backward
 from draw.model.draw import DRAW
 from draw.parts.state import NOTHING, Context
 from running import on
-from sequences import BEYOND_THE_LIMITS, CASES, OFF_IMAGE, case
+from sequences import CASES, case
 
 __all__ = ["case"]
 
@@ -22,22 +22,8 @@ OTHERS: dict[str, dict[str, object]] = {
     "windows to read and write, Laplace filters, one image": {
         "read_heads": 3, "write_heads": 2, "attention": "laplace", "batch": 1,
     },
-    "windows that turn": {"attention": "rotated", "columns": 9},
-    "windows that turn, one filter, one image": {
-        "attention": "rotated", "read_size": 1, "write_size": 1, "batch": 1,
-    },
-    "windows that turn, off the image": {
-        "attention": "rotated",
-        "read_window": (*OFF_IMAGE, 2.0), "write_window": (*OFF_IMAGE, -1.0),
-    },
-    "windows that turn, beyond the limits": {
-        "attention": "rotated", "read_window": (*BEYOND_THE_LIMITS, 3e4),
-    },
     "windows that turn, to read and write, colour": {
         "read_heads": 2, "write_heads": 3, "attention": "rotated", "channels": 3,
-    },
-    "windows that turn, learned prior, told": {
-        "attention": "rotated", "prior": "learned", "context": (True, True),
     },
     "windows to read and write, no image": {"read_heads": 2, "write_heads": 2, "batch": 0},
 }  # fmt: skip

@@ -56,6 +56,55 @@ def turned_filters(
     )
 
 
+def turned_window(
+    controls: Float[Tensor, "*batch 6"], rows: int, columns: int, size: int
+) -> RotatedWindow:
+    """Turn six unbounded numbers into the parameters of a window that turns.
+
+    Args:
+        controls: the five of `window_parameters`, and the angle in radians, which is held within
+            +-`MAX_CENTRE`.
+        rows: height of the image in pixels, B.
+        columns: width of the image in pixels, A.
+        size: number of filters along a side of the window, N.
+    """
+    upright = window_parameters(controls[..., :5], rows, columns, size)
+    angle = controls[..., 5].clamp(-MAX_CENTRE, MAX_CENTRE)
+    return RotatedWindow(**upright.numbers, size=size, angle=angle)
+
+
+def read_turned(
+    images: Float[Tensor, "batch channels rows columns"], window: RotatedWindow
+) -> Float[Tensor, "batch channels {window.size} {window.size}"]:
+    """Read images through windows that turn: each filter's sum over the pixels, times gamma.
+
+    Args:
+        images: images, [batch, channels, rows, columns].
+        window: one window for each image.
+    """
+    rows, columns = images.shape[-2:]
+    patch = read_by_filters(images, *turned_filters(window, rows, columns), window.size)
+    return window.gamma[:, None, None, None] * patch
+
+
+def write_turned(
+    patch: Float[Tensor, "batch channels {window.size} {window.size}"],
+    window: RotatedWindow,
+    rows: int,
+    columns: int,
+) -> Float[Tensor, "batch channels {rows} {columns}"]:
+    """Write a patch into an image through a window that turns: the sum of its filters over gamma.
+
+    Args:
+        patch: w, [batch, channels, N, N].
+        window: one window for each patch.
+        rows: height of the image in pixels, B.
+        columns: width of the image in pixels, A.
+    """
+    image = write_by_filters(patch, *turned_filters(window, rows, columns))
+    return image / window.gamma[:, None, None, None]
+
+
 class RotatedSampler(GaussianSampler):
     """Reads and writes through an N x N grid of Gaussian filters at an angle.
 
@@ -73,21 +122,16 @@ class RotatedSampler(GaussianSampler):
 
     def window(self, controls: Float[Tensor, "*batch 6"]) -> RotatedWindow:
         """The windows that the paper's five numbers and the angle stand for."""
-        upright = window_parameters(controls[..., :5], self.rows, self.columns, self.size)
-        angle = controls[..., 5].clamp(-MAX_CENTRE, MAX_CENTRE)
-        return RotatedWindow(**upright.numbers, size=self.size, angle=angle)
+        return turned_window(controls, self.rows, self.columns, self.size)
 
     def read(  # type: ignore[override]
         self, images: Float[Tensor, "batch channels rows columns"], window: RotatedWindow
     ) -> Float[Tensor, "batch channels {self.size} {self.size}"]:
         """Read through each filter, times gamma."""
-        filters = turned_filters(window, self.rows, self.columns)
-        patch = read_by_filters(images, *filters, self.size)
-        return window.gamma[:, None, None, None] * patch
+        return read_turned(images, window)
 
     def write(  # type: ignore[override]
         self, patch: Float[Tensor, "batch channels {self.size} {self.size}"], window: RotatedWindow
     ) -> Float[Tensor, "batch channels {self.rows} {self.columns}"]:
         """Write through each filter, over gamma."""
-        filters = turned_filters(window, self.rows, self.columns)
-        return write_by_filters(patch, *filters) / window.gamma[:, None, None, None]
+        return write_turned(patch, window, self.rows, self.columns)

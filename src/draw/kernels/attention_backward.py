@@ -45,7 +45,7 @@ def write_backward(model: "DRAW", h_dec: Tensor, d_image: Tensor, products: Prod
     # the image is the sum of what the windows write
     d_each = _of_each_window(d_image, heads)
     if isinstance(writer, RotatedSampler):
-        d_w, d_controls = write_turned_backward(writer, controls, w, d_each)
+        d_w, d_controls = write_turned_backward(controls, w, d_each)
     else:
         d_w, d_controls = write_patch_backward(controls, w, d_each, writer.filters)
     # (28) and (21), affine maps of h_dec
@@ -72,7 +72,7 @@ def read_backward(
     images = _of_each_window(torch.cat([x, x_hat], 1), heads)
     d_patch = d_r.reshape(*images.shape[:2], N, N)
     if isinstance(reader, RotatedSampler):
-        d_each, d_controls = read_turned_backward(reader, controls, images, d_patch)
+        d_each, d_controls = read_turned_backward(controls, images, d_patch)
     else:
         d_each, d_controls = read_patch_backward(controls, images, d_patch, reader.filters)
     # every window reads the same images

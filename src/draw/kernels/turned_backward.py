@@ -6,51 +6,47 @@ Part of draw/kernels/attention_backward.py. `p` counts the N^2 filters, row by r
 import torch
 from torch import Tensor
 
-from draw.attention.rotated import RotatedSampler, RotatedWindow, turned_filters
+from draw.attention.rotated import RotatedWindow, turned_filters, turned_window
 from draw.attention.window import MAX_CENTRE, MAX_LOG, filter_centres
 
 
-def write_turned_backward(
-    sampler: RotatedSampler, controls: Tensor, w: Tensor, d_image: Tensor
-) -> tuple[Tensor, Tensor]:
+def write_turned_backward(controls: Tensor, w: Tensor, d_image: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of a patch and of its window's controls through what is written.
 
     Args:
-        sampler: sampler of the window.
         controls: controls of the window, [batch, 6].
         w: the patch, [batch, channels, N, N].
         d_image: gradient of what is written, [batch, channels, rows, columns].
     """
-    window = sampler.window(controls)
-    F_y, F_x = turned_filters(window, sampler.rows, sampler.columns)
+    N, (B, A) = w.shape[-1], d_image.shape[-2:]
+    window = turned_window(controls, B, A, N)
+    F_y, F_x = turned_filters(window, B, A)
     w = w.flatten(2)
     # image[b, a] = (1/gamma) sum_p w[p] F_y[p, b] F_x[p, a]
     d_image = d_image / window.gamma[:, None, None, None]
     d_w, d_F_y, d_F_x = _through_filters(F_y, F_x, d_image, w)
     d_log_gamma = -(w * d_w).flatten(1).sum(1)
-    d_controls = _window_backward(sampler, controls, window, F_y, F_x, d_F_y, d_F_x, d_log_gamma)
-    return d_w.view(*d_w.shape[:2], sampler.size, sampler.size), d_controls
+    d_controls = _window_backward(controls, window, F_y, F_x, d_F_y, d_F_x, d_log_gamma)
+    return d_w.view(*d_w.shape[:2], N, N), d_controls
 
 
-def read_turned_backward(
-    sampler: RotatedSampler, controls: Tensor, images: Tensor, d_r: Tensor
-) -> tuple[Tensor, Tensor]:
+def read_turned_backward(controls: Tensor, images: Tensor, d_r: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients of images and of a window's controls through what is read.
 
     Args:
-        sampler: sampler of the window.
         controls: controls of the window, [batch, 6].
         images: images, [batch, channels, rows, columns].
         d_r: gradient of the patch, [batch, channels, N, N].
     """
-    window = sampler.window(controls)
-    F_y, F_x = turned_filters(window, sampler.rows, sampler.columns)
+    B, A = images.shape[-2:]
+    window = turned_window(controls, B, A, d_r.shape[-1])
+    F_y, F_x = turned_filters(window, B, A)
     # patch[p] = gamma sum_ba F_y[p, b] F_x[p, a] image[b, a]
     d_patch = window.gamma[:, None, None] * d_r.flatten(2)
     d_images = (F_y[:, None] * d_patch[..., None]).mT @ F_x[:, None]
     seen, d_F_y, d_F_x = _through_filters(F_y, F_x, images, d_patch)
     d_log_gamma = (seen * d_patch).flatten(1).sum(1)
-    d_controls = _window_backward(sampler, controls, window, F_y, F_x, d_F_y, d_F_x, d_log_gamma)
+    d_controls = _window_backward(controls, window, F_y, F_x, d_F_y, d_F_x, d_log_gamma)
     return d_images, d_controls
 
 
@@ -67,7 +63,6 @@ def _through_filters(
 
 
 def _window_backward(
-    sampler: RotatedSampler,
     controls: Tensor,
     window: RotatedWindow,
     F_y: Tensor,
@@ -77,7 +72,7 @@ def _window_backward(
     d_log_gamma: Tensor,
 ) -> Tensor:
     """Gradient of the six numbers that place a window, [batch, 6]."""
-    N = window.size
+    N, B, A = window.size, F_y.shape[-1], F_x.shape[-1]
     cos, sin = window.angle.cos()[:, None, None], window.angle.sin()[:, None, None]
     steps = filter_centres(torch.zeros_like(window.delta), torch.ones_like(window.delta), N)
     i, j = steps[:, None, :], steps[:, :, None]
@@ -91,8 +86,8 @@ def _window_backward(
     place_x, place_y = place_x.flatten(1), place_y.flatten(1)
     d_controls = torch.stack(
         [
-            (sampler.columns + 1) / 2 * d_mu_x.sum(1),  # (22)
-            (sampler.rows + 1) / 2 * d_mu_y.sum(1),  # (23)
+            (A + 1) / 2 * d_mu_x.sum(1),  # (22)
+            (B + 1) / 2 * d_mu_y.sum(1),  # (23)
             (d_log_sigma_x + d_log_sigma_y) / 2,  # sigma = exp(log sigma^2 / 2)
             window.delta * (d_mu_x * place_x + d_mu_y * place_y).sum(1),  # (24)
             d_log_gamma,

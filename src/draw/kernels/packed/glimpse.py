@@ -9,10 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from draw.attention.rotated import read_turned, turned_window, write_turned
 from draw.attention.window import read_patch, window_parameters, write_patch
 from draw.kernels.attention_backward import read_patch_backward, write_patch_backward
-from draw.kernels.packed.packed_weights import CONTROLS, Layout, Weights
+from draw.kernels.packed.packed_weights import Layout, Weights
 from draw.kernels.products import multiply
+from draw.kernels.turned_backward import read_turned_backward, write_turned_backward
 from draw.kernels.unroll_backward import cell_backward, code_backward
 from draw.parts.distribution import Gaussian
 from draw.parts.objective import kl_divergence, log_prior_over_posterior
@@ -54,7 +56,7 @@ class Glimpse(NamedTuple):
     log_ratio: Tensor
     """log p(z) / q(z | x), [batch]."""
     controls: Tensor
-    """Controls of the write window, [batch, 5]; empty without attention."""
+    """Controls of the write window, [batch, 5], or 6 of one that turns; empty without attention."""
     residuals: Residuals | None
 
 
@@ -267,9 +269,11 @@ def _decode(
 def _read(layout: Layout, x: Tensor, x_hat: Tensor, ahead: Tensor) -> Tensor:
     if layout.filters is None:
         return x_hat.flatten(1)
-    controls = ahead[:, :CONTROLS]
-    window = window_parameters(controls, layout.rows, layout.columns, layout.read_size)
-    return read_patch(torch.cat([x, x_hat], 1), window, layout.filters).flatten(1)
+    images, controls = torch.cat([x, x_hat], 1), ahead[:, : layout.controls]
+    placed = controls, layout.rows, layout.columns, layout.read_size
+    if layout.turns:
+        return read_turned(images, turned_window(*placed)).flatten(1)
+    return read_patch(images, window_parameters(*placed), layout.filters).flatten(1)
 
 
 def _write(
@@ -280,10 +284,13 @@ def _write(
     written, ahead = out[:, : layout.ahead], _dense(out[:, layout.ahead :])
     if layout.filters is None:
         return canvas + written.view_as(canvas), written[:, layout.content :], ahead
-    N = layout.write_size
-    window = window_parameters(written[:, layout.content :], layout.rows, layout.columns, N)
+    N, sides = layout.write_size, (layout.rows, layout.columns)
+    controls = written[:, layout.content :]
     w = written[:, : layout.content].reshape(len(out), layout.channels, N, N)
-    image = write_patch(w, window, layout.rows, layout.columns, layout.filters)
+    if layout.turns:
+        image = write_turned(w, turned_window(controls, *sides, N), *sides)
+    else:
+        image = write_patch(w, window_parameters(controls, *sides, N), *sides, layout.filters)
     return canvas + image, written, ahead
 
 
@@ -294,7 +301,10 @@ def _written_backward(layout: Layout, written: Tensor, d_image: Tensor) -> list[
     N = layout.write_size
     w = written[:, : layout.content].reshape(len(written), layout.channels, N, N)
     controls = written[:, layout.content :]
-    d_w, d_controls = write_patch_backward(controls, w, d_image, layout.filters)
+    if layout.turns:
+        d_w, d_controls = write_turned_backward(controls, w, d_image)
+    else:
+        d_w, d_controls = write_patch_backward(controls, w, d_image, layout.filters)
     return [d_w.flatten(1), d_controls]
 
 
@@ -306,6 +316,10 @@ def _read_backward(
         return None, d_r.reshape(x.shape), []
     images, N = torch.cat([x, x_hat], 1), layout.read_size
     d_patch = d_r.reshape(len(x), 2 * layout.channels, N, N)
-    d_images, d_controls = read_patch_backward(ahead[:, :CONTROLS], images, d_patch, layout.filters)
+    controls = ahead[:, : layout.controls]
+    if layout.turns:
+        d_images, d_controls = read_turned_backward(controls, images, d_patch)
+    else:
+        d_images, d_controls = read_patch_backward(controls, images, d_patch, layout.filters)
     d_x, d_x_hat = d_images.chunk(2, 1)
     return d_x, d_x_hat, [d_controls]

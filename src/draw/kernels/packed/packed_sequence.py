@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from draw.attention.rotated import turned_window
 from draw.attention.window import Window, window_parameters
 from draw.kernels.packed.glimpse import (
     Carry,
@@ -20,7 +21,7 @@ from draw.kernels.packed.glimpse import (
     glimpse_backward,
     start,
 )
-from draw.kernels.packed.packed_weights import CONTROLS, Layout, Weights, cast_weights, pack_weights
+from draw.kernels.packed.packed_weights import Layout, Weights, cast_weights, pack_weights
 from draw.kernels.products import multiply
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
@@ -123,7 +124,7 @@ def _trajectory(
     look, draw = way.compile(glimpse), way.compile(generate)
     canvases, read, write = [], [], []
     for noise_t in noise:
-        read.append(carried.ahead[:, :CONTROLS])
+        read.append(carried.ahead[:, : layout.controls])
         if images is None:
             carried, controls = draw(layout, noise_t, carried, weights)
         else:
@@ -141,7 +142,8 @@ def _trajectory(
 def _windows(layout: Layout, controls: Sequence[Tensor], size: int) -> Window | None:
     if layout.filters is None:
         return None
-    return window_parameters(torch.stack([*controls]), layout.rows, layout.columns, size)
+    place = turned_window if layout.turns else window_parameters
+    return place(torch.stack([*controls]), layout.rows, layout.columns, size)
 
 
 def _given(

@@ -20,12 +20,11 @@ from draw.attention.laplace import laplace_filterbank
 from draw.attention.window import Filterbank, filterbank
 from draw.config.model import DRAWConfig
 
-CONTROLS = 5
-"""Numbers that place a window (eq 21)."""
 FILTERS: dict[str, Filterbank | None] = {
     "gaussian": filterbank,
     "cauchy": cauchy_filterbank,
     "laplace": laplace_filterbank,
+    "rotated": filterbank,
     "none": None,
 }
 """The kinds of attention that a packed step knows, and the filters of their windows."""
@@ -44,6 +43,8 @@ class Layout:
     write_size: int
     filters: Filterbank | None
     """Filters of the windows; None without attention."""
+    turns: bool
+    """Whether the windows turn."""
     learned: bool
     """Whether the prior is learned."""
 
@@ -52,7 +53,8 @@ class Layout:
         """Make the layout of a model with a config."""
         return cls(
             *config.image_shape, config.hidden_size, config.latent_size, config.read_size,
-            config.write_size, FILTERS[config.attention], config.prior == "learned",
+            config.write_size, FILTERS[config.attention], config.attention == "rotated",
+            config.prior == "learned",
         )  # fmt: skip
 
     @property
@@ -71,14 +73,19 @@ class Layout:
         return self.pixels if self.filters is None else self.channels * self.write_size**2
 
     @property
+    def controls(self) -> int:
+        """Numbers that place a window: five (eq 21), and the angle of one that turns."""
+        return 0 if self.filters is None else 5 + self.turns
+
+    @property
     def ahead(self) -> int:
         """Column of `out` at which that begins which belongs to the next step."""
-        return self.content + (0 if self.filters is None else CONTROLS)
+        return self.content + self.controls
 
     @property
     def prior(self) -> int:
         """Column, among those of the next step, at which its prior begins."""
-        return 0 if self.filters is None else CONTROLS
+        return self.controls
 
 
 class Weights(NamedTuple):
