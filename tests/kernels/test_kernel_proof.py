@@ -100,7 +100,7 @@ EQUATIONS: dict[str, tuple[Made, list[tuple[object, str]]]] = {
     ]),
     "windows that turn": (lambda **o: drawing(attention="rotated", **o), [
         (draw.attention.rotated, name)
-        for name in ("turned_window", "read_turned", "write_turned", "turned_filters",
+        for name in ("turned_window", "read_turned_patch", "write_turned_patch", "turned_filters",
                      "scattered_filters", "read_by_filters", "write_by_filters",
                      "filter_centres", "window_parameters")
     ] + [(RotatedSampler, "window"), (RotatedSampler, "read"), (RotatedSampler, "write")]),

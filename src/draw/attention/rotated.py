@@ -73,7 +73,7 @@ def turned_window(
     return RotatedWindow(**upright.numbers, size=size, angle=angle)
 
 
-def read_turned(
+def read_turned_patch(
     images: Float[Tensor, "batch channels rows columns"], window: RotatedWindow
 ) -> Float[Tensor, "batch channels {window.size} {window.size}"]:
     """Read images through windows that turn: each filter's sum over the pixels, times gamma.
@@ -87,7 +87,7 @@ def read_turned(
     return window.gamma[:, None, None, None] * patch
 
 
-def write_turned(
+def write_turned_patch(
     patch: Float[Tensor, "batch channels {window.size} {window.size}"],
     window: RotatedWindow,
     rows: int,
@@ -128,10 +128,10 @@ class RotatedSampler(GaussianSampler):
         self, images: Float[Tensor, "batch channels rows columns"], window: RotatedWindow
     ) -> Float[Tensor, "batch channels {self.size} {self.size}"]:
         """Read through each filter, times gamma."""
-        return read_turned(images, window)
+        return read_turned_patch(images, window)
 
     def write(  # type: ignore[override]
         self, patch: Float[Tensor, "batch channels {self.size} {self.size}"], window: RotatedWindow
     ) -> Float[Tensor, "batch channels {self.rows} {self.columns}"]:
         """Write through each filter, over gamma."""
-        return write_turned(patch, window, self.rows, self.columns)
+        return write_turned_patch(patch, window, self.rows, self.columns)

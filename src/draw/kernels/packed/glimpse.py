@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from draw.attention.rotated import read_turned, turned_window, write_turned
+from draw.attention.rotated import read_turned_patch, turned_window, write_turned_patch
 from draw.attention.window import read_patch, window_parameters, write_patch
 from draw.kernels.attention_backward import read_patch_backward, write_patch_backward
 from draw.kernels.packed.packed_weights import Layout, Weights
@@ -272,7 +272,7 @@ def _read(layout: Layout, x: Tensor, x_hat: Tensor, ahead: Tensor) -> Tensor:
     images, controls = torch.cat([x, x_hat], 1), ahead[:, : layout.controls]
     placed = controls, layout.rows, layout.columns, layout.read_size
     if layout.turns:
-        return read_turned(images, turned_window(*placed)).flatten(1)
+        return read_turned_patch(images, turned_window(*placed)).flatten(1)
     return read_patch(images, window_parameters(*placed), layout.filters).flatten(1)
 
 
@@ -288,7 +288,7 @@ def _write(
     controls = written[:, layout.content :]
     w = written[:, : layout.content].reshape(len(out), layout.channels, N, N)
     if layout.turns:
-        image = write_turned(w, turned_window(controls, *sides, N), *sides)
+        image = write_turned_patch(w, turned_window(controls, *sides, N), *sides)
     else:
         image = write_patch(w, window_parameters(controls, *sides, N), *sides, layout.filters)
     return canvas + image, written, ahead
