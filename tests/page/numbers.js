@@ -4,6 +4,7 @@ import { readSafetensors } from "../../src/draw/page/script/weights.js";
 import { Classifier, Draw } from "../../src/draw/page/script/model.js";
 import { Drawing } from "../../src/draw/page/script/drawing.js";
 import { complete } from "../../src/draw/page/script/completion.js";
+import { polygonOf } from "../../src/draw/page/script/picture.js";
 
 const [, , folder] = process.argv;
 const { config, noise, images, label, known, completion, guidance } = JSON.parse(readFileSync(`${folder}/case.json`));
@@ -11,11 +12,13 @@ const file = readFileSync(`${folder}/weights.safetensors`);
 const tensors = readSafetensors(file.buffer.slice(file.byteOffset, file.byteOffset + file.length));
 const list = (values) => Array.from(values ?? []);
 
+const framed = (window) => window && { ...window, ...polygonOf(window) };
+
 const x = Float32Array.from(images ?? []);
 const said = {};
 if (config.kind === "classifier") {
   said.looks = new Classifier(config, tensors).look(x).map(({ window, patch, probabilities }) => (
-    { window, patch: list(patch), probabilities: list(probabilities) }));
+    { window: framed(window), patch: list(patch), probabilities: list(probabilities) }));
 } else {
   const model = new Draw(config, tensors);
   const run = (advance) => {
@@ -23,7 +26,7 @@ if (config.kind === "classifier") {
     const steps = [];
     for (const row of noise) {
       [state, step] = advance(Float32Array.from(row), state);
-      const [writeWindow] = step.writeWindows, readWindow = step.readWindows?.[0];
+      const writeWindow = framed(step.writeWindows[0]), readWindow = framed(step.readWindows?.[0]);
       steps.push({
         canvas: list(state.canvas), writeWindow, readWindow, z: list(step.z), kl: list(step.kl),
         r: list(step.r),

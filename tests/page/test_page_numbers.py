@@ -53,7 +53,7 @@ def digit(rows: int, columns: int, channels: int = 1) -> torch.Tensor:
 
 
 def assert_windows(said: list[Any], windows: Any) -> None:
-    """Centre, stride, width and intensity agree, in pixels."""
+    """Centre, stride and width agree, in pixels, and the intensity and the angle."""
     if windows is None:
         assert said == [None] * len(said)
         return
@@ -62,6 +62,9 @@ def assert_windows(said: list[Any], windows: Any) -> None:
         mine = [window[name] for window in said]
         np.testing.assert_allclose(mine, values[:, 0], rtol=1e-3, atol=1e-3, err_msg=name)
     assert {window["size"] for window in said} == {windows.size}
+    for mine, theirs in (("frames", windows.outline - 0.5), ("lines", windows.line_widths)):
+        drawn = [window[mine] for window in said]
+        np.testing.assert_allclose(drawn, theirs[:, 0], rtol=1e-3, atol=1e-3, err_msg=mine)
 
 
 def assert_drawing(said: Any, wanted: Any) -> None:
@@ -134,7 +137,14 @@ CONFIGS = {
         rows=6, columns=6, glimpses=3, hidden_size=8, latent_size=4, read_size=2, write_size=2,
         condition="class", label_dropout=0.2,
     ),
+    "windows that turn": DRAWConfig(
+        rows=9, columns=7, channels=3, glimpses=3, hidden_size=8, latent_size=4, read_size=2,
+        write_size=3, attention="rotated",
+    ),
     "classifier": ClassifierConfig(rows=12, columns=9, glimpses=3, hidden_size=8, read_size=4),
+    "classifier whose windows turn": ClassifierConfig(
+        rows=12, columns=9, glimpses=3, hidden_size=8, read_size=3, attention="rotated"
+    ),
 }  # fmt: skip
 
 
@@ -238,7 +248,10 @@ def test_completion(tmp_path: Path) -> None:
     [
         ({"prior": "learned"}, "prior is standard for the page, got learned"),
         ({"write_heads": 2}, "write_heads is 1 for the page, got 2"),
-        ({"attention": "cauchy"}, "attention is gaussian or none for the page, got cauchy"),
+        (
+            {"attention": "cauchy"},
+            "attention is gaussian or rotated or none for the page, got cauchy",
+        ),
         ({"likelihood": "logistic"}, "likelihood is bernoulli for the page, got logistic"),
     ],
 )

@@ -72,7 +72,7 @@ def carry(name: str, loaded: LoadedModel, *, encodes: bool = True) -> PortableMo
 
 OPTIONS: dict[str, tuple[Any, ...]] = {
     "kind": ("draw", "classifier"),
-    "attention": ("gaussian", "none"),
+    "attention": ("gaussian", "rotated", "none"),
     "prior": ("standard",),
     "condition": ("none", "class"),
     "likelihood": ("bernoulli",),

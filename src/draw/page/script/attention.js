@@ -1,8 +1,10 @@
-/** The paper's window: eqs 19-29. Pixels are counted from 1, as there. */
+/** The paper's window, eqs 19-29, and one that turns. Pixels are counted from 1, as there. */
 
 /**
- * A window of size x size Gaussian filters: centre, stride and width in pixels, and an intensity.
- * @typedef {{g_x: number, g_y: number, delta: number, sigma: number, gamma: number, size: number}} Window
+ * A window of size x size Gaussian filters: centre, stride and width in pixels, and an intensity;
+ * and of a window that turns its angle in radians, from x to y.
+ * @typedef {{g_x: number, g_y: number, delta: number, sigma: number, gamma: number, size: number,
+ *   angle?: number}} Window
  */
 
 /** Bounds on the five numbers, the same as in PyTorch: far outside any window that can matter. */
@@ -15,8 +17,8 @@ const MAX_LOG = 20, MAX_CENTRE = 1e4;
 const within = (value, most) => Math.min(Math.max(value, -most), most);
 
 /**
- * Eqs 21-24: the window that five unbounded numbers stand for.
- * @param {ArrayLike<number>} controls (g~_X, g~_Y, log sigma^2, log delta~, log gamma)
+ * Eqs 21-24: the window that five unbounded numbers stand for, or one that turns, of six.
+ * @param {ArrayLike<number>} controls (g~_X, g~_Y, log sigma^2, log delta~, log gamma), and the angle
  * @param {number} rows B
  * @param {number} columns A
  * @param {number} size N
@@ -32,6 +34,7 @@ export function windowOf(controls, rows, columns, size) {
     sigma: Math.exp(logSigma2 / 2),
     gamma: Math.exp(logGamma),
     size,
+    ...(controls.length > 5 && { angle: within(controls[5], MAX_CENTRE) }),
   };
 }
 
@@ -99,6 +102,20 @@ export function filterbanks({ g_x, g_y, delta, sigma, size }, rows, columns) {
 }
 
 /**
+ * Each filter of a window that turns, row by row of its grid: the window of it alone. One Gaussian
+ * filter is round, so it is the same at any angle.
+ * @param {Window} window
+ * @returns {Window[]}
+ */
+function filtersOf(window) {
+  const { g_x, g_y, delta, size, angle = 0 } = window, d = filterCentres(0, delta, size);
+  const cos = Math.cos(angle), sin = Math.sin(angle);
+  return d.flatMap((d_j) => d.map((d_i) => (
+    { ...window, g_x: g_x + cos * d_i - sin * d_j, g_y: g_y + sin * d_i + cos * d_j, size: 1, angle: undefined }
+  )));
+}
+
+/**
  * Eq 27: gamma F_Y x F_X^T of each channel.
  * @param {Float32Array} image [channels, rows, columns]
  * @param {Window} window
@@ -107,6 +124,10 @@ export function filterbanks({ g_x, g_y, delta, sigma, size }, rows, columns) {
  * @returns {Float32Array} [channels, size, size]
  */
 export function readPatch(image, window, rows, columns) {
+  if (window.angle !== undefined) {
+    const seen = filtersOf(window).map((filter) => readPatch(image, filter, rows, columns));
+    return Float32Array.from([...seen[0].keys()].flatMap((channel) => seen.map((of) => of[channel])));
+  }
   const { F_x, F_y } = filterbanks(window, rows, columns);
   const { size, gamma } = window, channels = image.length / (rows * columns);
   const patch = new Float32Array(channels * size * size);
@@ -136,6 +157,15 @@ export function readPatch(image, window, rows, columns) {
  * @returns {Float32Array} [channels, rows, columns]
  */
 export function writePatch(patch, window, rows, columns) {
+  if (window.angle !== undefined) {
+    const filters = filtersOf(window), channels = patch.length / filters.length;
+    const written = new Float32Array(channels * rows * columns);
+    filters.forEach((filter, k) => {
+      const ink = Float32Array.from({ length: channels }, (_, channel) => patch[channel * filters.length + k]);
+      writePatch(ink, filter, rows, columns).forEach((value, at) => { written[at] += value; });
+    });
+    return written;
+  }
   const { F_x, F_y } = filterbanks(window, rows, columns);
   const { size, gamma } = window, channels = patch.length / (size * size);
   const image = new Float32Array(channels * rows * columns);

@@ -42,7 +42,10 @@ export function hands(rows, columns, { parts, take, move }) {
     set(centre, { cx: g_x - 0.5, cy: g_y - 0.5, r: 0.6 * large });
     set(corner, { x: left + side - 0.55 * large, y: top + side - 0.55 * large, width: 1.1 * large, height: 1.1 * large });
     set(diamond, { transform: `translate(${left - sigma} ${g_y - 0.5}) scale(${large})` });
-    set(band, { x: left - sigma, y: top - sigma, width: side + 2 * sigma, height: side + 2 * sigma, rx: sigma });
+    set(band, {
+      x: left - sigma, y: top - sigma, width: side + 2 * sigma, height: side + 2 * sigma, rx: sigma,
+      transform: `rotate(${((window.angle ?? 0) * 180) / Math.PI} ${g_x - 0.5} ${g_y - 0.5})`,
+    });
     if (!parts.includes("stride")) return;
     if (dots.childElementCount !== size * size)
       dots.replaceChildren(...Array.from({ length: size * size }, () => el("svg:circle", { r: 0.14 * large })));

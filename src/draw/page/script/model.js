@@ -22,7 +22,7 @@ import { readPatch, windowOf, writePatch } from "./attention.js";
 
 /** A value that an option may have, where the page knows more than the paper's. */
 const KNOWN = {
-  attention: ["gaussian", "none"], prior: ["standard"], condition: ["none", "class"],
+  attention: ["gaussian", "rotated", "none"], prior: ["standard"], condition: ["none", "class"],
   likelihood: ["bernoulli"], read_heads: [1], write_heads: [1],
 };
 
@@ -156,7 +156,7 @@ export class Draw {
     const controls = affine(this.readWindow, h_dec); // (21)
     const windows = [], patches = [];
     for (let b = 0; b < batch; b++) {
-      const window = windowOf(controls.subarray(5 * b), rows, columns, this.config.read_size);
+      const window = windowOf(part(controls, b, batch), rows, columns, this.config.read_size);
       windows.push(window);
       for (const image of [x, x_hat])
         patches.push(readPatch(image.subarray(b * pixels, (b + 1) * pixels), window, rows, columns));
@@ -176,13 +176,12 @@ export class Draw {
     if (!this.writeWindow)
       return { written: patch, patch, writeWindows: Array(batch).fill(null) };
     const controls = affine(this.writeWindow, h_dec); // (21)
-    const numbers = patch.length / batch, windows = [], images = [];
+    const windows = [], images = [];
     for (let b = 0; b < batch; b++) {
-      const own = windowOf(controls.subarray(5 * b), rows, columns, this.config.write_size);
+      const own = windowOf(part(controls, b, batch), rows, columns, this.config.write_size);
       const window = hand.window ? hand.window(own) : own;
       windows.push(window);
-      const w = patch.subarray(b * numbers, (b + 1) * numbers);
-      images.push(writePatch(w, window, rows, columns)); // (29)
+      images.push(writePatch(part(patch, b, batch), window, rows, columns)); // (29)
     }
     return { written: joined(images), patch, writeWindows: windows };
   }
@@ -247,6 +246,17 @@ function divergence(mu, log_sigma, batch) {
   for (let k = 0; k < mu.length; k++)
     kl[Math.floor(k / n)] += (mu[k] ** 2 + Math.exp(2 * log_sigma[k])) / 2 - log_sigma[k] - 0.5;
   return kl;
+}
+
+/**
+ * The numbers of one of a batch.
+ * @param {Float32Array} values
+ * @param {number} b
+ * @param {number} batch
+ */
+function part(values, b, batch) {
+  const length = values.length / batch;
+  return values.subarray(b * length, (b + 1) * length);
 }
 
 /** @param {Float32Array} values */

@@ -135,13 +135,17 @@ export class Picture {
 }
 
 /**
- * The frame round the paper's window: its line is half of sigma wide, as in the paper's figure 10.
+ * The frame round the paper's window, or one that turns: its line is half of sigma wide, as in the paper's figure 10.
  * @param {Window} place
  * @returns {Polygons}
  */
 export function polygonOf(place) {
-  const { left, top, side } = frameOf(place), right = left + side, bottom = top + side;
-  return { frames: [[[left, top], [right, top], [right, bottom], [left, bottom]]], lines: [place.sigma / 2] };
+  const { side } = frameOf(place), x = place.g_x - 0.5, y = place.g_y - 0.5, half = side / 2;
+  const cos = half * Math.cos(place.angle ?? 0), sin = half * Math.sin(place.angle ?? 0);
+  const corners = [[-1, -1], [1, -1], [1, 1], [-1, 1]].map(([i, j]) => (
+    /** @type {Point} */ ([x + cos * i - sin * j, y + sin * i + cos * j])
+  ));
+  return { frames: [corners], lines: [place.sigma / 2] };
 }
 
 /**
