@@ -39,7 +39,7 @@ def judge(
     guidance: tuple[Strength, ...] = (1.0,),
     batch_size: Count = 250,
 ) -> None:
-    """Count how many drawings show the class that was asked for, or two digits.
+    """Count the drawings that show the class asked for, or two digits.
 
     A classifier says what they show. The classes are asked for in turn. The classifier's own error
     is measured too, on images of a split.
