@@ -255,7 +255,7 @@ def test_another_kind_is_not_read_as_ones_own(tmp_path: Path) -> None:
         DRAW.from_pretrained(tmp_path)
 
 
-BEFORE_KINDS = "chars74k", "mnist", "mnist-no-attention", "mnist-small", "two-digits"
+BEFORE_KINDS = "chars74k", "mnist", "mnist-no-attention", "mnist-small"
 """Models of the package that were stored before kinds had names."""
 CLASSIFIER_BEFORE_KINDS = {
     "rows": 100, "columns": 100, "channels": 1, "glimpses": 8, "hidden_size": 256,
