@@ -323,7 +323,13 @@ def addends(model: DRAW, batch: int) -> list[Tensor | None]:
     return [torch.randn(shape, dtype=model.canvas_0.dtype) for _ in range(2)]
 
 
-@pytest.mark.parametrize("parts", OF_PARTS)
+@pytest.mark.parametrize(
+    "parts",
+    [
+        pytest.param(name, marks=() if number % 4 == 0 else pytest.mark.slow)
+        for number, name in enumerate(OF_PARTS)
+    ],
+)
 def test_gradient_is_that_of_differences(parts: str, random_model) -> None:
     model = random_model(
         rows=3, columns=4, glimpses=2, hidden_size=3, latent_size=2, read_size=2, write_size=2,
@@ -385,10 +391,15 @@ def test_a_prior_of_zeros_is_the_standard_one(attention: str, random_model) -> N
     "parts",
     [
         OF_PARTS["gaussian, standard, none"],
-        *PARTS[-1:],
-        *PARTS[3:5],
-        WITH_ALL[0],
-        OF_PARTS["several windows"],
+        *(
+            pytest.param(parts, marks=pytest.mark.slow)
+            for parts in (
+                *PARTS[-1:],
+                *PARTS[3:5],
+                WITH_ALL[0],
+                OF_PARTS["several windows"],
+            )
+        ),
     ],
 )
 @pytest.mark.parametrize("bf16", [False, True])

@@ -336,6 +336,7 @@ class TestReconstruct:
         page.locator("#reconstruct-known").get_by_text("all", exact=True).click()
         expect(player.locator(".bars rect")).to_have_count(4)
 
+    @pytest.mark.slow
     def test_uploads_that_are_none_are_told(self, page, tmp_path):
         Image.new("1", (8000, 5000)).save(tmp_path / "large.png")
         (tmp_path / "words.png").write_text("hello")
@@ -481,6 +482,7 @@ def test_classify(page):
     expect(status).to_contain_text("Your drawing")
 
 
+@pytest.mark.slow
 def test_explore(page):
     choose_model(page, "runs/draws")
     open_tab(page, "Explore")
