@@ -136,6 +136,20 @@ def test_figure_6_is_what_sample_shows_with_the_nearest_beside(
     assert json.loads(Path("sample.json").read_text())["nearest"] == figure["nearest"]
 
 
+def test_pictures_of_another_temperature(colour: str) -> None:
+    """At 0 all drawings are one; `draw.DRAW.generate` has the rest."""
+    for temperature in ("0", "1"):
+        told = ["--n", "2", "--scale", "1", "--temperature", temperature, "--json", "t.json"]
+        _dispatch(["sample", colour, *told, "--out", f"{temperature}.png"])
+        assert json.loads(Path("t.json").read_text())["temperature"] == float(temperature)
+        _dispatch(["animate", colour, *told, "--out", f"{temperature}.gif"])
+        drawn = json.loads(Path("t.json").read_text())
+        assert drawn["temperature"] == float(temperature)
+        two = drawn["write_windows"].values()
+        assert all(first == second for first, second in two) == (temperature == "0")
+    assert Path("0.png").read_bytes() != Path("1.png").read_bytes()
+
+
 def test_figure_6_of_a_model_whose_images_are_not_here(
     place: Path, pictures: Path, colour: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

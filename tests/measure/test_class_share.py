@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from draw.config.model import ConvnetConfig, DRAWConfig
 from draw.errors import DrawError
@@ -49,13 +48,17 @@ def pair() -> tuple[DRAW, Convnet]:
 
 
 @torch.no_grad()
-def by_hand(pair: tuple[DRAW, Convnet], first: int, guidance: float) -> np.ndarray:
+def by_hand(
+    pair: tuple[DRAW, Convnet], first: int, guidance: float, temperature: float = 1.0
+) -> np.ndarray:
     """Whether each of N drawings is right, from the first on, of the drawings of the seed."""
     drawing, answering = pair
     count = first + N
     labels = torch.tensor([i % CLASSES for i in range(count)])
-    drawn: Tensor = drawing.generate(count, seed=SEED, labels=labels, guidance=guidance).images[-1]
-    return np.asarray((answering(drawn).logits.argmax(1) == labels)[first:].numpy())
+    drawn = drawing.generate(
+        count, seed=SEED, labels=labels, guidance=guidance, temperature=temperature
+    )
+    return np.asarray((answering(drawn.images[-1]).logits.argmax(1) == labels)[first:].numpy())
 
 
 def measured(
@@ -75,6 +78,13 @@ def test_it_counts_the_drawings_of_draw_sample(pair: tuple[DRAW, Convnet], guida
     low, high = wilson_interval(int(right.sum()), N)
     assert (found.right_low, found.right_high) == pytest.approx((100 * low, 100 * high))
     assert found == measured(pair, (guidance,), 250)
+
+
+def test_it_counts_drawings_of_another_temperature(pair: tuple[DRAW, Convnet]) -> None:
+    found = measure_class_share(*pair, N, temperature=0.3, seed=SEED)
+    assert found.temperature == 0.3
+    assert found.right == pytest.approx(100 * by_hand(pair, 0, 1.0, 0.3).mean())
+    assert found.right_by_class != measured(pair, (1.0,), 250).right_by_class
 
 
 def test_guidance_is_chosen_on_other_drawings(pair: tuple[DRAW, Convnet]) -> None:
@@ -150,13 +160,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_verb(place: Path) -> None:
     said = draw_command(
-        "judge", "told", "judge", "--n", "12", "--guidance", "1", "1.5", "--json", "a.json",
-        "--split", "validation", "--precision", "fp32", cwd=place,
+        "judge", "told", "judge", "--n", "12", "--guidance", "1", "1.5", "--temperature", "0.5",
+        "--json", "a.json", "--split", "validation", "--precision", "fp32", cwd=place,
     )  # fmt: skip
     found = json.loads((place / "a.json").read_text())
     assert found["drawings"] == 12
     assert [one["guidance"] for one in found["choice"]] == [1.0, 1.5]
-    assert f"guidance {found['guidance']:g}" in said.stdout
+    assert f"guidance {found['guidance']:g}, temperature 0.5" in said.stdout
+    assert found["temperature"] == 0.5
     alone = draw_command(
         "evaluate", "judge", "--split", "validation", "--json", "-", "--precision", "fp32",
         cwd=place,

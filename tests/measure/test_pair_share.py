@@ -53,12 +53,14 @@ class Sure(Convnet):
 
 
 class Paints(DRAW):
-    """Draws the pictures that it is given, in order."""
+    """Draws the pictures that it is given, in order, the brighter the higher the temperature."""
 
     pictures: Tensor
 
-    def generate(self, n: int, *, noise: Tensor | None = None, **_: Any) -> Trajectory:
-        made = self.pictures[self.painted : self.painted + n]
+    def generate(
+        self, n: int, *, noise: Tensor | None = None, temperature: float = 1.0, **_: Any
+    ) -> Trajectory:
+        made = temperature * self.pictures[self.painted : self.painted + n]
         self.painted += n
         return Trajectory(torch.logit(made, eps=1e-6)[None, :, None], None, None)
 
@@ -111,6 +113,18 @@ def test_it_counts_pairs_of_which_the_classifier_is_sure_enough() -> None:
     assert json.loads(json.dumps(found.to_dict()))["digits"] == 60
 
 
+def test_drawings_of_another_temperature_are_counted() -> None:
+    images = data_set(APART, np.maximum(drawn(TALL), drawn(WIDE, ink=240)))
+    shares = {
+        temperature: measure_pair_share(
+            painter(APART), Sure(SINGLE), images, 1, temperature=temperature
+        )
+        for temperature in (1.0, 0.9)
+    }
+    assert {one: share.temperature for one, share in shares.items()} == {1.0: 1.0, 0.9: 0.9}
+    assert [share.digits for share in shares.values()] == [100, 0]
+
+
 def test_without_a_drawing_of_two_pieces_nothing_is_claimed() -> None:
     found = measure_pair_share(painter(drawn(TALL)), Sure(SINGLE), data_set(APART), 1)
     assert (found.apart, found.digits, found.digits_low, found.digits_high) == (0, 0, 0, 100)
@@ -150,7 +164,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_verb(place: Path) -> None:
-    said = draw_command("judge", "two", "judge", "--n", "3", "--json", "a.json", cwd=place)
+    said = draw_command(
+        "judge", "two", "judge", "--n", "3", "--temperature", "0.5", "--json", "a.json", cwd=place
+    )
     found = json.loads((place / "a.json").read_text())
     assert (found["drawings"], found["apart"]) == (3, 0), "it has learned nothing"
     assert 0 < found["images_apart"] <= found["images"] == 6
@@ -158,6 +174,8 @@ def test_the_verb(place: Path) -> None:
     assert found["split"] == "test"
     assert found["classifier"]["model"] == "judge/best/model.safetensors"
     assert f"{100 * found['least']:.2f} %" in said.stdout
+    assert found["temperature"] == 0.5
+    assert "temperature 0.5" in said.stdout
 
 
 def test_guidance_is_refused_where_no_class_is_told(place: Path) -> None:

@@ -14,7 +14,7 @@ from draw.cli.options import (
     words_apart_from,
     write_result,
 )
-from draw.cli.render import Strength
+from draw.cli.render import Strength, Temperature
 from draw.errors import DrawError
 from draw.fields import Count
 
@@ -37,6 +37,7 @@ def judge(
     data: Annotated[DataOptions, arg(name="")],
     n: Count = 1000,
     guidance: tuple[Strength, ...] = (1.0,),
+    temperature: Temperature = 1.0,
     batch_size: Count = 250,
 ) -> None:
     """Count the drawings that show the class asked for, or two digits.
@@ -63,6 +64,7 @@ def judge(
         n: drawings, at least one of each class.
         guidance: how clearly the class shows, as in draw sample; of several, the one that does best
             on n other drawings is chosen, and measured on these.
+        temperature: standard deviation of the codes, as in draw sample.
         batch_size: drawings or images at a time; changes speed and memory, not the result.
     """
     from draw.model.machine import settle
@@ -82,9 +84,11 @@ def judge(
                 f"expected no --guidance for {loaded.source}, which is told no class, got "
                 f"{' '.join(f'{one:g}' for one in guidance)}; leave it out"
             )
-        found = _judge_pairs(options, data, loaded, classifier, n, batch_size)
+        found = _judge_pairs(options, data, loaded, classifier, n, temperature, batch_size)
     else:
-        found = _judge_classes(options, data, loaded, classifier, n, guidance, batch_size, compute)
+        found = _judge_classes(
+            options, data, loaded, classifier, n, guidance, temperature, batch_size, compute
+        )
     result = {
         "model": loaded.source,
         "weights": loaded.state,
@@ -102,6 +106,7 @@ def _judge_classes(
     classifier: "LoadedModel",
     n: int,
     guidance: tuple[float, ...],
+    temperature: float,
     batch_size: int,
     compute: "Compute",
 ) -> dict[str, Any]:
@@ -124,8 +129,8 @@ def _judge_classes(
     with advise_smaller_batches(batch_size, "--batch-size"):
         with progress("draw", drawing_count(n, guidance)) as update:
             found = measure_class_share(
-                model, classifier.model, n, guidance=guidance, seed=options.seed,
-                batch_size=batch_size, on_progress=update,
+                model, classifier.model, n, guidance=guidance, temperature=temperature,
+                seed=options.seed, batch_size=batch_size, on_progress=update,
             )  # fmt: skip
         accelerator = make_accelerator(compute)
         of_classifier = with_progress(
@@ -150,6 +155,7 @@ def _judge_pairs(
     loaded: "LoadedModel",
     classifier: "LoadedModel",
     n: int,
+    temperature: float,
     batch_size: int,
 ) -> dict[str, Any]:
     from draw.measure.pair_share import measure_pair_share
@@ -160,8 +166,8 @@ def _judge_pairs(
     images, _ = images_for(loaded, data)
     with advise_smaller_batches(batch_size, "--batch-size"), progress("draw", n) as update:
         found = measure_pair_share(
-            loaded.drawing, classifier.model, images, n, seed=options.seed,
-            batch_size=batch_size, on_progress=update,
+            loaded.drawing, classifier.model, images, n, temperature=temperature,
+            seed=options.seed, batch_size=batch_size, on_progress=update,
         )  # fmt: skip
     with words_apart_from(options.json):
         print_pair_share(f"{loaded.source}\nby {classifier.source}", found)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Strength = Annotated[float, Limits(least=0)]
 """How clearly a class shows, at least 0."""
+Temperature = Annotated[float, Limits(least=0)]
+"""Standard deviation of the codes that drawings are made of, at least 0."""
 
 
 def sample(
@@ -38,6 +40,7 @@ def sample(
     cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None,
     label: Natural | Literal["none"] | None = None,
     guidance: Strength = 1.0,
+    temperature: Temperature = 1.0,
     scale: Scale | None = None,
 ) -> None:
     """Draw new images, as a grid (figure 6).
@@ -53,6 +56,8 @@ def sample(
         label: class to draw, for a model that is told it, or none; by default each in turn.
         guidance: how clearly the class shows: 1 as learned, 1.5 or 2 more so; for a model trained
             with --model.label-dropout.
+        temperature: standard deviation of the codes, 1 in the paper; with less, images are nearer
+            to the likeliest ones and less various.
         scale: picture pixels for each of an image, 1 for its own size; by default such that a row
             fits a page.
     """
@@ -68,8 +73,9 @@ def sample(
     training = images_for(loaded, asked)[0] if nearest else None
     result = {"model": loaded.source, "seed": options.seed, "picture": str(out)}
     result |= samples_figure(
-        loaded.drawing, n, options.seed, training, out, label=label, guidance=guidance, scale=scale
-    )
+        loaded.drawing, n, options.seed, training, out, label=label, guidance=guidance,
+        temperature=temperature, scale=scale,
+    )  # fmt: skip
     report_picture(out, options.json, result)
 
 
@@ -202,6 +208,7 @@ def animate(
     out: Annotated[Path, Output((*ANIMATIONS, ".png"))] = Path("generation.gif"),
     label: Natural | Literal["none"] | None = None,
     guidance: Strength = 1.0,
+    temperature: Temperature = 1.0,
     scale: Scale | None = None,
 ) -> None:
     """Show images being drawn step by step (figures 7 and 10).
@@ -216,6 +223,8 @@ def animate(
         label: class to draw, for a model that is told it, or none; by default each in turn.
         guidance: how clearly the class shows: 1 as learned, 1.5 or 2 more so; for a model trained
             with --model.label-dropout.
+        temperature: standard deviation of the codes, 1 in the paper; with less, images are nearer
+            to the likeliest ones and less various.
         scale: picture pixels for each of an image, 1 for its own size; by default such that a row
             fits a page.
     """
@@ -226,7 +235,9 @@ def animate(
     loaded = load(options)
     model = loaded.drawing
     labels = model.labels_for(n, label)
-    trajectory = model.generate(n, seed=options.seed, labels=labels, guidance=guidance)
+    trajectory = model.generate(
+        n, seed=options.seed, temperature=temperature, labels=labels, guidance=guidance
+    )
     if out.suffix.lower() == ".png":
         generation_strip(trajectory, out, scale=scale)
     else:
@@ -236,6 +247,7 @@ def animate(
         "seed": options.seed,
         "images": n,
         "guidance": guidance,
+        "temperature": temperature,
         "picture": str(out),
         **write_windows(trajectory),
     }

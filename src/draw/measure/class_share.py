@@ -42,6 +42,8 @@ class ClassShare:
     """Number of drawings, the classes in turn."""
     guidance: float
     """Strength of guidance that they were made with."""
+    temperature: float
+    """Standard deviation of the codes that they were made of."""
     right: float
     """Fraction of drawings that the classifier gives the class that was asked for, in %."""
     right_low: float
@@ -65,6 +67,7 @@ def measure_class_share(
     n: int,
     *,
     guidance: Sequence[float] = (1.0,),
+    temperature: float = 1.0,
     seed: int = 0,
     batch_size: int = 250,
     on_progress: Callable[[int, str], None] = lambda done, text: None,
@@ -80,6 +83,7 @@ def measure_class_share(
         classifier: one that answers with a `ClassifierOutput`, of the same images and classes.
         n: number of drawings, at least one of each class.
         guidance: strengths of guidance to choose among; see `draw.model.guidance`.
+        temperature: standard deviation of the codes, as in `DRAW.generate`.
         seed: seed of the noise.
         batch_size: drawings at a time; only speed and memory depend on it.
         on_progress: function called with the number of drawings made so far, of
@@ -98,7 +102,7 @@ def measure_class_share(
         found: list[Bool[np.ndarray, " m"]] = []
         for start in range(first, first + n, batch_size):
             numbers = range(start, min(start + batch_size, first + n))
-            found.append(_right(model, classifier, numbers, strength, seed))
+            found.append(_right(model, classifier, numbers, strength, temperature, seed))
             done += len(numbers)
             on_progress(done, f"guidance {strength:g}, {100 * np.concatenate(found).mean():.1f} %")
         return np.concatenate(found)
@@ -115,6 +119,7 @@ def measure_class_share(
     return ClassShare(
         drawings=n,
         guidance=chosen,
+        temperature=temperature,
         right=100 * float(measured.mean()),
         right_low=100 * low,
         right_high=100 * high,
@@ -137,14 +142,21 @@ def drawing_count(n: int, guidance: Sequence[float]) -> int:
 
 
 def _right(
-    model: DRAW, classifier: Model, numbers: range, guidance: float, seed: int
+    model: DRAW,
+    classifier: Model,
+    numbers: range,
+    guidance: float,
+    temperature: float,
+    seed: int,
 ) -> Bool[np.ndarray, " m"]:
     """Whether each of some drawings, by number, shows the class that was asked for."""
     device = model.canvas_0.device
     shape = model.config.glimpses, model.config.latent_size
     noise = image_noise(seed, GENERATION, numbers, shape).to(device)
     asked = torch.tensor(numbers, device=device) % model.config.classes
-    drawn = model.generate(len(numbers), noise=noise, labels=asked, guidance=guidance)
+    drawn = model.generate(
+        len(numbers), noise=noise, temperature=temperature, labels=asked, guidance=guidance
+    )
     answers = classifier(drawn.images[-1]).logits.argmax(1)
     return np.asarray((answers == asked).cpu().numpy())
 

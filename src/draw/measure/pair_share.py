@@ -42,6 +42,8 @@ class PairShare:
     """Share of drawings apart that show two digits, and of the data set's own images, in %."""
 
     drawings: int
+    temperature: float
+    """Standard deviation of the codes that they were made of."""
     apart: int
     """Drawings of two pieces as large as a digit."""
     digits: float
@@ -71,6 +73,7 @@ def measure_pair_share(
     images: ImageSet,
     n: int,
     *,
+    temperature: float = 1.0,
     seed: int = 0,
     batch_size: int = 250,
     on_progress: Callable[[int, str], None] = lambda done, text: None,
@@ -84,6 +87,7 @@ def measure_pair_share(
         classifier: one that answers with a `ClassifierOutput`, of single digits.
         images: images of two digits as the model has learned them, not binarized.
         n: number of drawings, at least 1.
+        temperature: standard deviation of the codes, as in `DRAW.generate`.
         seed: seed of the noise.
         batch_size: drawings at a time; only speed and memory depend on it.
         on_progress: function called with the number of drawings made so far, and the number of
@@ -113,12 +117,14 @@ def measure_pair_share(
     for start in range(0, n, batch_size):
         numbers = range(start, min(start + batch_size, n))
         noise = image_noise(seed, GENERATION, numbers, shape).to(device)
-        found.append(_sureness(classifier, model.generate(len(numbers), noise=noise).images[-1]))
+        drawn = model.generate(len(numbers), noise=noise, temperature=temperature)
+        found.append(_sureness(classifier, drawn.images[-1]))
         on_progress(numbers.stop, f"{sum(map(len, found))} of two pieces")
     both = _both(torch.cat(found), least)
     low, high = wilson_interval(int(both.sum()), len(both)) if len(both) else (0.0, 1.0)
     return PairShare(
         drawings=n,
+        temperature=temperature,
         apart=len(both),
         digits=_percentage(both),
         digits_low=100 * low,

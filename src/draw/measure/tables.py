@@ -72,7 +72,7 @@ def print_class_share(title: str, result: ClassShare) -> None:
         table.add_row(f"  guidance {one.guidance:g}, on others", f"{one.right:.2f} %")
     interval = f"{result.right_low:.2f} to {result.right_high:.2f}"
     share = f"{result.right:.2f} % (95 % interval {interval})"
-    table.add_row(f"guidance {result.guidance:g}", share)
+    table.add_row(f"guidance {result.guidance:g}, temperature {result.temperature:g}", share)
     shares = " ".join(f"{share:.1f}" for share in result.right_by_class)
     table.add_row("of each class, %", shares)
     table.add_row("drawings", f"{result.drawings:,}")
@@ -81,7 +81,8 @@ def print_class_share(title: str, result: ClassShare) -> None:
 
 def print_pair_share(title: str, result: PairShare) -> None:
     """Print the share of drawings that show two digits, and of the data set's own images."""
-    table = Table("two digits", "drawings", "the data set's", title=title)
+    drawings = f"drawings, temperature {result.temperature:g}"
+    table = Table("two digits", drawings, "the data set's", title=title)
     table.add_row("images", f"{result.drawings:,}", f"{result.images:,}")
     table.add_row("of two pieces apart", f"{result.apart:,}", f"{result.images_apart:,}")
     interval = f"{result.digits_low:.1f} to {result.digits_high:.1f}"

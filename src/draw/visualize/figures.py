@@ -93,6 +93,7 @@ def samples_figure(
     width: int = PICTURE_WIDTH,
     label: int | Literal["none"] | None = None,
     guidance: float = 1.0,
+    temperature: float = 1.0,
     scale: int | None = None,
 ) -> dict[str, Any]:
     """Draw figures 6, 9 and 12: new images, beside the last column the nearest training images.
@@ -106,12 +107,14 @@ def samples_figure(
         width: width in pixels to aim at.
         label: class to draw, for a class-conditional model, or "none"; by default each in turn.
         guidance: how clearly the class shows, as in `DRAW.generate`.
+        temperature: standard deviation of the codes, as in `DRAW.generate`.
         scale: picture pixels for each of an image; by default such that a row fits a page.
     """
     check_suffix(out, PICTURES)  # before the search for the nearest, which takes a while
     labels = model.labels_for(n, label)
-    images = model.generate(n, seed=seed, labels=labels, guidance=guidance).images[-1].cpu()
-    result: dict[str, Any] = {"images": n, "guidance": guidance}
+    drawn = model.generate(n, seed=seed, temperature=temperature, labels=labels, guidance=guidance)
+    images = drawn.images[-1].cpu()
+    result: dict[str, Any] = {"images": n, "guidance": guidance, "temperature": temperature}
     neighbours = None
     if training is not None:
         neighbours, numbers, distances = nearest_in_training(last_column(images), training)
