@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 import draw.attention.window
 from draw.errors import KernelUnavailableError
-from draw.kernels import BACKENDS, compilation, proof
+from draw.kernels import BACKENDS, compilation, proof, turned_backward, upright_backward
 from draw.kernels.packed import glimpse
 from draw.kernels.packed.packed_sequence import trajectory, unroll
 from draw.model.draw import DRAW
@@ -293,7 +293,8 @@ def doubled(function: Callable[..., Any]) -> Callable[..., Any]:
         (draw.model.draw, "kl_divergence", "none"),
         (draw.model.draw, "log_prior_over_posterior", "cauchy"),
         (glimpse, "cell_backward", "none"),
-        (glimpse, "read_patch_backward", "gaussian"),
+        (upright_backward, "_window_backward", "gaussian"),
+        (turned_backward, "_window_backward", "rotated"),
     ],
 )
 def test_an_edited_equation_is_refused(module, name: str, attention: str, monkeypatch) -> None:

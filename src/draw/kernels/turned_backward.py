@@ -1,6 +1,6 @@
 """Backward pass of windows that turn, derived by hand: draw/attention/rotated.py, last line first.
 
-Part of draw/kernels/attention_backward.py. `p` counts the N^2 filters, row by row of the grid.
+Part of draw/kernels/window_kinds.py. `p` counts the N^2 filters, row by row of the grid.
 """
 
 import torch

@@ -40,8 +40,7 @@ PARTS = (
     GaussianAttention, WindowAttention, GaussianSampler, CauchySampler, LaplaceSampler,
     RotatedSampler, NoAttention, StandardPrior, LearnedPrior,
 )  # fmt: skip
-"""Parts of a DRAW whose gradients are derived here, in attention_backward.py and in
-turned_backward.py."""
+"""Parts of a DRAW whose gradients are derived here and in attention_backward.py."""
 
 
 class Gradients(NamedTuple):

@@ -1,6 +1,6 @@
 """Device functions: the gradients of reading and writing through windows (eqs 19-29).
 
-Derived in draw/kernels/attention_backward.py. The table of an image holds here
+Derived in draw/kernels/upright_backward.py. The table of an image holds here
 
     read    F_y [NR, BP] | F_x [NR, AP] | what stands beside F_y^T: of x and of s [2 C NR, AP]
             | beside F_x: of x and of s [2 C NR, BP] | d F_y [NR, BP] | d F_x [NR, AP]

@@ -9,12 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from draw.attention.rotated import read_turned_patch, turned_window, write_turned_patch
-from draw.attention.window import read_patch, window_parameters, write_patch
-from draw.kernels.attention_backward import read_patch_backward, write_patch_backward
 from draw.kernels.packed.packed_weights import Layout, Weights
 from draw.kernels.products import multiply
-from draw.kernels.turned_backward import read_turned_backward, write_turned_backward
 from draw.kernels.unroll_backward import cell_backward, code_backward
 from draw.parts.distribution import Gaussian
 from draw.parts.objective import kl_divergence, log_prior_over_posterior
@@ -267,13 +263,11 @@ def _decode(
 
 
 def _read(layout: Layout, x: Tensor, x_hat: Tensor, ahead: Tensor) -> Tensor:
-    if layout.filters is None:
+    if (kind := layout.window) is None:
         return x_hat.flatten(1)
-    images, controls = torch.cat([x, x_hat], 1), ahead[:, : layout.controls]
-    placed = controls, layout.rows, layout.columns, layout.read_size
-    if layout.turns:
-        return read_turned_patch(images, turned_window(*placed)).flatten(1)
-    return read_patch(images, window_parameters(*placed), layout.filters).flatten(1)
+    controls = ahead[:, : layout.controls]
+    window = kind.window(controls, layout.rows, layout.columns, layout.read_size)
+    return kind.read(torch.cat([x, x_hat], 1), window).flatten(1)
 
 
 def _write(
@@ -282,29 +276,22 @@ def _write(
     """The canvas after, what was written, and what the decoder says of the next step."""
     out = multiply(h_dec, weights.out.mT) + weights.out_bias
     written, ahead = out[:, : layout.ahead], _dense(out[:, layout.ahead :])
-    if layout.filters is None:
+    if (kind := layout.window) is None:
         return canvas + written.view_as(canvas), written[:, layout.content :], ahead
     N, sides = layout.write_size, (layout.rows, layout.columns)
     controls = written[:, layout.content :]
     w = written[:, : layout.content].reshape(len(out), layout.channels, N, N)
-    if layout.turns:
-        image = write_turned_patch(w, turned_window(controls, *sides, N), *sides)
-    else:
-        image = write_patch(w, window_parameters(controls, *sides, N), *sides, layout.filters)
+    image = kind.write(w, kind.window(controls, *sides, N), *sides)
     return canvas + image, written, ahead
 
 
 def _written_backward(layout: Layout, written: Tensor, d_image: Tensor) -> list[Tensor]:
     """Gradients of patch and window through what is written."""
-    if layout.filters is None:
+    if layout.window is None:
         return [d_image.flatten(1)]
     N = layout.write_size
     w = written[:, : layout.content].reshape(len(written), layout.channels, N, N)
-    controls = written[:, layout.content :]
-    if layout.turns:
-        d_w, d_controls = write_turned_backward(controls, w, d_image)
-    else:
-        d_w, d_controls = write_patch_backward(controls, w, d_image, layout.filters)
+    d_w, d_controls = layout.window.write_backward(written[:, layout.content :], w, d_image)
     return [d_w.flatten(1), d_controls]
 
 
@@ -312,14 +299,11 @@ def _read_backward(
     layout: Layout, x: Tensor, x_hat: Tensor, ahead: Tensor, d_r: Tensor
 ) -> tuple[Tensor | None, Tensor, list[Tensor]]:
     """Gradients of images (None where there are none), error images and read window."""
-    if layout.filters is None:
+    if layout.window is None:
         return None, d_r.reshape(x.shape), []
     images, N = torch.cat([x, x_hat], 1), layout.read_size
     d_patch = d_r.reshape(len(x), 2 * layout.channels, N, N)
     controls = ahead[:, : layout.controls]
-    if layout.turns:
-        d_images, d_controls = read_turned_backward(controls, images, d_patch)
-    else:
-        d_images, d_controls = read_patch_backward(controls, images, d_patch, layout.filters)
+    d_images, d_controls = layout.window.read_backward(controls, images, d_patch)
     d_x, d_x_hat = d_images.chunk(2, 1)
     return d_x, d_x_hat, [d_controls]

@@ -14,7 +14,7 @@ from draw.kernels.cpp import unroll as cpp
 from draw.kernels.cpp.form import drawing_names
 from draw.kernels.graphs import GraphBackend, doubt_of
 from draw.kernels.packed.packed_sequence import Compile, as_it_is, trajectory, unroll
-from draw.kernels.packed.packed_weights import FILTERS, Layout
+from draw.kernels.packed.packed_weights import ATTENTIONS, Layout
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
 
 
@@ -95,12 +95,12 @@ def _compile(
 
 
 def _obstacle(config: DRAWConfig) -> str | None:
-    parts = {"attention": tuple(FILTERS), "prior": ("standard", "learned")}
+    parts = {"attention": ATTENTIONS, "prior": ("standard", "learned")}
     return unknown_option(config, {**dict.fromkeys(cpp.ANY), **parts})
 
 
 def _parameters(config: DRAWConfig) -> Sequence[str]:
-    windows = FILTERS[config.attention] is not None
+    windows = config.attention != "none"
     return drawing_names(windows=windows, learned=config.prior == "learned")
 
 

@@ -9,8 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from draw.attention.rotated import turned_window
-from draw.attention.window import Window, window_parameters
+from draw.attention.window import Window
 from draw.kernels.packed.glimpse import (
     Carry,
     Residuals,
@@ -72,7 +71,7 @@ def unroll(
     """Compute `DRAW.unroll` with packed weights and the gradient derived by hand.
 
     Args:
-        model: DRAW as it is, with an attention of `FILTERS` and a prior of the package.
+        model: DRAW as it is, with an attention of `ATTENTIONS` and a prior of the package.
         images: images, [batch, channels, rows, columns], in [0, 1].
         noise: standard normal noise, [glimpses, batch, latent].
         context: conditioning of the drawings.
@@ -101,7 +100,7 @@ def trajectory(
     """Compute `DRAW.trajectory` with packed weights, without gradients.
 
     Args:
-        model: DRAW as it is, with an attention of `FILTERS` and a prior of the package.
+        model: DRAW as it is, with an attention of `ATTENTIONS` and a prior of the package.
         images: images in [0, 1], or None for new ones.
         noise: standard normal noise, [glimpses, batch, latent], times the temperature for new
             images.
@@ -140,10 +139,9 @@ def _trajectory(
 
 
 def _windows(layout: Layout, controls: Sequence[Tensor], size: int) -> Window | None:
-    if layout.filters is None:
+    if layout.window is None:
         return None
-    place = turned_window if layout.turns else window_parameters
-    return place(torch.stack([*controls]), layout.rows, layout.columns, size)
+    return layout.window.window(torch.stack([*controls]), layout.rows, layout.columns, size)
 
 
 def _given(

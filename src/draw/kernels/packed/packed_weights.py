@@ -15,19 +15,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from draw.attention.cauchy import cauchy_filterbank
-from draw.attention.laplace import laplace_filterbank
-from draw.attention.window import Filterbank, filterbank
 from draw.config.model import DRAWConfig
+from draw.kernels.window_kinds import WINDOWS, WindowKind
 
-FILTERS: dict[str, Filterbank | None] = {
-    "gaussian": filterbank,
-    "cauchy": cauchy_filterbank,
-    "laplace": laplace_filterbank,
-    "rotated": filterbank,
-    "none": None,
-}
-"""The kinds of attention that a packed step knows, and the filters of their windows."""
+ATTENTIONS = (*WINDOWS, "none")
+"""The kinds of attention that a packed step knows."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +33,8 @@ class Layout:
     latent: int
     read_size: int
     write_size: int
-    filters: Filterbank | None
-    """Filters of the windows; None without attention."""
-    turns: bool
-    """Whether the windows turn."""
+    window: WindowKind | None
+    """Kind of the windows; None without attention."""
     learned: bool
     """Whether the prior is learned."""
 
@@ -53,8 +43,7 @@ class Layout:
         """Make the layout of a model with a config."""
         return cls(
             *config.image_shape, config.hidden_size, config.latent_size, config.read_size,
-            config.write_size, FILTERS[config.attention], config.attention == "rotated",
-            config.prior == "learned",
+            config.write_size, WINDOWS.get(config.attention), config.prior == "learned",
         )  # fmt: skip
 
     @property
@@ -65,17 +54,17 @@ class Layout:
     @property
     def features(self) -> int:
         """Number of values that are read at a step."""
-        return self.pixels if self.filters is None else 2 * self.channels * self.read_size**2
+        return self.pixels if self.window is None else 2 * self.channels * self.read_size**2
 
     @property
     def content(self) -> int:
         """Number of values that are written at a step."""
-        return self.pixels if self.filters is None else self.channels * self.write_size**2
+        return self.pixels if self.window is None else self.channels * self.write_size**2
 
     @property
     def controls(self) -> int:
-        """Numbers that place a window: five (eq 21), and the angle of one that turns."""
-        return 0 if self.filters is None else 5 + self.turns
+        """Numbers that place a window; 0 without attention."""
+        return 0 if self.window is None else self.window.controls
 
     @property
     def ahead(self) -> int:
@@ -112,12 +101,12 @@ def pack_weights(layout: Layout, model: Any) -> Weights:
         model: a DRAW.
     """
     enc, dec, attention, prior = model.lstm_enc, model.lstm_dec, model.attention, model.prior
-    windows = [attention.write_window, attention.read_window] if layout.filters else []
+    windows = [attention.write_window, attention.read_window] if layout.window else []
     maps = [attention.write_content, *windows]
     maps += [prior.mu, prior.log_sigma] if layout.learned else []
     post = [model.mu, model.log_sigma]
     x, enc_ih = None, enc.weight_ih
-    if not layout.filters:
+    if not layout.window:
         x, enc_ih = enc_ih[:, : layout.pixels], enc_ih[:, layout.pixels :]
     return Weights(
         enc=torch.cat([enc_ih, enc.weight_hh], 1),
