@@ -6,12 +6,11 @@ BIN := .venv/bin
 DEMO := demo
 DEMO_FLAGS :=
 
-.PHONY: demo test slow-tests launcher-tests lint types page bench docs dist clean help
+.PHONY: demo test slow-tests lint types page bench docs dist clean help
 
 help:
 	@echo "make demo   train a small model on handwritten digits (a minute) and draw pictures into $(DEMO)/"
-	@echo "make test   run the tests; make slow-tests: those that take long, an hour at most;"
-	@echo "            make launcher-tests: several processes, killed and come back"
+	@echo "make test   run the tests; make slow-tests: those that take long, an hour at most"
 	@echo "make lint   ruff and import-linter;  make types   mypy"
 	@echo "make docs   build the site of the documents into build/site, strict, without a network"
 	@echo "make dist   build wheel and source archive into dist/, and draw with them in a fresh environment"
@@ -30,14 +29,9 @@ test: .venv/ready
 	$(PYTEST) -m "not slow"
 
 # The large sweeps and the shipped models; what the minutes do not suffice for is skipped, and said.
-# Not what waits for several processes: one of some 20 such runs did not end on a busy computer.
 MINUTES := 60
 slow-tests: .venv/ready
-	$(PYTEST) -m "slow and not launcher" --minutes $(MINUTES)
-
-# Several processes, which are killed and come back.
-launcher-tests: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m launcher
+	$(PYTEST) -m slow --minutes $(MINUTES)
 
 lint: .venv/ready
 	$(BIN)/ruff check

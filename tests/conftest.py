@@ -21,12 +21,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a live browser or server have a second go, and the summary names those that took it.
+    """Tests of live processes have a second go, and the summary names those that took it.
 
     A drawing that comes a second late on a busy computer is not wrong; what is wrong fails twice.
     """
     for item in items:
-        if item.get_closest_marker("live"):
+        if item.get_closest_marker("live") or item.get_closest_marker("launcher"):
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 

@@ -7,6 +7,7 @@ import math
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -220,7 +221,7 @@ def started(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, *arguments],
         cwd=cwd,
-        env=one_thread(),
+        env={**one_thread(), "PYTHONFAULTHANDLER": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -228,11 +229,19 @@ def started(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     )
 
 
-def ended(process: subprocess.Popen[str], seconds: float = 200) -> subprocess.CompletedProcess[str]:
-    """How a process ends; one that takes too long ends with all it started, and what it said."""
+def ended(process: subprocess.Popen[str], seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    """How a process ends; one that takes too long ends with all it started, and what it said.
+
+    Its last words are where each thread of each process of it was (PYTHONFAULTHANDLER).
+    """
     try:
         out, err = process.communicate(timeout=seconds)
     except subprocess.TimeoutExpired:
+        stuck = [psutil.Process(process.pid), *children_of(process)]
+        for one in stuck:  # all of them, before one sees that another has ended
+            with suppress(psutil.NoSuchProcess):
+                one.send_signal(signal.SIGABRT)
+        psutil.wait_procs(stuck, timeout=5)
         out, err = stopped(process)
         pytest.fail(f"{process.args!r} took longer than {seconds} seconds:\n{out}{err}")
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
@@ -241,10 +250,15 @@ def ended(process: subprocess.Popen[str], seconds: float = 200) -> subprocess.Co
 def stopped(process: subprocess.Popen[str]) -> tuple[str, str]:
     """End a process and all that it started, if it is still at work; what it said till then."""
     if process.poll() is None:
-        for one in [psutil.Process(process.pid), *psutil.Process(process.pid).children(True)]:
+        for one in [psutil.Process(process.pid), *children_of(process)]:
             with suppress(psutil.NoSuchProcess):
                 one.kill()
     return process.communicate()
+
+
+def children_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """All that a process started, and what those did."""
+    return psutil.Process(process.pid).children(recursive=True)
 
 
 def one_thread() -> dict[str, str]:

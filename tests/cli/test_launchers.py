@@ -208,6 +208,33 @@ def test_two_processes_measure_what_one_does(run: Path, place: Path) -> None:
     assert done.stdout.count("test images of") == 1
 
 
+STUCK = """
+import subprocess
+import sys
+import time
+
+def wait_for_nobody():
+    time.sleep(100)
+
+if sys.argv[1:]:
+    wait_for_nobody()
+subprocess.run([sys.executable, __file__, "worker"])
+"""
+
+
+def test_a_run_that_does_not_end_says_where_each_process_was(tmp_path: Path) -> None:
+    (tmp_path / "stuck.py").write_text(STUCK)
+    launcher = started("stuck.py", cwd=tmp_path)
+    while not psutil.Process(launcher.pid).children():
+        time.sleep(0.05)
+    with pytest.raises(pytest.fail.Exception, match="longer than 1 sec") as failed:
+        ended(launcher, 1)
+    said = str(failed.value)
+    assert "in wait_for_nobody" in said
+    assert "in run" in said, "the launcher"
+    assert not psutil.pid_exists(launcher.pid)
+
+
 @pytest.mark.parametrize("verb", ["export", "sample", "data"])
 def test_copies_of_a_verb_do_not_write_over_each_other(
     run: Path, place: Path, verb: str, monkeypatch: pytest.MonkeyPatch
