@@ -258,7 +258,7 @@ def stopped(process: subprocess.Popen[str]) -> tuple[str, str]:
 
 def children_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """All that a process started, and what those did."""
-    return psutil.Process(process.pid).children(recursive=True)
+    return [*psutil.Process(process.pid).children(recursive=True)]
 
 
 def one_thread() -> dict[str, str]:
