@@ -3,6 +3,7 @@
 import ast
 import functools
 import re
+import subprocess
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +15,19 @@ from draw.model.draw import DRAW
 from running import TINY_MODEL
 
 ROOT = Path(__file__).parents[1]
+COMMIT = r"\b(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{7,12}\b"
+"""A commit's short name: hexadecimal, of digits and letters."""
 DOCUMENTS = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
+
+
+def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True)
+
+
+def strangers(names: set[str]) -> set[str]:
+    """Names that no commit of the history has."""
+    history = git("rev-list", "HEAD").stdout.split()
+    return {name for name in names if not any(one.startswith(name) for one in history)}
 
 
 @functools.cache
@@ -146,6 +159,24 @@ def test_a_link_of_a_document_at_the_root_leads_somewhere(document: Path) -> Non
         if place:
             headings = re.findall(r"^#+ (.+)$", (document.parent / path).read_text(), re.MULTILINE)
             assert place in [heading.lower().replace(" ", "-") for heading in headings], link
+
+
+def test_every_commit_that_a_document_names_is_in_the_history() -> None:
+    """A figure's commit can be gone back to; one that was left behind in a branch cannot."""
+    try:
+        whole = git("rev-parse", "--is-shallow-repository").stdout.strip() == "false"
+    except FileNotFoundError:
+        whole = False
+    if not whole:
+        pytest.skip("needs git and the whole history of a clone")
+    cards = (ROOT / "src" / "draw" / "weights").rglob("*.md")
+    named = {name for path in (*DOCUMENTS, *cards) for name in re.findall(COMMIT, path.read_text())}
+    assert len(named) > 20
+    assert strangers({"0123abc"}) == {"0123abc"}
+    unknown = strangers(named)
+    if unknown == named:
+        pytest.skip("needs the project's history, not another one that its files were put into")
+    assert unknown == set()
 
 
 def test_every_document_is_in_the_sites_navigation() -> None:
