@@ -16,6 +16,7 @@ from draw.measure.refinement import refined_bound
 from draw.model.draw import DRAW
 from draw.models.storage import load_model
 from draw.parts.distribution import Gaussian
+from draw.randomness import EVALUATION, image_noise
 from draw.training.start import start
 from running import TINY, TINY_DIGITS, draw_command, image_set, with_normal_weights, with_train
 
@@ -67,9 +68,9 @@ def test_each_step_has_an_offset_of_its_own() -> None:
 
 def test_without_updates_it_is_the_bound() -> None:
     model, (images, noise) = randomised(), inputs()
-    torch.testing.assert_close(
-        refined_bound(model, images, range(6), noise, 0), model(images, noise).bound
-    )
+    found, output = refined_bound(model, images, range(6), [noise], 0), model(images, noise)
+    torch.testing.assert_close(found.bound, output.bound[None])
+    torch.testing.assert_close(found.log_weight, output.log_weight[None])
 
 
 @pytest.mark.parametrize("parts", [{}, {"prior": "learned", "condition": "class"}])
@@ -84,7 +85,10 @@ def test_it_is_lower_than_the_bound_and_still_one(parts: dict[str, str]) -> None
         noise = torch.randn(3, 6, 3, generator=random)
         bounds.append(model(images, noise, labels).bound)
         if k < 2:
-            refined.append(refined_bound(model, images, range(6), noise, 60, labels=labels, seed=k))
+            noises = [noise, torch.randn(3, 6, 3, generator=random)]
+            fitted = refined_bound(model, images, range(6), noises, 60, labels=labels, seed=k)
+            assert len(fitted.bound) == len(fitted.log_weight) == 2
+            refined += fitted.bound
     for _ in range(300):
         noise = torch.randn(3, 600, 3, generator=random)
         told = None if labels is None else labels.repeat(100)
@@ -99,9 +103,22 @@ def test_it_is_lower_than_the_bound_and_still_one(parts: dict[str, str]) -> None
 
 def test_an_image_is_refined_by_itself() -> None:
     model, (images, noise) = randomised(), inputs()
-    together = refined_bound(model, images, range(6), noise, 5)
-    alone = refined_bound(model, images[2:3], [2], noise[:, 2:3], 5)
-    torch.testing.assert_close(alone, together[2:3])
+    together = refined_bound(model, images, range(6), [noise], 5)
+    alone = refined_bound(model, images[2:3], [2], [noise[:, 2:3]], 5)
+    torch.testing.assert_close(alone.bound, together.bound[:, 2:3])
+
+
+def test_samples_of_the_fitted_posterior_make_an_estimate() -> None:
+    """It is of the same -log p(x) as the encoder's, for any proposal."""
+    model, (images, _) = DRAW(DRAWConfig(**SIZES)), inputs()  # type: ignore[arg-type]
+    with_normal_weights(model, 0.1).requires_grad_(False)
+    random = torch.Generator().manual_seed(9)
+    noises = [torch.randn(3, 6, 3, generator=random) for _ in range(500)]
+    fitted = refined_bound(model, images, range(6), noises, 20)
+    own = torch.stack([model(images, noise).log_weight for noise in noises])
+    estimates = [-log.logsumexp(0) + np.log(500) for log in (fitted.log_weight, own)]
+    torch.testing.assert_close(*estimates, rtol=0, atol=0.1)
+    assert (fitted.bound.mean(0) < -own.mean(0) - 0.1).all()
 
 
 def test_evaluation_reports_both_bounds() -> None:
@@ -116,6 +133,26 @@ def test_evaluation_reports_both_bounds() -> None:
     assert found.refined_gain > 0
     halves = evaluate(model, images, refinement_steps=20, batch_size=2)
     assert halves.refined_bound == pytest.approx(found.refined_bound, rel=1e-4)
+    assert found.refined_importance_weighted is None
+
+
+def test_samples_are_those_of_the_encoders_estimate() -> None:
+    """One after another, each with its own noise, the same for both posteriors."""
+    model = randomised()
+    images = np.random.default_rng(1).integers(0, 2, (5, 1, 6, 5)).astype(np.uint8) * 255
+    none, found = (
+        evaluate(model, images, refinement_steps=steps, importance_samples=4) for steps in (0, 20)
+    )
+    assert found.importance_weighted == none.importance_weighted
+    x = torch.from_numpy(images).float() / 255
+    noises = [image_noise(0, EVALUATION, range(5), (3, 3), k) for k in range(4)]
+    fitted = refined_bound(model, x, range(5), noises, 20)
+    assert found.refined_bound == pytest.approx(float(fitted.bound.mean()), rel=1e-5)
+    bound = torch.stack([model(x, noise).bound for noise in noises]).mean()
+    assert found.refined_gain == pytest.approx(float(bound - fitted.bound.mean()), rel=1e-3)
+    estimate = np.log(4) - fitted.log_weight.logsumexp(0)
+    assert found.refined_importance_weighted == pytest.approx(float(estimate.mean()), rel=1e-5)
+    assert found.refined_importance_weighted_standard_error > 0
 
 
 @pytest.mark.usefixtures("without_shape_checks")

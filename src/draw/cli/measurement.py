@@ -35,7 +35,9 @@ def evaluate(
         importance_samples: K of the importance-weighted estimate; takes K times as long.
         batch_size: images at a time; changes speed and memory, not the result.
         refine: updates (300, say) that fit the posterior to each image, for the refined bound: a
-            valid one, beside that of the encoder alone. Takes several hundred times as long.
+            valid one, beside that of the encoder alone. Takes several hundred times as long. With
+            --importance-samples it is a mean over K draws, which little changes, and the estimate
+            is made of the fitted posterior's samples too.
         images: number of images, evenly from the split; by default all.
     """
     from draw.measure.progress_bar import with_progress

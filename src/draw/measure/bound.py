@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -53,11 +54,15 @@ class Evaluation:
     refinement_steps: int
     """Updates of each image's posterior for the refined bound; 0 if it was not asked for."""
     refined_bound: float | None
-    """Upper bound on -log p(x) with a posterior fitted to each image; see `refined_bound`."""
+    """Upper bound on -log p(x) with a posterior fitted to each image, with one noise or the mean
+    over that of all samples K; see `refined_bound`."""
     refined_bound_standard_error: float | None
     refined_gain: float | None
     """What refinement takes off the bound, with the same noise for both."""
     refined_gain_standard_error: float | None
+    refined_importance_weighted: float | None
+    """Importance-weighted estimate with samples of the fitted posterior."""
+    refined_importance_weighted_standard_error: float | None
     bits_per_dimension: float | None
     """The bound in bits for each number of an image; None for Bernoulli pixels."""
     importance_weighted_bits_per_dimension: float | None
@@ -130,7 +135,7 @@ def evaluate(
         )  # fmt: skip
 
     columns = for_each_image(model.config.image_shape, images, accelerator, measure)
-    reconstruction, estimate, refined, kl = *columns[:, 1:4].T, columns[:, 4:]
+    reconstruction, estimate, refined, gain, closest, kl = *columns[:, 1:6].T, columns[:, 6:]
     bound = reconstruction + kl.sum(1)
     seen = _foresight_of(model, images, labels, dynamic, batch_size, seed)
     weighted = float(estimate.mean()) if importance_samples > 0 else None
@@ -151,8 +156,14 @@ def evaluate(
         refinement_steps=refinement_steps,
         refined_bound=float(refined.mean()) if measured else None,
         refined_bound_standard_error=standard_error(refined) if measured else None,
-        refined_gain=float((bound - refined).mean()) if measured else None,
-        refined_gain_standard_error=standard_error(bound - refined) if measured else None,
+        refined_gain=float(gain.mean()) if measured else None,
+        refined_gain_standard_error=standard_error(gain) if measured else None,
+        refined_importance_weighted=(
+            float(closest.mean()) if measured and importance_samples > 0 else None
+        ),
+        refined_importance_weighted_standard_error=(
+            standard_error(closest) if measured and importance_samples > 0 else None
+        ),
         bits_per_dimension=in_bits(model.config, float(bound.mean())),
         importance_weighted_bits_per_dimension=in_bits(model.config, weighted),
         scores=bound[np.argsort(columns[:, 0])],
@@ -229,7 +240,7 @@ def _evaluate_own(
     seed: int,
     on_progress: Callable[[int, str], None],
 ) -> Float[np.ndarray, "m values"]:
-    """One row an image: number, reconstruction, weighted estimate, refined bound, KL by glimpse."""
+    """One row an image: its number and losses as `evaluate` takes them, the KL by glimpse last."""
     device = model.canvas_0.device
     shape = model.config.glimpses, model.config.latent_size
     rows, total = [], 0.0
@@ -237,20 +248,25 @@ def _evaluate_own(
         numbers = own[start : start + batch_size]
         x = evaluation_images(images, numbers, dynamic, seed).to(device)
         classes = None if labels is None else torch.from_numpy(labels[numbers]).to(device)
-        log_weights = []
-        for k in reversed(range(max(1, importance_samples))):
-            noise = image_noise(seed, EVALUATION, numbers.tolist(), shape, k)
-            first = model(x, noise.to(device), classes)
+        samples = range(max(1, importance_samples))[::-1]
+        noises = partial(image_noise, seed, EVALUATION, numbers.tolist(), shape)
+        log_weights, bounds = [], []
+        for k in samples:
+            first = model(x, noises(k).to(device), classes)
             log_weights.append(first.log_weight)
+            bounds.append(first.bound.double())
         estimate = importance_weighted_estimate(torch.stack(log_weights))
-        refined = torch.full_like(estimate, torch.nan)
+        refined = gain = closest = torch.full_like(estimate, torch.nan)
         if refinement_steps:
-            refined = refined_bound(
-                model, x, numbers.tolist(), noise.to(device), refinement_steps, labels=classes,
+            fitted = refined_bound(
+                model, x, numbers.tolist(), map(noises, samples), refinement_steps, labels=classes,
                 seed=seed,
             )  # fmt: skip
-        parts = [first.reconstruction[:, None], estimate[:, None], refined[:, None], first.kl]
-        values = torch.cat(parts, 1).cpu().double().numpy()
+            refined = fitted.bound.double().mean(0)
+            gain = torch.stack(bounds).mean(0) - refined
+            closest = importance_weighted_estimate(fitted.log_weight)
+        losses = [first.reconstruction, estimate, refined, gain, closest, *first.kl.unbind(1)]
+        values = torch.stack(losses, 1).cpu().double().numpy()
         rows.append(np.column_stack([numbers, values]))
         total += float(first.bound.sum())
         done = start + len(numbers)

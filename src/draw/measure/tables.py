@@ -34,6 +34,12 @@ def print_evaluation(title: str, result: Evaluation) -> None:
             "  gained, same noise",
             f"{result.refined_gain:.3f} +- {result.refined_gain_standard_error:.3f}",
         )
+    if result.refined_importance_weighted is not None:
+        error = result.refined_importance_weighted_standard_error
+        table.add_row(
+            f"  importance-weighted, K = {result.importance_samples}",
+            f"{result.refined_importance_weighted:.3f} +- {error:.3f}",
+        )
     if result.bits_per_dimension is not None:
         table.add_section()
         table.add_row("bits per dimension, bound", f"{result.bits_per_dimension:.4f}")
