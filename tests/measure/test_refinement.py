@@ -133,7 +133,7 @@ def test_evaluation_reports_both_bounds() -> None:
     assert found.refined_gain > 0
     halves = evaluate(model, images, refinement_steps=20, batch_size=2)
     assert halves.refined_bound == pytest.approx(found.refined_bound, rel=1e-4)
-    assert found.refined_importance_weighted is None
+    assert found.refined_estimate is None
 
 
 def test_samples_are_those_of_the_encoders_estimate() -> None:
@@ -151,8 +151,8 @@ def test_samples_are_those_of_the_encoders_estimate() -> None:
     bound = torch.stack([model(x, noise).bound for noise in noises]).mean()
     assert found.refined_gain == pytest.approx(float(bound - fitted.bound.mean()), rel=1e-3)
     estimate = np.log(4) - fitted.log_weight.logsumexp(0)
-    assert found.refined_importance_weighted == pytest.approx(float(estimate.mean()), rel=1e-5)
-    assert found.refined_importance_weighted_standard_error > 0
+    assert found.refined_estimate == pytest.approx(float(estimate.mean()), rel=1e-5)
+    assert found.refined_estimate_standard_error > 0
 
 
 @pytest.mark.usefixtures("without_shape_checks")

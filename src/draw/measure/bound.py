@@ -60,9 +60,9 @@ class Evaluation:
     refined_gain: float | None
     """What refinement takes off the bound, with the same noise for both."""
     refined_gain_standard_error: float | None
-    refined_importance_weighted: float | None
+    refined_estimate: float | None
     """Importance-weighted estimate with samples of the fitted posterior."""
-    refined_importance_weighted_standard_error: float | None
+    refined_estimate_standard_error: float | None
     bits_per_dimension: float | None
     """The bound in bits for each number of an image; None for Bernoulli pixels."""
     importance_weighted_bits_per_dimension: float | None
@@ -158,10 +158,8 @@ def evaluate(
         refined_bound_standard_error=standard_error(refined) if measured else None,
         refined_gain=float(gain.mean()) if measured else None,
         refined_gain_standard_error=standard_error(gain) if measured else None,
-        refined_importance_weighted=(
-            float(closest.mean()) if measured and importance_samples > 0 else None
-        ),
-        refined_importance_weighted_standard_error=(
+        refined_estimate=(float(closest.mean()) if measured and importance_samples > 0 else None),
+        refined_estimate_standard_error=(
             standard_error(closest) if measured and importance_samples > 0 else None
         ),
         bits_per_dimension=in_bits(model.config, float(bound.mean())),

@@ -12,18 +12,23 @@ from draw.model.draw import DRAW
 from draw.parts.distribution import Gaussian
 from draw.parts.state import UnrollOutput
 from draw.randomness import REFINEMENT, image_noise
+from draw.tensors import by_shapes
 
 LEARNING_RATE = 0.01
 """Adam's first step size, which falls along half a cosine to 0."""
 
 
-class Refined(NamedTuple):
+class RefinedLosses(NamedTuple):
     """Losses of images with a posterior that was fitted to each."""
 
     bound: Float[Tensor, "samples batch"]
     """Bound of eq 12 with each noise, in nats."""
     log_weight: Float[Tensor, "samples batch"]
     """log p(x, z) / q(z | x) with each noise, for an importance-weighted estimate."""
+
+    def __repr__(self) -> str:
+        """The shapes, not the numbers."""
+        return by_shapes(self)
 
 
 @torch.enable_grad()
@@ -36,7 +41,7 @@ def refined_bound(
     *,
     labels: Int[Tensor, " batch"] | None = None,
     seed: int = 0,
-) -> Refined:
+) -> RefinedLosses:
     """Bound on -log p(x) of eq 12 after the posterior was refined for each image.
 
     The encoder answers for all images at once, and not as well as could be for each. With numbers
@@ -92,7 +97,7 @@ def refined_bound(
             reconstruction = model.likelihood(output.canvas, images)
             bound = reconstruction + output.kl.sum(-1)
             found.append((bound, output.log_ratio - reconstruction))
-        return Refined(*(torch.stack(each) for each in zip(*found, strict=True)))
+        return RefinedLosses(*(torch.stack(each) for each in zip(*found, strict=True)))
 
 
 def _bound(model: DRAW, output: UnrollOutput, images: Tensor) -> Tensor:

@@ -34,11 +34,11 @@ def print_evaluation(title: str, result: Evaluation) -> None:
             "  gained, same noise",
             f"{result.refined_gain:.3f} +- {result.refined_gain_standard_error:.3f}",
         )
-    if result.refined_importance_weighted is not None:
-        error = result.refined_importance_weighted_standard_error
+    if result.refined_estimate is not None:
+        error = result.refined_estimate_standard_error
         table.add_row(
             f"  importance-weighted, K = {result.importance_samples}",
-            f"{result.refined_importance_weighted:.3f} +- {error:.3f}",
+            f"{result.refined_estimate:.3f} +- {error:.3f}",
         )
     if result.bits_per_dimension is not None:
         table.add_section()
