@@ -340,7 +340,8 @@ def test_the_models_of_the_package_fit_their_cards() -> None:
 DATA = {
     "mnist": "binarized_mnist", "mnist-small": "binarized_mnist",
     "mnist-no-attention": "binarized_mnist", "two-digits": "mnist", "cluttered": "mnist",
-    "mnist-class": "mnist", "cluttered-convnet": "mnist", "chars74k": "chars74k_street",
+    "mnist-class": "mnist", "cluttered-convnet": "mnist", "cluttered-4": "mnist",
+    "chars74k": "chars74k_street",
 }  # fmt: skip
 """Which of the development data sets a model of the package was trained on."""
 
