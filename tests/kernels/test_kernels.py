@@ -590,6 +590,7 @@ def test_an_infinite_variance_is_not_hidden(case) -> None:
     assert not cpp(images, noise).bound.isfinite().any()
 
 
+@pytest.mark.slow
 def test_training_goes_where_the_reference_goes() -> None:
     """80 steps on the embedded digits from one seed; docs/performance.md has a whole run."""
     data = load_splits(DataConfig(name="digits"), progress=False)

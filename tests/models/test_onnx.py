@@ -184,6 +184,7 @@ def test_an_exported_folder_draws_as_its_card_says(
     close(names["images"], model.generate(9, noise=torch.from_numpy(names["z"])).images[-1])
 
 
+@pytest.mark.slow
 def test_a_drawing_that_differs_is_not_written(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_shape_checks: None
 ) -> None:
