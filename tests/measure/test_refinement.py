@@ -1,6 +1,7 @@
 """The refined bound, and training of the encoder alone."""
 
 import dataclasses
+import itertools
 import json
 from pathlib import Path
 
@@ -108,19 +109,23 @@ def test_an_image_is_refined_by_itself() -> None:
     torch.testing.assert_close(alone.bound, together.bound[:, 2:3])
 
 
-def test_samples_of_the_fitted_posterior_make_an_estimate() -> None:
-    """It is of the same -log p(x) as the encoder's, for any proposal."""
-    model, (images, _) = DRAW(DRAWConfig(**SIZES)), inputs()  # type: ignore[arg-type]
-    with_normal_weights(model, 0.1).requires_grad_(False)
-    random = torch.Generator().manual_seed(9)
-    copies = images.repeat(20, 1, 1, 1)
-    noises = [torch.randn(3, 120, 3, generator=random) for _ in range(25)]
-    fitted = refined_bound(model, copies, range(120), noises, 20)
-    own = torch.stack([model(copies, noise).log_weight for noise in noises])
-    weights = [log.view(500, 6) for log in (fitted.log_weight, own)]
-    estimates = [-log.logsumexp(0) + np.log(500) for log in weights]
-    torch.testing.assert_close(*estimates, rtol=0, atol=0.1)
-    assert (fitted.bound.view(500, 6).mean(0) < -weights[1].mean(0) - 0.1).all()
+def test_weights_of_the_fitted_posterior_integrate_to_the_likelihood() -> None:
+    """-log p(x) by Gauss and Hermite's quadrature over the noise, whatever the posterior is."""
+    sizes = SIZES | {"glimpses": 2, "latent_size": 1}
+    model, (images, _) = DRAW(DRAWConfig(**sizes)), inputs()  # type: ignore[arg-type]
+    with_normal_weights(model, 0.5).requires_grad_(False)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(16)
+    noises = [
+        torch.tensor([one, other], dtype=torch.float32).view(2, 1, 1).expand(2, 6, 1)
+        for one, other in itertools.product(nodes, nodes)
+    ]
+    measure = torch.tensor(np.outer(weights, weights).reshape(-1, 1) / (2 * np.pi)).log()
+    encoders, fitted = (refined_bound(model, images, range(6), noises, steps) for steps in (0, 60))
+    costs = [-(losses.log_weight + measure).logsumexp(0) for losses in (encoders, fitted)]
+    torch.testing.assert_close(*costs, rtol=0, atol=1e-3)
+    bounds = [(losses.bound * measure.exp()).sum(0) for losses in (encoders, fitted)]
+    assert (bounds[0] > bounds[1] + 0.02).all()
+    assert (bounds[1] > costs[0]).all()
 
 
 def test_evaluation_reports_both_bounds() -> None:

@@ -18,6 +18,8 @@ from safetensors.torch import load_file
 
 from draw import DRAW, Classifier, cli
 from draw.config.compute import ComputeConfig
+from draw.config.data import DataConfig
+from draw.config.model import ConvnetConfig
 from draw.data import Splits, load_images
 from draw.errors import DrawError
 from draw.measure.accuracy import measure_accuracy
@@ -139,6 +141,39 @@ def test_a_card_tells_whose_weights_it_began_from(run: Path, tmp_path: Path) -> 
     assert began in (tmp_path / "out" / "README.md").read_text()
     exported(run, tmp_path / "plain")
     assert "began from" not in (tmp_path / "plain" / "README.md").read_text()
+
+
+def test_a_model_is_stored_for_another_number_of_glimpses_and_measured_so(
+    run: Path, tmp_path: Path
+) -> None:
+    fewer = TINY.model.glimpses - 1
+    figures = exported(run, tmp_path / "out", glimpses=fewer)
+    model = load_model(str(tmp_path / "out")).drawing
+    original = load_model(str(run)).drawing
+    assert model.config == dataclasses.replace(original.config, glimpses=fewer)
+    for name, value in original.state_dict().items():
+        assert torch.equal(model.state_dict()[name], value), name
+    assert figures["test"]["bound"] == pytest.approx(evaluate(model, SPLITS.test.images).bound)
+    plain = exported(run, tmp_path / "plain")
+    assert figures["test"]["bound"] != pytest.approx(plain["test"]["bound"], rel=1e-6)
+    said = f"It was trained for {fewer + 1} glimpses, and is stored for {fewer}."
+    assert said in (tmp_path / "out" / "README.md").read_text()
+    assert "is stored for" not in (tmp_path / "plain" / "README.md").read_text()
+
+
+def test_glimpses_are_refused_where_there_are_none(tmp_path: Path) -> None:
+    model = ConvnetConfig(
+        rows=6, columns=5, filters=2, filter_size=3, stride=1, hidden_size=4, classes=3
+    )
+    sets = [
+        dataclasses.replace(one, labels=np.arange(one.count, dtype=np.int64) % 3)
+        for one in (SPLITS.train, SPLITS.validation)
+    ]
+    config = dataclasses.replace(TINY, model=model, data=DataConfig(name="images"))
+    start(config, tmp_path / "run", *sets).fit()
+    with pytest.raises(DrawError, match=r"takes glimpses for --model\.glimpses 3, got .*Convnet"):
+        exported(tmp_path / "run", tmp_path / "out", glimpses=3)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("binary", [True, False])

@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 from draw.cli.options import Json, words_apart_from, write_result
 from draw.config.compute import PLAIN, ComputeConfig, StoredType
 from draw.errors import DrawError
-from draw.fields import Natural
+from draw.fields import Count, Natural
 from draw.terminal import say
 
 
@@ -18,6 +18,7 @@ def export(
     name: str | None = None,
     dtype: StoredType | None = None,
     importance_samples: Natural = 0,
+    glimpses: Annotated[Count | None, arg(name="model.glimpses")] = None,
     onnx: bool = False,
     path: Annotated[str | None, arg(name="data.path")] = None,
     cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None,
@@ -38,6 +39,8 @@ def export(
         dtype: type of the stored weights, fp32 by default; 16 bits halve the file. draw computes as
             before.
         importance_samples: K of the importance-weighted estimate on the test images.
+        glimpses: number T of glimpses to store the model for, if not the run's; the figures are of
+            that many. A model trained for six may answer better after four than one trained for four.
         onnx: also write the generator as ONNX, whole and step by step, and compare ONNX Runtime's
             drawings with PyTorch's; needs onnx, onnxscript and onnxruntime.
         path: where the run's images are, if not where they were.
@@ -78,12 +81,13 @@ def export(
             compute=settled,
             importance_samples=importance_samples,
             onnx=onnx,
+            glimpses=glimpses,
         )
-    elif name or dtype or importance_samples or path or cache_dir or compute != PLAIN:
+    elif name or dtype or importance_samples or glimpses or path or cache_dir or compute != PLAIN:
         raise DrawError(
-            "expected a run folder for --name, --dtype, --importance-samples, --device, --backend, "
-            f"--precision, --data.path and --data.cache-dir, got {model}; leave them out, and it "
-            "is copied with the card it has"
+            "expected a run folder for --name, --dtype, --importance-samples, --model.glimpses, "
+            "--device, --backend, --precision, --data.path and --data.cache-dir, got "
+            f"{model}; leave them out, and it is copied with the card it has"
         )
     else:
         figures = copy_export(model, to, onnx=onnx)

@@ -99,7 +99,8 @@ def make_card(
         f"{config.train.seed}, {steps:,} steps of {config.train.batch_size} images, "
         f"{seconds / 3600:.1f} hours on {made.get('hardware', 'hardware that was not noted')}; "
         f"commit {made.get('commit') or 'not noted'}.{_changes(made)}"
-        + _begun_from(config.train.start_from),
+        + _begun_from(config.train.start_from)
+        + _other_glimpses(config, model),
         *(f"- **{title}**: {words}." for title, words in task.remarks(model, splits.train).items()),
         f"- **Weights**: {'' if step is None else f'those of step {step:,}, the {which}; '}"
         f"{parameters:,} parameters, stored in {dtype}; the figures are of the stored weights. "
@@ -139,6 +140,13 @@ def _begun_from(start: str | None) -> str:
         f" It began from the weights of `{_command(start)}` as they were at that commit; steps and "
         "hours of these are not counted."
     )
+
+
+def _other_glimpses(config: Config, model: Model) -> str:
+    trained, stored = (getattr(one, "glimpses", None) for one in (config.model, model.config))
+    if trained == stored:
+        return ""
+    return f" It was trained for {trained} glimpses, and is stored for {stored}."
 
 
 def _command(command: str) -> str:

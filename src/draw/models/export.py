@@ -23,7 +23,7 @@ from draw.model.checks import check_weights
 from draw.model.machine import Compute
 from draw.model.pretrained import Model
 from draw.models.card import CARD_FILE, make_card
-from draw.models.kinds import run_config, task_for
+from draw.models.kinds import model_with, run_config, task_for
 from draw.models.onnx import check_exportable, how_to_run, make_generator
 from draw.models.storage import export_model, exported_folder, load_model
 from draw.tasks import Measuring, Task
@@ -44,6 +44,7 @@ def export(
     importance_samples: int = 0,
     onnx: bool = False,
     compute: Compute | None = None,
+    glimpses: int | None = None,
 ) -> dict[str, dict[str, Any]]:
     """Export the best model of a run into a folder, with its card and pictures.
 
@@ -58,6 +59,8 @@ def export(
             images, 0 for none.
         onnx: whether to write the generator as ONNX too (`draw.models.onnx`).
         compute: device and backend that compute the figures; by default those of the CPU.
+        glimpses: number T of glimpses to store the model for, and to measure it with; by default
+            the run's. One set of weights is every glimpse's, so none are cut off or added.
 
     Returns:
         Results of the evaluation by split, in plain values; with onnx also how far ONNX Runtime
@@ -65,14 +68,16 @@ def export(
 
     Raises:
         DrawError: if the folder holds something, the run folder is none, or there can be no ONNX,
-            or a weight or a figure is not finite.
+            or a weight or a figure is not finite, or glimpses are asked for of a model that takes
+            none.
     """
     _refuse_existing(to)
     with write_folder_atomically(to) as folder:
         config = _named_as_seen(run_config(run), splits.train)
         task = task_for(config)
         loaded = load_model(str(run))
-        model = loaded.model.to(_DTYPES[dtype]).float()
+        model = loaded.model if glimpses is None else _with_glimpses(loaded.model, glimpses, run)
+        model = model.to(_DTYPES[dtype]).float()
         check_weights(model.state_dict().items(), f"{run} in {dtype}")
         if compute is not None:
             compute.place(model)
@@ -92,7 +97,7 @@ def export(
         card = make_card(run, config, model, splits, figures, name, dtype, step, which)
         if generator is not None:
             generator.write(folder)
-            card.text += "\n" + how_to_run(generator, loaded.drawing)
+            card.text += "\n" + how_to_run(generator, check_exportable(model))
             figures["onnx"] = {"difference": generator.difference}
         with write_atomically(folder / CARD_FILE) as temporary:
             temporary.write_text(str(card), encoding="utf-8")
@@ -181,6 +186,16 @@ def _refuse_existing(to: Path) -> None:
         raise DrawError("expected a folder to be made for --to, got the working folder; name one")
     if os.path.lexists(to) and (not to.is_dir() or any(to.iterdir())):
         raise DrawError(f"{to} exists already and is left as it is; name another folder with --to")
+
+
+def _with_glimpses(model: Model, glimpses: int, run: Path) -> Model:
+    """The same weights in a model that takes another number of glimpses."""
+    if not hasattr(model.config, "glimpses"):
+        raise DrawError(
+            f"expected a run of a model that takes glimpses for --model.glimpses {glimpses}, got "
+            f"{run}, a {type(model).__name__}; leave it out"
+        )
+    return model_with(dataclasses.replace(model.config, glimpses=glimpses), model.state_dict())
 
 
 def _measured(
