@@ -44,12 +44,11 @@ def mnist() -> Config:
 
 
 def mnist_80() -> Config:
-    """The paper's MNIST row for a GPU, in batches of 1,024; not run to its end yet (ours)."""
+    """The paper's MNIST row from nothing, by one command: some 2.5 hours on two cores (ours)."""
     before = mnist()
     train = replace(
-        before.train, steps=70_000, batch_size=1024, learning_rate=2.5e-3, weight_decay=0.01,
-        ema_decay=0.999, evaluate_every=2500,
-    )  # fmt: skip
+        before.train, steps=170_000, weight_decay=0.01, evaluate_every=5000, evaluate_images=5000
+    )
     return replace(before, preset="mnist-80", train=train)
 
 
