@@ -164,6 +164,39 @@ def test_every_option_is_in_a_document(of: str) -> None:
     assert not unnamed, "docs/command-line.md has a table for what no other page needs"
 
 
+def unknown_flags(text: str) -> list[str]:
+    """The flags of commands in running text that their verbs do not have; commands may be parts."""
+    known = {of: {*flags, "--help"} for of, flags in options.items()}
+    in_training = [flags for of, flags in known.items() if of.startswith("train,")]
+    known["train"] = {"--resume", "--config", "--help-all"}.union(*in_training)
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    found = []
+    for shown in re.findall(r"`draw ((?:data )?[a-z]+) ([^`]*)`", text):
+        verb, rest = shown
+        flags = re.findall(r"(?<!\S)(--[a-z][\w.-]*)", rest)
+        found += [
+            f"draw {verb} {flag}"
+            for flag in flags
+            if not {flag, flag.replace("--no-", "--")} & known[verb]
+        ]
+    return found
+
+
+CARDS = sorted((ROOT / "src/draw/weights").glob("*/README.md"))
+HISTORY = ROOT / "CHANGELOG.md"
+
+
+@pytest.mark.parametrize("path", [*DOCUMENTS, *CARDS, HISTORY], ids=lambda path: path.parent.name)
+def test_flags_in_running_text_are_those_of_the_verb(path: Path) -> None:
+    assert not unknown_flags(path.read_text())
+
+
+def test_a_flag_that_a_verb_does_not_have_is_noticed() -> None:
+    text = "A run by `draw train mnist --train.steps 3\n--train.precision fp32`, `draw info x --json -`"
+    assert unknown_flags(text) == ["draw train --train.precision"]
+    assert unknown_flags("`draw data check digits --data.path here`, `draw judge x --n 3`") == []
+
+
 def test_a_reader_of_readme_sees_it_at_once() -> None:
     lines = README.splitlines()
     assert len(lines) <= 150
