@@ -192,7 +192,7 @@ def test_flags_in_running_text_are_those_of_the_verb(path: Path) -> None:
 
 
 def test_a_flag_that_a_verb_does_not_have_is_noticed() -> None:
-    text = "A run by `draw train mnist --train.steps 3\n--train.precision fp32`, `draw info x --json -`"
+    text = "By `draw train mnist --train.steps 3\n--train.precision fp32`, `draw info x --json -`"
     assert unknown_flags(text) == ["draw train --train.precision"]
     assert unknown_flags("`draw data check digits --data.path here`, `draw judge x --n 3`") == []
 
