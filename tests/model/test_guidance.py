@@ -189,6 +189,17 @@ def test_guidance_without_meaning_is_refused(guidance: float) -> None:
         both_kinds()[0].generate(4, guidance=guidance)
 
 
+def test_guidance_where_no_class_is_told_is_refused() -> None:
+    """Both decoders would be told the same, and guidance have no effect."""
+    model, _ = both_kinds()
+    with pytest.raises(DrawError, match=r"drawings of a class for a guidance of 3, got none"):
+        model.generate(4, guidance=3.0, labels=NONE)
+    mixed = torch.tensor([0, NO_LABEL, 1, NO_LABEL])
+    guided, plain = (model.generate(4, guidance=s, labels=mixed).canvases for s in (3.0, 1.0))
+    torch.testing.assert_close(guided[:, 1], plain[:, 1])
+    assert not torch.allclose(guided[:, 0], plain[:, 0])
+
+
 @pytest.mark.parametrize("parts", [{}, {"condition": "class"}])
 def test_guidance_of_a_model_that_did_not_learn_for_it_is_refused(parts: dict[str, str]) -> None:
     with pytest.raises(DrawError, match=r"expected a guidance of 1 .*got 2\.0: .*label-dropout"):

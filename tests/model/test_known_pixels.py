@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from draw.config.model import DRAWConfig
@@ -103,6 +103,32 @@ def test_hidden_pixels_alone_are_counted(likelihood: str, channels: int) -> None
     for i, mask in enumerate(~known):
         only = loss(canvas[i : i + 1, :, mask][:, :, None], x[i : i + 1, :, mask][:, :, None])
         torch.testing.assert_close(found[i : i + 1], only)
+
+
+class Scaled(nn.Module):
+    """Bernoulli pixels, of which some count for more than others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.linspace(0.5, 2, 20).view(5, 4))
+
+    def forward(self, canvas: Tensor, images: Tensor) -> Tensor:
+        cost = binary_cross_entropy_with_logits(canvas, images, reduction="none")
+        return (self.scale * cost).flatten(1).sum(1)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_a_likelihood_that_differs_by_pixel_is_refused() -> None:
+    """Of the known pixels' share of it nothing could be taken off."""
+    model, (x, noise, known) = randomised(), inputs()
+    model.likelihood = Scaled()
+    assert model(x, noise).bound.isfinite().all()
+    with pytest.raises(
+        DrawError, match="the same at all of them, got Scaled"
+    ):
+        model(x, noise, known=known)
+    with pytest.raises(DrawError, match="got Scaled"):
+        model.complete(x, known, 1)
 
 
 def test_the_bound_is_one_on_the_hidden_given_the_known() -> None:
@@ -230,6 +256,44 @@ def test_hidden_nats_of_particles_are_those_of_their_mixture() -> None:
             for mask in (torch.ones_like(LEFT), LEFT)
         )
         assert float(nats) == pytest.approx(float(half - whole), abs=0.1)
+
+
+@pytest.mark.parametrize("condition", ["known", "none"])
+@pytest.mark.parametrize("unknown", [math.nan, -1.0, 7.0])
+def test_what_is_not_known_need_not_be_a_number(condition: str, unknown: float) -> None:
+    """As people mark what they do not have; then it has no price either."""
+    model, (x, _, known) = randomised(dataclasses.replace(TOLD, condition=condition)), inputs()
+    some = known.clone()
+    some[2] = True  # of the last image all is known
+    marked = x.where(some[:, None], unknown)
+    found, expected = (model.complete(images, some, 2) for images in (marked, x))
+    assert torch.equal(found.images, expected.images)
+    assert found.hidden_nats[:2].isnan().all()
+    assert torch.equal(found.hidden_nats[2:], expected.hidden_nats[2:])
+    with pytest.raises(DrawError, match=r"expected images in \[0, 1\]"):
+        model.complete(marked, torch.ones_like(some), 1)
+    if condition == "known":
+        for one, other in zip(
+            model.known_context(marked, some), model.known_context(x, some), strict=True
+        ):
+            assert torch.equal(one, other)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("condition", ["known", "class"])
+def test_images_and_labels_that_do_not_fit_are_refused(condition: str) -> None:
+    model, (x, _, known) = randomised(dataclasses.replace(TOLD, condition=condition)), inputs()
+    labels = torch.tensor([0, 1, 2]) if condition == "class" else None
+    for wrong in (x.double(), (255 * x).byte(), x[0], x[:, :, :4], x.expand(-1, 3, -1, -1)):
+        with pytest.raises(DrawError, match="expected images"):
+            model.complete(wrong, known, 1, labels=labels)
+    if labels is not None:
+        for some in (labels[:1], torch.tensor([0, 1, 2, 2]), [0, 1, 2], None):
+            with pytest.raises(DrawError, match=r"expected .*labels"):
+                model.complete(x, known, 1, labels=some)
+    model.mu.bias.data[0] = math.nan
+    with pytest.raises(DrawError, match="finite"):
+        model.complete(x, known, 1, labels=labels)
 
 
 @pytest.mark.usefixtures("without_shape_checks")

@@ -92,7 +92,8 @@ class AffineSampler(Sampler):
         r(u) = gamma sum_b sum_a x[b, a] max(0, 1 - |p_X - a|) max(0, 1 - |p_Y - b|),
 
     read at the middles of the N x N fields of the patch. What is written at pixel p is the patch at
-    u = M^-1 (p - g), interpolated in the same way and over gamma; nothing outside of the patch.
+    u = M^-1 (p - g), interpolated in the same way and over gamma: it fades out over half a field
+    beyond the frame, and there is nothing farther out.
 
     # Differs from the paper: these filters see only the four pixels round a place, so that a window
     # of few filters over a large image misses what lies between them (give it a larger read_size),

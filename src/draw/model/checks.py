@@ -107,6 +107,11 @@ def check_labels(config: DRAWConfig, takes_labels: bool, labels: Tensor | None, 
             f"expected labels, a whole number from 0 to {config.classes - 1} for each of {batch} "
             "images, since this model is told the class of what it draws; got none"
         )
+    if not isinstance(labels, Tensor):
+        raise DrawError(
+            f"expected {batch} labels as a tensor of whole numbers, got a {type(labels).__name__}; "
+            "pass torch.tensor(labels)"
+        )
     if labels.shape != (batch,) or labels.dtype not in (torch.int64, torch.int32):
         raise DrawError(
             f"expected {batch} labels, whole numbers (torch.int64) of shape [{batch}], got "
@@ -131,15 +136,17 @@ def check_labels(config: DRAWConfig, takes_labels: bool, labels: Tensor | None, 
         )
 
 
-def check_guidance(config: DRAWConfig, guidance: float) -> None:
+def check_guidance(config: DRAWConfig, guidance: float, labels: Tensor | None) -> None:
     """Refuse guidance that has no meaning, or that a model has not learned for.
 
     Args:
         config: the model's config.
         guidance: s of `draw.model.guidance`, other than 1.
+        labels: class of each drawing, or `NO_LABEL`.
 
     Raises:
-        DrawError: if it is negative or not finite, or the model knows no drawing without a class.
+        DrawError: if it is negative or not finite, the model knows no drawing without a class, or
+            no drawing has one.
     """
     if not 0 <= guidance < math.inf:
         raise DrawError(f"expected a guidance of at least 0, got {guidance}")
@@ -148,6 +155,12 @@ def check_guidance(config: DRAWConfig, guidance: float) -> None:
             f"expected a guidance of 1 for this model, got {guidance}: it has not learned to draw "
             "both with a class and without; train one with --model.condition class "
             "--model.label-dropout 0.1"
+        )
+    if labels is not None and not (labels >= 0).any():
+        raise DrawError(
+            f"expected drawings of a class for a guidance of {guidance:g}, got none that is told "
+            "one (label none, or -1): there is nothing to show more clearly. Name a class, or "
+            "leave guidance out"
         )
 
 

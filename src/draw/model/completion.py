@@ -1,5 +1,6 @@
 """Completion of images of which only a part is known."""
 
+import dataclasses
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,9 +12,10 @@ from torch import Tensor
 
 from draw.errors import DrawError
 from draw.kernels import BACKENDS
-from draw.parts.conditions.known import KnownPixels
+from draw.model.checks import check_images, check_weights
+from draw.parts.conditions.known import KnownPixels, refuse_parts
 from draw.randomness import COMPLETION, COMPLETION_CHOICE, generator, image_noise
-from draw.tensors import by_shapes
+from draw.tensors import by_shapes, check_unit_interval
 
 if TYPE_CHECKING:
     from draw.model.draw import DRAW
@@ -31,8 +33,11 @@ class Completion:
     images: Float[Tensor, "answers batch channels rows columns"]
     """Answers: pixels that are known as they were given, means of D for the others."""
     hidden_nats: Float[Tensor, " batch"]
-    """What the hidden pixels, as the images have them, cost under the answers, in nats: on average
-    an upper bound on -log p(x_hidden | x_known). Of use where the images were known after all."""
+    """What the hidden pixels, as the images have them, cost under the answers, in nats. Of a model
+    that is told what is known, the bound of eq 12 on -log p(x_hidden | x_known). Of any other, the
+    cost by the mixture of its particles: what a code made by the model and these particles would
+    take, but no bound on the model's own -log p(x_hidden | x_known). NaN for an image with hidden
+    pixels that are no numbers in [0, 1]. Of use where the images were known after all."""
     known_nats: Float[Tensor, " batch"] | None
     """Importance-weighted estimate of -log p(x_known), in nats: on average not below it; None for
     a model that is told what is known, and has no opinion of it."""
@@ -81,8 +86,8 @@ def complete(
 
     Args:
         model: a DRAW; a class-conditional one is told the labels.
-        images: images in [0, 1]; what they hold where nothing is known has no effect but on
-            `hidden_nats`.
+        images: images in [0, 1]; what they hold where nothing is known (NaN, say) has no effect
+            but on `hidden_nats`.
         mask: true where a pixel is known, for all images or for each.
         n: answers for each image.
         seed: whole number of at least 0; image i and answer j do not depend on how many there are.
@@ -95,14 +100,37 @@ def complete(
             the likelihood is no sum over pixels; or particles or rounds are asked for of a model
             that is told what is known.
     """
-    if isinstance(model.condition, KnownPixels):
-        return _complete_told(model, images, mask, n, seed, labels, particles, rounds)
+    check_weights(model.state_dict().items(), "the model")
+    check_images(model.config, model.canvas_0.dtype, images)
+    model.context(labels, len(images))  # refuses labels
+    masks = _check_mask(mask, images)
+    hidden = ~masks[:, None].expand_as(images)
+    priced = ((images >= 0) & (images <= 1) | ~hidden).flatten(1).all(1)
+    images = images.where(~hidden | priced[:, None, None, None], 0)
+    check_unit_interval(images)
+    drawn = (_told_answers if isinstance(model.condition, KnownPixels) else _chosen_answers)(
+        model, images, masks, n, seed, labels, particles, rounds
+    )
+    nats = drawn.hidden_nats.where(priced, math.nan)
+    return dataclasses.replace(drawn, hidden_nats=nats)
+
+
+def _chosen_answers(
+    model: "DRAW",
+    images: Tensor,
+    masks: Tensor,
+    n: int,
+    seed: int,
+    labels: Tensor | None,
+    particles: int | None,
+    rounds: int | None,
+) -> Completion:
+    """Answers chosen by importance resampling."""
     particles = PARTICLES if particles is None else particles
     rounds = ROUNDS if rounds is None else rounds
     for name, value, least in (("n", n, 1), ("particles", particles, 1), ("rounds", rounds, 0)):
         if value < least:
             raise DrawError(f"expected {name} of at least {least}, got {value}")
-    masks = _check_mask(mask, images)
     shape = model.config.glimpses, model.config.latent_size
     at_once = max(1, AT_ONCE // particles)
     answers, nats, hidden, effective = [], [], [], []
@@ -153,10 +181,10 @@ def _choose(
     return (log_weights + torch.from_numpy(np.stack(gumbel))).argmax(1)
 
 
-def _complete_told(
+def _told_answers(
     model: "DRAW",
     images: Tensor,
-    mask: Tensor,
+    masks: Tensor,
     n: int,
     seed: int,
     labels: Tensor | None,
@@ -172,21 +200,20 @@ def _complete_told(
             )
     if n < 1:
         raise DrawError(f"expected n of at least 1, got {n}")
-    model.context(labels, len(images))  # refuses labels
     shape = model.config.glimpses, model.config.latent_size
     answers, hidden = images.new_zeros(n, *images.shape), images.new_zeros(n, len(images))
-    for i, known in enumerate(_check_mask(mask, images)):
+    for i, known in enumerate(masks):
         for start in range(0, n, AT_ONCE):
             numbers = range(start, min(n, start + AT_ONCE))
             x = images[i].expand(len(numbers), -1, -1, -1)
-            masks = known.expand(len(numbers), -1, -1)
+            whole = known.expand(len(numbers), -1, -1)
             noise, other = (
                 image_noise(seed, COMPLETION, numbers, shape, 2 * i + k).to(x) for k in (0, 1)
             )
-            backend, context = BACKENDS[model.choice.name], model.known_context(x, masks)
+            backend, context = BACKENDS[model.choice.name], model.known_context(x, whole)
             drawn = backend.trajectory(model, None, noise, context).images[-1]
             answers[numbers.start : numbers.stop, i] = x.where(known, drawn)
-            hidden[numbers.start : numbers.stop, i] = model(x, other, known=masks).bound
+            hidden[numbers.start : numbers.stop, i] = model(x, other, known=whole).bound
     return Completion(answers, hidden.mean(0), None, None)
 
 
@@ -203,11 +230,7 @@ def _costs(
     )
     whole = model.likelihood(canvas, images)
     if not torch.allclose(cost + rest, whole, rtol=1e-3, atol=1e-2):
-        raise DrawError(
-            "expected a likelihood that is a sum over pixels and the same at all of them, got "
-            f"{type(model.likelihood).__name__}, whose parts do not add up to the whole; a part of "
-            "an image has no likelihood of its own then"
-        )
+        refuse_parts(model.likelihood)
     return cost, rest
 
 

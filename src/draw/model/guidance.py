@@ -32,10 +32,11 @@ def guided_trajectory(
         p~(x | z, c)  proportional to  D(x | C)^s D(x | U)^(1 - s)  =  D(x | U + s (C - U)).
 
     So it is the canvas that is guided, at each step as much as at the last (canvases are sums, and
-    no decoder reads one, eqs 13-15). The codes are not guided: z_t comes from the prior as the told
-    decoder has it, which for the paper's prior does not depend on the class. s = 1 is the model as
-    it is, s = 0 the untold one. With the discretized logistic likelihood, of which the canvas is
-    the mean's logit and no natural parameter, the same line is followed, without being exact.
+    no decoder reads that of the other, eqs 13-15). The codes are not guided: z_t comes from the
+    prior as the told decoder has it, which for the paper's prior does not depend on the class.
+    s = 1 is the model as it is, s = 0 the untold decoder, of codes that a learned prior still made
+    for the class. With the discretized logistic likelihood, of which the canvas is the mean's logit
+    and no natural parameter, the same line is followed, without being exact.
 
     Args:
         model: a DRAW that has learned with and without labels.

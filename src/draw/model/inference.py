@@ -84,12 +84,14 @@ class Inference(Conditional):
                 nearer to the likeliest ones and less various.
             labels: class of each drawing, for a class-conditional model; by default each class in
                 turn.
-            guidance: how clearly the class shows: 1 as learned, above it more so, 0 as without a
-                class; see `draw.model.guidance`. For a model of model.label_dropout above 0.
+            guidance: how clearly the class shows: 1 as learned, above it more so, 0 the decoder
+                that is told none; see `draw.model.guidance`. For a model of model.label_dropout
+                above 0, and drawings of a class.
 
         Raises:
             ValueError: if n is below 1, the noise has another shape, the temperature is negative
-                or not finite, the drawings cannot fit into memory, or the weights are not finite.
+                or not finite, the drawings cannot fit into memory, the weights are not finite, or
+                guidance is asked for where it can have no effect.
         """
         check_weights(self.state_dict().items(), "the model")
         if n < 1:
@@ -104,7 +106,7 @@ class Inference(Conditional):
         told = self.context(labels, n)
         if guidance == 1:
             return self._drawn(None, temperature * noise, told)
-        check_guidance(self.config, guidance)
+        check_guidance(self.config, guidance, labels)
         untold = self.context(None, n)
         drawer = cast("DRAW", self)
         return guided_trajectory(drawer, temperature * noise, told, untold, guidance)

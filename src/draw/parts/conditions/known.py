@@ -1,6 +1,6 @@
 """Drawing the rest of an image of which a part is known: P(x_hidden | x_known)."""
 
-from typing import ClassVar
+from typing import ClassVar, NoReturn
 
 import numpy as np
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from draw.config.model import DRAWConfig
+from draw.errors import DrawError
 from draw.parts.layers import Affine
 from draw.parts.state import NOTHING, Context
 
@@ -64,7 +65,8 @@ class KnownPixels(nn.Module):
             known: true where a pixel is known.
         """
         mask = known[:, None].to(images)
-        e = relu(self.layer(torch.cat([mask * images, mask], 1).flatten(1)))
+        seen = images.where(known[:, None], 0)  # and not mask * images, which keeps NaN
+        e = relu(self.layer(torch.cat([seen, mask], 1).flatten(1)))
         anything = mask.flatten(1).amax(1, keepdim=True)
         enc, dec = (anything * part(e) for part in (self.enc, self.dec))
         return Context(enc, dec)
@@ -79,19 +81,68 @@ def hidden_loss(
     """-log D(x_hidden | c_T), eq 9 over the hidden pixels alone, in nats.
 
     Known pixels get the same canvas and value everywhere, and their cost is taken off again, for
-    which the likelihood has to be a sum over pixels and the same at all of them.
+    which the likelihood has to be a sum over pixels and the same at all of them; on a CPU each call
+    looks whether it is.
 
     Args:
         likelihood: the model's likelihood.
         canvas: c_T in logits.
         images: images in [0, 1].
         known: true where a pixel is known.
+
+    Raises:
+        DrawError: on a CPU, if the likelihood is not that of each row by itself.
     """
+    if canvas.device.type == "cpu" and not torch.compiler.is_compiling():
+        check_sum_over_pixels(likelihood, canvas[:1].detach(), images[:1])
     hidden, zero = ~known[:, None], canvas.new_zeros(())
     whole = likelihood(canvas.where(hidden, zero), images.where(hidden, zero))
     blank = likelihood(torch.zeros_like(canvas[:1]), torch.zeros_like(images[:1]))
     loss: Tensor = whole - blank * known.to(canvas).flatten(1).mean(1)
     return loss
+
+
+@torch.no_grad()
+def check_sum_over_pixels(
+    likelihood: nn.Module,
+    canvas: Float[Tensor, "one channels rows columns"],
+    images: Float[Tensor, "one channels rows columns"],
+) -> None:
+    """Refuse a likelihood that is no sum over pixels, or not the same at all of them.
+
+    Args:
+        likelihood: a likelihood.
+        canvas: c_T in logits, of an image.
+        images: the image, in [0, 1].
+
+    Raises:
+        DrawError: if the rows by themselves do not cost together what the whole costs.
+    """
+    rows = range(images.shape[2])
+    whole = likelihood(canvas, images)
+    try:
+        parts = sum(likelihood(canvas[:, :, [row]], images[:, :, [row]]) for row in rows)
+    except RuntimeError:  # parameters of the shape of a whole image
+        parts = whole.new_full((), torch.nan)
+    finite = bool(whole.isfinite().all())  # else it is the canvas that is wrong
+    if finite and not torch.allclose(torch.as_tensor(parts), whole, rtol=1e-3, atol=1e-2):
+        refuse_parts(likelihood)
+
+
+def refuse_parts(likelihood: nn.Module) -> NoReturn:
+    """Refuse a likelihood whose parts are not those of an image of these pixels alone.
+
+    Args:
+        likelihood: the likelihood.
+
+    Raises:
+        DrawError: always.
+    """
+    raise DrawError(
+        "expected a likelihood that is a sum over pixels and the same at all of them, got "
+        f"{type(likelihood).__name__}, whose parts do not add up to the whole; a part of an image "
+        "has no likelihood of its own then"
+    )
 
 
 def random_masks(
