@@ -12,7 +12,7 @@ from playwright.sync_api import expect
 from browser import launched, served
 from draw.config.data import DataConfig
 from draw.errors import DrawError
-from draw.studio.guard import LOCAL_NAMES, Receive, Scope, Send, refusal_of
+from draw.studio.guard import FOLDERS, LOCAL_NAMES, ROUTES, Receive, Scope, Send, refusal_of
 from draw.studio.reach import Reach
 from draw.studio.scratch import Scratch
 from draw.studio.server import make_application
@@ -96,6 +96,19 @@ def test_a_proxy_that_leaves_the_path_whole_is_told(ports):
             404, b"expected a proxy that takes /draw off the path of what it passes on",
         )  # fmt: skip
     assert b"no such thing" in ask(ports[0], get(b"/drawing", KNOWN))[1]
+
+
+def test_what_the_page_computes_with_is_there_at_any_path(ports):
+    noise = b"/draw/noise?model=runs/draws&seed=1&index=0"
+    for port, path in ((ports[0], noise), (ports[1], b"/draw" + noise)):
+        status, body = ask(port, get(path, KNOWN))
+        assert (status, len(body)) == (200, 4 * DRAWS.glimpses * DRAWS.latent_size)
+
+
+@pytest.mark.parametrize("root_path", ["/draw", "/assets", "/gradio_api/queue"])
+def test_no_route_of_the_page_is_taken_for_the_proxys_path(root_path):
+    for path in (*ROUTES, *(f"{folder}a" for folder in FOLDERS)):
+        assert refusal_of("GET", path, {b"host": "localhost"}, LOCAL_NAMES, root_path) is None
 
 
 @pytest.mark.parametrize(

@@ -241,9 +241,10 @@ def host_name(host: str) -> str | None:
 def _unknown(method: str, path: str, root_path: str) -> Refusal | None:
     """Requests for what the page does not have."""
     path = unquote(path)
-    if root_path and f"{path}/".startswith(f"{root_path}/"):
+    known = path == "/" or path in ROUTES or path.startswith(FOLDERS)
+    if not known and root_path and f"{path}/".startswith(f"{root_path}/"):
         return 404, f"expected a proxy that takes {root_path} off the path of what it passes on"
-    if path != "/" and path not in ROUTES and not path.startswith(FOLDERS):
+    if not known:
         return 404, "there is no such thing here"
     if any(len(name) > LONGEST_NAME for name in path.split("/")):
         return 404, "there is no such thing here"
