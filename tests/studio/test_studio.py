@@ -14,6 +14,7 @@ import pytest
 import torch
 from PIL import Image
 
+from draw.attention import SAMPLERS
 from draw.config.data import DataConfig
 from draw.errors import DrawError
 from draw.model.convnet import Convnet
@@ -33,7 +34,7 @@ from draw.studio.player import place_windows, sheet
 from draw.studio.reach import Reach
 from draw.visualize import window_outlines
 from running import draw_command
-from studio_runs import DRAWS, SLOW, line, make_run, make_runs
+from studio_runs import DRAWS, LOOKS, SLOW, line, make_run, make_runs
 
 
 @pytest.fixture(scope="module")
@@ -329,6 +330,27 @@ class TestClassifying:
         np.testing.assert_allclose(np.sum(part["probabilities"], 1), 1, atol=1e-3)
         assert pixels_of(part["patches"]).shape == (4, 12)
         assert f"**{said.answer}**" in recognition.describe(said)
+
+    @pytest.mark.parametrize("attention", SAMPLERS)
+    def test_what_is_seen_is_what_each_window_reads(self, tmp_path, attention):
+        model = dataclasses.replace(LOOKS, rows=20, columns=24, attention=attention)
+        several = dataclasses.replace(model, read_heads=2)
+        for name, config in {"one": model, "two": several}.items():
+            make_run(tmp_path / "runs" / name, config, DataConfig("images"))
+        shelf = Shelf(Catalogue(None, tmp_path / "runs"))
+        image = np.random.default_rng(0).integers(0, 256, (1, 20, 24)).astype(np.uint8)
+        read = []
+        with shelf.use("runs/one") as loaded:
+            torch.nn.init.normal_(loaded.classifier.read_window.weight, std=0.3)
+            loaded.classifier.lstm.register_forward_pre_hook(lambda _, given: read.append(given[0]))
+        part = recognition.classify(shelf, "runs/one", image).show.parts[0]
+        gamma = torch.tensor(part["read"]["numbers"]["gamma"][0])
+        seen = (torch.cat(read) / gamma[:, None]).unflatten(1, (1, 1, 4, 4))
+        shown, expected = pixels_of(part["patches"]), pixels_of(sheet(seen))
+        assert np.abs(shown.astype(int) - expected).max() <= 1
+        part = recognition.classify(shelf, "runs/two", image).show.parts[0]
+        assert "patches" not in part, "two windows have no one patch"
+        assert [len(each) for each in part["read"]["centres"][0]] == [2, 2, 2]
 
     @pytest.mark.parametrize("clutter", [True, False])
     def test_a_digit_is_laid_on_the_page(self, shelf, clutter):

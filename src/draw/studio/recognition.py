@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
+from torch import Tensor
 
-from draw.attention.window import read_patch
+from draw.attention import AbstractWindow, SeveralWindows
 from draw.config.data import DataConfig
 from draw.data import Cluttered, view_of
 from draw.data.views.view import add, places
+from draw.model.classifier import Classifier
 from draw.models.storage import LoadedModel
 from draw.randomness import VIEW_EVALUATION, generator
 from draw.studio.given_images import ImageChoice
@@ -51,23 +53,33 @@ def classify(shelf: Shelf, name: str | None, pixels: Pixels, label: int | None =
         said = model(x)
     config = model.config
     windows = said.windows
-    patches = torch.stack([read_patch(x, windows[t]) for t in range(config.glimpses)])
     probabilities = said.logits_by_glimpse[:, 0].float().softmax(-1)
     made = {
         "count": 1,
         "originals": sheet(x[None]),
-        "patches": sheet(patches / windows.gamma[..., None, None, None]),
-        "size": windows.size,
         "read": place_windows(windows, config.rows, config.columns),
         "probabilities": finite(probabilities.tolist()),
         "label": label,
     }
+    if not isinstance(windows, SeveralWindows):
+        made |= {"patches": sheet(_patches(model, x, windows)), "size": config.read_size}
     show = Show(
         secrets.token_hex(8), "glimpses", config.glimpses, config.rows, config.columns, (made,),
         names=tuple(str(number) for number in range(config.classes)),
     )  # fmt: skip
     best = int(probabilities[-1].argmax())
     return Answer(show, x.cpu(), best, float(probabilities[-1, best]), label)
+
+
+def _patches(
+    model: Classifier, x: Float[Tensor, "1 channels rows columns"], windows: AbstractWindow
+) -> Float[Tensor, "glimpses 1 channels size size"]:
+    """What is seen through the window of each glimpse, as the model reads it, over its gamma."""
+    seen = windows[:, 0]
+    with torch.autocast(x.device.type, enabled=False):
+        patches = model.reader.read(x.expand(model.config.glimpses, -1, -1, -1), seen)
+    gamma = seen.numbers.get("gamma", patches.new_ones(len(patches)))
+    return (patches / gamma[:, None, None, None])[:, None]
 
 
 def describe(answer: Answer) -> str:
