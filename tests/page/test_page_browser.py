@@ -483,3 +483,25 @@ def test_a_folder_fetches_weights_when_they_are_needed(browser, tmp_path):
     page.reload()
     expect(page.locator("#watch .failed")).to_contain_text("two-digits.safetensors: 404")
     context.close()
+
+
+def test_weights_that_do_not_come_are_told_and_may_come_later(browser, tmp_path):
+    two = dataclasses.replace(MNIST, glimpses=24)
+    models = [small_model("mnist", tmp_path, MNIST), small_model("two-digits", tmp_path, two)]
+    write_folder(tmp_path / "site", models, Links())
+    weights = tmp_path / "site/weights/two-digits.safetensors"
+    weights.rename(tmp_path / "away")
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    serve(page, tmp_path / "site")
+    page.goto("http://page.test/#lang=en")
+    choice = page.get_by_label("Model")
+    expect(page.locator("#watch .said")).to_have_text("step 64 of 64")
+    choice.select_option("two-digits")
+    expect(page.locator("#watch .failed")).to_contain_text("two-digits.safetensors: 404")
+    expect(choice).to_have_value("mnist")
+    (tmp_path / "away").rename(weights)
+    choice.select_option("two-digits")
+    expect(page.locator("#watch .said")).to_have_text("step 24 of 24")
+    expect(page.locator("#watch .failed")).to_have_count(0)
+    context.close()

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
 from draw.models.kinds import KINDS
 from draw.models.storage import load_model
-from draw.page.portable import ENCODES, page_models, portable
+from draw.page.portable import ENCODES, OPTIONS, page_models, portable
 from draw.randomness import COMPLETION, image_noise
 
 SCRIPT = Path(__file__).parent / "numbers.js"
@@ -165,7 +166,11 @@ def saved(model: Any, folder: Path) -> Path:
 
 @needs_node
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-def test_every_option_that_the_page_knows(config: Any, tmp_path: Path) -> None:
+def test_every_option_that_the_page_knows(
+    config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And colours, which its equations know and its pictures do not."""
+    monkeypatch.setitem(OPTIONS, "channels", (1, 3))
     model = random_model(config)
     made = portable(str(saved(model, tmp_path)))
     if isinstance(model, Classifier):
@@ -193,6 +198,22 @@ def test_guidance(guidance: float, tmp_path: Path) -> None:
         tmp_path, made.config, made.weights, noise=noise[:, 0], label=2, guidance=guidance
     )["guided"]
     wanted = model.generate(1, noise=noise, labels=torch.tensor([2]), guidance=guidance)
+    for canvases in said:
+        images = torch.tensor(canvases).sigmoid().view_as(wanted.images[:, 0])
+        assert (images - wanted.images[:, 0]).abs().max() < TOLERANCE
+
+
+@needs_node
+@torch.no_grad()
+def test_a_model_that_needs_a_class_draws_with_one(tmp_path: Path) -> None:
+    """Where nobody asks for a class: PyTorch refuses to draw without."""
+    model = random_model(replace(CONFIGS["class"], label_dropout=0.0))
+    made = portable(str(saved(model, tmp_path)))
+    noise = torch.randn(3, 1, 4, generator=torch.Generator().manual_seed(3))
+    said = computed(
+        tmp_path, made.config, made.weights, noise=noise[:, 0], label=None, guidance=1.0
+    )["guided"]
+    wanted = model.generate(1, noise=noise, labels=torch.tensor([0]))
     for canvases in said:
         images = torch.tensor(canvases).sigmoid().view_as(wanted.images[:, 0])
         assert (images - wanted.images[:, 0]).abs().max() < TOLERANCE
@@ -246,6 +267,7 @@ def test_completion(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"channels": 3}, "channels is 1 for the page, got 3"),
         ({"prior": "learned"}, "prior is standard for the page, got learned"),
         ({"write_heads": 2}, "write_heads is 1 for the page, got 2"),
         (

@@ -72,6 +72,7 @@ def carry(name: str, loaded: LoadedModel, *, encodes: bool = True) -> PortableMo
 
 OPTIONS: dict[str, tuple[Any, ...]] = {
     "kind": ("draw", "classifier"),
+    "channels": (1,),
     "attention": ("gaussian", "rotated", "none"),
     "prior": ("standard",),
     "condition": ("none", "class"),
@@ -79,7 +80,8 @@ OPTIONS: dict[str, tuple[Any, ...]] = {
     "read_heads": (1,),
     "write_heads": (1,),
 }
-"""Values of the options that the page's JavaScript knows."""
+"""Values of the options that the page's JavaScript knows; its equations take colours too, its
+pictures are grey."""
 
 
 def _check_options(name: str, loaded: LoadedModel, config: dict[str, Any]) -> None:

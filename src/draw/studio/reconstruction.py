@@ -97,6 +97,7 @@ def reconstruct(
         "originals": sheet(x[None]),
         "kl": finite(output.kl[0].tolist()),
         "costs": finite(costs),
+        "label": None if labels is None else label,
     }
     show = Show(
         secrets.token_hex(8), "reconstruction", config.glimpses, config.rows, config.columns,

@@ -6,6 +6,7 @@ import { sigmoid } from "./algebra.js";
 /** @typedef {import("./model.js").Step} Step */
 /** @typedef {import("./model.js").Hand} Hand */
 /**
+ * `label` is the class that it is told; where there is none, the model's usual one.
  * `guidance` is how clearly a new drawing shows its class, as in `DRAW.generate`; 1 as learned.
  * @typedef {{noise: Float32Array[], temperature?: number, label?: number | null, guidance?: number,
  *   x?: Float32Array | null, hand?: (t: number) => Hand}} Plan
@@ -18,7 +19,7 @@ export class Drawing {
    */
   constructor(model, plan) {
     this.model = model;
-    this.plan = plan;
+    this.plan = { ...plan, label: plan.label ?? model.usualLabel };
     /** @type {{state: State, step: Step}[]} */
     this.frames = [];
     /** @type {Float32Array[]} */

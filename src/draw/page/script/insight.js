@@ -66,12 +66,13 @@ async function presentOf(looked, name, model) {
   if (film.part.probabilities) return null;
   const { data } = film.pixels(film.part.originals ? film.original : film.image(film.length - 1));
   const image = Float32Array.from({ length: model.pixels }, (_, k) => data[4 * k] / 255);
-  const found = { pixels: model.pixels, image: () => image, seed: origin?.seed ?? 1 };
+  const told = origin?.labels?.[index] ?? film.part.label ?? null, label = told !== null && told < model.config.classes ? told : null;
+  const found = { pixels: model.pixels, image: () => image, seed: origin?.seed ?? 1, label };
   if (film.show.kind !== "drawings" || origin?.model !== name) return found;
   const query = { model: name, seed: String(origin.seed), index: String(index) };
   const all = new Float32Array(await answer("noise", query)), size = model.latent;
   const noise = Array.from({ length: model.glimpses }, (_, t) => all.slice(t * size, (t + 1) * size));
-  return { ...found, plan: { noise, temperature: origin.temperature, label: origin.labels?.[index] ?? null, guidance: origin.guidance } };
+  return { ...found, plan: { noise, temperature: origin.temperature, label, guidance: origin.guidance } };
 }
 
 /**

@@ -162,7 +162,7 @@ export function interfere({ words: all, models, clock, subject, size: { rows, co
     if (found !== model) list(found);
     model = found;
     seed = shown?.seed ?? 1;
-    const drawn = new Drawing(found, shown?.plan ?? { noise: noise(seed, found.glimpses, found.latent) });
+    const drawn = new Drawing(found, shown?.plan ?? { noise: noise(seed, found.glimpses, found.latent), label: shown?.label });
     own = looks
       ? new Drawing(found, { ...drawn.plan, noise: noise(seed, drawn.length, found.latent, 5), x: drawn.last })
       : drawn;
@@ -184,14 +184,14 @@ export function interfere({ words: all, models, clock, subject, size: { rows, co
   }));
   let paths = 0;
   async function path() {
-    const mine = ++paths, own = model;
-    if (!own) return;
-    const [a, b] = ends.map(({ value }) => noise(Math.floor(Math.abs(Number(value))) || 0, own.glimpses, own.latent));
+    const mine = ++paths, of = model, label = own?.plan.label;
+    if (!of) return;
+    const [a, b] = ends.map(({ value }) => noise(Math.floor(Math.abs(Number(value))) || 0, of.glimpses, of.latent));
     await clock.do((function* run() {
       for (let k = 0; k < PATH && mine === paths; k++) {
-        const drawing = new Drawing(own, { noise: between(a, b, k / (PATH - 1)) });
+        const drawing = new Drawing(of, { noise: between(a, b, k / (PATH - 1)), label });
         for (let t = 0; t < drawing.length; t++) { drawing.frame(t); yield; }
-        if (mine === paths) stops[k].show(drawing.last, own.rows, own.columns);
+        if (mine === paths) stops[k].show(drawing.last, of.rows, of.columns);
       }
     })()).result;
   }

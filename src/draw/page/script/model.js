@@ -74,6 +74,12 @@ export class Draw {
     };
   }
 
+  /** The class of a drawing for which none is asked: none, unless the model cannot draw without. */
+  get usualLabel() {
+    const { condition, label_dropout: dropout } = this.config;
+    return condition === "class" && !dropout ? 0 : null;
+  }
+
   /**
    * What a class adds to the gates of one LSTM.
    * @param {"enc" | "dec"} side

@@ -31,7 +31,10 @@ export class Models {
    */
   load(name) {
     let found = this.loaded.get(name);
-    if (!found) this.loaded.set(name, (found = this.read(name)));
+    if (!found) {
+      this.loaded.set(name, (found = this.read(name)));
+      found.catch(() => this.loaded.delete(name)); // it may be had later
+    }
     return found;
   }
 

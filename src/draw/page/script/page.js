@@ -16,8 +16,9 @@ import { WORDS } from "./words.js";
 
 /** @typedef {import("./drawing.js").Drawing} Drawing */
 /**
- * The drawing that the sections speak of: its image, and, where another than this page has drawn it, how.
- * @typedef {{pixels: number, image: () => Float32Array, seed: number, plan?: import("./drawing.js").Plan}} Present
+ * The drawing that the sections speak of: its image, the class that was told, and, where another than this page has drawn
+ * it, how.
+ * @typedef {{pixels: number, image: () => Float32Array, seed: number, label?: number | null, plan?: import("./drawing.js").Plan}} Present
  */
 /**
  * What the sections share: the last drawing of section 1 is `present` to the others, which explain

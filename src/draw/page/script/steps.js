@@ -65,7 +65,7 @@ export function steps({ words: all, models, clock, subject, fixed, present }) {
     const x = shown && shown.pixels === model.pixels
       ? shown.image()
       : new Drawing(model, { noise: noise(1, model.glimpses, model.latent) }).last;
-    const seed = shown?.seed ?? 1, label = shown?.plan?.label ?? null;
+    const seed = shown?.seed ?? 1, label = shown?.label ?? null;
     drawing = new Drawing(model, { noise: noise(seed, model.glimpses, model.latent, 3), x, label });
     const made = drawing;
     player.load(made.length);

@@ -13,9 +13,9 @@ import { en } from "./words_en.js";
 
 const SHEET = 140; // pixels along a side of the page to draw on
 const PAUSE = 300; // milliseconds without a change before the server is asked
-/** What the address has; the empty ones are the studio's own. */
+/** What the address has; those that are as here are the studio's own. */
 const FIRST = {
-  tab: "", model: "", number: "", seed: "", temperature: "", label: "", guidance: "", drawing: "", step: "",
+  tab: "", model: "", number: "", seed: "", temperature: "", label: "each in turn", guidance: "", drawing: "", step: "",
   window: "", size: "12",
 };
 const clock = new Clock(), state = new State(FIRST);

@@ -17,6 +17,7 @@ export function watch({ words: all, state, models, clock }, present) {
   const words = all.watch;
   let seed = state.whole("seed", 0, 2 ** 31, 1), temperature = state.number("temperature", 0, 1.5, 1);
   let model = /** @type {any} */ (null), drawing = /** @type {Drawing | null} */ (null);
+  let drawn = ""; // name of the present model
   let keep = !clock.still, rest = 0, seen = true;
   /** @type {{cancel: () => void} | null} */
   let recalling = null;
@@ -132,12 +133,26 @@ export function watch({ words: all, state, models, clock }, present) {
     const wanted = name(), found = await models.load(wanted);
     if (wanted !== name()) return; // another one has been chosen meanwhile
     model = found;
-    kind.select.value = wanted;
+    drawn = kind.select.value = wanted;
+    trouble.replaceChildren();
     if (model.config.condition !== "class") state.set({ label: (digits.select.value = "") });
     earlier.replaceChildren();
     begin(step);
     if (step !== undefined || clock.still) remember();
     recall();
+  }
+
+  /** The same for a visitor, who is told what could not be loaded; the present model draws on. */
+  async function choose() {
+    const wanted = name();
+    try {
+      await change();
+    } catch (error) {
+      if (wanted !== name()) return;
+      state.set({ model: (kind.select.value = drawn) });
+      if (model?.config.condition !== "class") state.set({ label: (digits.select.value = "") });
+      trouble.replaceChildren(el("p", { class: "failed" }, `${all.failed}${/** @type {Error} */ (error).message}`));
+    }
   }
 
   /**
@@ -147,7 +162,7 @@ export function watch({ words: all, state, models, clock }, present) {
   function ask(digit) {
     const other = digit !== "" && told !== undefined && told !== name();
     state.set({ label: digit, ...(other ? { model: told } : null) });
-    return other ? change() : begin();
+    return other ? choose() : begin();
   }
 
   const number = el("input", {
@@ -167,12 +182,13 @@ export function watch({ words: all, state, models, clock }, present) {
   );
   const kind = choice(words.model, choices, name(), (value) => {
     state.set({ model: value });
-    change();
+    choose();
   });
   const going = el("input", { type: "checkbox", id: "watch-keep", checked: keep, on: { change: () => {
     keep = going.checked;
     if (keep && !player.playing) next();
   } } });
+  const trouble = el("div", { role: "alert" });
   const step = state.whole("step", 1, Infinity, 0), ready = change(step ? step - 1 : undefined);
   const stage = el("div", { class: "stage" }, figure(picture.element, words.player, { class: "bare" }), player.element);
   new IntersectionObserver(([{ isIntersecting }]) => {
@@ -188,7 +204,7 @@ export function watch({ words: all, state, models, clock }, present) {
         el("p", { class: "label" }, words.earlier), earlier,
         el("div", { class: "controls" },
           el("div", { class: "field" }, el("label", { for: "watch-seed" }, words.seed), number),
-          kind.element, told ? digits.element : null, warmth.element,
+          kind.element, trouble, told ? digits.element : null, warmth.element,
           el("p", { class: "hint" }, words.temperatureSays),
           button(words.next, next, { class: "primary" }),
           el("label", { class: "check" }, going, " ", words.keep)))),
