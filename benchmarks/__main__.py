@@ -42,6 +42,10 @@ def main(only: tuple[str, ...] = ()) -> None:
     Args:
         only: Names of files in benchmarks/ to run, instead of all.
     """
+    names = dict.fromkeys(command.split()[0] for command in SECTIONS.values())
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        raise SystemExit(f"expected benchmarks of {', '.join(names)}, got {', '.join(unknown)}")
     began, failed = time.monotonic(), []
     for title, command in SECTIONS.items():
         name, *arguments = command.split()

@@ -74,6 +74,9 @@ def main(
         processes: How many.
         networks: Between them.
     """
+    unknown = [name for name in networks if name not in NETWORKS]
+    if unknown:
+        raise SystemExit(f"expected networks of {', '.join(NETWORKS)}, got {', '.join(unknown)}")
     gradients = gradient_bytes(row)
     title = f"modelled images/s (efficiency); {gradients / 1e6:.2f} MB of gradients"
     table = Table("processes", *networks, title=title)

@@ -360,3 +360,9 @@ def test_all_benchmarks_run_in_turn(
     output = capfd.readouterr().out
     assert "python -m benchmarks.train_step" in output
     assert "seconds in all" in output
+
+
+@pytest.mark.parametrize("name", ["foo", "page", "gpu", "variants"])
+def test_what_is_no_benchmark_of_all_is_refused(name: str) -> None:
+    with pytest.raises(SystemExit, match=rf"expected benchmarks of peak, .*, got {name}"):
+        all_benchmarks.main(only=("peak", name))

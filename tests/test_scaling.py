@@ -37,3 +37,8 @@ def test_a_table_is_printed(
     monkeypatch.setenv("COLUMNS", "120")
     scaling.main(milliseconds=139, batch=128, processes=(8,), networks=("ethernet-10",))
     assert "6,992 (95%)" in capsys.readouterr().out
+
+
+def test_an_unknown_network_is_refused() -> None:
+    with pytest.raises(SystemExit, match=r"expected networks of nvlink, .*, got foo"):
+        scaling.main(milliseconds=1, batch=1, networks=("ethernet-10", "foo"))

@@ -167,6 +167,22 @@ def test_other_settings_want_another_folder(tmp_path: Path, results: Path) -> No
         changes_for("mnist", ("dream",))
 
 
+@pytest.mark.parametrize(
+    "changed",
+    [{"mnist": "DATA/other"}, {"letters": "L"}, {"device": "cuda"}, {"backend": "reference"}],
+)
+def test_other_places_want_another_folder(
+    changed: dict[str, Any], tmp_path: Path, results: Path
+) -> None:
+    plan, places = planned(tmp_path / "out"), Places(None, None, "cpu")
+    with pytest.raises(SystemExit, match=r"the images and the way to compute .*--out"):
+        begin(tmp_path / "out", plan.settings, places._replace(**changed))
+    values = plan.values()
+    del values["places"]  # a plan from before they were kept
+    write_json(plan.path, values)
+    assert begin(tmp_path / "out", plan.settings, places._replace(**changed)).values() == values
+
+
 def test_how_long_it_takes_is_told_from_the_rates(tmp_path: Path, results: Path) -> None:
     plan = planned(tmp_path / "out", images=64_000)
     todo = [(Case("mnist", PAPER, 0), 1000), (Case("mnist", "prior", 0), 500)]

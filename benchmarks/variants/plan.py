@@ -142,19 +142,27 @@ def begin(out: Path, settings: Settings, places: "Places") -> Plan:
     """The plan of a folder, a new one or that of the runs to go on with.
 
     Raises:
-        SystemExit: if the folder's runs have other settings.
+        SystemExit: if the folder's runs have other settings, other images, or are computed
+            elsewhere or otherwise; plans from before that was kept do not tell.
     """
     with turn(out):
         if not (out / "plan.json").exists():
             results = measure.new_path("variants", places.where, suffix=".jsonl")
             results.touch()  # nobody else is to take this name
             values = {**measure.origin(places.where), **settings._asdict()}
+            values["places"] = places._asdict()
             write_json(out / "plan.json", {**values, "results": results.name, "rates": {}})
     plan = Plan(out)
     if plan.settings != settings:
         raise SystemExit(
             f"expected the settings that {out} began with, {plan.settings}, got {settings}; name "
             "another folder with --out"
+        )
+    before = Places(**plan.values().get("places", places._asdict()))
+    if before != places:
+        raise SystemExit(
+            f"expected the images and the way to compute that {out} began with, {before}, got "
+            f"{places}; name another folder with --out"
         )
     return plan
 
