@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from draw.config.data import DataConfig
 from draw.errors import DrawError
@@ -26,7 +28,11 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Shelf:
     root: Path = tmp_path_factory.mktemp("completion") / "runs"
     for name, model in KINDS.items():
         make_run(root / name, model, DataConfig("images", binarize="none"))
-    return Shelf(Catalogue(None, root))
+    shelf = Shelf(Catalogue(None, root), most=len(KINDS))
+    with shelf.use("runs/class") as loaded:
+        for parameter in loaded.drawing.condition.parameters():
+            torch.nn.init.normal_(parameter)
+    return shelf
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -41,9 +47,12 @@ def test_the_rest_of_half_an_image(shelf: Shelf, kind: str) -> None:
     assert words.startswith("The left half is known: ")
     changed = pixels.copy()
     changed[:, :, shape[2] // 2 + 1 :] = 0
-    same, _ = complete(shelf, f"runs/{kind}", changed, "left", 3, label=1)
-    if kind != "class":  # which is told the class that is likeliest of the whole image
-        assert same.parts[0]["sheet"] == show.parts[0]["sheet"]
+    same, again = complete(shelf, f"runs/{kind}", changed, "left", 3)
+    assert (same.parts[0]["sheet"], again) == (show.parts[0]["sheet"], words)
+    told = re.findall(r"of class (\d), under which the known half costs the fewest nats\.", words)
+    assert len(told) == (kind == "class")
+    _, words = complete(shelf, f"runs/{kind}", changed, "left", 3, label=1)
+    assert words.endswith(" of class 1.") == (kind == "class")
 
 
 def test_another_half_is_refused(shelf: Shelf) -> None:
