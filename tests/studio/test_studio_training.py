@@ -15,12 +15,14 @@ from draw.config.compute import PLAIN, ComputeConfig
 from draw.config.data import DataConfig
 from draw.errors import DrawError
 from draw.runs.checkpoint import checkpoints
+from draw.runs.lock import LOCK_FILE
 from draw.studio import observation
+from draw.studio.models import Catalogue, Shelf
 from draw.studio.page.parts import Studio
-from draw.studio.page.runs import _pictures
+from draw.studio.page.runs import _going, _pictures
 from draw.studio.reach import Reach
 from draw.studio.run_comparison import compare_runs
-from draw.studio.training_process import Order, TrainingProcess, presets
+from draw.studio.training_process import Order, Status, TrainingProcess, presets
 from studio_runs import COLOUR, DRAWS, make_run
 
 pytestmark = pytest.mark.live
@@ -196,6 +198,24 @@ class TestComparison:
             compare_runs(first, first, PLAIN)
         with pytest.raises(DrawError, match="expected models whose figures compare"):
             compare_runs(first, colour, PLAIN)
+
+
+def test_the_studio_knows_of_its_own_training(tmp_path):
+    root = tmp_path / "runs"
+    run, _ = (make_run(root / name, DRAWS, DataConfig(name="digits")) for name in "ab")
+    training = TrainingProcess(root)
+    catalogue = Catalogue(None, root)
+    studio = Studio(catalogue, Shelf(catalogue), root, training)
+    assert _going(studio, "runs/a") is None
+    for running, locked, going in (
+        (True, True, True),
+        (False, False, False),
+        (False, True, None),
+    ):
+        training.status = lambda running=running: Status(run, running, "")
+        (run / LOCK_FILE).touch() if locked else (run / LOCK_FILE).unlink(missing_ok=True)
+        assert _going(studio, "runs/a") is going
+        assert _going(studio, "runs/b") is None
 
 
 def test_samples_of_earlier_steps_are_chosen(tmp_path):

@@ -42,6 +42,8 @@ class Run:
     """Seconds since the last line of metrics."""
     damaged: int = 0
     """Number of damaged lines of metrics, which are left out."""
+    going: bool | None = None
+    """Whether it is in training, where that is known; None where its age tells."""
 
     @property
     def task(self) -> Task:
@@ -58,7 +60,7 @@ class Run:
         """State of the run in words: finished, in training, or neither."""
         if any(line["kind"] == "test" and line["step"] == self.step for line in self.metrics):
             return "finished"
-        return "training" if self.age < QUIET else "stopped"
+        return "training" if _in_training(self.age, self.going) else "stopped"
 
     @property
     def best(self) -> dict[str, Any] | None:
@@ -66,12 +68,17 @@ class Run:
         return best_evaluation(self.metrics)
 
 
-def read(root: Path, name: str | None) -> Run:
+def _in_training(age: float, going: bool | None) -> bool:
+    return age < QUIET if going is None else going
+
+
+def read(root: Path, name: str | None, going: bool | None = None) -> Run:
     """Read a run by its name below a folder.
 
     Args:
         root: folder of run folders.
         name: name of the run.
+        going: whether it is in training, where that is known.
 
     Raises:
         DrawError: if there is no such run, or no longer, or its files are damaged.
@@ -90,11 +97,17 @@ def read(root: Path, name: str | None) -> Run:
         config = run_config(folder)
     except OSError as error:
         raise DrawError(f"{name} cannot be read: {error.strerror}; was it deleted?") from error
-    return Run(str(name), folder, config, tuple(lines), age, damaged)
+    return Run(str(name), folder, config, tuple(lines), age, damaged, going)
 
 
-def stamp(root: Path, name: str | None) -> tuple[int, ...]:
-    """Stamp that changes whenever there is something new to see of a run."""
+def stamp(root: Path, name: str | None, going: bool | None = None) -> tuple[int, ...]:
+    """Stamp that changes whenever there is something new to see of a run, its state included.
+
+    Args:
+        root: folder of run folders.
+        name: name of the run.
+        going: whether it is in training, where that is known.
+    """
     folder = run_folders(root).get(name or "")
     if folder is None:
         return ()
@@ -104,7 +117,7 @@ def stamp(root: Path, name: str | None) -> tuple[int, ...]:
             found.append((folder / part).stat().st_mtime_ns)
         except OSError:
             found.append(0)
-    return tuple(found)
+    return *found, int(_in_training(time.time() - found[0] / 1e9, going))
 
 
 def panels(runs: Sequence[Run]) -> list[Panel]:

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 from PIL import Image
 
+from draw.runs.lock import LOCK_FILE
 from draw.studio import observation
 from draw.studio.folders import run_folders
 from draw.studio.numbers import whole
@@ -58,9 +59,9 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Dropdown]:
             nothing = gr.update(visible=False)
             return _empty(studio), "", "", nothing, "", nothing, None
         stamps = _stamps(studio, name, other)
-        runs = [observation.read(studio.runs, name)]
+        runs = [observation.read(studio.runs, name, _going(studio, name))]
         if other and other != NOBODY and other != name:
-            runs.append(observation.read(studio.runs, other))
+            runs.append(observation.read(studio.runs, other, _going(studio, other)))
         if runs[0].task.score != runs[-1].task.score:
             gr.Info(f"{other} learns something else than {name}: only {name} is shown as curves")
         data = {"runs": [run.name for run in runs], "panels": observation.panels(runs)}
@@ -129,7 +130,18 @@ def refresh_runs(studio: Studio, first: str | None, second: str | None) -> tuple
 
 
 def _stamps(studio: Studio, *names: str | None) -> list[tuple[int, ...]]:
-    return [observation.stamp(studio.runs, name) for name in names]
+    return [observation.stamp(studio.runs, name, _going(studio, name)) for name in names]
+
+
+def _going(studio: Studio, name: str | None) -> bool | None:
+    """Whether the studio's own training is at a run; None where that says nothing of it."""
+    now = studio.training.status() if studio.training else None
+    folder = run_folders(studio.runs).get(name or "")
+    if now is None or folder is None or folder.resolve() != now.run.resolve():
+        return None
+    if not now.running and (now.run / LOCK_FILE).exists():
+        return None  # somebody else goes on with it, or it was killed
+    return now.running
 
 
 def _empty(studio: Studio) -> str:
