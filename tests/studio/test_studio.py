@@ -4,8 +4,10 @@ import base64
 import dataclasses
 import io
 import json
+import os
 import shutil
 import sys
+import time
 from pathlib import Path
 from types import MappingProxyType
 
@@ -187,6 +189,32 @@ class TestGenerating:
         assert pixels[4, 2] == round(float(images[1, 2, 0, 0, 0]) * 255)
         assert pixels_of(sheet(images.expand(2, 3, 3, 2, 2))).shape == (6, 4, 3)
 
+    def test_without_a_class_guidance_is_as_learned(self, tmp_path):
+        told = dataclasses.replace(DRAWS, condition="class", label_dropout=0.1)
+        make_run(tmp_path / "runs" / "told", told, DataConfig("images"))
+        shelf = Shelf(Catalogue(None, tmp_path / "runs"))
+        plain, guided = (
+            generation.request("runs/told", 2, 1, 1, generation.NONE, guidance)
+            for guidance in (1, 3)
+        )
+        assert plain == guided
+        (show,) = generation.generate(shelf, guided)
+        assert (show.origin["guidance"], show.origin["labels"]) == (1, [None, None])
+        assert generation.request("runs/told", 2, 1, 1, "7", 3).guidance == 3
+        words = ["each in turn", "none", *map(str, range(10))]
+        assert generation.class_choices(shelf, "runs/told") == words
+
+    @pytest.mark.parametrize(
+        ("choice", "label"), [("each in turn", None), (None, None), ("none", -1), ("12", 12)]
+    )
+    def test_a_class_is_chosen_in_words(self, choice, label):
+        assert generation.request("a", 1, 1, 1, choice).label == label
+
+    @pytest.mark.parametrize("choice", ["seven", "-2", "1.5", "²", "9" * 999, True])
+    def test_what_is_no_class_is_told(self, choice):
+        with pytest.raises(DrawError, match="expected the class to be"):
+            generation.request("a", 1, 1, 1, choice)
+
     @pytest.mark.parametrize(
         ("kind", "start"),
         [("png", b"\x89PNG"), ("strip", b"\x89PNG"), ("gif", b"GIF8"), ("webp", b"RIFF")],
@@ -365,6 +393,22 @@ class TestClassifying:
         assert first.shape == (1, 100, 100)
         assert ((first > 0).sum() > 160) == clutter
 
+    @pytest.mark.parametrize(
+        ("sides", "room"),
+        [((100, 100), True), ((28, 40), True), ((28, 28), False), ((20, 60), False)],
+    )
+    def test_a_digit_is_laid_where_there_is_room(self, sides, room):
+        rows, columns = sides
+        config = dataclasses.replace(LOOKS, rows=rows, columns=columns)
+        assert recognition.has_room(config) is room
+
+    def test_only_a_model_of_cluttered_digits_has_pieces_of_others(self, shelf, tmp_path):
+        make_run(tmp_path / "runs" / "plain", LOOKS, DataConfig("images"))
+        plain = Shelf(Catalogue(None, tmp_path / "runs"))
+        assert recognition.clutters(shelf, "runs/looks")
+        assert not recognition.clutters(plain, "runs/plain")
+        assert not recognition.clutters(plain, None)
+
     def test_a_model_that_draws_is_told(self, shelf):
         with pytest.raises(DrawError, match="expected a classifier"):
             recognition.classify(shelf, "runs/draws", np.zeros((1, 28, 28), np.uint8))
@@ -392,6 +436,14 @@ class TestExploring:
         assert show.captions[0] == "image 1"
         with pytest.raises(DrawError, match="expected test images from 1 to"):
             exploration.interpolate_images(shelf, "runs/draws", 1, 499)
+
+    def test_any_images_are_there(self, shelf):
+        with shelf.use("runs/draws") as loaded:
+            count = examples(loaded).images.count
+        all_of_them = exploration.any_images(shelf, "runs/draws", count)
+        assert sorted(all_of_them) == [*range(1, count + 1)]
+        with pytest.raises(DrawError, match=f"{count + 1} test images or more, got {count} in"):
+            exploration.any_images(shelf, "runs/draws", count + 1)
 
     def test_one_step_changes_what_comes_after_it(self, shelf):
         changed = exploration.change_step(shelf, "runs/draws", 1, 3, 2)
@@ -450,6 +502,19 @@ class TestWatching:
         shutil.copy(path, path.with_name("step-00000026.png"))
         path, words = observation.picture_of(run)
         assert (path.name, words) == ("step-00000026.png", "samples of step 26, best weights")
+
+    def test_what_is_quiet_for_long_is_no_longer_in_training(self, tmp_path):
+        folder = make_run(tmp_path / "runs" / "a", DRAWS, DataConfig(name="digits"))
+        root, long_ago = tmp_path / "runs", time.time() - 2 * observation.QUIET
+        seen = []
+        for at, going in ((None, None), (None, False), (long_ago, None), (long_ago, True)):
+            if at is not None:
+                os.utime(folder / "metrics.jsonl", (at, at))
+            run, stamp = (
+                look(root, "runs/a", going) for look in (observation.read, observation.stamp)
+            )
+            seen.append((run.state, stamp[-1]))
+        assert seen == [("training", 1), ("stopped", 0), ("stopped", 0), ("training", 1)]
 
     def test_one_answer_is_no_profile(self, runs):
         run = observation.read(runs, "runs/looks")

@@ -9,9 +9,10 @@ import safetensors
 import torch
 
 from draw.errors import DrawError
+from draw.page import document
 from draw.studio.address import restore
 from draw.studio.carried import noise_of, weights_of
-from draw.studio.generation import generate, request
+from draw.studio.generation import EACH, NONE, generate, request
 from draw.studio.models import Catalogue, Shelf
 from studio_runs import make_runs
 
@@ -68,8 +69,18 @@ class TestLinks:
     def test_what_is_there_is_restored(self) -> None:
         text = "tab=Runs&model=runs%2Fa&seed=9&temperature=0.5&label=-1&drawing=3&step=2"
         link = restore(text, ["runs/a"], ["Generate", "Runs"])
-        wanted = {"tab": "Runs", "model": "runs/a", "seed": 9, "temperature": 0.5, "label": -1}
+        wanted = {"tab": "Runs", "model": "runs/a", "seed": 9, "temperature": 0.5, "label": "none"}
         assert (link.values, link.lacking) == (wanted, "")
+
+    @pytest.mark.parametrize(
+        ("text", "choice"), [("7", "7"), ("none", NONE), ("-1", NONE), ("each+in+turn", EACH)]
+    )
+    def test_a_class_is_one_of_the_page(self, text: str, choice: str) -> None:
+        assert restore(f"label={text}", [], []).values == {"label": choice}
+
+    def test_the_address_leaves_out_what_is_chosen_at_first(self) -> None:
+        script = Path(document.__file__).parent / "script" / "studio.js"
+        assert f'label: "{EACH}"' in script.read_text()
 
     @pytest.mark.parametrize("text", [None, "", "=", "&&", "step=1", "x" * 10_000])
     def test_nothing_of_it_is_nothing(self, text: str | None) -> None:
@@ -85,6 +96,8 @@ class TestLinks:
             ("temperature=nan", "'nan' is no temperature"),
             ("number=1e999", "'1e999' is no number"),
             ("guidance=many", "'many' is no guidance"),
+            ("label=-2", "'-2' is no label"),
+            ("label=seven", "'seven' is no label"),
         ],
     )
     def test_what_is_not_there_is_told(self, text: str, words: str) -> None:

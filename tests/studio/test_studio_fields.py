@@ -1,7 +1,10 @@
 """Fields of every kind but the right one: what the page says then, and that it says it."""
 
 import asyncio
+import base64
+import dataclasses
 import inspect
+import io
 import json
 import logging
 from collections import Counter
@@ -9,18 +12,25 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
+import numpy as np
 import pytest
 from gradio.routes import App
 from gradio.state_holder import SessionState
+from PIL import Image
 
 from draw.config.data import DataConfig
 from draw.config.model import ClassifierConfig
 from draw.errors import DrawError
+from draw.studio.exploration import Ends
+from draw.studio.generation import NONE
+from draw.studio.image_source import examples
 from draw.studio.models import Catalogue, Shelf
 from draw.studio.numbers import whole
-from draw.studio.page import app
+from draw.studio.page import app, explore, generate, sources
+from draw.studio.page.explore import IMAGES
 from draw.studio.page.parts import Studio
-from draw.studio.page.sources import UPLOAD
+from draw.studio.page.sources import DRAW, TEST, UPLOAD
+from draw.studio.pictures import PNG_ADDRESS
 from draw.studio.questions import FILE, LONGEST_CHOICE, VALUES, session_of
 from studio_runs import DRAWS, make_run
 
@@ -41,6 +51,10 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
     make_run(root / "draws", DRAWS, digits)
     small = ClassifierConfig(rows=28, columns=28, glimpses=2, hidden_size=8, read_size=2)
     make_run(root / "looks", small, digits)
+    make_run(root / "little", dataclasses.replace(small, rows=20, columns=20), digits)
+    make_run(root / "wide", dataclasses.replace(small, rows=30, columns=40), digits)
+    make_run(root / "told", dataclasses.replace(DRAWS, condition="class"), digits)
+    make_run(root / "coloured", dataclasses.replace(DRAWS, channels=3), DataConfig("images"))
     catalogue = Catalogue(None, root)
     return Studio(catalogue, Shelf(catalogue), root)
 
@@ -99,6 +113,59 @@ def outcome(page: gr.Blocks, event: Any, fields: list[Any]) -> tuple[str, str]:
 
 def events(page: gr.Blocks) -> list[Any]:
     return [event for event in page.fns.values() if event.fn is not None and not event.cancels]
+
+
+def function(page: gr.Blocks, name: str, place: int = 0) -> Any:
+    """What an event of the page calls, without its wrappings."""
+    found = [event.fn for event in page.fns.values() if event.name == name]
+    return found[place]
+
+
+def test_another_is_one_of_the_test_images(page, studio):
+    another, others = function(page, "another"), function(page, "two_others")
+    with studio.shelf.use("runs/draws") as loaded:
+        count = examples(loaded).images.count
+    assert count > 170
+    assert max(another("runs/draws", None) for _ in range(100)) > 170
+    assert {len({*others("runs/draws", IMAGES, None)}) for _ in range(50)} == {2}
+    assert max(max(others("runs/draws", IMAGES, None)) for _ in range(50)) <= count
+
+
+def test_seeds_without_classes_are_told_two(studio):
+    ends = explore._ends(studio, "runs/told", explore.SEEDS, None, 3, 4, None, None)
+    assert ends == Ends(3, 4, (0, 1))
+    ends = explore._ends(studio, "runs/draws", explore.SEEDS, None, 3, 4, None, None)
+    assert ends == Ends(3, 4)
+
+
+def test_boxes_that_do_nothing_are_not_there(page, studio):
+    lay = function(page, "lay")
+    for name, kind, room in (("looks", DRAW, False), ("wide", DRAW, True), ("wide", TEST, False)):
+        shown = [update["visible"] for update in lay(f"runs/{name}", kind)]
+        assert shown == [room, False], (name, kind)
+    grey = [sources._grey(studio.shelf, name) for name in ("runs/draws", "runs/coloured", None)]
+    assert grey == [True, False, False]
+
+
+def test_a_drawing_for_images_smaller_than_a_digit(page, studio):
+    drawn = np.zeros((100, 100), np.uint8)
+    drawn[20:80, 40:60] = 255
+    file = io.BytesIO()
+    Image.fromarray(drawn).save(file, "PNG")
+    address = PNG_ADDRESS + base64.b64encode(file.getvalue()).decode()
+    (make,) = (
+        event.fn for event in page.fns.values()
+        if event.name == "make" and "Classifier" in {each.label for each in event.inputs}
+    )  # fmt: skip
+    fields = [DRAW, None, 1, address, True, None, "Middle, cropped", False]
+    *_, (shown, words, answer, _) = make("runs/little", True, 0, *fields)
+    assert (json.loads(shown)["rows"], words) == (20, "Your drawing")
+    assert answer.startswith("It says")
+
+
+def test_without_a_class_the_guidance_rests():
+    assert generate._guidance(NONE)["interactive"] is False
+    assert generate._guidance("7")["interactive"] is True
 
 
 def test_without_a_model_there_is_nothing_to_press(page, tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """The studio in a browser: what each tab is for, what may go wrong, both widths, both schemes."""
 
+import dataclasses
 import importlib.resources
 import json
 import re
@@ -270,6 +271,36 @@ class TestGenerate:
             path = Path(download.value.path())
             assert path.read_bytes().startswith(start)
             assert download.value.suggested_filename == f"runs-colour-seed-1.{name.lower()}"
+
+    def test_a_class_is_chosen_and_none_is_chosen_at_first(self, opened, runs):
+        told = dataclasses.replace(DRAWS, condition="class", label_dropout=0.1)
+        make_run(runs / "told", told, DataConfig(name="images"))
+        page = opened()
+        status, field = page.locator("#generate-status"), page.locator("#generate-class input")
+        guidance = page.locator("#generate-guidance input[type=range]")
+        choose_model(page, "runs/told")
+        expect(status).to_contain_text("16 images by runs/told, seed 1")
+        expect(field).to_have_value("each in turn")
+        assert "label" not in page.url
+        for choice, words in (("7", "16 images of class 7 by"), ("none", "images of no given")):
+            field.click()
+            page.get_by_role("option", name=choice, exact=True).click()
+            expect(status).to_contain_text(words)
+            expect(guidance).to_be_enabled(enabled=choice != "none")
+        expect(page).to_have_url(re.compile("label=none"))
+        choose_model(page, "runs/draws")
+        expect(status).to_contain_text("16 images by runs/draws, seed 1")
+        expect(field).not_to_be_visible()
+        choose_model(page, "runs/told")
+        open_tab(page, "Explore")
+        expect(page.locator("#between-player .tile span").first).to_contain_text("class")
+        choose_model(page, "runs/draws")
+        expect(page.get_by_label("Class of the first")).not_to_be_visible()
+        page.locator("#between-dice").click()
+        expect(page.locator("#between-player .tile span").first).not_to_contain_text("class")
+        choose_model(page, "runs/told")
+        expect(page.locator("#between-player .tile span").first).to_contain_text("class 0")
+        expect(page.get_by_label("Class of the second")).to_have_value("1")
 
     @pytest.mark.slow
     def test_the_first_are_seen_while_the_rest_are_made_and_it_can_be_stopped(self, page):

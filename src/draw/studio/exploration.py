@@ -1,6 +1,7 @@
 """Exploration: between two images, another code for one step, the nearest training images."""
 
 import math
+import random
 import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -109,6 +110,25 @@ def differing_images(shelf: Shelf, name: str | None, chosen: str | None = None) 
     labels = None if found.labels is None else torch.from_numpy(found.labels[:AMONG].copy())
     first, second = farthest_pair(images, labels)
     return Ends(first + 1, second + 1)
+
+
+def any_images(shelf: Shelf, name: str | None, n: int, chosen: str | None = None) -> list[int]:
+    """Choose numbers of test images at random, each another one.
+
+    Args:
+        shelf: models in memory.
+        name: name of the model.
+        n: how many.
+        chosen: name of the images, as in `Shelf.images`.
+
+    Raises:
+        DrawError: if there are not so many.
+    """
+    with shelf.use(name) as loaded:
+        found = examples(loaded, choice=shelf.images(chosen)).images
+    if found.count < n:
+        raise DrawError(f"expected {n} test images or more, got {found.count} in {found.source}")
+    return random.SystemRandom().sample(range(1, found.count + 1), n)
 
 
 def interpolate_seeds(shelf: Shelf, name: str | None, ends: Ends) -> Show:

@@ -16,6 +16,8 @@ from draw.studio.player import Show, part
 
 MOST_IMAGES, LARGEST_SEED, MOST_HEAT = 64, 2**32 - 1, 2.0
 MOST_GUIDANCE = 5.0
+EACH, NONE = "each in turn", "none"
+"""Words for classes: each of them in turn, and no class where a model can draw without."""
 FIRST, LARGEST_PART = 4, 16
 """Number of images that are drawn at first, and at most at a time."""
 
@@ -37,19 +39,55 @@ class Request:
 def request(
     model: Any, n: Any, seed: Any, temperature: Any, label: Any = None, guidance: Any = 1.0
 ) -> Request:
-    """Make a request from the fields of a form; a class that is left empty is each in turn.
+    """Make a request from the fields of a form.
+
+    Args:
+        model: name of the model.
+        n: number of images.
+        seed: seed of their noise.
+        temperature: how far from average they are.
+        label: class as `class_of` reads it.
+        guidance: how clearly the class shows; 1 in any case where there is none to show.
 
     Raises:
         DrawError: if a number is missing or out of its range.
     """
+    chosen = class_of(label)
+    clearly = real("the guidance", guidance, 0.0, MOST_GUIDANCE)
     return Request(
         str(model),
         whole("the number of images", n, 1, MOST_IMAGES),
         whole("the seed", seed, 0, LARGEST_SEED),
         real("the temperature", temperature, 0.0, MOST_HEAT),
-        None if label is None else whole("the class", label, NO_LABEL, LARGEST_LABEL),
-        real("the guidance", guidance, 0.0, MOST_GUIDANCE),
+        chosen,
+        1.0 if chosen == NO_LABEL else clearly,
     )
+
+
+def class_of(choice: Any) -> int | None:
+    """Class that a choice means: `EACH`, `NONE`, or a number; None for each in turn.
+
+    Raises:
+        DrawError: if it means none of them.
+    """
+    if choice in (None, "", EACH):
+        return None
+    if choice == NONE:
+        return NO_LABEL
+    if isinstance(choice, str):
+        if not choice.isascii() or not choice.isdigit():
+            raise DrawError(
+                f"expected the class to be {EACH!r}, {NONE!r} or a number from 0, got "
+                f"{choice!r:.40}; choose one of the list"
+            )
+        choice = int(choice)
+    return whole("the class", choice, NO_LABEL, LARGEST_LABEL)
+
+
+def class_choices(shelf: Shelf, name: str | None) -> list[str]:
+    """What the class of a model's drawings can be, in words; only `EACH` where it takes none."""
+    numbers = map(str, range(classes(shelf, name) or 0))
+    return [EACH, *([NONE] if guides(shelf, name) else []), *numbers]
 
 
 def generate(shelf: Shelf, asked: Request) -> Iterator[Show]:

@@ -22,7 +22,8 @@ MAX_DRAWING_BYTES = 2_000_000
 MAX_DRAWING_PIXELS = 1_000_000
 PNG_ADDRESS = "data:image/png;base64,"
 EMPTY = "The page is empty: draw something on it with the mouse or a finger, then try again"
-DIGIT_SHARE, FAINT = 20 / 28, 40
+DIGIT_SIDE = 28
+DIGIT_SHARE, FAINT = 20 / DIGIT_SIDE, 40
 """MNIST's digits are 20 of 28 pixels large; what is fainter (of 255) is no ink."""
 
 Pixels = UInt8[np.ndarray, "channels rows columns"]
@@ -158,6 +159,6 @@ def _resized(channel: UInt8[np.ndarray, "rows columns"], size: tuple[int, ...]) 
     return np.asarray(made)
 
 
-def as_digit(wanted: PictureTarget, side: int = 28) -> PictureTarget:
+def as_digit(wanted: PictureTarget, side: int = DIGIT_SIDE) -> PictureTarget:
     """Target for a digit that is to be laid on a larger page."""
     return replace(wanted, size=(side, side), centring=True)

@@ -10,15 +10,17 @@ from torch import Tensor
 
 from draw.attention import AbstractWindow, SeveralWindows
 from draw.config.data import DataConfig
+from draw.config.model import ModelConfig
 from draw.data import Cluttered, view_of
 from draw.data.views.view import add, places
+from draw.errors import DrawError
 from draw.model.classifier import Classifier
 from draw.models.storage import LoadedModel
 from draw.randomness import VIEW_EVALUATION, generator
 from draw.studio.given_images import ImageChoice
 from draw.studio.image_source import ANY, examples, model_input
 from draw.studio.models import Shelf
-from draw.studio.pictures import Pixels
+from draw.studio.pictures import DIGIT_SIDE, Pixels
 from draw.studio.player import Show, finite, place_windows, sheet
 
 
@@ -91,6 +93,21 @@ def describe(answer: Answer) -> str:
     return f"{words}, {right}."
 
 
+def has_room(config: ModelConfig) -> bool:
+    """Whether a model's images have places to lay a digit at: they are larger than one."""
+    sides = config.rows, config.columns
+    return min(sides) >= DIGIT_SIDE < max(sides)
+
+
+def clutters(shelf: Shelf, name: str | None) -> bool:
+    """Whether a model has learned from digits among pieces of others; not if it cannot be had."""
+    try:
+        with shelf.use(name) as loaded:
+            return isinstance(view_of(loaded.data or DataConfig()), Cluttered)
+    except (DrawError, OSError):
+        return False
+
+
 def lay_digit(
     loaded: LoadedModel, digit: Pixels, clutter: bool, seed: int, choice: ImageChoice = ANY
 ) -> UInt8[np.ndarray, "channels height width"]:
@@ -99,7 +116,7 @@ def lay_digit(
     Args:
         loaded: the classifier.
         digit: image of light ink on black.
-        clutter: whether to add pieces of test images, as in training.
+        clutter: whether to add pieces of test images, where that was so in training.
         seed: seed of the places.
         choice: choice of the test images.
     """

@@ -11,7 +11,7 @@ from draw.studio.page import parts
 from draw.studio.page.parts import Studio
 from draw.studio.page.sources import DRAW, Sources, choose_image, lack_of_choice
 from draw.studio.pictures import PictureTarget, as_digit
-from draw.studio.recognition import classify, describe, lay_digit
+from draw.studio.recognition import classify, clutters, describe, has_room, lay_digit
 
 
 def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
@@ -24,10 +24,13 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         with gr.Column(scale=1, min_width=280, elem_classes=["ds-side"]):
             model, about = parts.model_choice(studio, draws=False, label="Classifier")
             sources = Sources(
-                studio.shelf, "classify", centring="Make it as large as MNIST's digits"
+                studio.shelf, model, "classify", centring="Make it as large as MNIST's digits"
             )
-            with gr.Column(visible=False, elem_classes=["ds-source"]) as laid:
-                clutter = gr.Checkbox(True, label="Lay your drawing among pieces of other digits")
+            with gr.Column(visible=False, elem_classes=["ds-source"]) as place_choice:
+                clutter = gr.Checkbox(
+                    True, label="Lay your drawing among pieces of other digits",
+                    visible=clutters(studio.shelf, model.value),
+                )  # fmt: skip
                 place = gr.Number(
                     0, label="Seed", info="Of the place at which your drawing is laid"
                 )
@@ -45,12 +48,12 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         yield gr.skip(), "Looking …", gr.skip(), gr.update(visible=True)
         seed = whole("the seed", where, 0, LARGEST_SEED)
         drawn = fields[0] == DRAW
-        wanted = None
-        if drawn:
-            wanted = as_digit(PictureTarget.by(studio.catalogue[name].config))
+        config = studio.catalogue[name].config
+        laid = drawn and has_room(config)
+        wanted = as_digit(PictureTarget.by(config)) if laid else None
         image = choose_image(studio.shelf, name, wanted, *fields)
         pixels = image.pixels
-        if drawn:
+        if laid:
             with studio.shelf.use(name) as loaded:
                 choice = sources.choice(studio.shelf, fields)
                 pixels = lay_digit(loaded, pixels, bool(cluttered), seed, choice)
@@ -68,9 +71,17 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         [model.change, clutter.change, place.change, *sources.changes], None, None, None,
         js=parts.ask("classify-player"), api_visibility="private",
     )  # fmt: skip
-    sources.kind.change(
-        lambda kind: gr.update(visible=kind == DRAW), sources.kind, laid, show_progress="hidden",
-        api_visibility="private",
+
+    def lay(name: str | None, kind: str) -> tuple[Any, Any]:
+        room = name is not None and has_room(studio.catalogue[name].config)
+        return (
+            gr.update(visible=room and kind == DRAW),
+            gr.update(visible=clutters(studio.shelf, name)),
+        )
+
+    gr.on(
+        [model.change, sources.kind.change], parts.safe(lay), [model, sources.kind],
+        [place_choice, clutter], show_progress="hidden", api_visibility="private",
     )  # fmt: skip
     parts.need_model(model, sources.dice)
     return model, about

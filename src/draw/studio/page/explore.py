@@ -1,6 +1,7 @@
 """The tab Explore: between two images, one step's code, nearest training images."""
 
 import json
+import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -150,10 +151,14 @@ def _between(studio: Studio, model: gr.Dropdown, images: gr.Dropdown) -> None:
             "one": classes[0], "other": classes[1],
         },
     )  # fmt: skip
+
+    def two_others(name: str | None, which: str, of: str | None) -> list[int]:
+        if which == IMAGES:
+            return exploration.any_images(studio.shelf, name, 2, of)
+        return [1 + secrets.randbelow(100_000) for _ in range(2)]
+
     dice.click(
-        None, kind, [first, second],
-        js=f"(kind) => [1, 2].map(() => 1 + Math.floor(Math.random() * "
-        f"(kind === {json.dumps(IMAGES)} ? 170 : 100000)))",
+        parts.safe(two_others), [model, kind, images], [first, second], show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
     parts.need_model(model, dice)
@@ -162,7 +167,7 @@ def _between(studio: Studio, model: gr.Dropdown, images: gr.Dropdown) -> None:
 def _ends(
     studio: Studio, name: str | None, which: str, of: str | None, start: Any, end: Any, *told: Any
 ) -> Ends:
-    """The ends that are typed; chosen where all fields are empty."""
+    """The ends that are typed; chosen where all fields are empty, and classes where those are."""
     if start is None and end is None and told == (None, None):
         if which == IMAGES:
             return exploration.differing_images(studio.shelf, name, of)
@@ -171,8 +176,11 @@ def _ends(
         a, b = (whole("the number of a test image", n, 1, MOST_EXAMPLES) for n in (start, end))
         return Ends(a, b)
     a, b = (whole("the seed", seed, 0, LARGEST_SEED) for seed in (start, end))
-    if generation.classes(studio.shelf, name) is None:
+    classes = generation.classes(studio.shelf, name)
+    if classes is None:
         return Ends(a, b)
+    if told == (None, None):
+        return Ends(a, b, (0, min(1, classes - 1)))
     first, second = (whole("the class", label, 0, LARGEST_LABEL) for label in told)
     return Ends(a, b, (first, second))
 

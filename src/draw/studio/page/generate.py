@@ -13,6 +13,8 @@ from draw.studio.generation import Request
 from draw.studio.page import parts
 from draw.studio.page.parts import Fields, Studio
 
+CLEARLY = "How clearly the class shows: 1 as learned, above it more so"
+
 
 def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown, Fields]:
     """Lay out the tab; return its choice of model, the line about it, and its fields by name."""
@@ -32,13 +34,14 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown, Fields]:
                 info="How far from average: 1 as learned, below it tamer, above it wilder",
             )  # fmt: skip
             known = generation.classes(studio.shelf, model.value)
-            label = gr.Number(
-                None, label="Class", info="What to draw, a number from 0; empty: each in turn",
+            label = gr.Dropdown(
+                generation.class_choices(studio.shelf, model.value), value=generation.EACH,
+                label="Class", info="What to draw", allow_custom_value=True,
                 visible=known is not None, elem_id="generate-class",
             )  # fmt: skip
             guidance = gr.Slider(
                 0, generation.MOST_GUIDANCE, value=1, step=0.1, label="Guidance",
-                info="How clearly the class shows: 1 as learned, above it more so",
+                info=CLEARLY,
                 visible=generation.guides(studio.shelf, model.value), elem_id="generate-guidance",
             )  # fmt: skip
             with gr.Row():
@@ -79,8 +82,11 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown, Fields]:
     def offer(name: str | None) -> Any:
         known = generation.classes(studio.shelf, name) is not None
         guides = generation.guides(studio.shelf, name)
+        choices = generation.class_choices(studio.shelf, name)
         return (
-            gr.update(visible=True) if known else gr.update(visible=False, value=None),
+            gr.update(visible=True, choices=choices)
+            if known
+            else gr.update(visible=False, choices=choices, value=generation.EACH),
             gr.update(visible=True) if guides else gr.update(visible=False, value=1),
         )
 
@@ -88,6 +94,9 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown, Fields]:
         parts.safe(offer), model, [label, guidance], show_progress="hidden",
         api_visibility="private",
     )  # fmt: skip
+    label.change(
+        parts.safe(_guidance), label, guidance, show_progress="hidden", api_visibility="private"
+    )
     dice.click(None, None, seed, js=parts.DICE, api_visibility="private")
 
     def save(asked: Request, kind: str) -> Path:
@@ -96,6 +105,12 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown, Fields]:
 
     parts.connect_saving(buttons, file, shown, save, running)
     return model, about, fields
+
+
+def _guidance(chosen: str | None) -> Any:
+    """The slider of the guidance, which rests where no class could show."""
+    told = chosen != generation.NONE
+    return gr.update(interactive=told, info=CLEARLY if told else "No class, so none to show")
 
 
 def _finished(asked: Request) -> str:

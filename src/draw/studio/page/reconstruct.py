@@ -30,7 +30,7 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown]:
         with gr.Column(scale=1, min_width=280, elem_classes=["ds-side"]):
             model, about = parts.model_choice(studio, draws=True, label="Model")
             sources = Sources(
-                studio.shelf, "reconstruct",
+                studio.shelf, model, "reconstruct",
                 centring="Centre and scale it as MNIST's digits are",
             )  # fmt: skip
             seed = gr.Number(0, label="Seed", info="Of the noise in what it tells itself")

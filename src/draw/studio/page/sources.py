@@ -8,6 +8,7 @@ import gradio as gr
 
 from draw.config.data import Fit
 from draw.errors import DrawError
+from draw.studio.exploration import any_images
 from draw.studio.given_images import ImageChoice
 from draw.studio.image_source import examples
 from draw.studio.models import Shelf
@@ -38,11 +39,12 @@ class Sources:
 
     Args:
         shelf: models and images on offer.
+        model: choice of the model that looks at them.
         name: start of the elements' names.
         centring: label of the offer to place a drawing as MNIST's digits are placed.
     """
 
-    def __init__(self, shelf: Shelf, name: str, *, centring: str) -> None:
+    def __init__(self, shelf: Shelf, model: gr.Dropdown, name: str, *, centring: str) -> None:
         self.kind = gr.Radio(
             [TEST, DRAW, UPLOAD], value=TEST, label="Image", elem_id=f"{name}-source"
         )
@@ -53,7 +55,9 @@ class Sources:
                 self.dice = gr.Button("Another", size="sm", min_width=88)
         with gr.Column(visible=False, elem_classes=["ds-source"]) as drawing:
             self.page = parts.pad(f"{name}-pad")
-            self.centring = gr.Checkbox(True, label=centring)
+            self.centring = gr.Checkbox(
+                True, label=centring, visible=_grey(shelf, model.value), elem_id=f"{name}-centring"
+            )
         with gr.Column(visible=False, elem_classes=["ds-source"]) as upload:
             self.file = gr.File(
                 label="A picture (PNG, JPEG, WebP, …)", file_count="single", height=130,
@@ -74,14 +78,30 @@ class Sources:
             self.kind, [test, drawing, upload], show_progress="hidden",
             api_visibility="private",
         )  # fmt: skip
+
+        def another(name: str | None, chosen: str | None) -> int:
+            return any_images(shelf, name, 1, chosen)[0]
+
         self.dice.click(
-            None, None, self.number, js="() => 1 + Math.floor(Math.random() * 170)",
+            parts.safe(another), [model, self.images], self.number, show_progress="hidden",
             api_visibility="private",
+        )  # fmt: skip
+        model.change(
+            lambda name: gr.update(visible=_grey(shelf, name)), model, self.centring,
+            show_progress="hidden", api_visibility="private",
         )  # fmt: skip
 
     def choice(self, shelf: Shelf, values: Sequence[Any]) -> ImageChoice:
         """The test images that are chosen, of the values of `fields`."""
         return shelf.images(values[self.fields.index(self.images)])
+
+
+def _grey(shelf: Shelf, name: str | None) -> bool:
+    """Whether drawings for a model are grey, as MNIST's digits are; not if it cannot be had."""
+    try:
+        return shelf.catalogue[name].config.channels == 1
+    except DrawError:
+        return False
 
 
 def choose_image(
