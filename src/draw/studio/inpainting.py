@@ -79,6 +79,6 @@ def _likeliest_class(
     seed: int,
 ) -> int:
     """The class under which the known pixels cost least, by the same chance for each."""
-    classes = torch.arange(model.config.classes, device=image.device).split(1)
+    classes = torch.arange(model.config.classes, device=image.device)[:, None]
     found = [model.complete(image, mask, 1, seed=seed, labels=each).known_nats for each in classes]
     return int(torch.cat([nats for nats in found if nats is not None]).argmin())
