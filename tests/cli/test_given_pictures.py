@@ -8,8 +8,17 @@ import pytest
 import torch
 from PIL import Image
 
+import draw
 from draw import DRAW, DRAWConfig
+from draw.config.data import DataConfig
 from running import draw_command
+
+TREATMENTS = {
+    "ground": DataConfig("images", background="black"),
+    "inversion": DataConfig("omniglot"),
+    "fit": DataConfig("images", background="#808080", fit="pad"),
+}
+"""Configs of training images that come otherwise than a picture as it is."""
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +31,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }  # fmt: skip
     torch.manual_seed(0)
     DRAW(DRAWConfig(**sizes)).save_pretrained(folder / "plain")
+    DRAW(DRAWConfig(**sizes | {"channels": 1})).save_pretrained(folder / "grey")
     told = DRAW(DRAWConfig(**sizes, condition="class", classes=4))
     with torch.no_grad():
         for parameter in told.parameters():
@@ -58,6 +68,38 @@ def test_the_class_of_a_photo_is_told(place: Path) -> None:
     assert bounds[0] != bounds[1]
     told = draw_command("reconstruct", "told", "photo.jpg", "--label", "4", cwd=place, check=1)
     assert "from 0 to 3" in told.stderr
+
+
+@pytest.mark.parametrize("data", TREATMENTS.values(), ids=TREATMENTS)
+def test_pictures_are_treated_as_in_training(place: Path, tmp_path: Path, data: DataConfig) -> None:
+    """A white bar on a transparent ground, wider than high, as Python's preprocess has it."""
+    pixels = np.zeros((18, 40, 4), np.uint8)
+    pixels[4:9, 2:30] = 255
+    Image.fromarray(pixels).save(tmp_path / "bar.png")
+    model = DRAW.from_pretrained(place / "grey")
+    model.data = data
+    model.save_pretrained(tmp_path / "model")
+    model = draw.load(tmp_path / "model")
+    x = model.preprocess(tmp_path / "bar.png")
+    drawn = model(x, model.noise_for(1, 0))
+    command = ["reconstruct", "model", "bar.png", "--json", "-"]
+    (told,) = json.loads(draw_command(*command, cwd=tmp_path).stdout)["images"]
+    assert told["reconstruction"] == pytest.approx(float(drawn.reconstruction), rel=1e-5)
+    Image.new("L", (40, 18), 255).save(tmp_path / "all.png")  # bars of the fit, if any, are unknown
+    known = torch.from_numpy(fit_mask(data.fit or "crop"))
+    found = model.complete(x, known, 5, particles=2, rounds=0)
+    command = ["complete", "model", "bar.png", "--mask", "all.png", "--particles", "2"]
+    told = json.loads(draw_command(*command, "--rounds", "0", "--json", "-", cwd=tmp_path).stdout)
+    assert told["known_pixels"] == int(known.sum())
+    assert told["known_nats"] == pytest.approx(float(found.known_nats[0]), rel=1e-5)
+
+
+def fit_mask(fit: str) -> np.ndarray:
+    """Where a picture of 18 x 40 pixels comes to lie in an image of 9 x 7."""
+    mask = np.ones((9, 7), bool)
+    if fit == "pad":
+        mask[:3] = mask[6:] = False
+    return mask
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,7 @@ from draw.studio.guard import LOCAL_NAMES, LONGEST_BODY, refusal_of
 from draw.studio.image_source import examples, training_images
 from draw.studio.models import Catalogue, Shelf, describe
 from draw.studio.numbers import real, whole
+from draw.studio.page.sources import FITS, UPLOAD, choose_image
 from draw.studio.pictures import PNG_ADDRESS, PictureTarget, centre_ink, from_page, from_upload
 from draw.studio.player import place_windows, sheet
 from draw.studio.reach import Reach
@@ -274,6 +275,28 @@ class TestPictures:
         made = from_upload(tmp_path / "photo.png", wanted)[0]
         assert (made[:5] == 0).mean() > 0.98
         assert made[14, 14] == 255
+
+    @pytest.mark.parametrize(
+        ("data", "on_paper", "ground"),
+        [
+            (DataConfig("images", background="black"), False, 0),
+            (DataConfig("omniglot"), False, 0),
+            (DataConfig("images"), False, 255),
+            (DataConfig("images", background="black"), True, 0),  # of paper that is white
+        ],
+    )
+    def test_an_upload_is_treated_as_in_training(
+        self, shelf, tmp_path, monkeypatch, data, on_paper, ground
+    ):
+        pixels = np.zeros((28, 28, 2), np.uint8)
+        pixels[10:14, 10:14] = (128, 255)
+        Image.fromarray(pixels).save(tmp_path / "drawing.png")
+        with shelf.use("runs/draws") as loaded:
+            monkeypatch.setattr(loaded.model, "data", data)
+        fields = (UPLOAD, None, 1, None, True, tmp_path / "drawing.png", next(iter(FITS)), on_paper)
+        chosen = choose_image(shelf, "runs/draws", self.wanted, *fields)
+        assert chosen.pixels[0, 0, 0] == ground
+        assert chosen.pixels[0, 12, 12] == (255 if on_paper else pytest.approx(128, abs=1))
 
 
 class TestReconstructing:

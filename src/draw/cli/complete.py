@@ -25,7 +25,7 @@ def complete(
     mask: str = "left",
     n: Count = 5,
     out: Picture = Path("completion.png"),
-    fit: Fit = "crop",
+    fit: Fit | None = None,
     particles: Count | None = None,
     rounds: Natural | None = None,
     label: Natural | Literal["none"] | None = None,
@@ -43,7 +43,8 @@ def complete(
             pixels are known.
         n: answers.
         out: picture to write (.png or .webp): what is known, then the answers.
-        fit: what becomes of pictures of another size: they are cut, padded or stretched to it.
+        fit: what becomes of pictures of another size: they are cut, padded or stretched to it; by
+            default as the training images, or cut.
         particles: drawings among which each answer is chosen, 16 by default; not for a model that
             is told what is known.
         rounds: rounds of better proposals before that, 10 by default; time grows with both.
@@ -55,20 +56,18 @@ def complete(
 
     from draw.data.images import single_image
     from draw.model.completion import PARTICLES, ROUNDS
+    from draw.model.preprocessing import conversion_for, fitted
     from draw.models.kinds import task_of
-    from draw.visualize.completions import (
-        HALVES,
-        completion_strip,
-        half_mask,
-        read_mask,
-        read_picture,
-    )
+    from draw.visualize.completions import HALVES, completion_strip, half_mask, read_mask
 
     loaded = load(options)
     model = loaded.drawing
     shape = model.config.image_shape
-    pixels = read_picture(given.picture, shape, fit)
-    known = half_mask(mask, shape) if mask in HALVES else read_mask(Path(mask), shape, fit)
+    pixels = fitted(model, given.picture, fit)
+    if mask in HALVES:
+        known = half_mask(mask, shape)
+    else:
+        known = read_mask(Path(mask), shape, conversion_for(model, fit).fit)
     task = task_of(model.config, loaded.data)
     x = task.model_input(single_image(pixels), np.zeros(1, np.int64), options.seed).images
     device = model.canvas_0.device

@@ -109,8 +109,8 @@ def reconstruct(
         data: options that name the images.
         n: how many images, evenly from the split; by default 6.
         out: .png or .webp for steps side by side; .gif or .mp4 for an animation.
-        fit: what becomes of pictures of another size: they are cut (crop, by default), padded or
-            stretched to it.
+        fit: what becomes of pictures of another size: they are cut, padded or stretched to it; by
+            default as the training images, or cut.
         label: class of the pictures, for a model that is told it, or none.
         scale: picture pixels for each of an image, 1 for its own size; by default such that a row
             fits a page.
@@ -122,7 +122,7 @@ def reconstruct(
     loaded = load(options)
     model = loaded.drawing
     if given.pictures:
-        names, (x, labels) = _pictures(loaded, given.pictures, fit or "crop", options.seed)
+        names, (x, labels) = _pictures(loaded, given.pictures, fit, options.seed)
         labels = None if label is None else model.labels_for(len(x), label)
     else:
         names, (x, labels) = _images(loaded, data, 6 if n is None else n, options.seed)
@@ -186,18 +186,18 @@ def _images(
 
 
 def _pictures(
-    loaded: "LoadedModel", paths: tuple[Path, ...], fit: Fit, seed: int
+    loaded: "LoadedModel", paths: tuple[Path, ...], fit: Fit | None, seed: int
 ) -> "tuple[list[dict[str, Any]], ModelInput]":
     """Pictures as the model sees images, with their paths."""
     import numpy as np
 
     from draw.data.images import set_of_pictures
+    from draw.model.preprocessing import fitted
     from draw.models.kinds import task_of
-    from draw.visualize.completions import read_picture
 
-    config = loaded.drawing.config
-    pixels = np.stack([read_picture(path, config.image_shape, fit) for path in paths])
-    task = task_of(config, loaded.data)
+    model = loaded.drawing
+    pixels = np.stack([fitted(model, path, fit) for path in paths])
+    task = task_of(model.config, loaded.data)
     names = [{"of": str(path)} for path in paths]
     return names, task.model_input(set_of_pictures(pixels), np.arange(len(paths)), seed)
 

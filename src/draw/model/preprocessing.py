@@ -16,6 +16,7 @@ from draw.errors import DrawError
 
 if TYPE_CHECKING:
     from draw.data import ImageSet
+    from draw.data.store.decode import Conversion
     from draw.model.pretrained import Model
 
 
@@ -150,7 +151,7 @@ def preprocess(
         DrawError: if it is no picture, or an array of numbers that are not understood.
     """
     several = isinstance(picture, Sequence) and not isinstance(picture, str)
-    made = [_fitted(model, one, fit) for one in (picture if several else [picture])]
+    made = [fitted(model, one, fit) for one in (picture if several else [picture])]
     if not made:
         raise DrawError("expected a picture or several, got an empty list")
     found = images_of(model, np.stack(made))
@@ -158,22 +159,39 @@ def preprocess(
     return found.batch(np.arange(found.count), seed).to(weights.device, weights.dtype)
 
 
-def _fitted(
-    model: "Model", picture: Any, fit: Fit | None
+def conversion_for(model: "Model", fit: Fit | None = None) -> "Conversion":
+    """The conversion of pictures to a model's shape, by the rules of its training images.
+
+    Args:
+        model: a model; one that was loaded knows how its training images were treated.
+        fit: way to bring another size to the model's; by default that of training, or "crop".
+    """
+    from draw.data.load import conversion_of
+
+    how = conversion_of(training_data(model) or DataConfig("images"))
+    size = model.config.image_shape[1:]
+    return replace(how, size=size, mode=_mode(model.config), fit=fit or how.fit or "crop")
+
+
+def fitted(
+    model: "Model", picture: Any, fit: Fit | None = None
 ) -> UInt8[np.ndarray, "channels rows columns"]:
-    """A picture of the model's shape, in 8 bits, by the rules of its training images."""
+    """A picture of a model's shape, in 8 bits, by the rules of its training images.
+
+    Args:
+        model: a model; one that was loaded knows how its training images were treated.
+        picture: a path, a picture of Pillow's, an array or a tensor.
+        fit: way to bring another size to the model's; by default that of training, or "crop".
+
+    Raises:
+        DrawError: if it is no picture, or an array of numbers that are not understood.
+    """
     from PIL import Image
 
     from draw.data.in_memory import picture_file, pixels_of
-    from draw.data.load import conversion_of
     from draw.data.store.decode import Picture, decode
 
-    config = training_data(model) or DataConfig("images")
-    how = conversion_of(config)
-    shape = model.config.image_shape
-    conversion = replace(
-        how, size=shape[1:], mode=_mode(model.config), fit=fit or how.fit or "crop"
-    )
+    conversion, shape = conversion_for(model, fit), model.config.image_shape
     if isinstance(picture, str | os.PathLike):
         path = Path(picture)
         return decode(Picture(str(path), path, None), conversion)

@@ -26,6 +26,8 @@ DIGIT_SIDE = 28
 DIGIT_SHARE, FAINT = 20 / DIGIT_SIDE, 40
 """MNIST's digits are 20 of 28 pixels large; what is fainter (of 255) is no ink."""
 
+AS_IT_IS = Conversion()
+
 Pixels = UInt8[np.ndarray, "channels rows columns"]
 
 
@@ -39,6 +41,8 @@ class PictureTarget:
     fit: Fit = "pad"
     on_paper: bool = False
     """Whether dark ink on light paper becomes white ink on black."""
+    as_in_training: Conversion = AS_IT_IS
+    """Ground and inversion of the training images, for a picture that is not ink on paper."""
     centring: bool = False
     """Whether ink is moved and scaled as MNIST's digits are: 20 of 28 pixels, the centre of mass in
     the middle."""
@@ -107,7 +111,8 @@ def _converted(picture: Picture, wanted: PictureTarget, most: int) -> Pixels:
     mode: Mode = "colour" if wanted.channels == 3 else "grey"
     if wanted.centring:
         return centre_ink(decode(picture, Conversion((rows, columns), mode)), wanted.size)
-    pixels = decode(picture, Conversion(wanted.size, mode, wanted.fit, invert=wanted.on_paper))
+    how = Conversion(invert=True) if wanted.on_paper else wanted.as_in_training
+    pixels = decode(picture, replace(how, size=wanted.size, mode=mode, fit=wanted.fit))
     return without_paper(pixels) if wanted.on_paper else pixels
 
 

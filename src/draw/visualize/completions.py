@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from draw.config.data import Fit
@@ -49,25 +49,15 @@ def half_mask(name: str, shape: tuple[int, int, int]) -> Bool[Tensor, "rows colu
     return chosen.expand(rows, columns).contiguous()
 
 
-def read_picture(
-    path: Path, shape: tuple[int, int, int], fit: Fit
-) -> UInt8[np.ndarray, "channels rows columns"]:
-    """Decode a picture as an image of a model.
+def read_mask(
+    path: Path, shape: tuple[int, int, int], fit: Fit | None
+) -> Bool[Tensor, "rows columns"]:
+    """Decode a mask: a pixel is known where the picture is nearer to white than to black.
 
     Args:
         path: path of the file.
-        shape: shape of the image: channels, rows, columns.
-        fit: way to bring another size to this one.
-
-    Raises:
-        DataError: if it is no picture that can be read.
-    """
-    conversion = Conversion(shape[1:], "grey" if shape[0] == 1 else "colour", fit)
-    return decode(Stored(str(path), path, None), conversion)
-
-
-def read_mask(path: Path, shape: tuple[int, int, int], fit: Fit) -> Bool[Tensor, "rows columns"]:
-    """Decode a mask: a pixel is known where the picture is nearer to white than to black.
+        shape: shape of the images: channels, rows, columns.
+        fit: way to bring another size to this one, the same as for the picture.
 
     Raises:
         DrawError: if there is no such picture.
@@ -77,7 +67,7 @@ def read_mask(path: Path, shape: tuple[int, int, int], fit: Fit) -> Bool[Tensor,
             f"expected --mask {', '.join(HALVES)}, or a picture that is white where pixels are "
             f"known, got {str(path)!r}"
         )
-    (grey,) = read_picture(path, (1, *shape[1:]), fit)
+    (grey,) = decode(Stored(str(path), path, None), Conversion(shape[1:], "grey", fit))
     return torch.from_numpy(grey > 127)
 
 

@@ -8,6 +8,7 @@ import gradio as gr
 
 from draw.config.data import Fit
 from draw.errors import DrawError
+from draw.model.preprocessing import conversion_for
 from draw.studio.exploration import any_images
 from draw.studio.given_images import ImageChoice
 from draw.studio.image_source import examples
@@ -132,12 +133,13 @@ def choose_image(
                 label,
                 f"Test image {index} of {found.images.count}, {found.note}",
             )
+        as_in_training = conversion_for(loaded.model)
     if kind == DRAW:
         centred = bool(centring) and wanted.channels == 1
         return ChosenImage(from_page(page, replace(wanted, centring=centred)), None, "Your drawing")
     if fit not in FITS:
         raise DrawError(f"expected one of {', '.join(FITS)}, got {fit!r}")
-    wanted = replace(wanted, fit=FITS[fit], on_paper=bool(on_paper))
+    wanted = replace(wanted, fit=FITS[fit], on_paper=bool(on_paper), as_in_training=as_in_training)
     return ChosenImage(from_upload(file, wanted), None, "Your picture, as the model gets it")
 
 
