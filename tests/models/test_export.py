@@ -157,8 +157,16 @@ def test_a_model_is_stored_for_another_number_of_glimpses_and_measured_so(
     plain = exported(run, tmp_path / "plain")
     assert figures["test"]["bound"] != pytest.approx(plain["test"]["bound"], rel=1e-6)
     said = f"It was trained for {fewer + 1} glimpses, and is stored for {fewer}."
-    assert said in (tmp_path / "out" / "README.md").read_text()
-    assert "is stored for" not in (tmp_path / "plain" / "README.md").read_text()
+    card, plain_card = ((tmp_path / name / "README.md").read_text() for name in ("out", "plain"))
+    assert said in card
+    assert f"in {fewer} steps" in card
+    assert f"in {fewer + 1} steps" not in card
+    assert f"in {fewer + 1} steps" in plain_card
+    assert "is stored for" not in plain_card
+    state = load_model(str(run)).state
+    assert "validation_bound" in state
+    assert load_model(str(tmp_path / "out")).state == {"step": state["step"]}
+    assert load_model(str(tmp_path / "plain")).state == state
 
 
 def test_glimpses_are_refused_where_there_are_none(tmp_path: Path) -> None:

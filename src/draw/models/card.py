@@ -1,6 +1,7 @@
 """The card of an exported model, and what the cards of the package's own models say."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def make_card(
     """
     name = one_line(name)
     known = KNOWN_SETS[config.data.name]
-    task = task_for(config)
+    task = task_for(replace(config, model=model.config))
     words_for = task.figures(splits.train)
     results = [
         EvalResult(

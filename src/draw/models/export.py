@@ -74,9 +74,9 @@ def export(
     _refuse_existing(to)
     with write_folder_atomically(to) as folder:
         config = _named_as_seen(run_config(run), splits.train)
-        task = task_for(config)
         loaded = load_model(str(run))
         model = loaded.model if glimpses is None else _with_glimpses(loaded.model, glimpses, run)
+        task = task_for(dataclasses.replace(config, model=model.config))
         model = model.to(_DTYPES[dtype]).float()
         check_weights(model.state_dict().items(), f"{run} in {dtype}")
         if compute is not None:
@@ -101,7 +101,8 @@ def export(
             figures["onnx"] = {"difference": generator.difference}
         with write_atomically(folder / CARD_FILE) as temporary:
             temporary.write_text(str(card), encoding="utf-8")
-        export_model(folder, model.to(_DTYPES[dtype]), config.data, loaded.state)
+        state = loaded.state if model.config == config.model else _unmeasured(loaded.state)
+        export_model(folder, model.to(_DTYPES[dtype]), config.data, state)
         return figures
 
 
@@ -196,6 +197,11 @@ def _with_glimpses(model: Model, glimpses: int, run: Path) -> Model:
             f"{run}, a {type(model).__name__}; leave it out"
         )
     return model_with(dataclasses.replace(model.config, glimpses=glimpses), model.state_dict())
+
+
+def _unmeasured(state: dict[str, Any]) -> dict[str, Any]:
+    """What is stored with weights, without figures of the model as it was trained."""
+    return {name: value for name, value in state.items() if not name.startswith("validation_")}
 
 
 def _measured(
