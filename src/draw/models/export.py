@@ -191,12 +191,13 @@ def _refuse_existing(to: Path) -> None:
 
 def _with_glimpses(model: Model, glimpses: int, run: Path) -> Model:
     """The same weights in a model that takes another number of glimpses."""
-    if not hasattr(model.config, "glimpses"):
+    config: Any = model.config
+    if not hasattr(config, "glimpses"):
         raise DrawError(
             f"expected a run of a model that takes glimpses for --model.glimpses {glimpses}, got "
             f"{run}, a {type(model).__name__}; leave it out"
         )
-    return model_with(dataclasses.replace(model.config, glimpses=glimpses), model.state_dict())
+    return model_with(dataclasses.replace(config, glimpses=glimpses), model.state_dict())
 
 
 def _unmeasured(state: dict[str, Any]) -> dict[str, Any]:
