@@ -136,6 +136,20 @@ def test_figure_6_is_what_sample_shows_with_the_nearest_beside(
     assert json.loads(Path("sample.json").read_text())["nearest"] == figure["nearest"]
 
 
+def test_training_images_of_another_shape_are_refused_before_anything_is_drawn(
+    place: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exported(place, pictures, "small", rows=6, read_size=2, write_size=3)
+    values = json.loads((place / "small" / "config.json").read_text())
+    values["data"]["size"] = [9, 10]
+    (place / "small" / "config.json").write_text(json.dumps(values))
+    monkeypatch.setattr(DRAW, "generate", lambda *_, **__: pytest.fail("drawn"))
+    where = ["--data.path", str(pictures), "--data.cache-dir", str(place / "cache")]
+    for command in (["figure", "6", "small"], ["sample", "small", "--nearest"]):
+        with pytest.raises(DrawError, match=r"training images of \[3, 6, 10\].*of \[3, 9, 10\]"):
+            _dispatch([*command, *where])
+
+
 def test_pictures_of_another_temperature(colour: str) -> None:
     """At 0 all drawings are one; `draw.DRAW.generate` has the rest."""
     for temperature in ("0", "1"):

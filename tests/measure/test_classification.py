@@ -28,6 +28,7 @@ from draw.tasks import Classifying, Drawing
 from draw.training.finish import finish
 from draw.training.start import resume, resumed_config, start
 from draw.training.trainer import Trainer
+from draw.visualize.run_pictures import glimpses_of
 from running import TINY, batch_of, image_set, with_train
 
 WINDOWED = ClassifierConfig(rows=6, columns=5, glimpses=3, hidden_size=8, read_size=2, classes=3)
@@ -224,6 +225,8 @@ def test_images_that_cannot_be_classified_are_refused(tmp_path: Path) -> None:
     many = labelled(10, classes=5)
     with pytest.raises(DrawError, match=r"labels from 0 to 2 .*got 0 to 4.*--model\.classes 5"):
         start(config, tmp_path / "run", TRAINING, many)
+    with pytest.raises(DrawError, match="labels from 0 to 2"):
+        glimpses_of(Classifier(WINDOWED), many, tmp_path / "glimpses.png")
     negative = dataclasses.replace(TRAINING, labels=np.array([-1, 0, 1] * 10))
     with pytest.raises(DrawError, match="got -1 to 1"):
         check_labels(negative, 3)

@@ -65,7 +65,7 @@ def check_labels(images: ImageSet, classes: int) -> None:
         raise DrawError(
             f"expected labels from 0 to {classes - 1} (model.classes is {classes}), got {least} to "
             f"{most} in the {images.split} images of {images.source}"
-            + (f"; pass --model.classes {most + 1}" if least >= 0 else "")
+            + (f"; a model of --model.classes {most + 1} knows them" if least >= 0 else "")
         )
 
 

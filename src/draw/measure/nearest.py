@@ -9,6 +9,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from draw.data import ImageSet
+from draw.errors import DrawError
 from draw.tensors import by_shapes
 
 
@@ -25,6 +26,24 @@ class Nearest(NamedTuple):
 
     def __repr__(self) -> str:
         return by_shapes(self)
+
+
+def check_comparable(training: ImageSet, shape: tuple[int, int, int]) -> None:
+    """Refuse training images of another shape than that of the samples.
+
+    Args:
+        training: training images.
+        shape: channels, rows, columns of the samples.
+
+    Raises:
+        DrawError: if the shapes differ, or there are no images.
+    """
+    if training.image_shape != shape or not training.count:
+        raise DrawError(
+            f"expected training images of {list(shape)} (channels, rows, columns: the samples') to "
+            f"search for the nearest, got {training.count:,} of {list(training.image_shape)} from "
+            f"{training.source}; name images of that shape with --data.name or --data.path"
+        )
 
 
 def nearest_images(
@@ -44,12 +63,12 @@ def nearest_images(
         Indices into the training images, and distances in units of the [0, 1] intensities.
 
     Raises:
-        ValueError: if there are no training images, or they have another shape than the samples.
+        DrawError: if there are no training images, or they have another shape than the samples.
     """
     if samples.shape[1:] != training.shape[1:] or not len(training):
-        raise ValueError(
+        raise DrawError(
             f"expected training images of shape {list(samples.shape[1:])} (the samples'), "
-            f"got {list(training.shape)}"
+            f"got {list(training.shape)}; bring them to one shape"
         )
     points = samples.detach().flatten(1).double()
     distances = torch.full((len(points),), math.inf, dtype=torch.float64, device=points.device)

@@ -16,7 +16,7 @@ from draw.data.store.decode import Conversion, Picture, decode, read_header
 from draw.errors import DrawError
 from draw.formats import PICTURES
 from draw.measure.halves import Halves, measure_halves
-from draw.measure.nearest import nearest_in_training
+from draw.measure.nearest import check_comparable, nearest_in_training
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
 from draw.parts.state import Trajectory
@@ -109,8 +109,13 @@ def samples_figure(
         guidance: how clearly the class shows, as in `DRAW.generate`.
         temperature: standard deviation of the codes, as in `DRAW.generate`.
         scale: picture pixels for each of an image; by default such that a row fits a page.
+
+    Raises:
+        DrawError: if the training images have another shape than the model's.
     """
     check_suffix(out, PICTURES)  # before the search for the nearest, which takes a while
+    if training is not None:
+        check_comparable(training, model.config.image_shape)
     labels = model.labels_for(n, label)
     drawn = model.generate(n, seed=seed, temperature=temperature, labels=labels, guidance=guidance)
     images = drawn.images[-1].cpu()

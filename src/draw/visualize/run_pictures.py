@@ -11,6 +11,7 @@ from torch import Tensor
 
 from draw.data import ImageSet
 from draw.data.batches import spread, to_unit_interval
+from draw.measure.accuracy import check_labels
 from draw.measure.nearest import nearest_in_training
 from draw.model.classifier import Classifier, ClassifierOutput
 from draw.model.draw import DRAW
@@ -101,9 +102,11 @@ def glimpses_of(
         scale: picture pixels for each of an image; by default such that a row fits a page.
 
     Raises:
-        DrawError: if the images do not have the model's shape.
+        DrawError: if the images do not have the model's shape, or a label is none of its classes.
     """
     seen, numbers = images.evaluation_set(), spread(images.count, n)
+    if seen.labels is not None:
+        check_labels(seen, model.config.classes)
     x = to_unit_interval(seen.images[numbers]).to(model.h_0.device)
     labels = None if seen.labels is None else torch.from_numpy(seen.labels[numbers])
     answers = model(x)
