@@ -6,7 +6,8 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
 
@@ -309,6 +310,38 @@ def test_nothing_from_outside_a_models_folder_is_given_away(
     with pytest.raises(DrawError, match=r"which is not given away|no regular file"):
         copy_export(str(tmp_path / "model"), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_model_of_the_hub_is_copied_with_its_card_and_pictures(
+    run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    exported(run, tmp_path / "there")
+    (tmp_path / "there" / ".gitattributes").write_text("")
+
+    def fetch(name: str, kind: str, patterns: Sequence[str], choices: str) -> Path:
+        """Of a repository what was asked for, now or before."""
+        assert (name, kind) == ("somebody/something", "model")
+        here = tmp_path / "here"
+        here.mkdir(exist_ok=True)
+        for file in (tmp_path / "there").iterdir():
+            if any(fnmatch(file.name, pattern) for pattern in patterns):
+                shutil.copyfile(file, here / file.name)
+        return here
+
+    monkeypatch.setattr("draw.hub.fetch", fetch)
+    copy_export("somebody/something", tmp_path / "copy")
+    files = {file.name: file.read_bytes() for file in (tmp_path / "there").iterdir()}
+    del files[".gitattributes"]
+    assert {"README.md", "generation.gif", "config.json", "model.safetensors"} <= files.keys()
+    assert {file.name: file.read_bytes() for file in (tmp_path / "copy").iterdir()} == files
+    assert "has no card" not in caplog.text
+    for name in ("there", "here"):
+        (tmp_path / name / "README.md").unlink()
+    copy_export("somebody/something", tmp_path / "bare")
+    assert "somebody/something has no card (README.md) here" in caplog.text
 
 
 def test_where_images_are_is_not_given_away_with_a_model(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ The figures on the card are measured on the very weights that are written, which
 """
 
 import dataclasses
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -27,6 +28,8 @@ from draw.models.kinds import model_with, run_config, task_for
 from draw.models.onnx import check_exportable, how_to_run, make_generator
 from draw.models.storage import export_model, exported_folder, load_model
 from draw.tasks import Measuring, Task
+
+logger = logging.getLogger("draw")
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 MODEL_SUFFIXES = ".json", ".safetensors", ".md", ".png", ".gif", ".onnx"
@@ -151,8 +154,10 @@ def _files_of(name: str) -> list[Path]:
     Raises:
         DrawError: if one is a link out of the folder, or no regular file.
     """
-    folder = exported_folder(name)
+    folder = exported_folder(name, [f"*{suffix}" for suffix in MODEL_SUFFIXES])
     files = [file for file in sorted(folder.iterdir()) if file.suffix in MODEL_SUFFIXES]
+    if CARD_FILE not in [file.name for file in files]:
+        logger.warning("%s has no card (%s) here, nor has the copy", name, CARD_FILE)
     for file in files:
         target = os.path.realpath(file)
         if Path(name).is_dir() and not Path(target).is_relative_to(os.path.realpath(folder)):

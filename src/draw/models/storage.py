@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -149,11 +150,14 @@ def load_model(name: str, weights: Weights = "best") -> LoadedModel:
     return loaded if folder.is_dir() else dataclasses.replace(loaded, source=name)
 
 
-def exported_folder(name: str) -> Path:
+def exported_folder(
+    name: str, patterns: Sequence[str] = ("config.json", "model.safetensors")
+) -> Path:
     """Find the folder of a model that is no run: itself, the package's, or the Hub's copy.
 
     Args:
         name: folder, one of `draw.model.pretrained.shipped_models`, or `owner/name` on the Hub.
+        patterns: patterns of the names of the files that are fetched from the Hub.
 
     Raises:
         DrawError: if there is no such folder.
@@ -169,7 +173,7 @@ def exported_folder(name: str) -> Path:
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.split("/")[0] in (".", "..", "runs"):
         near = did_you_mean(name, [*shipped_models(), *paths_beside(Path(name), folders=True)])
         raise DrawError(f"there is no folder {name}{near}; {choices}")
-    return hub.fetch(name, "model", ("config.json", "model.safetensors"), choices.capitalize())
+    return hub.fetch(name, "model", patterns, choices.capitalize())
 
 
 def exported_config(folder: Path) -> tuple[ModelConfig, DataConfig | None]:
