@@ -222,6 +222,13 @@ def test_figure_11_needs_a_run(place: Path, colour: str) -> None:
             "expected --scale with figure 5, 6, .*, 12 alone",
         ),
         (["3", "--n", "3"], "expected --n with figure"),
+        (["3", "--seed", "5"], "expected --seed with figure 6, 7, 8, 9, 10, 12 alone.* figure 3"),
+        (["5", "--seed", "5"], "expected --seed with figure 6, .*, 12 alone"),
+        (["11", "run", "--weights", "last"], "expected --weights with figure 5, .*, 12 alone"),
+        (
+            ["7", "colour", "--without", "plain", "--weights", "last"],
+            "expected a run folder for --weights last .*got colour",
+        ),
         (["7", "colour", "--data.path", "x"], "data.path.* with figure 5, 6, 9, 12 alone"),
         (["7", "colour", "--n", "0"], "at least 1, got 0"),
         (["8", "colour", "--n", "0"], "at least 1, got 0"),

@@ -174,6 +174,7 @@ def test_the_verb(place: Path) -> None:
     )  # fmt: skip
     assert found["classifier"]["error"] == json.loads(alone.stdout)["error"]
     assert f"{found['classifier']['error']:.2f} %" in said.stdout
+    draw_command("judge", "told", "judge/best", "--n", "12", "--weights", "last", cwd=place)
 
 
 @pytest.mark.parametrize(

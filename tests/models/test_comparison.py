@@ -200,6 +200,10 @@ def test_the_verb_shows_a_column_for_each(tmp_path: Path) -> None:
     assert (tmp_path / "curves.png").exists()
     assert "the standard error over images." in done.stdout
     assert "What another seed would change is not in the +- of a single run" in done.stdout
+    last = ("--weights", "last")
+    draw_command("compare", "a", "b/best", *last, cwd=tmp_path)  # the choice is for runs
+    failed = draw_command("compare", "a/best", "b/best", *last, cwd=tmp_path, check=1)
+    assert "expected a run folder for --weights last" in failed.stderr
     pooled = draw_command("compare", "a", "b", "c", "--importance-samples", "2", cwd=tmp_path)
     for words in (
         "b and 1 more", "2 seeds, standard deviation", "179 images", "importance-weighted, K = 2",

@@ -15,7 +15,7 @@ from draw.files import write_atomically
 from draw.json_files import read_json, write_json
 from draw.model.draw import DRAW
 from draw.models.kinds import run_config
-from draw.models.storage import export_model, load_model
+from draw.models.storage import export_model, load_model, weights_of_each
 from draw.runs.checkpoint import (
     DamagedCheckpointError,
     add_prefix,
@@ -156,6 +156,13 @@ def test_a_run_gives_its_best_weights_or_its_last(tmp_path: Path) -> None:
         assert torch.equal(loaded.model.mu.weight, expected.mu.weight)
         assert loaded.data == TINY.data
         assert loaded.config == TINY
+    assert load_model(str(tmp_path / "best")).state == {"step": 10}
+    for name in (str(tmp_path / "best"), "mnist"):
+        with pytest.raises(DrawError, match=r"expected a run folder for --weights last .* no run"):
+            load_model(name, "last")
+    both = [str(tmp_path), "mnist"]
+    assert weights_of_each(both, "last") == ["last", "best"]
+    assert weights_of_each(both[1:], "last") == ["last"]
 
 
 def test_an_exported_folder_is_one_that_from_pretrained_reads(tmp_path: Path) -> None:

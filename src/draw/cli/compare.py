@@ -66,7 +66,7 @@ def compare(
     from draw.model.machine import settle
     from draw.model.memory import advise_smaller_batches
     from draw.models.comparison import compare as compared
-    from draw.models.storage import LoadedModel
+    from draw.models.storage import LoadedModel, weights_of_each
     from draw.tasks import Measuring, Result, Task
     from draw.training.accelerator import make_accelerator
     from draw.visualize.comparison_curves import comparison_curves
@@ -74,7 +74,10 @@ def compare(
     if len(models) < 2:
         raise DrawError(f"expected two or more models to compare, got {len(models)}; name another")
     accelerator = make_accelerator(settle(compute))
-    loaded = [(name, load(ModelOptions(name, weights, compute=compute))) for name in models]
+    loaded = [
+        (name, load(ModelOptions(name, which, compute=compute)))
+        for name, which in zip(models, weights_of_each(models, weights), strict=True)
+    ]
     if out is not None and all(one.config is None for _, one in loaded):
         raise DrawError(
             f"expected a run folder among the models for --out, whose curves it shows, got "

@@ -68,11 +68,15 @@ def judge(
         batch_size: drawings or images at a time; changes speed and memory, not the result.
     """
     from draw.model.machine import settle
+    from draw.models.storage import weights_of_each
 
     compute = settle(options.compute)
-    loaded = load(options)
+    drawer, judging = weights_of_each((options.model, by.classifier), options.weights)
+    loaded = load(dataclasses.replace(options, weights=drawer))
     own = dataclasses.replace(options.compute, backend="auto")
-    classifier = load(dataclasses.replace(options, model=by.classifier, compute=own))
+    classifier = load(
+        dataclasses.replace(options, model=by.classifier, weights=judging, compute=own)
+    )
     if classifier.kind.draws:
         raise DrawError(
             f"expected a classifier to say what drawings show, got {classifier.source}, a model "

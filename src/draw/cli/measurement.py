@@ -10,6 +10,7 @@ from draw.cli.options import (
     ModelOptions,
     images_for,
     load,
+    refuse_seed,
     words_apart_from,
     write_result,
 )
@@ -82,6 +83,7 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
     Args:
         options: options that name the model.
     """
+    refuse_seed(options, "what a model is, in which there is no chance")
     from draw.measure.tables import print_values
     from draw.model.machine import settle
     from draw.models.kinds import task_of

@@ -125,6 +125,20 @@ def load(options: ModelOptions) -> "LoadedModel":
     return loaded
 
 
+def refuse_seed(options: ModelOptions, what: str) -> None:
+    """Refuse a seed where nothing is left to chance.
+
+    Args:
+        options: options that name the model.
+        what: what is the same for every seed.
+
+    Raises:
+        DrawError: if a seed is asked for.
+    """
+    if options.seed != 0:
+        raise DrawError(f"expected no --seed for {what}, got {options.seed}; leave it out")
+
+
 def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, Task]":
     """Load images of the model's data set or of another, and make the model's task on them.
 

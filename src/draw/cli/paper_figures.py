@@ -71,9 +71,10 @@ class FigureOptions:
     """Picture pixels for each of an image, 1 for its own size; by default such that a row fits a
     page. Not for figures 3 and 11, which are plots."""
     weights: Weights = "best"
-    """Weights of a run: those with the lowest validation bound, or the last ones."""
+    """Weights of a run: those with the lowest validation bound, or the last ones. Not for figures 3
+    and 11."""
     seed: Seed = 0
-    """The same seed gives the same figure."""
+    """The same seed gives the same figure; 3, 5 and 11 are always the same."""
     json: Json = None
     """Also write the result as JSON to this file (- for standard output)."""
     compute: Annotated[ComputeConfig, arg(name="")] = PLAIN
@@ -189,11 +190,16 @@ def _figure_6(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
 
 
 def _figure_7(number: int, options: FigureOptions, out: Path) -> dict[str, Any]:
+    from draw.models.storage import weights_of_each
     from draw.visualize.figures import sequence_figure
 
-    loaded = [_load(number, options, options.source)]
+    names = [_named(options.source, number)]
     if options.without is not None:
-        loaded.append(_load(number, options, options.without))
+        names.append(options.without)
+    loaded = [
+        _load(number, dataclasses.replace(options, weights=weights), name)
+        for name, weights in zip(names, weights_of_each(names, options.weights), strict=True)
+    ]
     models = [one.drawing for one in loaded]
     result = _origin(number, options, loaded[0])
     if models[1:]:
@@ -283,6 +289,8 @@ def _refuse_what_does_not_apply(number: int, options: FigureOptions) -> None:
         "--device": (compute.device != PLAIN.device, run),
         "--backend": (compute.backend != PLAIN.backend, run),
         "--precision": (compute.precision != PLAIN.precision, run),
+        "--weights": (options.weights != "best", run),
+        "--seed": (options.seed != 0, (6, 7, 8, 9, 10, 12)),
         "--n": (options.n is not None, run),
         "--scale": (options.scale is not None, run),
         "--without": (options.without is not None, (7, 10)),

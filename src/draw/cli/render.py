@@ -14,6 +14,7 @@ from draw.cli.options import (
     Scale,
     images_for,
     load,
+    refuse_seed,
     report_picture,
 )
 from draw.config.data import Fit
@@ -274,6 +275,7 @@ def glimpses(
         scale: picture pixels for each of an image, 1 for its own size; by default such that a row
             fits a page.
     """
+    refuse_seed(options, "where a classifier looks, in which there is no chance")
     from draw.visualize.outlines import numbers_by_image
     from draw.visualize.run_pictures import glimpses_of
 

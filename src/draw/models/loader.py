@@ -25,7 +25,7 @@ def load(
 
     Raises:
         DrawError: if there is no such model, with the names that are near, it is damaged, or the
-            name is none.
+            name is none; or the last weights are asked for of a model that is no run.
     """
     if not isinstance(name, str | os.PathLike) or not os.fspath(name):
         raise DrawError(

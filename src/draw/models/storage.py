@@ -129,11 +129,12 @@ def load_model(name: str, weights: Weights = "best") -> LoadedModel:
             the latest as long as there was no evaluation) or "last"; both are averaged weights.
 
     Raises:
-        DrawError: if there is no such model, it is damaged, or its weights are not finite.
+        DrawError: if there is no such model, it is damaged, or its weights are not finite; or the
+            last weights are asked for of a model that is no run.
     """
     check("weights", Weights, weights)
     folder = Path(name)
-    if (folder / RUN_FILE).exists():
+    if is_run(name):
         config = run_config(folder)
         best = best_weights(folder) if weights == "best" else None
         if best is not None:
@@ -146,8 +147,30 @@ def load_model(name: str, weights: Weights = "best") -> LoadedModel:
         check_weights(tensors.items(), str(source))
         model.data = config.data
         return LoadedModel(model, str(source), config.data, config, state)
-    loaded = _load_exported(exported_folder(name))
+    exported = exported_folder(name)
+    if weights != "best":
+        raise DrawError(
+            f"expected a run folder for --weights {weights} (weights={weights!r} in Python), got "
+            f"{name}, which is no run and has one set of weights; leave it out"
+        )
+    loaded = _load_exported(exported)
     return loaded if folder.is_dir() else dataclasses.replace(loaded, source=name)
+
+
+def is_run(name: str) -> bool:
+    """Whether a model is named by a run folder, which has several sets of weights."""
+    return (Path(name) / RUN_FILE).exists()
+
+
+def weights_of_each(names: Sequence[str], weights: Weights) -> list[Weights]:
+    """The choice among weights for each of several models, of which runs alone have several.
+
+    Args:
+        names: names of the models, as in `load_model`.
+        weights: choice for those that are runs; for all if none is, so that it is refused.
+    """
+    runs = [is_run(name) for name in names]
+    return [weights if run or not any(runs) else "best" for run in runs]
 
 
 def exported_folder(
