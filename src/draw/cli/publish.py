@@ -40,7 +40,8 @@ def export(
             before.
         importance_samples: K of the importance-weighted estimate on the test images.
         glimpses: number T of glimpses to store the model for, if not the run's; the figures are of
-            that many. Trained for six, a classifier is better after four than trained for four.
+            that many. Trained for six with --model.early-loss 1, a classifier is better after four
+            than trained for four.
         onnx: also write the generator as ONNX, whole and step by step, and compare ONNX Runtime's
             drawings with PyTorch's; needs onnx, onnxscript and onnxruntime.
         path: where the run's images are, if not where they were.
