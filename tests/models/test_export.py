@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ from draw.measure.accuracy import measure_accuracy
 from draw.measure.bound import evaluate
 from draw.model import pretrained
 from draw.model.machine import settle
-from draw.models.card import list_models
+from draw.models.card import _begun_from, _command, list_models
 from draw.models.export import copy_export, export
 from draw.models.storage import export_model, load_model
 from draw.training.start import start
@@ -108,6 +109,25 @@ def test_nothing_of_this_machine_is_in_what_is_given_away(run: Path, tmp_path: P
     assert (data["path"], data["cache_dir"]) == (None, None)
     card = (tmp_path / "out" / "README.md").read_text()
     assert "`draw train x --data.path 'my data' --out=c --n 1/2 --a b --c d`" in card
+
+
+PATH = "/home/ann lee/secret/it's mine"
+COMMANDS = {
+    f"--data.path {shlex.quote(PATH)}": "--data.path " + shlex.quote("it's mine"),
+    shlex.quote(f"--data.path={PATH}"): shlex.quote("--data.path=it's mine"),
+    shlex.quote(f"a={PATH}=b"): shlex.quote("a=it's mine=b"),
+    "--out '~/my runs/a b/c/' --resume /": "--out c --resume /",
+    "--out 'my runs/a b' --to owner/name --at .": "--out 'my runs/a b' --to owner/name --at .",
+}
+"""Words of commands, and what is said of them."""
+
+
+@pytest.mark.parametrize(("words", "said"), COMMANDS.items(), ids=COMMANDS.values())
+def test_folders_with_blanks_and_quotes_are_not_given_away(words: str, said: str) -> None:
+    assert _command(f"draw train x {words}") == f"draw train x {said}"
+    assert "ann" not in _begun_from(PATH)
+    assert "`it's mine`" in _begun_from(PATH)
+    assert "ann" not in _command(f"draw train x --data.path '{PATH}")  # edited by hand
 
 
 def test_a_card_tells_the_steps_that_were_made_not_those_that_were_meant(

@@ -1,8 +1,8 @@
 """The card of an exported model, and what the cards of the package's own models say."""
 
-import re
+import shlex
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
@@ -138,8 +138,8 @@ def _begun_from(start: str | None) -> str:
     if start is None:
         return ""
     return (
-        f" It began from the weights of `{_command(start)}` as they were at that commit; steps and "
-        "hours of these are not counted."
+        f" It began from the weights of `{_without_folders(start)}` as they were at that commit; "
+        "steps and hours of these are not counted."
     )
 
 
@@ -152,7 +152,19 @@ def _other_glimpses(config: Config, model: Model) -> str:
 
 def _command(command: str) -> str:
     """A command without the folders of the machine it ran on: of a path the last name stays."""
-    return re.sub(r"(?<=[\s='\"])(?:[/~]|\.\.?/)[^\s'\"]*/(?=[^\s'\"])", "", command)
+    try:
+        words = shlex.split(command)
+    except ValueError:  # somebody wrote it, not a shell
+        return "a command that cannot be read"
+    return shlex.join(_without_folders(word) for word in words)
+
+
+def _without_folders(word: str) -> str:
+    """A word of a command, or what follows its =, of which only the last name stays of a path."""
+    if word.startswith(("/", "~", "./", "../")):
+        return PurePath(word).name or word
+    option, equals, value = word.partition("=")
+    return option + equals + _without_folders(value) if equals else word
 
 
 def list_models() -> list[dict[str, Any]]:
