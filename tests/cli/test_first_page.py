@@ -40,6 +40,27 @@ def test_the_version(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--completion"], "expected --completion bash, zsh, fish, got no shell"),
+        (["--completion", "bash", "zsh"], "expected --completion bash, zsh, fish, got 'bash zsh'"),
+        (["--version", "x"], "expected --version alone, got 'x' after it; leave it out"),
+        (["data", "--version"], "expected a verb (list, prepare, check, convert), got '--version'"),
+        (
+            ["train", "--out=foo", "digits"],
+            "expected a preset first, as in draw train mnist --out ..., or --resume RUN or "
+            "--config FILE, got --out",
+        ),
+    ],
+    ids=lambda one: " ".join(one) if isinstance(one, list) else "",
+)
+def test_what_stands_in_the_wrong_place_is_told(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    assert draw_command(*arguments, cwd=tmp_path, check=1).stderr == f"draw: {message}\n"
+
+
+@pytest.mark.parametrize(
     ("arguments", "near"),
     [
         (["sampel", "mnist"], "sample"),
@@ -53,6 +74,8 @@ def test_the_version(tmp_path: Path) -> None:
         (["train", "images", "--data.path", "picture"], "pictures"),
         (["train", "--resume", "runs/digit"], "runs/digits"),
         (["--verison"], "--version"),
+        (["data", "--hepl"], "--help"),
+        (["train", "--resmue", "runs/digits"], "--resume"),
     ],
     ids=" ".join,
 )

@@ -109,7 +109,8 @@ def _run_verb(
         return
     first = arguments[0]
     if first not in verbs:
-        near = did_you_mean(first, [*verbs, *OPTIONS])
+        options = OPTIONS if program == "draw" else OPTIONS[:1]
+        near = did_you_mean(first, [*verbs, *options])
         raise DrawError(f"expected a verb ({', '.join(verbs)}), got {first!r}{near}")
     tyro.cli(verbs[first], prog=f"{program} {first}", args=arguments[1:])
 
@@ -132,10 +133,12 @@ def _dispatch(arguments: list[str]) -> None:
         case ["data", *rest]:
             foot = "Options: draw data VERB --help."
             _run_verb("draw data", DATA_VERBS, rest, "draw data: sets of images", foot)
-        case ["--completion", shell]:
-            say(completion(shell, VERBS, DATA_VERBS))
+        case ["--completion", *shells]:
+            say(completion(" ".join(shells), VERBS, DATA_VERBS))
         case ["--version"]:
             say(f"draw {__version__}")
+        case ["--version", *rest]:
+            raise DrawError(f"expected --version alone, got {rest[0]!r} after it; leave it out")
         case _:
             _run_verb("draw", {**VERBS, "data": data}, arguments, TITLE, FOOT)
 

@@ -33,7 +33,8 @@ def completion(
         DrawError: if the shell is none of them.
     """
     if shell not in SHELLS:
-        raise DrawError(f"expected --completion {', '.join(SHELLS)}, got {shell!r}")
+        came = repr(shell) if shell else "no shell"
+        raise DrawError(f"expected --completion {', '.join(SHELLS)}, got {came}")
     presets = {name: config_command(preset()) for name, preset in PRESETS.items()}
     nested = {"train": _choice(presets), "data": _choice(data_verbs)}
     with redirect_stdout(io.StringIO()) as script, suppress(SystemExit):

@@ -108,6 +108,13 @@ def run_train(arguments: list[str]) -> None:
     elif _asks_for("--config", arguments):
         where, rest = _parse_first(_FromFile, arguments)
         _start(f"draw train --config {where.config}", _config_in(where.config), rest)
+    elif not _asks_for("--resume", arguments):
+        flag = arguments[0].partition("=")[0]
+        near = did_you_mean(flag, ("--resume", "--config", HELP_ALL))
+        raise DrawError(
+            f"expected a preset first, as in draw train mnist {flag} ..., or --resume RUN or "
+            f"--config FILE, got {flag}{near}"
+        )
     else:
         where_from, rest = _parse_first(_Resume, arguments)
         _resume(where_from.resume, rest)
