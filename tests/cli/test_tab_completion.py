@@ -37,6 +37,9 @@ def test_bash_completes_verbs_presets_options_and_values(tmp_path: Path) -> None
         "draw train mnist --train.st": "--train.steps --train.start-from",
         "draw train cluttered --model.window-c": "--model.window-clip",
         "draw train mnist --dry": "--dry-run",
+        "draw train mnist --help-": "--help-all",
+        "draw train --res": "--resume",
+        "draw train --con": "--config",
     }
     command = ["bash", "-c", ASK, "ask", str(script), *expected]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
