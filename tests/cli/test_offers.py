@@ -13,13 +13,29 @@ from draw.measure.bound import evaluate
 from draw.measure.class_share import measure_class_share
 from draw.measure.pair_share import measure_pair_share
 from draw.models.export import copy_export, export
+from draw.visualize.figures import (
+    glimpses_figure,
+    samples_figure,
+    sequence_figure,
+    two_digits_figure,
+    window_figure,
+)
+from draw.visualize.run_pictures import glimpses_of
 from option_flags import flags_of
 
 BEHIND: dict[str, tuple[Callable[..., Any], ...]] = {
-    "sample": (DRAW.generate,),
+    "sample": (DRAW.generate, samples_figure),
     "animate": (DRAW.generate,),
     "reconstruct": (DRAW.reconstruct,),
     "complete": (DRAW.complete,),
+    "glimpses": (glimpses_of,),
+    "figure": (
+        window_figure,
+        glimpses_figure,
+        samples_figure,
+        sequence_figure,
+        two_digits_figure,
+    ),
     "evaluate": (evaluate, measure_accuracy),
     "judge": (measure_class_share, measure_pair_share),
     "latents": (DRAW.latents,),
@@ -31,17 +47,24 @@ FLAGS = {
     "refinement_steps": "--refine",
     "glimpses": "--model.glimpses",
     "to": "--out",
+    "path": "--out",
+    "training": "--data.path",
+    "windows": "--window",
+    "size": "--filters",
 }
 """Flags that are called otherwise than the parameter."""
 FROM_ELSEWHERE = {
     "self": "MODEL",
     "model": "MODEL",
+    "models": "MODEL, and --without",
+    "picture": "IMAGE",
     "run": "MODEL",
     "classifier": "CLASSIFIER",
     "images": "the data set's, --data.path and --split, or pictures that are named",
     "splits": "the data set's",
     "noise": "--seed",
     "dynamic": "the data set's",
+    "width": "that of a page",
     "accelerator": "the command's own, from --device",
     "compute": "--device, --backend and --precision",
     "on_progress": "the command's own bar",
@@ -51,6 +74,10 @@ NOT_OFFERED = {
     ("evaluate", "labels"): "the data set's own",
     ("latents", "labels"): "the data set's own",
     ("export", "to"): "--to",
+    **{
+        ("figure", name): "the paper's is as learned; draw sample has it"
+        for name in ("label", "guidance", "temperature")
+    },
 }
 
 

@@ -53,9 +53,9 @@ def _training() -> Callable[..., None]:
     """The verb train: a preset with its options, or what stands in the place of a preset."""
 
     def preset_command(name: str) -> Callable[..., None]:
-        options = Annotated[Any, arg(name="", constructor=config_command(PRESETS[name]()))]
+        kind = Annotated[Any, arg(name="", constructor=config_command(PRESETS[name]()))]
 
-        def command(options: options, help_all: Switch = False) -> None:
+        def command(options: kind, help_all: Switch = False) -> None:
             pass
 
         return command
