@@ -56,14 +56,14 @@ def complete(
 
     from draw.data.images import single_image
     from draw.model.completion import PARTICLES, ROUNDS
-    from draw.model.preprocessing import conversion_for, fitted
+    from draw.model.preprocessing import conversion_for, fit_picture
     from draw.models.kinds import task_of
     from draw.visualize.completions import HALVES, completion_strip, half_mask, read_mask
 
     loaded = load(options)
     model = loaded.drawing
     shape = model.config.image_shape
-    pixels = fitted(model, given.picture, fit)
+    pixels = fit_picture(model, given.picture, fit)
     if mask in HALVES:
         known = half_mask(mask, shape)
     else:

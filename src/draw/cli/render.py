@@ -193,11 +193,11 @@ def _pictures(
     import numpy as np
 
     from draw.data.images import set_of_pictures
-    from draw.model.preprocessing import fitted
+    from draw.model.preprocessing import fit_picture
     from draw.models.kinds import task_of
 
     model = loaded.drawing
-    pixels = np.stack([fitted(model, path, fit) for path in paths])
+    pixels = np.stack([fit_picture(model, path, fit) for path in paths])
     task = task_of(model.config, loaded.data)
     names = [{"of": str(path)} for path in paths]
     return names, task.model_input(set_of_pictures(pixels), np.arange(len(paths)), seed)

@@ -151,7 +151,7 @@ def preprocess(
         DrawError: if it is no picture, or an array of numbers that are not understood.
     """
     several = isinstance(picture, Sequence) and not isinstance(picture, str)
-    made = [fitted(model, one, fit) for one in (picture if several else [picture])]
+    made = [fit_picture(model, one, fit) for one in (picture if several else [picture])]
     if not made:
         raise DrawError("expected a picture or several, got an empty list")
     found = images_of(model, np.stack(made))
@@ -173,10 +173,10 @@ def conversion_for(model: "Model", fit: Fit | None = None) -> "Conversion":
     return replace(how, size=size, mode=_mode(model.config), fit=fit or how.fit or "crop")
 
 
-def fitted(
+def fit_picture(
     model: "Model", picture: Any, fit: Fit | None = None
 ) -> UInt8[np.ndarray, "channels rows columns"]:
-    """A picture of a model's shape, in 8 bits, by the rules of its training images.
+    """Make a picture one of a model's shape, in 8 bits, by the rules of its training images.
 
     Args:
         model: a model; one that was loaded knows how its training images were treated.
