@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -17,6 +19,7 @@ from draw.data import DataError
 from draw.data.sources import unpack
 from draw.data.sources.open_source import open_source
 from draw.data.sources.source import Source
+from draw.data.store.splits import assign_splits
 
 
 def png(shade: int) -> bytes:
@@ -173,3 +176,45 @@ def test_a_file_twice_is_refused(tmp_path: Path) -> None:
             archive.writestr("a.png", png(1))
     with pytest.raises(DataError, match="has a file twice"):
         opened(tmp_path / "a.zip").splits()
+
+
+def test_archives_keep_the_folders_they_lie_in(tmp_path: Path) -> None:
+    for names in ("ab", "aa"):  # the same names of pictures are no file twice
+        folder = tmp_path / names
+        for split, name in zip(("train", "test"), names, strict=True):
+            (folder / split).mkdir(parents=True)
+            pictures = {f"{name}{number}.png": png(number) for number in range(2)}
+            write_zip(folder / split / "images.zip", pictures)
+        assert labels(opened(folder)) == {"train": [None] * 2, "test": [None] * 2}
+
+
+def test_folders_of_archives_are_classes(tmp_path: Path) -> None:
+    for name in ("cats", "dogs"):
+        (tmp_path / name).mkdir()
+        write_zip(tmp_path / name / "images.zip", {f"{name}.png": png(0)})
+    assert labels(opened(tmp_path)) == {"all": [0, 1]}
+
+
+def packed_parquet() -> dict[str, bytes]:
+    stream, rows = io.BytesIO(), {"image": [{"bytes": png(0), "path": None}] * 3}
+    pq.write_table(pa.table(rows), stream)
+    return {"data.parquet": stream.getvalue()}
+
+
+@pytest.mark.parametrize("files", [{"1.png": png(0)}, packed_parquet()], ids=["png", "parquet"])
+def test_an_archive_of_a_split_is_of_that_split(files: dict[str, bytes], tmp_path: Path) -> None:
+    (tmp_path / "train").mkdir()
+    write_zip(tmp_path / "train" / "images.zip", files)
+    write_zip(tmp_path / "test.zip", files)
+    assert {*opened(tmp_path).splits()} == {"test", "train"}
+    (tmp_path / "train" / "images.zip").unlink()
+    for path in (tmp_path, tmp_path / "test.zip"):
+        with pytest.raises(
+            DataError, match=r"test.zip is of test by|train, got test, and no train"
+        ):
+            assign_splits({name: len([*of]) for name, of in opened(path).splits().items()})
+    write_zip(tmp_path / "test set.zip")  # what is in it tells of splits itself
+    assert {*opened(tmp_path / "test set.zip").splits()} == {"test", "train"}
+    write_zip(tmp_path / "test.zip", {"train/1.png": png(0)})
+    with pytest.raises(DataError, match=r"test.zip.* is of test by its name.* of train"):
+        opened(tmp_path / "test.zip").splits()

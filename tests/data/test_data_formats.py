@@ -8,6 +8,7 @@ import re
 import shutil
 import struct
 import sys
+import tarfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -324,9 +325,9 @@ def test_cifar(names: tuple[str, ...], labels_each: int, tmp_path: Path) -> None
     assert source.classes() == ("airplane", "automobile")
 
 
-def test_boxes_of_house_numbers(tmp_path: Path) -> None:
+def write_house_numbers(folder: Path) -> None:
+    """Two pictures with a digitStruct.mat, which says where one digit is, and where two are."""
     h5py = pytest.importorskip("h5py")
-    folder = tmp_path / "train"
     folder.mkdir()
     with h5py.File(folder / "digitStruct.mat", "w") as file:
         names, boxes = [], []
@@ -349,11 +350,34 @@ def test_boxes_of_house_numbers(tmp_path: Path) -> None:
             boxes.append([group.ref])
         for what, of in (("name", names), ("bbox", boxes)):
             file.create_dataset(f"digitStruct/{what}", data=np.array(of, dtype=h5py.ref_dtype))
+
+
+HOUSE_NUMBERS = [{"bbox": [[5, 10, 20, 30]]}, {"bbox": [[5, 10, 20, 30], [30, 10, 20, 30]]}]
+
+
+@pytest.mark.parametrize("splits", [("train",), ("train", "test")])
+def test_archives_of_house_numbers_have_the_boxes_of_their_folders(
+    splits: tuple[str, ...], tmp_path: Path
+) -> None:
+    for split in splits:
+        write_house_numbers(tmp_path / split)
+        with tarfile.open(tmp_path / f"{split}.tar.gz", "w:gz") as archive:
+            archive.add(tmp_path / split, split)
+        shutil.rmtree(tmp_path / split)
+    paths = [tmp_path] if len(splits) > 1 else [tmp_path, tmp_path / "train.tar.gz"]
+    for path in paths:
+        found = open_source(DataConfig("svhn", str(path))).splits()
+        assert {split: [one.digits for one in of] for split, of in found.items()} == dict.fromkeys(
+            splits, HOUSE_NUMBERS
+        )
+
+
+def test_boxes_of_house_numbers(tmp_path: Path) -> None:
+    h5py = pytest.importorskip("h5py")
+    folder = tmp_path / "train"
+    write_house_numbers(folder)
     source = open_source(DataConfig("svhn", str(tmp_path)))
-    assert [one.digits for one in source.splits()["train"]] == [
-        {"bbox": [[5, 10, 20, 30]]},
-        {"bbox": [[5, 10, 20, 30], [30, 10, 20, 30]]},
-    ]
+    assert [one.digits for one in source.splits()["train"]] == HOUSE_NUMBERS
     plain = opened(tmp_path)
     assert [one.box for one in plain.splits()["train"]] == [None, None]
     assert plain.remarks() == ("boxes of digitStruct.mat not used: --data.name svhn cuts out",)

@@ -17,7 +17,7 @@ import weakref
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path, PurePosixPath
@@ -27,6 +27,7 @@ from draw.data.sources.source import Opener, Place, Source
 from draw.data.sources.tree import FileEntry, digest_files, find_files, stamp_files
 from draw.data.sources.unpack import MOST_TIMES, open_stream, unpacked_limit, with_limit
 from draw.data.store.decode import Picture
+from draw.data.store.splits import split_by_name, split_of
 from draw.errors import DataError
 from draw.files import open_file
 from draw.terminal import one_line
@@ -73,7 +74,9 @@ def archives_of(open_place: Callable[[Place], Source]) -> Opener:
 class Archives:
     """A source (see `Source`) of what is in an archive, or in each of several.
 
-    Of several each counts as a folder of its name, so that train.zip and test.zip are splits.
+    Of several each counts as a folder of its name where it lies, so that train.zip and test.zip are
+    splits. A single one counts as the folder itself; where its name tells of a split, and what is
+    in it of none, it is of that split.
     """
 
     place: Place
@@ -101,8 +104,22 @@ class Archives:
         return digest_files(self.files) + f" {self.place.config or ''}".rstrip()
 
     def splits(self) -> Mapping[str, Iterable[Picture]]:
-        """Yield the pictures of each split of what is in the archives."""
-        return self._inner[0].splits()
+        """Yield the pictures of each split of what is in the archives.
+
+        Raises:
+            DataError: if the name of a single archive tells of another split than what is in it.
+        """
+        splits = self._inner[0].splits()
+        told = split_of(_way(self.files[0]), one_line(self.files[0].path))
+        if len(self.files) > 1 or len(splits) != 1 or told is None:
+            return splits
+        [(name, pictures)] = splits.items()
+        if split_by_name(name) not in (None, told):
+            raise DataError(
+                f"{one_line(self.files[0].path)} is of {told} by its name, and what is in it of "
+                f"{name}; rename it"
+            )
+        return {told: pictures}
 
     def remarks(self) -> tuple[str, ...]:
         """Remarks on what is in the archives, and on what of it was left out."""
@@ -115,10 +132,10 @@ class Archives:
         try:
             left_out = list[str]()
             for file in self.files:
-                folder = root / _stem(file) if len(self.files) > 1 else root
+                folder = root.joinpath(*_way(file)) if len(self.files) > 1 else root
                 left_out += unpack(file.path, folder)
-            place = Place(root, root, find_files(root), self.place.config, self.place.split_names)
-            source = self.open_place(place)
+            inner = replace(self.place, path=root, folder=root, files=find_files(root))
+            source = self.open_place(inner)
         except BaseException:
             shutil.rmtree(root, ignore_errors=True)
             raise
@@ -126,9 +143,11 @@ class Archives:
         return source, tuple(left_out)
 
 
-def _stem(file: FileEntry) -> str:
+def _way(file: FileEntry) -> tuple[str, ...]:
+    """The folders that an archive lies in, and its name without suffixes."""
     name = file.path.name
-    return next(name[: -len(end)] for end in reversed(SUFFIXES) if name.lower().endswith(end))
+    stem = next(name[: -len(end)] for end in reversed(SUFFIXES) if name.lower().endswith(end))
+    return (*file.parts[:-1], stem)
 
 
 def unpack(path: Path, folder: Path) -> list[str]:

@@ -72,7 +72,8 @@ def _from_path(path: str, known: KnownSet, config: str | None) -> Source:
             f"expected data.path to be a folder that can be read, got {path}: {error.strerror}"
         ) from error
     if exists:
-        return open_place(Place(there, there.parent, (found_file(there),), config, known.splits))
+        files = (found_file(there),)
+        return open_place(Place(there, there.parent, files, config, known.splits, known.boxes))
     if re.fullmatch(r"[A-Za-z0-9][\w.-]*/[\w.-]+", path) and not there.parent.exists():
         return Hub(path, config=config, no_folder=there)
     near = did_you_mean(path, paths_beside(there)) or "; check the spelling"

@@ -38,7 +38,7 @@ from draw.json_files import parse_json, read_json_object, write_json
 
 logger = logging.getLogger("draw")
 
-FORMAT = 3
+FORMAT = 4
 """Version that goes into every key: raise it when decoding, the rules of splits and labels, or the
 layout of an entry change."""
 
