@@ -375,3 +375,16 @@ def test_progress_is_a_bar_on_a_terminal(folder: Path, monkeypatch, capfd) -> No
     assert out == ""
     assert "decoding" in err
     assert "3/3" in err
+
+
+def test_names_of_held_out_pictures_are_refused_where_none_is_of_train(folder: Path) -> None:
+    for name in ("test_1", "test_2", "val_1", "val_2"):
+        save(folder / f"{name}.png")
+    with pytest.raises(DataError, match=r"test_1.png is one of test by .* none is one of train"):
+        load_splits(config(folder), progress=False)
+    save(folder / "1.png")
+    with pytest.raises(DataError, match=r"of none, got 1 without, 2 test, 2 validation \(.*1.png"):
+        load_splits(config(folder), progress=False)
+    for path in sorted(folder.glob("val*")):  # one word alone may mean something else
+        path.unlink()
+    assert len(all_shades(folder)) == 3

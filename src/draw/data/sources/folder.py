@@ -37,10 +37,10 @@ class PictureFolder:
     """A source (see `Source`): a folder of pictures, at any depth.
 
     Splits are told by the names of folders at any depth (`split_by_name`), or else
-    by those of all pictures; without either, all pictures are one split. Labels are those of
-    metadata.jsonl or metadata.csv; without such, the classes are the first folders, splits aside,
-    that differ, if no picture lies outside them. Hidden files are passed over; so are files whose
-    suffix is not a picture's, which are counted.
+    by those of all pictures, if these tell of two splits at least; without either, all pictures are
+    one split. Labels are those of metadata.jsonl or metadata.csv; without such, the classes are the
+    first folders, splits aside, that differ, if no picture lies outside them. Hidden files are
+    passed over; so are files whose suffix is not a picture's, which are counted.
     """
 
     folder: Path
@@ -77,14 +77,16 @@ class PictureFolder:
     def _told_by_names(self, pictures: list[FileEntry]) -> list[str | None]:
         """The split that each picture's own name tells of, where they tell of held-out ones too."""
         told = [split_by_name(file.path.stem) for file in pictures]
-        if "train" not in told or len(set(told) - {None}) < 2:
+        if len(set(told) - {None}) < 2:  # a word alone may mean something else
             return [None] * len(told)
         if None in told:
             without = one_line(pictures[told.index(None)].path)
-            counts = ", ".join(f"{count:,} {split}" for split, count in Counter(told).items())
+            named = Counter(split or "without" for split in told)
+            counts = ", ".join(f"{count:,} {split}" for split, count in named.items())
             raise DataError(
                 f"expected the names of all pictures in {self.folder} to tell of splits, or of "
-                f"none, got {counts} ({without}); put each split into a folder of its own"
+                f"none, got {counts} ({without}); put each split into a folder of its own, or all "
+                "into one that is called train, if the names mean something else"
             )
         return told
 
@@ -94,8 +96,8 @@ class PictureFolder:
         number = next(number for number, split in enumerate(told) if split is not None)
         raise DataError(
             f"expected training pictures in {self.folder}, but {one_line(pictures[number].path)} "
-            f"is one of {told[number]} by the names of its folders, and none is one of train; "
-            "rename the folder of training pictures to train (or one that is called so for another "
+            f"is one of {told[number]} by the names on the way to it, and none is one of train; "
+            "put training pictures into a folder train (and rename what is called so for another "
             "reason), or pass the folder to learn from as --data.path"
         )
 
