@@ -8,6 +8,7 @@ from tyro.conf import Positional, arg
 
 from draw.cli.options import Json, words_apart_from, write_result
 from draw.config.data import DataConfig
+from draw.config.presets import PRESETS
 from draw.errors import DrawError
 from draw.terminal import say
 
@@ -44,10 +45,30 @@ class DataSetOptions:
     def config(self) -> DataConfig:
         """Config of the images that are asked for."""
         if self.name is None:
-            return self.data
+            return _as_stored(self.data)
         if self.data.name not in ("images", self.name):
             raise DrawError(f"expected one data set, got {self.name} and {self.data.name}")
-        return dataclasses.replace(self.data, name=self.name)
+        return _as_stored(dataclasses.replace(self.data, name=self.name))
+
+
+def _as_stored(data: DataConfig) -> DataConfig:
+    """A config without what acts in training alone; one's own pictures fit as in their preset.
+
+    Raises:
+        DrawError: if it asks for something that has no effect on stored images.
+    """
+    from draw.data.load import check_boxes
+
+    for flag, value in (("binarize", data.binarize), ("augment", data.augment)):
+        if value not in ("none", ()):
+            raise DrawError(
+                f"expected no --data.{flag} of draw data, which is about images as they are "
+                "stored: it has its effect at each use, in training; leave it out"
+            )
+    check_boxes(data)
+    if data.name == "images" and data.fit is None:
+        return dataclasses.replace(data, fit=PRESETS["images"]().data.fit)
+    return data
 
 
 def data_prepare(options: Annotated[DataSetOptions, arg(name="")]) -> None:
@@ -110,8 +131,8 @@ class CopyOptions:
                 "--data.path; leave them out"
             )
         if known:
-            return dataclasses.replace(self.data, name=self.source)
-        return dataclasses.replace(self.data, path=self.source)
+            return _as_stored(dataclasses.replace(self.data, name=self.source))
+        return _as_stored(dataclasses.replace(self.data, path=self.source))
 
 
 def data_convert(options: Annotated[CopyOptions, arg(name="")]) -> None:

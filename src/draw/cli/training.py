@@ -151,6 +151,7 @@ def _start(program: str, defaults: Config, arguments: list[str]) -> None:
     check_option("options", RunOptions, options)
     run = options.out or Path("runs") / Path(config.preset).name
     from draw.data import load_splits, view_of
+    from draw.data.load import check_boxes
     from draw.training.finish import finish
     from draw.training.origin import check_sizes
     from draw.training.rehearsal import rehearse
@@ -177,6 +178,7 @@ def _start(program: str, defaults: Config, arguments: list[str]) -> None:
     view = view_of(config.data)
     config = config.with_model_following_data(view.image_shape if view else None)
     check_sizes(config)
+    check_boxes(config.data)
     splits = load_splits(config.data)
     with words_apart_from(options.json):
         if options.dry_run:

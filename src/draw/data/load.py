@@ -208,6 +208,22 @@ def conversion_of(config: DataConfig) -> Conversion:
     )
 
 
+def check_boxes(config: DataConfig) -> None:
+    """Refuse to skip boxes of a set that has none, before it is read.
+
+    Args:
+        config: config of the data set, as somebody asks for it now.
+
+    Raises:
+        DataError: if pictures are to be left out by their boxes, and are not cut out.
+    """
+    if config.bad_boxes != "refuse" and not known_set(config.name).boxes:
+        raise DataError(
+            f"expected --data.bad-boxes {config.bad_boxes} with --data.name svhn, whose pictures "
+            f"are cut out by boxes, got {config.name}, which has none; leave it out"
+        )
+
+
 def _intact(entry: Path, splits: tuple[str, ...]) -> cache.Record | None:
     """The record of an entry whose checksums hold; a damaged one is removed, and None returned."""
     try:

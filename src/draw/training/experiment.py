@@ -13,6 +13,7 @@ from draw.config.presets import PRESETS
 from draw.config.run import Config
 from draw.data import Splits, load_splits, view_of
 from draw.data.in_memory import split_arrays
+from draw.data.load import check_boxes
 from draw.data.sets.table import known_set
 from draw.data.store.cache import cache_root
 from draw.errors import DrawError, did_you_mean
@@ -66,6 +67,7 @@ def train(
     if changes.get("train.start_from") is not None:
         config = with_sizes_of(config, changes["train.start_from"])
     config = config.with_changes(changes)
+    check_boxes(config.data)
     run = Path("runs") / config.preset if out is None else Path(out)
     if not is_restart(run):
         refuse_existing(run)

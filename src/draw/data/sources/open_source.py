@@ -183,8 +183,8 @@ def fetch(name: str, inner: str | None = None) -> Path:
         "Choose one:\n"
         "  --data.path FOLDER with your own copy of it (its parquet files, or pictures)\n"
         "  --data.name digits, which needs no network\n"
-        "  `draw data prepare` with the same options, once while online; then it needs no "
-        "network any more"
+        "  `draw data prepare` with the same path, size, mode and fit, once while online; then it "
+        "needs no network any more"
     )
     try:
         return hub.fetch(name, "dataset", patterns, choices)
