@@ -1,5 +1,6 @@
 """No picture kept for validation or test is trained on, whatever its folders are called."""
 
+import io
 import json
 import logging
 from collections.abc import Sequence
@@ -9,13 +10,14 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from datasets import ClassLabel, Features, Image, Value
+from datasets import ClassLabel, Dataset, Features, Image, Value
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from draw.config.data import DataConfig
 from draw.data import DataError, load_splits
+from draw.data.in_memory import image_set
 from draw.data.sources.open_source import open_folder
 from draw.data.store.splits import SPLITS, assign_splits, split_by_name
 
@@ -116,6 +118,12 @@ def test_no_names_of_shards_let_a_held_out_picture_into_training(data, above) ->
             if target == SPLITS.index("train")
         }
         assert trained_on == {"train"}
+
+
+def png(shade: int) -> bytes:
+    stream = io.BytesIO()
+    Pillow.new("L", (4, 4), shade).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def write_shard(path: Path, labels: Sequence[str | int | None], kind: object = None) -> None:
@@ -302,6 +310,31 @@ def test_labels_of_metadata_that_are_dropped_are_mentioned(tmp_path, caplog, row
     assert said in caplog.text
 
 
+def test_metadata_as_excel_saves_it(tmp_path: Path) -> None:
+    make(tmp_path, [("0", []), ("1", [])], each=1)
+    lines = ["file_name,caption,label", '0-0.png,"a cat, asleep",3', "1-0.png,a dog,1,,"]
+    (tmp_path / "metadata.csv").write_text("\n".join(lines) + "\n", encoding="utf-8-sig")
+    assert [p.label for p in open_folder(tmp_path).splits()["all"]] == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("0-0.png,a cat, asleep,3", "line 3: expected 3 columns, .*put a text with commas into"),
+        ("0-0.png," + "a" * 200_000 + ",3", "after line 2: expected CSV, field larger"),
+    ],
+    ids=["comma", "long"],
+)
+def test_metadata_with_a_line_that_does_not_fit_is_named(
+    tmp_path: Path, line: str, message: str
+) -> None:
+    make(tmp_path, [("0", [])], each=2)
+    lines = ["file_name,caption,label", "0-1.png,a dog,1", line]
+    (tmp_path / "metadata.csv").write_text("\n".join(lines) + "\n")
+    with pytest.raises(DataError, match=f"metadata.csv, {message}"):
+        open_folder(tmp_path).classes()
+
+
 @pytest.mark.parametrize("text", ["{", "[]", '{"label": NaN}', "7"])
 def test_damaged_metadata_is_named(tmp_path: Path, text: str) -> None:
     make(tmp_path, [("train", [])])
@@ -325,6 +358,36 @@ def test_labels_of_shards_that_are_dropped_are_mentioned(tmp_path: Path) -> None
     source = open_folder(tmp_path)
     assert source.classes() is None
     assert source.remarks() == ("no labels, which are numbers or texts, not label (float32)",)
+
+
+@pytest.mark.parametrize("name", ["class", "Target", "y", "digit", "character", "Labels"])
+def test_labels_have_the_same_names_in_every_table(tmp_path: Path, name: str) -> None:
+    columns = {"image": [{"bytes": png(9), "path": None}] * 2, name: [3, 1], "id": [0, 1]}
+    features = Features({"image": Image(), name: Value("int64"), "id": Value("int64")})
+    data = Dataset.from_dict(columns, features=features)
+    assert image_set(data).labels.tolist() == [3, 1]
+    data.save_to_disk(tmp_path / "saved")
+    (tmp_path / "shards").mkdir()
+    data.to_parquet(tmp_path / "shards" / "train.parquet")
+    make(tmp_path / "metadata", [("0", []), ("1", [])], each=1)
+    rows = [{"file_name": f"{n}-0.png", name: label} for n, label in enumerate((3, 1))]
+    write_metadata(tmp_path / "metadata" / "metadata.csv", rows)
+    for folder in ("saved", "shards", "metadata"):
+        source = open_folder(tmp_path / folder)
+        assert [p.label for of in source.splits().values() for p in of] == [3, 1]
+        assert source.remarks() == ()
+
+
+def test_columns_that_are_not_used_are_mentioned(tmp_path: Path, caplog) -> None:
+    columns = {"image": [{"bytes": png(9), "path": None}], "kind": ["cat"], "id": [0]}
+    features = Features({"image": Image(), "kind": Value("string"), "id": Value("int64")})
+    data = Dataset.from_dict(columns, features=features)
+    (tmp_path / "set").mkdir()
+    data.to_parquet(tmp_path / "set" / "train.parquet")
+    said = "columns not used: kind (string)"
+    assert open_folder(tmp_path / "set").remarks() == (said,)
+    assert image_set(data).labels is None
+    assert said in caplog.text
 
 
 def test_of_two_columns_of_classes_the_other_is_mentioned(tmp_path: Path) -> None:

@@ -128,6 +128,8 @@ def _channels_first(array: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "n c
 def _of_table(table: Any) -> tuple[Pixels, Int64[np.ndarray, " n"] | None]:
     """Images and labels of a `datasets.Dataset`."""
     columns = Columns(Path(), table.features, lambda: [table.to_iterable_dataset()])
+    for remark in columns.remarks():
+        logger.warning("the data set: %s", remark)
     rows = columns.stored_pictures(table.to_iterable_dataset())
     found, labels = [], list[Any]()
     for picture in columns.pictures(rows, "the data set"):

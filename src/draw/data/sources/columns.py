@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Shaped
 
-from draw.data.sources.labels import LABEL_COLUMNS
+from draw.data.sources.labels import LABEL_COLUMNS, ROW_NUMBERS, label_column
 from draw.data.sources.pixels import picture_shape, reshape_pictures, to_eight_bit, white_of
 from draw.data.store.decode import Picture
 from draw.errors import DataError
@@ -69,8 +69,8 @@ class Columns:
     def label(self) -> str | None:
         """Name of the column of labels, if there is one."""
         named = [name for name, feature in self.features.items() if _holds_classes(feature)]
-        usable = (name for name in LABEL_COLUMNS if _holds_labels(self.features.get(name)))
-        return named[0] if named else next(usable, None)
+        usable = (name for name, feature in self.features.items() if _holds_labels(feature))
+        return named[0] if named else label_column(usable)
 
     @cached_property
     def classes(self) -> tuple[str, ...] | None:
@@ -103,16 +103,33 @@ class Columns:
         return white_of(low, high, whole, str(self.folder), f"column {self.image}")
 
     def remarks(self) -> tuple[str, ...]:
-        """Name the columns of labels that are not used."""
-        others = ", ".join(
-            f"{name} ({getattr(feature, 'dtype', None) or type(feature).__name__})"
+        """Name the columns of labels, of numbers and of texts that are not used."""
+        unused = {
+            name: f"{name} ({getattr(feature, 'dtype', None) or type(feature).__name__})"
             for name, feature in self.features.items()
-            if name != self.label and (_holds_classes(feature) or name in LABEL_COLUMNS)
-        )
+            if name != self.label
+        }
+        others = [
+            name
+            for name in unused
+            if _holds_classes(self.features[name]) or name.lower() in LABEL_COLUMNS
+        ]
+        rest = [
+            name
+            for name in unused
+            if name not in others
+            and name.lower() not in ROW_NUMBERS
+            and _holds_values(self.features[name])
+        ]
         labels = "no labels, which are numbers or texts"
         if self.label:
             labels = f"labels are of column {self.label}"
-        return (f"{labels}, not {others}",) if others else ()
+        lines = {f"{labels}, not ": others, "columns not used: ": rest}
+        return tuple(
+            begin + ", ".join(unused[name] for name in names)
+            for begin, names in lines.items()
+            if names
+        )
 
     def stored_pictures(self, stream: Any) -> Any:
         """A stream whose pictures come as they are stored, in Arrow's tables."""
@@ -232,6 +249,12 @@ def _holds_classes(feature: Any) -> bool:
     from datasets import ClassLabel
 
     return isinstance(feature, ClassLabel)
+
+
+def _holds_values(feature: Any) -> bool:
+    """Whether a column is of numbers or texts."""
+    dtype = str(getattr(feature, "dtype", ""))
+    return re.fullmatch(r"u?int\d+|float\d+|bool", dtype) is not None or dtype in TEXTS
 
 
 def _holds_labels(feature: Any) -> bool:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from draw.data.sources.labels import is_number
+from draw.data.sources.labels import LABEL_COLUMNS, ROW_NUMBERS, is_number
 from draw.data.sources.number_lines import lines_at_once, parse, read_line
 from draw.data.sources.pixels import CONVERSION, side_of
 from draw.data.sources.source import Place
@@ -19,9 +19,6 @@ from draw.terminal import one_line
 
 SUFFIXES = (".csv", ".tsv")
 SEPARATORS = ",;\t"
-LABELS = ("label", "labels", "class", "target", "y", "digit", "character")
-NUMBERS_OF_LINES = ("", "id", "index", "imageid", "image_id", "unnamed: 0")
-"""What a column is called that counts the lines."""
 _PIXEL = re.compile(r"(?:pixel|pix|px|p|x|column|col|feature|attr|v)?[\s_.-]?\d+(?:x\d+)?", re.I)
 """What the column of a pixel is called: pixel0, p_17, 3x28."""
 
@@ -92,11 +89,11 @@ def _columns(name: str, first: list[str]) -> Columns:
     else:
         side = side_of(len(pixels))
         rest = [at for at in range(len(first)) if at not in set(pixels)]
-        labels = [at for at in rest if first[at].lower() in LABELS]
+        labels = [at for at in rest if first[at].lower() in LABEL_COLUMNS]
         label = labels[0] if len(labels) == 1 else None  # type: ignore[assignment]
         others = tuple(
             first[at] for at in rest
-            if at != label and first[at].lower() not in NUMBERS_OF_LINES
+            if at != label and first[at].lower() not in ROW_NUMBERS
         )  # fmt: skip
     if side is None:
         raise DataError(

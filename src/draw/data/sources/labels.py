@@ -9,7 +9,7 @@ import csv
 import io
 import re
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -20,7 +20,10 @@ from draw.files import read_text
 from draw.json_files import parse_json
 
 METADATA_FILES = ("metadata.jsonl", "metadata.csv")
-LABEL_COLUMNS = ("label", "labels")
+LABEL_COLUMNS = ("label", "labels", "class", "target", "y", "digit", "character")
+"""What a column of labels is called, in any format and in either case; the first is taken."""
+ROW_NUMBERS = ("", "id", "index", "imageid", "image_id", "unnamed: 0")
+"""What a column is called that counts the rows."""
 LARGEST_LABEL = 2**31 - 1
 _MASK = re.compile(
     r"(?:^|[\W_])(?:masks?|annotations?|segmentations?|(?:ground[\W_]?)?truth|gt)(?:$|[\W_])", re.I
@@ -40,6 +43,12 @@ class Labels(NamedTuple):
     """Names of the labels 0, 1, ..., if they are known."""
     remarks: tuple[str, ...]
     """Remarks for reports, for example on labels that could not be used."""
+
+
+def label_column(names: Iterable[str]) -> str | None:
+    """The name of the column of labels among some names, if there is one."""
+    known = {name.lower(): name for name in names}
+    return next((known[name] for name in LABEL_COLUMNS if name in known), None)
 
 
 def number_texts(texts: Mapping[Parts, str]) -> tuple[dict[Parts, int], tuple[str, ...]]:
@@ -115,13 +124,13 @@ def read_labels(files: Mapping[Parts, Path], pictures: frozenset[Parts]) -> Labe
             if picture not in pictures:
                 strays += 1
                 continue
-            column = next((name for name in LABEL_COLUMNS if name in row), None)
+            column = label_column(row)
             value = None if column is None else row[column]
             if _is_label(value):
                 found[picture] = value
             elif value is not None:
                 unusable.add(f"{column} such as {value!r:.40}")
-        if "file_name" not in columns or not columns.intersection(LABEL_COLUMNS):
+        if "file_name" not in columns or label_column(columns) is None:
             had = ", ".join(sorted(columns)) or "nothing"
             remarks.append(f"{'/'.join(parts)} not used: no file_name with a label, but {had}")
     if unusable:
@@ -137,11 +146,11 @@ def read_labels(files: Mapping[Parts, Path], pictures: frozenset[Parts]) -> Labe
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
     try:
-        text = read_text(path)
+        text = read_text(path).removeprefix("\ufeff")  # with which Excel begins a file
     except DrawError as error:
         raise DataError(str(error)) from error
     if path.suffix == ".csv":
-        yield from csv.DictReader(io.StringIO(text, newline=""))
+        yield from _rows_of_csv(text, path)
         return
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
@@ -153,6 +162,20 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         if not isinstance(row, dict):
             raise DataError(f"{path}, line {number}: expected an object, got {line:.40}")
         yield row
+
+
+def _rows_of_csv(text: str, path: Path) -> Iterator[dict[str, Any]]:
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    try:
+        for row in rows:
+            if any(row.pop(None, ())):  # type: ignore[call-overload]
+                raise DataError(
+                    f"{path}, line {rows.line_num}: expected {len(row)} columns, as its first line "
+                    "has, got more; put a text with commas into quotes"
+                )
+            yield row
+    except csv.Error as error:
+        raise DataError(f"{path}, after line {rows.line_num}: expected CSV, {error}") from error
 
 
 def _normal(folder: Parts, name: Any) -> Parts | None:
