@@ -372,6 +372,31 @@ def test_archives_of_house_numbers_have_the_boxes_of_their_folders(
         )
 
 
+def test_other_files_that_are_named_like_idx_are_none(tmp_path: Path) -> None:
+    write_idx(tmp_path / "raw", end=".gz")
+    for path in [*(tmp_path / "raw").iterdir()]:
+        for end in (".md5", ".txt"):
+            path.with_name(path.name + end).write_text("not IDX")
+    source = opened(tmp_path / "raw")
+    assert content(source) == expected()
+    assert "passed over: 8 files (4 .md5, 4 .txt)" in source.description()
+    (tmp_path / "photos").mkdir()
+    for number in range(3):
+        Image.new("L", (4, 4)).save(tmp_path / "photos" / f"sample_idx{number}.png")
+    (tmp_path / "photos" / "ubyte.txt").write_text("not IDX")
+    assert len([*opened(tmp_path / "photos").splits()["all"]]) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["train-images.idx3-ubyte", "train-images-ubyte", "qmnist-images-idx3-int.gz",
+             "images.idx3", "train-images-idx3-ubyte (1)", "Train-Images-IDX3-Ubyte.GZ"],
+)  # fmt: skip
+def test_names_of_idx(name: str, tmp_path: Path) -> None:
+    packed = gz(idx(X)) if name.lower().endswith(".gz") else idx(X)
+    (tmp_path / name).write_bytes(packed)
+    assert len(content(opened(tmp_path))[0]) == 1
+
+
 def test_boxes_of_house_numbers(tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py")
     folder = tmp_path / "train"

@@ -31,7 +31,8 @@ from draw.terminal import one_line
 TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 """Types of numbers, by the third byte of a file."""
 MOST_DIMENSIONS = 4
-_NAME = re.compile(r"idx[1-4]|ubyte", re.I)
+_NAME = re.compile(r"(?:idx[1-4]|ubyte)(?:[\W_]?(?:ubyte|int))?(?: ?\(\d+\))?$", re.I)
+"""How names end, compression aside: idx3-ubyte, also idx2-int, and the number of a copy."""
 _WORDS = re.compile(r"idx[1-4]|ubyte|int|images?|labels?|[\W_]+", re.I)
 
 
@@ -88,8 +89,9 @@ class Idx:
     """The format IDX (see `StackFormat`)."""
 
     def takes(self, file: FileEntry) -> bool:
-        """Whether a file is of the format, by its name, which says idx3 or ubyte."""
-        return _NAME.search(file.path.name) is not None and file.stamp != "no file"
+        """Whether a file is of the format, by its name, which ends in idx3 or ubyte."""
+        name = plain_name(file.path).name
+        return _NAME.search(name) is not None and file.stamp != "no file"
 
     def stacks(self, place: Place, files: tuple[FileEntry, ...]) -> list[Stack]:
         """Stacks of the files of pictures; labels are in the file of the same name otherwise."""

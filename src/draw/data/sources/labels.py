@@ -168,7 +168,7 @@ def _rows_of_csv(text: str, path: Path) -> Iterator[dict[str, Any]]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
     try:
         for row in rows:
-            if any(row.pop(None, ())):  # type: ignore[call-overload]
+            if any(row.pop(None, ())):
                 raise DataError(
                     f"{path}, line {rows.line_num}: expected {len(row)} columns, as its first line "
                     "has, got more; put a text with commas into quotes"
