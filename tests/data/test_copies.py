@@ -1,6 +1,7 @@
 """Copies of data sets: what is read from them is what was written."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -101,3 +102,39 @@ def test_classes_without_images_stay_what_they_are(tmp_path: Path) -> None:
     assert not (tmp_path / "copy").exists()
     draw_command("data", "convert", "gaps.npz", "copy.npz", *cache, cwd=tmp_path)
     assert_same(*(splits_of(str(tmp_path / name), tmp_path) for name in ("gaps.npz", "copy.npz")))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"train": np.arange(30) % 3}, "in every split or in none, .* got none in test"),
+        ({"train": np.zeros(30, int), "test": np.zeros(9, int)}, "got class 0 alone"),
+    ],
+    ids=["train alone", "one class"],
+)
+def test_labels_that_folders_cannot_keep(
+    labels: dict[str, np.ndarray], message: str, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(0)
+    arrays = {
+        f"{split}_images": random.integers(0, 256, (count, 6, 5), np.uint8)
+        for split, count in (("train", 30), ("test", 9))
+    }
+    named = {f"{split}_labels": of for split, of in labels.items()}
+    np.savez(tmp_path / "some.npz", **arrays, **named)
+    cache = ["--data.cache-dir", str(tmp_path / "cache")]
+    done = draw_command("data", "convert", "some.npz", "copy", *cache, cwd=tmp_path, check=1)
+    assert re.search(message, done.stderr)
+    assert "write copy.npz instead" in done.stderr
+    assert not (tmp_path / "copy").exists()
+    draw_command("data", "convert", "some.npz", "copy.npz", *cache, cwd=tmp_path)
+    before, after = (splits_of(str(tmp_path / name), tmp_path) for name in ("some.npz", "copy.npz"))
+    for one, other in zip(vars(before).values(), vars(after).values(), strict=True):
+        assert (one.labels is None) == (other.labels is None) == (one.split not in kept_by(labels))
+        if one.labels is not None:
+            assert pairs(one) == pairs(other)
+
+
+def kept_by(labels: dict[str, np.ndarray]) -> set[str]:
+    """Splits with labels; validation is held out of train."""
+    return {*labels, "validation"}

@@ -35,8 +35,8 @@ def write_copy(splits: Splits, to: Path) -> Path:
         to: file or folder, which is not there yet.
 
     Raises:
-        DrawError: if there is something already, the system refuses, or classes without images
-            would number the others anew.
+        DrawError: if there is something already, the system refuses, or folders of classes would
+            not be read as the labels that there are.
     """
     if os.path.lexists(to):
         raise DrawError(f"{to} exists already and is left as it is; name another file or folder")
@@ -77,6 +77,18 @@ def _channels_last(
 def _class_names(sets: Sequence[ImageSet], to: Path) -> dict[int, str]:
     """Names of folders that are sorted as the numbers of the classes are."""
     found = {label for one in sets if one.labels is not None for label in one.labels.tolist()}
+    without = [one.split for one in sets if one.labels is None]
+    if found and without:
+        raise DrawError(
+            f"expected labels in every split or in none, since folders of classes in one alone are "
+            f"not read as such, got none in {' and '.join(without)}; write {to}{ARRAYS} instead, "
+            "which keeps labels"
+        )
+    if len(found) == 1:
+        raise DrawError(
+            f"expected images of two classes at least, since one folder alone is not read as a "
+            f"class, got class {found.pop()} alone; write {to}{ARRAYS} instead, which keeps labels"
+        )
     if found != {*range(len(found))}:
         raise DrawError(
             f"expected every class from 0 to {max(found)} to have an image, since those of folders "
