@@ -405,9 +405,63 @@ def test_what_is_not_read_of_a_folder_of_shards_is_mentioned(tmp_path: Path, cap
     (tmp_path / "cover.png").touch()
     source = open_folder(tmp_path)
     assert source.splits().keys() == {"train"}
-    assert source.remarks() == ("shards of no split, not used: 1 file (1 .parquet)",)
+    assert source.remarks() == (
+        "shards of no split, not used: 1 file (1 .parquet)",
+        "pictures that no row names, not used: 1 file (1 .png)",
+    )
     assert "shards of no split" in caplog.text
-    assert source.description().endswith("(passed over: 1 file (1 .png))")
+
+
+def test_pictures_that_rows_name_are_of_the_set(tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for number in range(12):
+        (folder / f"{number}.png").write_bytes(png(9 * number))
+    (folder / "cover.png").write_bytes(png(1))
+    rows = {"image": [{"bytes": None, "path": f"{number}.png"} for number in range(12)]}
+    features = Features({"image": Image()})
+    pq.write_table(pa.table(rows, schema=features.arrow_schema), folder / "pictures.parquet")
+    config = DataConfig("images", path=str(folder), cache_dir=str(tmp_path / "cache"))
+    before = load_splits(config, progress=False).train
+    assert "pictures that no row names, not used: 1 file (1 .png)" in before.source
+    assert "passed over" not in before.source
+    for number in range(12):
+        (folder / f"{number}.png").write_bytes(png(9 * number + 100))
+    after = load_splits(config, progress=False).train
+    assert (after.images == before.images + 100).all()
+
+
+@pytest.mark.parametrize("card", ["README.md", ".huggingface.yaml"])
+def test_a_changed_card_is_noticed(tmp_path: Path, card: str) -> None:
+    for name in ("a", "b"):
+        write_shard(tmp_path / f"{name}.parquet", [0, 1], Value("int64"))
+    found = [(open_folder(tmp_path).stamp(), open_folder(tmp_path).fingerprint())]
+    for name in ("a", "b"):
+        text = f"configs:\n- config_name: default\n  data_files: {name}.parquet\n"
+        (tmp_path / card).write_text(text if card.startswith(".") else f"---\n{text}---\n")
+        source = open_folder(tmp_path)
+        assert [picture.name for of in source.splits().values() for picture in of] == [
+            f"{name}.parquet, row 0", f"{name}.parquet, row 1",
+        ]  # fmt: skip
+        found.append((source.stamp(), source.fingerprint()))
+    assert [len(set(each)) for each in zip(*found, strict=True)] == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ("shards", "splits"),
+    [(["pictures"], ["train"]), (["train", "test", "other"], ["test", "train"]),
+     (["data/train-00000-of-00001", "data/valid-00000-of-00001"], ["train", "validation"])],
+)  # fmt: skip
+def test_shards_are_read_beside_more_files_of_another_kind(
+    tmp_path: Path, shards: list[str], splits: list[str]
+) -> None:
+    for name in shards:
+        write_shard(tmp_path / f"{name}.parquet", [0, 1], Value("int64"))
+    for number in range(9):
+        (tmp_path / f"train {number}.csv").write_text("a,b\n1,2\n")
+    source = open_folder(tmp_path)
+    assert sorted(source.splits()) == splits
+    assert source.description().endswith("(passed over: 9 files (9 .csv))")
 
 
 def test_splits_left_aside_are_mentioned() -> None:

@@ -11,6 +11,8 @@ from draw.terminal import one_line
 
 CARDS = "README.md", ".huggingface.yaml"
 """Names of the files in which `datasets` looks for a card."""
+INFOS = "dataset_infos.json"
+"""Name of the file in which older versions of it wrote what is in a card now."""
 
 
 def refuse_leading_out(folder: Path) -> None:

@@ -7,7 +7,7 @@ struct of bytes and path); the bytes of a file; or numbers, as lists of rows or 
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,8 @@ class Columns:
     """Type of each column, as of `datasets`."""
     streams: Callable[[], Iterable[Any]]
     """All streams of rows, to look through their labels and numbers."""
+    named: set[str] = field(default_factory=set, compare=False, repr=False)
+    """Full paths of the files that rows have named for their pictures."""
 
     @cached_property
     def image(self) -> str:
@@ -183,12 +185,14 @@ class Columns:
     def _inside(self, named: str, name: str) -> Path:
         """The picture that a row names by its path; it lies in the folder, also by links."""
         path = self.folder / named
-        inside = Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.folder))
+        full = os.path.realpath(path)
+        inside = Path(full).is_relative_to(os.path.realpath(self.folder))
         if not inside or (path.exists() and not path.is_file()):
             raise DataError(
                 f"{self.folder}: expected {name} to hold a picture, or the path of one in this "
                 f"folder, got {one_line(path)}, which is not read; put the picture into the row"
             )
+        self.named.add(full)
         return path
 
 

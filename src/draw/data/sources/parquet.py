@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from draw.data.sources.cards import CARDS, configurations, refuse_leading_out
+from draw.data.sources.cards import CARDS, INFOS, configurations, refuse_leading_out
 from draw.data.sources.columns import Columns
 from draw.data.sources.source import Place, Source
-from draw.data.sources.tree import FileEntry, digest_files, kinds, stamp_files
+from draw.data.sources.tree import FileEntry, digest_files, found_file, kinds, stamp_files
 from draw.data.store.decode import SUFFIXES, Picture
 from draw.data.store.splits import split_by_name, split_of
 from draw.errors import DataError
@@ -40,6 +40,20 @@ def open_parquet(place: Place) -> Source | None:
 
 def _is_of(file: FileEntry, split: str) -> bool:
     return file.parts[0] == split or file.path.name.startswith((f"{split}-", f"{split}."))
+
+
+def _is_picture(file: FileEntry) -> bool:
+    return file.path.suffix.lower() in SUFFIXES
+
+
+def _by_split(shards: list[FileEntry]) -> dict[str, list[str]]:
+    """Shards by the splits that their names tell of; all are of train where none tells of any."""
+    found: dict[str | None, list[str]] = {}
+    for file in shards:
+        told = split_of((*file.parts[:-1], file.path.stem), one_line(file.path))
+        found.setdefault(told, []).append("/".join(file.parts))
+    named = {split: sorted(names) for split, names in found.items() if split is not None}
+    return named or {"train": sorted(found[None])}
 
 
 @dataclass(frozen=True)
@@ -71,9 +85,8 @@ class ParquetFolder:
         return self.place.location()
 
     def description(self) -> str:
-        """The folder, and how many pictures beside the shards are passed over."""
-        pictures = {file for file in self.files if file.path.suffix.lower() in SUFFIXES}
-        return self.place.description(tuple(file for file in self.files if file not in pictures))
+        """The folder, and how many files beside shards, their cards and pictures are passed over."""
+        return self.place.description(self._that_matter)
 
     def classes(self) -> tuple[str, ...] | None:
         """Names of the classes, if the shards have them; texts as labels are their own."""
@@ -86,25 +99,35 @@ class ParquetFolder:
         return Columns(self.folder, features, self._streams.values)
 
     def stamp(self) -> str:
-        """Stamp that changes with the names, sizes and times of the shards."""
+        """Stamp that changes with the shards, their cards, and pictures that rows may name."""
         return stamp_files(self._that_matter)
 
     def fingerprint(self) -> str:
-        """SHA-256 of the shards' relative paths and bytes."""
+        """SHA-256 of the relative paths and bytes of what `stamp` is of."""
         return digest_files(self._that_matter) + f" {self.place.config or ''}".rstrip()
 
     @property
     def _that_matter(self) -> tuple[FileEntry, ...]:
-        """Shards, and the README, whose header may say how they are split."""
-        return tuple(f for f in self.files if is_shard(f) or f.parts == ("README.md",))
+        """Shards, pictures beside, and files of headers, which may say how shards are split."""
+        cards = [self.folder / name for name in (*CARDS, INFOS)]
+        return (
+            *(f for f in self.files if is_shard(f) or _is_picture(f)),
+            *(found_file(card) for card in cards if os.path.lexists(card)),
+        )
 
     def splits(self) -> dict[str, Iterator[Picture]]:
         """Yield the pictures of each split, in stored order."""
         return {name: self._pictures(name) for name in self._streams}
 
     def remarks(self) -> tuple[str, ...]:
-        """Remarks on columns of labels that are not used, and on shards of no split."""
-        return (*self._columns.remarks(), *self._strays)
+        """Remarks on columns that are not used, shards of no split, and pictures of no row."""
+        pictures = [
+            file
+            for file in self.files
+            if _is_picture(file) and os.path.realpath(file.path) not in self._columns.named
+        ]
+        line = f"pictures that no row names, not used: {kinds(pictures)}"
+        return (*self._columns.remarks(), *self._strays, *([line] if pictures else []))
 
     @cached_property
     def _builder(self) -> Any:
@@ -144,7 +167,10 @@ class ParquetFolder:
             for split in self.place.split_names
         }
         found = {split: names for split, names in found.items() if names}
-        return found or None
+        others = any(not is_shard(file) and file.parts != ("README.md",) for file in self.files)
+        if found or not others or configurations(self.folder):
+            return found or None
+        return _by_split(shards)  # datasets would read what there is most of
 
     @cached_property
     def _strays(self) -> tuple[str, ...]:
