@@ -18,6 +18,7 @@ from PIL import Image
 from draw.config.data import DataConfig
 from draw.data import DataError, check, describe, load_images, load_splits, prepare
 from draw.data.load import find_or_build
+from draw.data.store import cache
 from draw.data.store import entry as build_module
 from draw.data.store.cache import TAG, TAG_FILE, new_entry
 from draw.files import cache_folder
@@ -150,6 +151,7 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "meta cut off": ("meta.json", lambda path: os.truncate(path, 30)),
     "meta edited": ("meta.json", edit),
     "meta of another kind": ("meta.json", lambda path: path.write_text("[1, 2]")),
+    "meta no text": ("meta.json", lambda path: path.write_bytes(b"\xff\xfe{}")),
 }
 
 
@@ -172,6 +174,18 @@ def test_damage_is_named_and_repaired(
     assert left_over(config) == []
     load_splits(config, progress=False)
     assert len(decoded) == 40
+
+
+@pytest.mark.parametrize("use", [load_splits, check])
+def test_an_entry_that_cannot_be_read_is_named(config: DataConfig, monkeypatch, use) -> None:
+    entry = entry_of(config)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(cache, "verify", refuse)
+    with pytest.raises(DataError, match=f"images in {entry}, got: Permission denied; make the"):
+        use(config, progress=False)
 
 
 def test_damage_to_another_split_does_not_matter(config: DataConfig, decoded) -> None:

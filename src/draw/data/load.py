@@ -236,10 +236,15 @@ def _intact(entry: Path, splits: tuple[str, ...]) -> cache.Record | None:
         cache.discard(entry, damage)
         return None
     except OSError as error:
-        raise DataError(
-            f"expected to read decoded images in {entry}, got: {error.strerror}; make the folder "
-            "readable, or pass --data.cache-dir FOLDER with another place"
-        ) from error
+        raise unreadable(entry, error) from error
+
+
+def unreadable(entry: Path, error: OSError) -> DataError:
+    """Make the error for an entry of the cache that the system does not let be read."""
+    return DataError(
+        f"expected to read decoded images in {entry}, got: {error.strerror}; make the folder "
+        "readable, or pass --data.cache-dir FOLDER with another place"
+    )
 
 
 def _refuse_misnamed(config: DataConfig, prepared: PreparedSet) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from draw.config.data import DataConfig, Mode
 from draw.data.advice import advice
 from draw.data.images import ImageSet
-from draw.data.load import at_hand, conversion_of, find_or_build, known_entry, view_of
+from draw.data.load import at_hand, conversion_of, find_or_build, known_entry, unreadable, view_of
 from draw.data.sets.official import text_sum
 from draw.data.sets.table import KNOWN_SETS, KnownSet, known_set
 from draw.data.sources.open_source import open_source, published_folder
@@ -157,13 +157,17 @@ def suggest(path: str, *, progress: bool = True) -> Suggestion:
 def _damage(config: DataConfig) -> tuple[str, ...]:
     """What is wrong with the entry that would be used, before it is used (and so repaired)."""
     entry = known_entry(open_source(config), conversion_of(config), cache_root(config))
+    if entry is None:
+        return ()
     try:
-        record = None if entry is None else cache.read_record(entry)
-        if entry is not None and record is not None:
+        record = cache.read_record(entry)
+        if record is not None:
             for split in SPLITS:
                 cache.verify(entry, record, split)
     except cache.DamagedEntryError as damage:
         return (f"{entry} was damaged ({damage}) and has been made anew",)
+    except OSError as error:
+        raise unreadable(entry, error) from error
     return ()
 
 

@@ -85,7 +85,7 @@ class ParquetFolder:
         return self.place.location()
 
     def description(self) -> str:
-        """The folder, and how many files beside shards, their cards and pictures are passed over."""
+        """The folder, and how many files but shards, cards and pictures are passed over."""
         return self.place.description(self._that_matter)
 
     def classes(self) -> tuple[str, ...] | None:

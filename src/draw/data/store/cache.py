@@ -103,9 +103,8 @@ def read_record(entry: Path) -> Record | None:
         return None
     if not path.is_file():
         raise DamagedEntryError("meta.json is missing")
-    text = path.read_text(encoding="utf-8")
     try:
-        stored = parse_json(text)
+        stored = parse_json(path.read_text(encoding="utf-8"))
         body = stored["record"]
         if _digest(body) != stored["sha256"]:
             raise DamagedEntryError("meta.json does not match its checksum")
