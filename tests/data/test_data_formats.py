@@ -387,6 +387,34 @@ def test_other_files_that_are_named_like_idx_are_none(tmp_path: Path) -> None:
     assert len([*opened(tmp_path / "photos").splits()["all"]]) == 3
 
 
+@pytest.mark.parametrize("place", ["first", "last"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"], ids=["", "marked"])
+def test_texts_are_labels_without_a_header(place: str, mark: str, tmp_path: Path) -> None:
+    names = ["cat", "dog", "", "cat", "dog", "cat", "emu"]
+    rows = [",".join(map(str, row)) for row in X.reshape(7, -1).tolist()]
+    lines = [
+        f"{name},{row}" if place == "first" else f"{row},{name}"
+        for name, row in zip(names, rows, strict=True)
+    ]
+    (tmp_path / "train.csv").write_text(mark + "\n".join(lines) + "\n")
+    source = opened(tmp_path)
+    pixels, labels = content(source)
+    assert pixels == {"train": expected()[0]["train"]}
+    assert labels == {"train": [0, 1, None, 0, 1, 0, 2]}
+    assert source.classes() == ("cat", "dog", "emu")
+    assert source.remarks() == (f"train.csv has no header: what is {place} in a line is its label",)
+    (tmp_path / "train.csv").write_text(f"1.png,cat,{rows[0]}\n")
+    with pytest.raises(DataError, match=r"expected one label .* got 2 columns without a number"):
+        content(opened(tmp_path))
+
+
+def test_a_header_of_numbers(tmp_path: Path) -> None:
+    names = ",".join(map(str, range(36)))
+    (tmp_path / "train.csv").write_text(csv_text(X, LABELS["train"]).replace(
+        csv_text(X, LABELS["train"]).split("\n")[0], f"label,{names}", 1))  # fmt: skip
+    assert content(opened(tmp_path))[1] == {"train": LABELS["train"].tolist()}
+
+
 @pytest.mark.parametrize(
     "name", ["train-images.idx3-ubyte", "train-images-ubyte", "qmnist-images-idx3-int.gz",
              "images.idx3", "train-images-idx3-ubyte (1)", "Train-Images-IDX3-Ubyte.GZ"],

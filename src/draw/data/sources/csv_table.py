@@ -1,5 +1,6 @@
 """CSV with a picture a line, as on Kaggle: `label,pixel0,pixel1,...`, or numbers alone."""
 
+import codecs
 import csv
 import math
 import re
@@ -60,7 +61,9 @@ def _first_line(file: FileEntry) -> tuple[str, list[str]]:
 
 
 def _is_headed(first: list[str]) -> bool:
-    return not all(_is_real(text) for text in first)
+    """Whether a line is of names; numbers among these differ, as those of pixels hardly do."""
+    numbers = [text for text in first if _is_real(text)]
+    return len(numbers) < len(first) and len(set(numbers)) == len(numbers)
 
 
 def _is_real(text: str) -> bool:
@@ -73,24 +76,23 @@ def _is_real(text: str) -> bool:
 def _pixels(first: list[str]) -> list[int]:
     """Which columns may be of pixels."""
     if not _is_headed(first):
-        return list(range(len(first)))
+        return [at for at, text in enumerate(first) if _is_real(text)]
     return [at for at, text in enumerate(first) if _PIXEL.fullmatch(text)]
 
 
 def _columns(name: str, first: list[str]) -> Columns:
-    pixels = _pixels(first)
+    pixels, others = _pixels(first), tuple[str, ...]()
     if not _is_headed(first):
+        label = _label_without_names(name, first)
         side = side_of(len(pixels))
-        if side is not None:
-            return Columns(side, tuple(pixels), None, False, ())
-        pixels = pixels[1:]  # by custom the label comes first
-        side, label = side_of(len(pixels)), 0
-        others: tuple[str, ...] = ()
+        if side is None and label is None:
+            pixels, label = pixels[1:], 0  # by custom the label comes first
+            side = side_of(len(pixels))
     else:
         side = side_of(len(pixels))
         rest = [at for at in range(len(first)) if at not in set(pixels)]
         labels = [at for at in rest if first[at].lower() in LABEL_COLUMNS]
-        label = labels[0] if len(labels) == 1 else None  # type: ignore[assignment]
+        label = labels[0] if len(labels) == 1 else None
         others = tuple(
             first[at] for at in rest
             if at != label and first[at].lower() not in ROW_NUMBERS
@@ -103,6 +105,22 @@ def _columns(name: str, first: list[str]) -> Columns:
             f"{CONVERSION}"
         )
     return Columns(side, tuple(pixels), label, _is_headed(first), others)
+
+
+def _label_without_names(name: str, first: list[str]) -> int | None:
+    """Which column is of labels in a file without a header: that of texts, if there is one.
+
+    Raises:
+        DataError: if several are, or one among the pixels.
+    """
+    texts = [at for at, text in enumerate(first) if not _is_real(text)]
+    if len(texts) > 1 or any(0 < at < len(first) - 1 for at in texts):
+        raise DataError(
+            f"{name}: expected one label before or after the pixels, since the first line has no "
+            f"names, got {len(texts):,} columns without a number; name the columns label, pixel0, "
+            "pixel1, ..."
+        )
+    return texts[0] if texts else None
 
 
 def _stack(file: FileEntry) -> Stack:
@@ -120,7 +138,8 @@ def _stack(file: FileEntry) -> Stack:
     turned = is_emnist(stem)
     remarks = [f"columns not used: {one_line(', '.join(columns.others))}"] if columns.others else []
     if not columns.has_header and columns.label is not None:
-        remarks.append(f"{file.path.name} has no header: the first number of a line is its label")
+        place = "last" if columns.label else "first"
+        remarks.append(f"{file.path.name} has no header: what is {place} in a line is its label")
     return Stack(
         name=name,
         split=split_of((*file.parts[:-1], stem), name),
@@ -138,6 +157,7 @@ def _blocks(
             if columns.has_header:
                 read_line(stream, name)
             for lines in lines_at_once(stream, name):
+                lines[0] = lines[0].removeprefix(codecs.BOM_UTF8)
                 numbers = parse(lines, separator, columns.pixels, name)
                 pixels = numbers.reshape(-1, columns.side, columns.side)
                 yield Block(
