@@ -41,8 +41,8 @@ class Columns:
     """Type of each column, as of `datasets`."""
     streams: Callable[[], Iterable[Any]]
     """All streams of rows, to look through their labels and numbers."""
-    named: set[str] = field(default_factory=set, compare=False, repr=False)
-    """Full paths of the files that rows have named for their pictures."""
+    picture_paths: set[str] = field(default_factory=set, compare=False, repr=False)
+    """Full paths of the files that rows have given for their pictures."""
 
     @cached_property
     def image(self) -> str:
@@ -192,7 +192,7 @@ class Columns:
                 f"{self.folder}: expected {name} to hold a picture, or the path of one in this "
                 f"folder, got {one_line(path)}, which is not read; put the picture into the row"
             )
-        self.named.add(full)
+        self.picture_paths.add(full)
         return path
 
 

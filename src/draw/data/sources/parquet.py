@@ -124,7 +124,7 @@ class ParquetFolder:
         pictures = [
             file
             for file in self.files
-            if _is_picture(file) and os.path.realpath(file.path) not in self._columns.named
+            if _is_picture(file) and os.path.realpath(file.path) not in self._columns.picture_paths
         ]
         line = f"pictures that no row names, not used: {kinds(pictures)}"
         return (*self._columns.remarks(), *self._strays, *([line] if pictures else []))
