@@ -1,5 +1,6 @@
 """A launcher starts a run again: it goes on, and nothing else does without being told to."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from draw.config.run import Config
 from draw.errors import DrawError, Interruption
 from draw.json_files import read_json
 from draw.launch import has_told, is_to_tell, launches, lost_process
+from draw.models.kinds import run_config
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.training.finish import finish
 from draw.training.restart import is_restart, start_or_go_on
@@ -114,6 +116,31 @@ def test_a_restart_with_another_config_is_refused(
     launch(monkeypatch, 1)
     with pytest.raises(DrawError, match=r"train\.seed is 0, got 1.*--rdzv-id of its own"):
         begun(tmp_path / "run", with_train(TINY, seed=1))
+
+
+@pytest.mark.parametrize("path", ["pictures", "~/pictures", "./pictures/../pictures"])
+def test_a_place_written_in_another_way_is_the_same_place(
+    path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pictures").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = dataclasses.replace(TINY, data=dataclasses.replace(TINY.data, path=path))
+    launch(monkeypatch, 0)
+    killed(tmp_path / "run", 5, config)
+    launch(monkeypatch, 1)
+    assert begun(tmp_path / "run", config).step == 5
+    assert run_config(tmp_path / "run").data.path == str(tmp_path / "pictures")
+
+
+def test_a_cache_in_the_working_folder_is_the_same_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain_pictures: None
+) -> None:
+    command = ("train", "digits", *TINY_DIGITS, "--train.steps", "2", "--data.cache-dir", "cache")
+    for attempt, seeds in ((0, ()), (1, ()), (0, ("--seeds", "1")), (1, ("--seeds", "1"))):
+        launch(monkeypatch, attempt)
+        told = draw_command(*command, *seeds, cwd=tmp_path).stdout
+        assert ("started again by the launcher" in told) == (attempt == 1)
 
 
 def test_killed_before_the_folder_was_a_run_it_starts_anew(

@@ -234,6 +234,16 @@ def test_what_is_changed_on_resuming_is_written_down_and_stays(tmp_path: Path) -
     assert all(note["command"] == made["command"] for note in resumed)
 
 
+def test_a_place_given_on_resuming_is_written_down_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = interrupted(tmp_path / "run")
+    (tmp_path / "pictures").mkdir()
+    monkeypatch.chdir(tmp_path)
+    again(run, dataclasses.replace(TINY, data=dataclasses.replace(TINY.data, path="pictures")))
+    assert run_config(run).data.path == str(tmp_path / "pictures")
+
+
 def test_a_run_can_go_on_from_an_earlier_checkpoint(tmp_path: Path) -> None:
     config = with_train(TINY, checkpoint_minutes=1e-9, keep_checkpoints=20)
     run = tmp_path / "run"

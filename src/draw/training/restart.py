@@ -69,8 +69,8 @@ def start_or_go_on(
 
 
 def _as_decided(config: Config, before: Config) -> Config:
-    """A run's config with what was decided when it began, where the user left that open."""
-    train, data = config.train, config.data
+    """A config as the run's file has it: full paths, and what was decided where that was open."""
+    train, data = config.train, config.data.with_absolute_places()
     if train.minutes is not None and train.minutes == before.train.minutes:
         was = before.train
         train = replace(

@@ -256,6 +256,7 @@ def resume(
             process trains in the folder.
     """
     run = run_of(checkpoint)
+    config = replace(config, data=config.data.with_absolute_places())
     with _kept(RunLock(run)) as lock:
         refuse_links_out(run)
         begins = checkpoint.is_dir() and not checkpoints(run) and _nothing_learned(run)
