@@ -20,6 +20,7 @@ from draw.config.presets import PRESETS
 from draw.errors import DrawError
 from draw.model.classifier import Classifier
 from draw.model.pretrained import shipped_models
+from draw.runs.metrics import read_metrics
 from running import TINY, TINY_MODEL, draw_command
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (40, 6, 5), dtype=np.uint8)
@@ -164,6 +165,34 @@ def test_what_cannot_be_trained_is_refused(cache: Path, config, options, says: s
     with pytest.raises(DrawError, match=says):
         draw.train(config, out="run", **options)
     assert not Path("run").exists()
+
+
+def test_test_images_without_a_class_are_refused_before_the_training(cache: Path) -> None:
+    told = {**CHANGES, "model.condition": "class", "model.classes": 3}
+    images, labels = {"train": IMAGES, "test": IMAGES[:5]}, {"train": LABELS}
+    with pytest.raises(DrawError, match="expected labelled images"):
+        draw.train("images", images, labels, out="run", changes=told)
+    assert not Path("run").exists()
+
+
+def test_a_test_that_could_not_be_made_is_refused_by_the_command_line(
+    run: Run, tmp_path: Path
+) -> None:
+    """Before anything is trained, in a new run and in one that goes on."""
+    np.savez(tmp_path / "told.npz", x_train=IMAGES, y_train=LABELS, x_test=IMAGES)
+    told = ("--model.condition", "class", "--model.classes", "3", "--data.path", "told.npz")
+    shape = ("--data.size", "6", "5", "--data.mode", "grey")
+    new = draw_command("train", "images", *told, *shape, "--out", "new", cwd=tmp_path, check=1)
+    assert "expected labelled images" in new.stderr
+    assert not (tmp_path / "new").exists()
+    values = json.loads((run.folder / "run.json").read_text())
+    values["config"]["model"] |= {"condition": "class", "classes": 3}
+    (run.folder / "run.json").write_text(json.dumps(values))
+    before = read_metrics(run.folder / "metrics.jsonl")
+    more = ("--train.steps", "9", "--data.path", "told.npz")
+    again = draw_command("train", "--resume", "run", *more, cwd=tmp_path, check=1)
+    assert "expected labelled images" in again.stderr
+    assert read_metrics(run.folder / "metrics.jsonl") == before
 
 
 def test_a_run_that_exists_is_left_alone(run: Run) -> None:

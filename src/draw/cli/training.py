@@ -153,6 +153,7 @@ def _start(program: str, defaults: Config, arguments: list[str]) -> None:
     from draw.data import load_splits, view_of
     from draw.data.load import check_boxes
     from draw.training.finish import finish
+    from draw.training.image_check import check_images
     from draw.training.origin import check_sizes
     from draw.training.rehearsal import rehearse
     from draw.training.restart import is_restart, start_or_go_on
@@ -180,6 +181,7 @@ def _start(program: str, defaults: Config, arguments: list[str]) -> None:
     check_sizes(config)
     check_boxes(config.data)
     splits = load_splits(config.data)
+    check_images(config, splits.train, splits.validation, splits.test)
     with words_apart_from(options.json):
         if options.dry_run:
             result = rehearse(config, run, splits.train, splits.validation)
@@ -195,6 +197,7 @@ def _resume(path: Path, arguments: list[str]) -> None:
     """Go on with a run, or with runs of several seeds."""
     from draw.data import load_splits
     from draw.training.finish import finish
+    from draw.training.image_check import check_images
     from draw.training.restart import go_on, is_restart
     from draw.training.seeds import check_alone, check_fit, first_run, runs_with_seeds, train_seeds
     from draw.training.start import resume, resumed_config, run_of
@@ -214,6 +217,7 @@ def _resume(path: Path, arguments: list[str]) -> None:
         runs = runs_with_seeds(config, path, options.seeds)
         check_fit(runs)
     splits = load_splits(config.data)
+    check_images(config, splits.train, splits.validation, splits.test)
     with words_apart_from(options.json):
         if options.seeds is not None:
             result: dict[str, Any] | None = train_seeds(runs, splits, path, going_on=True)

@@ -21,6 +21,7 @@ from draw.files import write_atomically
 from draw.models.kinds import task_for
 from draw.models.run_folder import Run
 from draw.training.finish import finish
+from draw.training.image_check import check_images
 from draw.training.origin import with_sizes_of
 from draw.training.restart import is_restart, start_or_go_on
 from draw.training.start import refuse_existing
@@ -84,6 +85,7 @@ def train(
             "expected no labels for a model that is told none; leave them out, or pass "
             'changes={"model.condition": "class"}, or the preset of a classifier'
         )
+    check_images(config, splits.train, splits.validation, splits.test)
     finish(start_or_go_on(config, run, splits.train, splits.validation), splits.test)
     return Run(run)
 
