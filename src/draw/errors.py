@@ -1,6 +1,7 @@
 """Errors that a user can put right; the command line prints them without a trace."""
 
 import difflib
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class Interruption(Exception):  # noqa: N818  (an event, not an error)
         self.run, self.step = run, step
         super().__init__(
             f"stopped at step {step}; everything is saved. "
-            f"Go on with: {again or f'draw train --resume {run}'}"
+            f"Go on with: {again or shlex.join(('draw', 'train', '--resume', str(run)))}"
         )
 
 

@@ -1,5 +1,6 @@
 """Files that are written whole (to the side, then renamed) and read only if regular."""
 
+import itertools
 import logging
 import os
 import re
@@ -121,6 +122,13 @@ _TEMPORARY = re.compile(r"\..+\.(\d{1,9})\.writing(\.[^.]+)?", re.DOTALL)
 def is_temporary(path: Path) -> bool:
     """Whether a file is an unfinished one of `write_atomically`."""
     return bool(_TEMPORARY.fullmatch(path.name)) and not path.is_symlink() and path.is_file()
+
+
+def free_path(path: Path) -> Path:
+    """A path at which nothing is: the one that is asked for, or it with -2, -3 and so on."""
+    names = (f"{path.name}-{number}" for number in itertools.count(2))
+    others = (path.with_name(name) for name in names)
+    return next(one for one in itertools.chain([path], others) if not os.path.lexists(one))
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -17,6 +17,8 @@ from draw.model.draw import DRAW
 from draw.models.kinds import run_config
 from draw.models.storage import export_model, load_model, weights_of_each
 from draw.runs.checkpoint import (
+    BEST_FILE,
+    METRICS_FILE,
     DamagedCheckpointError,
     add_prefix,
     checkpoint_path,
@@ -25,6 +27,7 @@ from draw.runs.checkpoint import (
     save_tensors,
     without_prefix,
 )
+from draw.runs.metrics import append_metrics
 from draw.runs.paths import write_run_file
 from running import TINY, TINY_MODEL
 
@@ -83,14 +86,26 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_it_offered(tmp_path: P
         load_checkpoint(tmp_path)
     assert load_checkpoint(before)[1] == {"step": 10}
     before.write_bytes(b"")
-    with pytest.raises(DamagedCheckpointError, match="none before it"):
+    anew = f"none before it; begin another one by draw train --config {tmp_path} --out"
+    with pytest.raises(DamagedCheckpointError, match=anew):
         load_checkpoint(before)
 
 
 def test_a_run_without_checkpoints_says_so(tmp_path: Path) -> None:
-    make_run(tmp_path, steps=())
-    with pytest.raises(DrawError, match="no checkpoint to go on from"):
-        load_checkpoint(tmp_path)
+    """And what can be done about it: nothing that leads to the same words."""
+    run = tmp_path / "a run"
+    make_run(run, steps=())
+    again = f"no checkpoint to go on from; start it with draw train --resume '{run}'$"
+    with pytest.raises(DrawError, match=again):
+        load_checkpoint(run)
+    append_metrics(run / METRICS_FILE, {"kind": "train", "step": 1, "bound": 3.0})
+    anew = f"begin another one by draw train --config '{run}' --out FOLDER$"
+    with pytest.raises(DrawError, match=anew):
+        load_checkpoint(run)
+    save_tensors(run / BEST_FILE, TENSORS, {"step": 1})
+    best = f"--config '{run}' --train.start-from '{run}' --out FOLDER$"
+    with pytest.raises(DrawError, match=f"with its best weights by draw train {best}"):
+        load_checkpoint(run)
 
 
 def test_what_was_loaded_does_not_change_with_the_file(tmp_path: Path) -> None:

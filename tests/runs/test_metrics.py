@@ -14,6 +14,7 @@ from draw.runs.metrics import (
     DAMAGED_FILE,
     LONGEST_LINE,
     append_metrics,
+    best_evaluation,
     forget_metrics_after,
     read_metrics,
     scan_metrics,
@@ -109,6 +110,29 @@ def test_lines_of_later_steps_are_dropped_and_others_stay_as_they_are(run: Path)
     before = path.stat()
     forget_metrics_after(path, 7)
     assert path.stat() == before, "nothing to do, so nothing is written"
+
+
+def test_a_line_after_one_that_lacks_its_end_is_a_line_of_its_own(run: Path) -> None:
+    path = run / "metrics.jsonl"
+    whole = read_metrics(path)
+    path.write_bytes(path.read_bytes()[:-1])
+    forget_metrics_after(path, 40)
+    append_metrics(path, whole[0])
+    assert scan_metrics(path) == ([*whole, whole[0]], 0)
+    for damaged in (b"one", b"two"):  # set aside, they stay two as well
+        with path.open("ab") as file:
+            file.write(damaged)
+        forget_metrics_after(path, 40)
+    assert (run / DAMAGED_FILE).read_bytes() == b"one\ntwo"
+
+
+def test_the_best_is_of_those_measured_on_as_many_images_as_the_latest() -> None:
+    lines = [
+        {"kind": "validation", "step": step, "bound": bound, "images": images}
+        for step, bound, images in ((1, 90.0, 100), (2, 80.0, 100), (3, 95.0, 700), (4, 96.0, 700))
+    ]
+    assert best_evaluation(lines) == lines[2]
+    assert best_evaluation(lines[:2]) == lines[1]
 
 
 def test_a_line_cut_short_is_damaged_and_one_that_lacks_its_end_alone_is_not(run: Path) -> None:

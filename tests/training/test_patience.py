@@ -88,6 +88,8 @@ def test_an_ended_run_is_refused_and_goes_on_with_more_patience(
     assert is_complete(WORSENING, run)
     with pytest.raises(DrawError, match=r"after 3 evaluations .*pass --train\.patience 6"):
         again(run)
+    with pytest.raises(DrawError, match=r"after 3 evaluations .*pass --train\.patience 6"):
+        again(run, with_train(WORSENING, minutes=9.0))
     last = max(bounds(run))
     again(run, with_train(WORSENING, patience=5)).fit()
     assert max(bounds(run)) >= last + 4

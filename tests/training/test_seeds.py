@@ -94,7 +94,7 @@ def test_a_stop_goes_on_with_all_of_them(
     assert first == tmp_path / "tiny-seed-5"
     found = trained(base, run_config(first), going_on=True)
     assert len(made) == 3 * STEPS, "no step is made twice"
-    assert ("has all of its 4 steps already" in capsys.readouterr().out) == (at >= STEPS)
+    assert ("it has all of its 4 steps; for more" in capsys.readouterr().out) == (at >= STEPS)
     assert [one["seed"] for one in found["runs"]] == [5, 6, 7]
     monkeypatch.undo()
     alone = start(with_train(CONFIG, seed=6), tmp_path / "alone", SPLITS.train, SPLITS.validation)
@@ -118,6 +118,22 @@ def test_a_launcher_that_starts_them_again_goes_on(
     monkeypatch.setenv("SLURM_JOB_ID", "18")
     with pytest.raises(DrawError, match="tiny-seed-5 exists already"):
         check_new(runs_with_seeds(CONFIG, base, 3))
+
+
+def test_a_run_that_patience_ended_is_said_to_be_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    worsening = with_train(
+        CONFIG, learning_rate=0.5, final_learning_rate=0.5, warmup_steps=0, ema_decay=0.0,
+        evaluate_every=2, steps=60, patience=1,
+    )  # fmt: skip
+    base = tmp_path / "tiny"
+    trained(base, worsening, count=1)
+    trained(base, worsening, count=1, going_on=True)
+    step = int(checkpoints(first_run(base))[-1].stem[5:])
+    assert step < 60
+    told = capsys.readouterr().out
+    assert f"it ended at step {step} of 60, after 1 evaluations without a better one" in told
 
 
 def test_one_folder_that_is_there_is_enough_to_refuse(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import resource
 import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ from draw.models.kinds import run_config
 from draw.models.storage import load_model
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
+from draw.training import selection
 from draw.training.finish import finish
 from draw.training.origin import describe_origin, weights_for
 from draw.training.start import resume, resumed_config, start
@@ -145,6 +147,16 @@ def test_windows_take_their_share_of_the_step(tmp_path: Path) -> None:
     assert windows <= before.keys()
 
 
+def test_a_share_for_windows_that_there_are_not_is_refused(tmp_path: Path) -> None:
+    model = dataclasses.replace(TINY.model, attention="none")
+    config = with_train(dataclasses.replace(TINY, model=model), window_share=0.2)
+    message = r"train\.window_share 1 for a DRAW without windows, got 0\.2.*--train\.window-share 1"
+    with pytest.raises(DrawError, match=message):
+        fresh(tmp_path / "run", config)
+    assert not (tmp_path / "run").exists()
+    fresh(tmp_path / "run", with_train(config, window_share=1.0))
+
+
 def test_the_average_starts_unbiased_and_lags_behind_the_weights(tmp_path: Path) -> None:
     trainer = fresh(tmp_path / "run", with_train(TINY, steps=3))
     history = []
@@ -255,6 +267,104 @@ def test_a_run_can_go_on_from_an_earlier_checkpoint(tmp_path: Path) -> None:
     assert all(torch.equal(value, final_state(run)[name]) for name, value in straight.items())
 
 
+def best_of(folder: Path) -> int:
+    return int(load_tensors(folder / "model.safetensors")[1]["step"])
+
+
+def worsening(run: Path) -> Config:
+    """The config of a run that was stopped after step 2, its best weights being of step 1."""
+    config = with_train(
+        TINY, learning_rate=0.5, final_learning_rate=0.5, evaluate_every=1, warmup_steps=0,
+        ema_decay=0.0, checkpoint_minutes=1e-9, keep_checkpoints=20,
+    )  # fmt: skip
+    train_until(fresh(run, config), 2)
+    assert best_of(run / "best") == 1
+    return config
+
+
+def test_best_weights_of_a_later_step_make_room_for_those_of_the_branch(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tmp_path / "run"
+    config = worsening(run)
+    content = (run / "best" / "model.safetensors").read_bytes()
+    trainer = resume(config, checkpoints(run)[0], TRAINING, VALIDATION)
+    assert (trainer.selection.best, trainer.selection.stale) == (None, 0)
+    assert "are of step 1, and it goes on from step 0: the best are chosen anew" in caplog.text
+    train_until(trainer, 2)
+    assert best_of(run / "best") == 1, "the same steps lead to the same weights"
+    assert not list(run.glob("best-of*"))
+    config = with_train(config, learning_rate=0.4, final_learning_rate=0.4)
+    train_until(resume(config, checkpoints(run)[0], TRAINING, VALIDATION), 1)
+    aside = run / "best-of-step-00000001"
+    assert load_model(str(aside)).state["step"] == best_of(run / "best") == 1
+    assert (run / "best" / "model.safetensors").read_bytes() != content
+    config = with_train(config, learning_rate=0.3, final_learning_rate=0.3)
+    train_until(resume(config, checkpoints(run)[0], TRAINING, VALIDATION), 1)
+    assert best_of(run / "best-of-step-00000001-2") == 1
+
+
+def test_best_weights_of_an_earlier_step_stay(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    config = worsening(run)
+    score = load_model(str(run)).state["validation_bound"]
+    trainer = again(run, config)
+    assert (trainer.selection.best, trainer.selection.stale) == (score, 1)
+    assert best_of(run / "best") == 1
+
+
+@pytest.mark.parametrize(("images", "anew"), [(VALIDATION.count, False), (900, False), (3, True)])
+def test_best_weights_of_another_measurement_make_room(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, images: int, anew: bool
+) -> None:
+    run = tmp_path / "run"
+    config = worsening(run)
+    for _ in range(2):  # killed before it makes a step, it is still so
+        trainer = again(run, with_train(config, evaluate_images=images, patience=1))
+        assert (trainer.selection.best is None) == anew
+        assert trainer.over != anew, "nor do those evaluations count for its patience"
+        assert best_of(run / "best") == 1
+        trainer.lock.release()
+    told = f"chosen on {VALIDATION.count} validation images, and it goes on with {images}: the"
+    assert (told in caplog.text) == anew
+    if anew:
+        train_until(trainer, 3)
+        assert best_of(run / "best") == 3
+        assert best_of(run / "best-of-step-00000001") == 1
+
+
+def test_a_run_at_its_end_keeps_its_best_weights(tmp_path: Path) -> None:
+    """No evaluation comes that would choose others: its test alone is left to make."""
+    run = tmp_path / "run"
+    fresh(run).fit()
+    trainer = again(run, with_train(TINY, evaluate_images=3))
+    assert trainer.over
+    assert (run / "best").exists()
+    assert trainer.selection.best is not None
+
+
+def test_all_processes_hold_to_the_best_weights_that_the_first_one_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in another process, which may see other files, and which does nothing to them."""
+    run = tmp_path / "run"
+    config = worsening(run)
+    (run / "best" / "model.safetensors").write_bytes(b"")
+    first = Trainer(config, run, TRAINING, VALIDATION)
+    told: list[object] = []
+    monkeypatch.setattr(selection, "broadcast_object_list", told.extend)
+    first.selection.best, first.selection.stale = 3.0, 2
+    first.selection.set_back(5, config)
+    assert told == [(None, 0)]
+    monkeypatch.setattr(selection.Selection, "_counts_no_more", None)
+    monkeypatch.setattr(selection, "broadcast_object_list", lambda out: out.__setitem__(0, told[0]))
+    accelerator = SimpleNamespace(is_main_process=False)
+    first.journal.accelerator = accelerator  # type: ignore[assignment]
+    first.selection.best, first.selection.stale = 3.0, 2
+    first.selection.set_back(5, config)
+    assert (first.selection.best, first.selection.stale) == (None, 0)
+
+
 def test_two_runs_with_one_seed_are_equal_and_with_another_are_not(tmp_path: Path) -> None:
     for run, seed in (("a", 0), ("b", 0), ("c", 1)):
         fresh(tmp_path / run, with_train(TINY, seed=seed)).fit()
@@ -300,7 +410,8 @@ def test_static_images_pass_dynamic_binarization_unchanged(tmp_path: Path) -> No
 def test_the_canvas_starts_at_the_mean_image(tmp_path: Path) -> None:
     trainer = fresh(tmp_path / "run")
     mean = torch.from_numpy(TRAINING.images / 255).mean(0)
-    torch.testing.assert_close(trainer.bare_model.canvas_0.sigmoid().double(), mean)
+    for model in (trainer.bare_model, trainer.average.module):
+        torch.testing.assert_close(model.canvas_0.sigmoid().double(), mean)
 
 
 def test_a_run_can_start_from_the_weights_of_another_with_fewer_glimpses(tmp_path: Path) -> None:
@@ -311,6 +422,8 @@ def test_a_run_can_start_from_the_weights_of_another_with_fewer_glimpses(tmp_pat
     trainer = fresh(tmp_path / "after", dataclasses.replace(TINY, model=model, train=train))
     best = load_model(str(folder)).model.state_dict()
     for name, value in trainer.bare_model.state_dict().items():
+        assert torch.equal(value, best[name]), name
+    for name, value in trainer.average.module.state_dict().items():
         assert torch.equal(value, best[name]), name
     train_until(trainer, 1)
     for name, value in trainer.average.module.state_dict().items():
@@ -571,6 +684,22 @@ def test_metrics_cut_short_by_a_crash_are_made_again(tmp_path: Path) -> None:
         line["step"] for line in read_metrics(run / "metrics.jsonl") if line["kind"] == "train"
     ]
     assert steps == [2, 4, 6, 8, 10, 12]
+
+
+def test_ctrl_c_in_the_test_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tmp_path / "a run"
+    trainer = fresh(run)
+    with monkeypatch.context() as patch:
+        patch.setattr("draw.training.finish.load_model", ask_to_stop)
+        with pytest.raises(Interruption, match=f"step 12; .*draw train --resume '{run}'$"):
+            finish(trainer, image_set(5, "test", seed=2))
+    assert again(run).over
+
+
+def ask_to_stop(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_ctrl_c_is_left_as_it_was_found(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import re
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,6 +30,7 @@ from draw.files import check_regular_file, write_atomically
 from draw.json_files import parse_json
 from draw.launch import is_first_process
 from draw.randomness import Stream
+from draw.runs.metrics import scan_metrics
 
 METRICS_FILE = "metrics.jsonl"
 BEST_FILE = Path("best", "model.safetensors")
@@ -159,9 +161,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if path.is_dir():
         found = checkpoints(path)
         if not found:
-            raise DrawError(
-                f"{path} has no checkpoint to go on from; start it with draw train --resume {path}"
-            )
+            raise DrawError(f"{path} has no checkpoint to go on from; {_way_on_without(path)}")
         path = found[-1]
     try:
         tensors, state = load_tensors(path)
@@ -169,12 +169,26 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return tensors, state
     except DamagedCheckpointError as error:
         earlier = [other for other in checkpoints(path.parent.parent) if other.name < path.name]
-        advice = (
-            f"the one before it is {earlier[-1]}: draw train --resume {earlier[-1]}"
-            if earlier
-            else "there is none before it"
-        )
+        advice = f"there is none before it; {_way_on_without(path.parent.parent)}"
+        if earlier:
+            again = shlex.quote(str(earlier[-1]))
+            advice = f"the one before it is {earlier[-1]}: draw train --resume {again}"
         raise DamagedCheckpointError(f"{error}; {advice}") from error
+
+
+def is_blank(run: Path) -> bool:
+    """Whether a run without a checkpoint was stopped before its first, rather than robbed of it."""
+    return not os.path.lexists(run / BEST_FILE) and not scan_metrics(run / METRICS_FILE).lines
+
+
+def _way_on_without(run: Path) -> str:
+    """What can be done with a run that has no checkpoint to go on from."""
+    name = shlex.quote(str(run))
+    if not checkpoints(run) and is_blank(run):
+        return f"start it with draw train --resume {name}"
+    best = f" --train.start-from {name}" if os.path.lexists(run / BEST_FILE) else ""
+    weights = " with its best weights" if best else ""
+    return f"begin another one{weights} by draw train --config {name}{best} --out FOLDER"
 
 
 def add_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

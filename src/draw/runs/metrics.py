@@ -14,6 +14,7 @@ out wherever metrics are read, and counted; resuming a run sets it aside in DAMA
 import json
 import logging
 import math
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -54,7 +55,7 @@ def append_metrics(path: Path, line: Line) -> None:
     except OSError as error:
         raise DrawError(
             f"could not write {path}: {error.strerror}. Free some space, then go on with: "
-            f"draw train --resume {path.parent}"
+            f"draw train --resume {shlex.quote(str(path.parent))}"
         ) from error
 
 
@@ -90,7 +91,10 @@ def scan_metrics(path: Path) -> Metrics:
 
 
 def best_evaluation(lines: Sequence[Line]) -> Line | None:
-    """The line of the best weights: the first of least bound, or error, on validation images."""
+    """The line of the best weights: the first of least bound, or error, on validation images.
+
+    Scores on another number of images than the latest are left out, as `Selection` does.
+    """
     measured = [
         (score, line)
         for line in lines
@@ -98,7 +102,8 @@ def best_evaluation(lines: Sequence[Line]) -> Line | None:
         and isinstance(score := line.get("bound", line.get("error")), int | float)
         and math.isfinite(score)
     ]
-    return min(measured, key=lambda pair: pair[0], default=(None, None))[1]
+    alike = [pair for pair in measured if pair[1].get("images") == measured[-1][1].get("images")]
+    return min(alike, key=lambda pair: pair[0], default=(None, None))[1]
 
 
 def images_behind_weights(line: Line) -> Any:
@@ -128,7 +133,7 @@ def forget_metrics_after(path: Path, step: int, *, tests: bool = False) -> None:
         DrawError: if the file is no regular one, or cannot be written.
     """
     damaged = scan_metrics(path).damaged
-    kept, aside, dropped = [], [], False
+    kept, aside, changed = [], [], False
     for raw, line in _read(path):
         if line is None:
             aside.append(raw)
@@ -136,16 +141,19 @@ def forget_metrics_after(path: Path, step: int, *, tests: bool = False) -> None:
             tests and (line["kind"], line["step"]) == ("test", step)
         ):
             kept.append(raw.rstrip(b"\n") + b"\n")
+            changed = changed or not raw.endswith(b"\n")  # the next line would go on with it
         else:
-            dropped = True
+            changed = True
     if aside:
         beside = path.with_name(DAMAGED_FILE)
         before = [raw for raw, _ in _read(beside)]
+        if before and not before[-1].endswith(b"\n"):
+            before.append(b"\n")
         _write(beside, [*before, *aside])
         logger.warning(
             f"{path}: {_lines(damaged)} damaged or no line of metrics; set aside in {beside}"
         )
-    if aside or dropped:
+    if aside or changed:
         _write(path, kept)
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from draw.data import ImageSet
+from draw.errors import Interruption
 from draw.measure.progress_bar import with_progress
 from draw.models.storage import load_model
 from draw.runs.checkpoint import METRICS_FILE
@@ -30,7 +31,10 @@ def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
         if trainer.main:
             say(describe_start(trainer))
         trainer.fit()
-        return _test(trainer, test)
+        try:
+            return _test(trainer, test)
+        except KeyboardInterrupt:  # what is not written yet, a resumption makes
+            raise Interruption(trainer.run, trainer.step) from None
 
 
 def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from draw.config.run import Config
 from draw.config.train import TrainConfig
 from draw.models.kinds import task_for
-from draw.runs.checkpoint import METRICS_FILE, checkpoint_path, checkpoints, load_checkpoint
+from draw.runs.checkpoint import METRICS_FILE, checkpoints, load_checkpoint
 from draw.runs.metrics import scan_metrics
 
 
@@ -32,16 +32,20 @@ def is_out_of_patience(config: TrainConfig, stale: int) -> bool:
 
 def is_complete(config: Config, run: Path) -> bool:
     """Whether the training of a run is at its end, and its test and its pictures are made."""
-    newest = checkpoints(run)[-1:]
-    if not newest:
+    if not checkpoints(run):
         return False
-    if newest[0].name >= checkpoint_path(run, config.train.steps).name:
+    if last_step(run) >= config.train.steps:
         return not lacks_results(config, run, config.train.steps)
     if config.train.patience is None:
         return False
     state = load_checkpoint(run)[1]
     step, stale = state["step"], state.get("stale", 0)
     return is_at_end(config.train, step, stale) and not lacks_results(config, run, step)
+
+
+def last_step(run: Path) -> int:
+    """The step of the newest checkpoint of a run, which has one."""
+    return int(checkpoints(run)[-1].stem.removeprefix("step-"))
 
 
 def lacks_results(config: Config, run: Path, last: int) -> bool:

@@ -20,7 +20,7 @@ from draw.runs.metrics import read_metrics
 from draw.runs.paths import RUN_FILE
 from draw.terminal import say
 from draw.training.finish import finish
-from draw.training.patience import is_complete
+from draw.training.patience import is_complete, last_step, way_on
 from draw.training.restart import is_restart, start_or_go_on
 from draw.training.start import refuse_existing, resume, resumed_config
 
@@ -146,7 +146,7 @@ def train_seeds(
         seed = one.config.train.seed
         say(f"run {number} of {len(runs)}, seed {seed}: {one.run}")
         if going_on and is_complete(one.config, one.run):
-            say(f"it has all of its {one.config.train.steps} steps already\n")
+            say(f"it {way_on(one.config.train, last_step(one.run))}\n")
             continue
         try:
             if _train(one, splits, going_on) and number < len(runs):

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,23 +22,20 @@ from draw.models.storage import load_model
 from draw.runs.checkpoint import (
     BEST_FILE,
     METRICS_FILE,
-    best_weights,
     checkpoint_path,
     checkpoints,
+    is_blank,
     load_checkpoint,
 )
 from draw.runs.lock import LOCK_FILE, RunLock
-from draw.runs.metrics import (
-    DAMAGED_FILE,
-    forget_metrics_after,
-    scan_metrics,
-)
+from draw.runs.metrics import DAMAGED_FILE, forget_metrics_after
 from draw.runs.paths import RUN_FILE, note_resumption, write_run_file
 from draw.runs.provenance import provenance
 from draw.training.image_check import check_images
 from draw.training.origin import check_sizes
 from draw.training.pace import fit_to_minutes
-from draw.training.patience import is_at_end, lacks_results, way_on
+from draw.training.patience import is_out_of_patience, lacks_results, way_on
+from draw.training.selection import images_of_evaluation
 from draw.training.timing import measure_pace
 from draw.training.trainer import Trainer
 
@@ -68,7 +66,7 @@ def refuse_existing(run: Path) -> None:
     if os.path.lexists(run) and (not run.is_dir() or not all(map(_is_nothing, run.iterdir()))):
         raise DrawError(
             f"{run} exists already and is left as it is; go on with it by draw train --resume "
-            f"{run}, or name another folder with --out"
+            f"{shlex.quote(str(run))}, or name another folder with --out"
         )
 
 
@@ -259,11 +257,16 @@ def resume(
     config = replace(config, data=config.data.with_absolute_places())
     with _kept(RunLock(run)) as lock:
         refuse_links_out(run)
-        begins = checkpoint.is_dir() and not checkpoints(run) and _nothing_learned(run)
+        begins = checkpoint.is_dir() and not checkpoints(run) and is_blank(run)
         tensors, state = ({}, {"step": 0}) if begins else load_checkpoint(checkpoint)
-        more = config.train.minutes not in (None, run_config(run).train.minutes)
+        was = run_config(run)
+        more = config.train.minutes not in (None, was.train.minutes)
         step, stale = state["step"], state.get("stale", 0)
-        complete = not more and is_at_end(config.train, step, stale)
+        anew = images_of_evaluation(was, validation) != images_of_evaluation(config, validation)
+        if anew:
+            stale = 0  # none of these evaluations counts any more
+        patient = not is_out_of_patience(config.train, stale)
+        complete = not (patient and (more or step < config.train.steps))
         if complete and not test_again and not lacks_results(config, run, step):
             raise DrawError(f"{run} {way_on(config.train, step)}")
         _refuse_misplaced(config, run)
@@ -277,18 +280,16 @@ def resume(
             trainer.start(before)
         else:
             trainer.restore(tensors, state)
+        trainer.selection.set_back(trainer.step, config if complete else was)
         if trainer.main:
             _set_back(trainer, complete)
-            changes = changes_between(run_config(run), config)
+            if anew and not complete:
+                trainer.save()  # without the score that counts no more, before the config says so
+            changes = changes_between(was, config)
             resumed = {"step": trainer.step, "changes": changes, **_made(trainer)}
             note_resumption(run, config, resumed)
         trainer.accelerator.wait_for_everyone()
     return trainer
-
-
-def _nothing_learned(run: Path) -> bool:
-    """Whether a run without a checkpoint was stopped before its first, rather than robbed of it."""
-    return not os.path.lexists(run / BEST_FILE) and not scan_metrics(run / METRICS_FILE).lines
 
 
 def _refuse_misplaced(config: Config, run: Path) -> None:
@@ -314,9 +315,6 @@ def _set_back(trainer: Trainer, complete: bool) -> None:
             remove_file(later)
     trainer.remove_old_checkpoints()
     forget_metrics_after(run / METRICS_FILE, trainer.step, tests=complete)
-    selection = trainer.selection
-    if selection.best is not None and best_weights(run) is None:
-        selection.best, selection.stale = None, 0  # so that the next validation leaves whole ones
 
 
 def run_of(checkpoint: Path) -> Path:

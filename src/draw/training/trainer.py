@@ -6,6 +6,7 @@ as one with the same global batch.
 """
 
 import math
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -191,7 +192,11 @@ class Trainer:
         """
         if before is None:
             self.task.start_from_data(self.bare_model, self.training)
-            return
+        else:
+            self._take_weights(before)
+        self.average.module.load_state_dict(self.bare_model.state_dict())
+
+    def _take_weights(self, before: nn.Module) -> None:
         try:
             there: Any = before.config
             state = weights_for(self.config.model, there, before.state_dict())
@@ -323,7 +328,7 @@ class Trainer:
         if saved := checkpoints(self.run):
             advice = (
                 f"The last good state is {saved[-1]}. Try a smaller step: draw train --resume "
-                f"{self.run} {smaller}"
+                f"{shlex.quote(str(self.run))} {smaller}"
             )
         raise DrawError(
             f"the loss or its gradient is no longer finite at step {step} ({came}, "
