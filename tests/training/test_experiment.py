@@ -155,6 +155,7 @@ def test_a_class_conditional_model_learns_the_labels(cache: Path, plain_pictures
         ("mnits", {}, "expected a preset .*got 'mnits' .did you mean mnist"),
         (TINY, {"changes": {"train.stepz": 1}}, "got 'train.stepz' .did you mean train.steps"),
         (TINY, {"changes": {"train.steps": -1}}, "train.steps"),
+        (TINY, {"changes": {"train.minutes": 5.0, "train.steps": 500}}, "minutes 5 or .*steps 500"),
         (TINY, {"labels": LABELS}, "expected images for the labels"),
         (TINY, {"images": "nowhere", "labels": LABELS}, "no labels with a folder"),
         (TINY, {"images": IMAGES.astype(float)}, "divide 8-bit"),

@@ -7,11 +7,16 @@ from typing import Any
 import pytest
 import torch
 
+from draw.config.presets import PRESETS
+from draw.data import ImageSet
 from draw.errors import DrawError
 from draw.models.kinds import run_config
 from draw.runs.checkpoint import checkpoints, load_tensors
+from draw.runs.paths import write_run_file
 from draw.runs.run_file import read_values
-from draw.training.pace import Pace, fit_to_minutes
+from draw.tasks.drawing import Drawing
+from draw.training import timing
+from draw.training.pace import Pace, choose_length, fit_to_minutes
 from draw.training.restart import start_or_go_on
 from draw.training.selection import Selection
 from draw.training.start import resume, resumed_config, start
@@ -29,6 +34,7 @@ from running import (
 )
 
 TRAINING, VALIDATION = image_set(10), image_set(7, "validation")
+DIGITS = PRESETS["digits"]().train
 MINUTE = with_train(TINY, minutes=1.0, warmup_steps=50)
 
 
@@ -191,8 +197,29 @@ def test_other_minutes_on_resuming_count_those_that_passed(tmp_path: Path, clock
     assert before.train.steps + 5 < trainer.config.train.steps <= 5 + 30
     assert run_config(run).train.minutes == 2.0
     train_until(trainer, 7)
-    longer = resumed_config(run, with_train(run_config(run), steps=100))
-    assert longer.train.minutes is None  # which the steps would contradict
+
+
+@pytest.mark.parametrize(
+    ("given", "seeds", "minutes"),
+    [
+        ((), None, 1.0),
+        (("train.minutes",), None, 1.0),
+        (("train.steps",), None, None),
+        (("train.steps",), 2, None),
+    ],
+)
+def test_what_was_given_decides_how_long_it_trains(
+    given: tuple[str, ...], seeds: int | None, minutes: float | None
+) -> None:
+    assert choose_length(MINUTE, given, seeds) == with_train(MINUTE, minutes=minutes)
+
+
+@pytest.mark.parametrize(
+    ("given", "seeds"), [(("train.minutes", "train.steps"), None), ((), 2), (("train.minutes",), 2)]
+)
+def test_what_would_contradict_itself_is_refused(given: tuple[str, ...], seeds: int | None) -> None:
+    with pytest.raises(DrawError, match=r"minutes 1"):
+        choose_length(MINUTE, given, seeds)
 
 
 def test_a_launcher_goes_on_with_what_was_decided(
@@ -229,12 +256,51 @@ def test_timing_leaves_weights_and_folder_as_they_are(
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (("--train.steps", "7"), r"--train\.minutes 1 or --train\.steps 7, got both"),
+        (("--train.steps", "7"), r"train\.minutes 1 or train\.steps 7, got both"),
+        ((f"--train.steps={DIGITS.steps}",), r"train\.minutes 1 or train\.steps \d+, got both"),
         (("--seeds", "2"), r"expected --train\.steps with --seeds"),
     ],
 )
-def test_contradictions_are_refused(flags: tuple[str, ...], message: str, tmp_path: Path) -> None:
-    minute = ("--train.minutes", "1", *TINY_DIGITS)
-    done = draw_command("train", "digits", *minute, *flags, cwd=tmp_path, check=1)
+@pytest.mark.parametrize("first", [("digits",), ("--resume", "runs/made"), ("--config", "made")])
+def test_contradictions_are_refused(
+    first: tuple[str, ...], flags: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    """In a new run, and in one of which the steps are those of a run that is there."""
+    run = tmp_path / "runs" / "made-seed-0"
+    write_run_file(run, PRESETS["digits"](), {})
+    (tmp_path / "made").symlink_to(run)
+    if first[0] == "--resume" and "--seeds" not in flags:
+        first = ("--resume", str(run))
+    before = sorted(tmp_path.rglob("*"))
+    minute = ("--train.minutes", "1")
+    done = draw_command("train", *first, *minute, *flags, cwd=tmp_path, check=1)
     assert re.search(message, done.stderr.replace("\n", " "))
-    assert not (tmp_path / "runs").exists()
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_steps_take_the_place_of_the_minutes_of_another_run(
+    tmp_path: Path, plain_pictures: None
+) -> None:
+    config = PRESETS["digits"]()
+    write_run_file(tmp_path / "made", with_train(config, minutes=600.0, steps=2), {})
+    command = ("train", "--config", "made", "--train.steps", "2", "--out", "run", *TINY_DIGITS)
+    draw_command(*command, cwd=tmp_path)
+    train = run_config(tmp_path / "run").train
+    assert (train.steps, train.minutes) == (2, None)
+
+
+def test_an_evaluation_of_all_images_is_estimated_by_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each second of this clock is an image that was measured."""
+    now = [0.0]
+    trainer = start(TINY, tmp_path / "run", TRAINING, image_set(700, "validation"))
+
+    def evaluate(task: Drawing, model: object, images: ImageSet, *_: object) -> None:
+        now[0] += images.count
+
+    monkeypatch.setattr(Drawing, "evaluate", evaluate)
+    monkeypatch.setattr(Drawing, "glance", lambda *_: None)
+    monkeypatch.setattr("draw.training.timing.time.monotonic", lambda: now[0])
+    assert timing._seconds_of_evaluation(trainer) == pytest.approx(700)
+    assert now[0] == timing.IMAGES

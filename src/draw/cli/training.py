@@ -164,12 +164,6 @@ def _start(program: str, defaults: Config, arguments: list[str]) -> None:
         raise DrawError("expected --dry-run or --seeds, got both; leave --seeds out")
     if options.seeds is not None:
         check_alone(options.seeds)
-        if config.train.minutes is not None:
-            raise DrawError(
-                f"expected --train.steps with --seeds, so that runs differ in the seed alone, got "
-                f"--train.minutes {config.train.minutes:g}; with --dry-run in place of --seeds it "
-                "is said how many fit"
-            )
         check_new(runs_with_seeds(config, run, options.seeds))
     elif not is_restart(run):
         refuse_existing(run)
@@ -237,17 +231,8 @@ def _parse_new(program: str, defaults: Config, arguments: list[str]) -> tuple[Co
     """The config of a new run, with the fields that the command line overrides.
 
     With train.start_from, what is not given is as in the model to start from.
-
-    Raises:
-        DrawError: for options of which each would decide the same.
     """
     config, options = _parse_config(program, defaults, arguments)
-    minutes, steps = config.train.minutes, config.train.steps
-    if minutes is not None and steps != defaults.train.steps:
-        raise DrawError(
-            f"expected --train.minutes {minutes:g} or --train.steps {steps}, got both, each of "
-            "which decides how long it trains; leave one out"
-        )
     if config.train.start_from in (None, defaults.train.start_from):
         return config, options
     from draw.training.origin import with_sizes_of
@@ -261,8 +246,11 @@ def _parse_config(
     """A config with the fields that the command line overrides.
 
     Raises:
-        DrawError: for a flag of an older version, with the one in its place.
+        DrawError: for a flag of an older version, with the one in its place, or for options of
+            which each would decide the same.
     """
+    from draw.training.pace import choose_length
+
     for argument in arguments:
         name = argument.partition("=")[0].replace("_", "-")
         if name in OLD_FLAGS:
@@ -276,7 +264,10 @@ def _parse_config(
     with warnings.catch_warnings():
         # A part that somebody added to its table and not to the Literal of the config.
         warnings.filterwarnings("ignore", "The field `.* is annotated with", UserWarning)
-        return tyro.cli(command, prog=program, description=description, args=arguments)
+        config, options = tyro.cli(command, prog=program, description=description, args=arguments)
+    names = "train.steps", "train.minutes"
+    given = [name for name in names if _asks_for(f"--{name}", arguments)]
+    return choose_length(config, given, options.seeds), options
 
 
 def config_command(defaults: Config) -> Callable[..., tuple[Config, RunOptions]]:

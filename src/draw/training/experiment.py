@@ -23,6 +23,7 @@ from draw.models.run_folder import Run
 from draw.training.finish import finish
 from draw.training.image_check import check_images
 from draw.training.origin import with_sizes_of
+from draw.training.pace import choose_length
 from draw.training.restart import is_restart, start_or_go_on
 from draw.training.start import refuse_existing
 
@@ -67,7 +68,7 @@ def train(
     changes = changes or {}
     if changes.get("train.start_from") is not None:
         config = with_sizes_of(config, changes["train.start_from"])
-    config = config.with_changes(changes)
+    config = choose_length(config.with_changes(changes), changes)
     check_boxes(config.data)
     run = Path("runs") / config.preset if out is None else Path(out)
     if not is_restart(run):

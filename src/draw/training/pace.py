@@ -1,5 +1,6 @@
 """How long training takes, and the number of steps that fills train.minutes."""
 
+from collections.abc import Container
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -28,6 +29,36 @@ class Pace(NamedTuple):
         """
         left = max(0, config.steps - done)
         return left * (self.step + self.evaluation / config.evaluate_every)
+
+
+def choose_length(config: Config, given: Container[str], seeds: int | None = None) -> Config:
+    """Have train.steps or train.minutes decide how long a training is, whichever was given.
+
+    Args:
+        config: config of the training, with what was given.
+        given: names of the fields that were given, such as train.steps.
+        seeds: number of runs that differ in the seed alone; None for a single run.
+
+    Returns:
+        The config, without minutes where steps were given.
+
+    Raises:
+        DrawError: if both were given, or there are minutes for runs that differ in the seed alone.
+    """
+    minutes, steps = config.train.minutes, config.train.steps
+    if "train.steps" in given:
+        if "train.minutes" in given and minutes is not None:
+            raise DrawError(
+                f"expected train.minutes {minutes:g} or train.steps {steps}, got both, each of "
+                "which decides how long it trains; leave one out"
+            )
+        config, minutes = replace(config, train=replace(config.train, minutes=None)), None
+    if minutes is not None and seeds is not None:
+        raise DrawError(
+            f"expected --train.steps with --seeds, so that runs differ in the seed alone, got "
+            f"train.minutes {minutes:g}; with --dry-run in place of --seeds it is said how many fit"
+        )
+    return config
 
 
 def fit_to_minutes(config: Config, pace: Pace, done: int = 0, seconds: float = 0.0) -> Config:

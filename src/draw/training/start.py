@@ -202,8 +202,6 @@ def resumed_config(run: Path, after: Config | None = None) -> Config:
     """
     before = run_config(run)
     after = after or before
-    if after.train.minutes == before.train.minutes and after.train.steps != before.train.steps:
-        after = replace(after, train=replace(after.train, minutes=None))
     changes = [
         f"{name} is {old!r} in {run}, got {new!r}"
         for name, (old, new) in changes_between(before, after).items()

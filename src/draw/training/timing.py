@@ -69,7 +69,7 @@ def _seconds_of_steps(trainer: Trainer, count: int) -> float:
 
 
 def _seconds_of_evaluation(trainer: Trainer) -> float:
-    images = trainer.validation.some(trainer.config.train.evaluate_images or IMAGES)
+    images = trainer.validation.some(trainer.selection.count)
     few = images.some(IMAGES)
     began = time.monotonic()
     trainer.task.evaluate(trainer.average.module, few, trainer.accelerator, lambda done, text: None)
