@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from draw.errors import Interruption
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
 from running import TINY_DIGITS, draw_at_a_terminal, draw_command, draw_process, one_thread
@@ -43,6 +44,26 @@ def run(place: Path, flags: list[str]) -> Path:
 
 def last_weights(run: Path) -> dict[str, torch.Tensor]:
     return load_tensors(checkpoints(run)[-1])[0]
+
+
+@pytest.mark.parametrize("rank", ["0", "1"])
+@pytest.mark.parametrize(
+    ("stop", "says"),
+    [
+        (Interruption(Path("a run"), 7), "stopped at step 7; .* draw train --resume 'a run'"),
+        (KeyboardInterrupt(), "draw: stopped"),
+    ],
+)
+def test_a_stop_is_told_by_the_first_process_alone(
+    stop: BaseException, says: str, rank: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def end(arguments: list[str]) -> None:
+        raise stop
+
+    monkeypatch.setenv("RANK", rank)
+    monkeypatch.setattr("draw.cli._dispatch", end)
+    told = draw_command("info", cwd=tmp_path, check=130).stderr
+    assert re.fullmatch(f"{says}\n" if rank == "0" else "", told)
 
 
 def test_help_teaches_and_is_quick_to_import(place: Path) -> None:

@@ -154,9 +154,12 @@ def main() -> None:
             _dispatch(sys.argv[1:])
         flush()  # a full disk is told below, not at the interpreter's end
     except Interruption as stopped:
-        say(stopped, error=True)
+        if is_first_process():
+            say(stopped, error=True)
         sys.exit(130)
     except KeyboardInterrupt:
+        if is_first_process():
+            say("draw: stopped", error=True)
         sys.exit(130)
     except BrokenPipeError:  # whoever read the output has seen enough
         sys.exit(141)
