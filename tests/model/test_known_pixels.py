@@ -123,9 +123,7 @@ def test_a_likelihood_that_differs_by_pixel_is_refused() -> None:
     model, (x, noise, known) = randomised(), inputs()
     model.likelihood = Scaled()
     assert model(x, noise).bound.isfinite().all()
-    with pytest.raises(
-        DrawError, match="the same at all of them, got Scaled"
-    ):
+    with pytest.raises(DrawError, match="the same at all of them, got Scaled"):
         model(x, noise, known=known)
     with pytest.raises(DrawError, match="got Scaled"):
         model.complete(x, known, 1)
