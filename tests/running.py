@@ -58,12 +58,16 @@ TINY = Config(
     compute=ComputeConfig(precision="fp32"),
 )
 
-TINY_DIGITS = (
-    *("--model.glimpses", "2", "--model.hidden-size", "8", "--model.latent-size", "3"),
-    *("--model.read-size", "2", "--model.write-size", "2", "--train.batch-size", "8"),
-    *("--train.log-every", "1", "--train.evaluate-images", "20", "--precision", "fp32"),
+_SIZES = "--model.glimpses", "2", "--model.hidden-size", "8", "--model.latent-size", "3"
+_WINDOWS = "--model.read-size", "2", "--model.write-size", "2"
+_TRAINING = (
+    *("--train.batch-size", "8", "--train.log-every", "1", "--train.evaluate-images", "20"),
+    *("--precision", "fp32"),
 )
+TINY_DIGITS = (*_SIZES, *_WINDOWS, *_TRAINING)
 """Flags that make `draw train digits` a matter of a second."""
+TINY_WITHOUT_WINDOWS = (*_SIZES, *_TRAINING)
+"""The same for a model without attention."""
 
 
 def with_train(config: Config, **changes: Any) -> Config:

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from draw import train
 from draw.cli.brief_help import COMMON, brief
 from draw.config.presets import PRESETS
+from draw.errors import DrawError
 from draw.models.kinds import run_config
-from running import TINY_DIGITS, draw_command
+from running import TINY_DIGITS, TINY_WITHOUT_WINDOWS, draw_command
 
 
 @pytest.fixture(scope="module")
@@ -109,3 +111,27 @@ def test_a_dry_run_says_all_and_writes_nothing(run: Path, place: Path, flags: li
 def test_a_dry_run_of_a_single_step(place: Path, flags: list[str], run: Path) -> None:
     draw_command("train", "digits", *flags, "--train.steps", "1", "--dry-run", cwd=place)
     assert not (place / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ("--model.attention none --model.write_size=3", r"no model\.write_size .*without windows"),
+        ("--model.classes 26", r"no model\.classes .*without a class to be told"),
+        ("--model.condition known --model.classes 26", r"no model\.classes .*condition known"),
+    ],
+)
+def test_what_has_no_effect_on_the_model_is_refused(given: str, says: str, place: Path) -> None:
+    flags = (*TINY_WITHOUT_WINDOWS, *given.split())
+    said = draw_command("train", "digits", "--out", "none", *flags, cwd=place, check=1).stderr
+    assert re.search(says, said), said
+    assert not (place / "none").exists()
+    changes = {"model.attention": "none", "model.read_size": 3}
+    with pytest.raises(DrawError, match=r"no model\.read_size .*which would have no effect"):
+        train("digits", out=place / "none", changes=changes)
+
+
+def test_sizes_of_the_preset_stay_where_they_have_no_effect(place: Path, flags: list[str]) -> None:
+    """They were not asked for, and are there if windows are again."""
+    without = (*TINY_WITHOUT_WINDOWS, *flags[-4:], "--model.attention", "none")
+    draw_command("train", "digits", "--out", "without", *without, "--dry-run", cwd=place)

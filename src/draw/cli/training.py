@@ -14,6 +14,7 @@ from draw.cli.brief_help import HELP, HELP_ALL, brief
 from draw.cli.options import RunOptions, check_option, words_apart_from, write_result
 from draw.config.compute import ComputeConfig
 from draw.config.data import DataConfig, Mode
+from draw.config.model import refuse_without_effect
 from draw.config.presets import PRESETS
 from draw.config.run import Config
 from draw.console import VisibleConsole
@@ -224,7 +225,7 @@ def _resume(path: Path, arguments: list[str]) -> None:
 
 
 def _asks_for(flag: str, arguments: list[str]) -> bool:
-    return any(argument.partition("=")[0] == flag for argument in arguments)
+    return any(argument.partition("=")[0].replace("_", "-") == flag for argument in arguments)
 
 
 def _parse_new(program: str, defaults: Config, arguments: list[str]) -> tuple[Config, RunOptions]:
@@ -265,8 +266,11 @@ def _parse_config(
         # A part that somebody added to its table and not to the Literal of the config.
         warnings.filterwarnings("ignore", "The field `.* is annotated with", UserWarning)
         config, options = tyro.cli(command, prog=program, description=description, args=arguments)
-    names = "train.steps", "train.minutes"
-    given = [name for name in names if _asks_for(f"--{name}", arguments)]
+    names = [f"{part}.{field.name}" for part in ("model", "train") for field in
+             dataclasses.fields(getattr(config, part))]  # fmt: skip
+    flags = {name: f"--{name.replace('_', '-')}" for name in names}
+    given = [name for name, flag in flags.items() if _asks_for(flag, arguments)]
+    refuse_without_effect(config.model, given)
     return choose_length(config, given, options.seeds), options
 
 

@@ -1,7 +1,7 @@
 """Configs of the models: their shapes and their parts."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
 
@@ -53,6 +53,31 @@ class ModelConfig:
         """
         return 1, 0
 
+    @property
+    def without_effect(self) -> Mapping[str, str]:
+        """Fields that change nothing in such a model, and what it would have to have."""
+        return {}
+
+
+def refuse_without_effect(config: ModelConfig, given: Collection[str]) -> None:
+    """Refuse fields that somebody gave and that change nothing.
+
+    Args:
+        config: a model's config.
+        given: names of all fields that were given, those of a model as "model.NAME". A preset's own
+            values are none of these: `draw train mnist --model.attention none` keeps its sizes of
+            windows.
+
+    Raises:
+        DrawError: if one of them has no effect.
+    """
+    for name, needed in config.without_effect.items():
+        if f"model.{name}" in given:
+            raise DrawError(
+                f"expected no model.{name} for a model without {needed}, got "
+                f"{getattr(config, name)}, which would have no effect; leave it out"
+            )
+
 
 Window = Annotated[Literal["gaussian", "cauchy", "laplace", "lattice", "rotated", "affine"], TABLE]
 Attention = Annotated[
@@ -83,9 +108,9 @@ class DRAWConfig(ModelConfig):
     that turns (rotated) or has any affine form (affine, bilinear); or the whole image at every step
     (none: eqs 17-18)."""
     read_size: Count = 2
-    """Side N of the read window in filters; unused without attention."""
+    """Side N of the read window in filters; not for a model without attention."""
     write_size: Count = 5
-    """Side N of the write window in filters; unused without attention."""
+    """Side N of the write window in filters; not for a model without attention."""
     read_heads: Heads = 1
     """Windows that it reads through at every step, the paper's 1; they share one kind and size."""
     write_heads: Heads = 1
@@ -99,7 +124,7 @@ class DRAWConfig(ModelConfig):
     """Conditioning of a drawing: none; its class, by the images' labels; or the pixels of it that
     are known (draw complete), by random masks in training."""
     classes: Classes = 10
-    """Number of classes; used with condition class alone."""
+    """Number of classes, of a model of condition class."""
     label_dropout: Annotated[float, Limits(least=0, below=1)] = 0.0
     """Fraction of labels that training leaves out (0.1 is usual): the model then also draws, and
     measures, images of no given class, and how clearly a class shows can be chosen (--guidance)."""
@@ -114,6 +139,16 @@ class DRAWConfig(ModelConfig):
     def activations(self) -> tuple[int, int]:
         """Number of glimpses, and latent variables of each."""
         return self.glimpses, self.latent_size
+
+    @property
+    def without_effect(self) -> Mapping[str, str]:
+        """Sizes of windows without windows, and the number of classes where none is told."""
+        windows = dict.fromkeys(("read_size", "write_size"), "windows (model.attention none)")
+        classes = {"classes": f"a class to be told (model.condition {self.condition})"}
+        return {
+            **(windows if self.attention == "none" else {}),
+            **(classes if self.condition in ("none", "known") else {}),
+        }
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from draw.config.model import refuse_without_effect
 from draw.config.presets import PRESETS
 from draw.config.run import Config
 from draw.data import Splits, load_splits, view_of
@@ -69,6 +70,7 @@ def train(
     if changes.get("train.start_from") is not None:
         config = with_sizes_of(config, changes["train.start_from"])
     config = choose_length(config.with_changes(changes), changes)
+    refuse_without_effect(config.model, changes)
     check_boxes(config.data)
     run = Path("runs") / config.preset if out is None else Path(out)
     if not is_restart(run):
