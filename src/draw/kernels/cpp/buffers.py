@@ -2,13 +2,17 @@
 
 Fresh memory costs a page fault for each 4 KiB, which is a tenth of a training step. A block belongs
 to the tensor that was made on it until nobody holds that tensor any more; so two calls that are
-alive at the same time never share one.
+alive at the same time never share one, nor do a process and one that is forked from it.
+
+There is no lock: the collector of garbage may give a block back in the midst of `take`, where the
+same thread would hold it, and a process may be forked while another thread does.
 """
 
 import mmap
 import os
-import threading
 import weakref
+from collections import deque
+from contextlib import suppress
 from functools import cache
 
 import numpy as np
@@ -20,8 +24,7 @@ from draw.errors import KernelArgumentError
 POOL_SIZE = 4
 """Most free blocks that are kept for the next call."""
 
-_free: list[mmap.mmap] = []
-_lock = threading.Lock()
+_free: deque[mmap.mmap] = deque(maxlen=POOL_SIZE)
 
 
 def take(size: int) -> Tensor:
@@ -35,18 +38,21 @@ def take(size: int) -> Tensor:
     """
     block = _reuse(size) or _allocate(size)
     numbers = np.frombuffer(block, np.uint8)[:size]
-    weakref.finalize(numbers, _give_back, block).atexit = False
+    weakref.finalize(numbers, _free.append, block).atexit = False
     return torch.from_numpy(numbers)
 
 
 def _reuse(size: int) -> mmap.mmap | None:
-    with _lock:
-        fitting = [block for block in _free if size <= len(block) <= 2 * size]
-        if not fitting:
-            return None
-        best = min(fitting, key=len)
-        _free.remove(best)
-        return best
+    blocks: list[mmap.mmap] = []
+    with suppress(IndexError):  # another thread has the rest
+        while True:
+            blocks.append(_free.popleft())
+    fitting = [block for block in blocks if size <= len(block) <= 2 * size]
+    best = min(fitting, key=len, default=None)
+    for block in blocks:
+        if block is not best:
+            _free.append(block)
+    return best
 
 
 def _allocate(size: int) -> mmap.mmap:
@@ -54,7 +60,8 @@ def _allocate(size: int) -> mmap.mmap:
         # some systems grant more than they have, and end the process that uses it
         if size > _memory():
             raise MemoryError(f"the machine has {_memory() / 2**30:.1f} GiB")
-        block = mmap.mmap(-1, max(size, 1))
+        # private: what is shared, a forked process would write to as well
+        block = mmap.mmap(-1, max(size, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     except (OSError, MemoryError) as error:
         raise KernelArgumentError(
             f"the fast kernel needs {size / 2**30:.1f} GiB at once for so many images and "
@@ -69,9 +76,3 @@ def _allocate(size: int) -> mmap.mmap:
 def _memory() -> int:
     """Bytes of the machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _give_back(block: mmap.mmap) -> None:
-    with _lock:
-        _free.append(block)
-        del _free[:-POOL_SIZE]
