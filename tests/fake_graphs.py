@@ -1,6 +1,7 @@
 """CUDA graphs without a GPU: a replay computes again, into the memory of the first time."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import pytest
@@ -9,6 +10,7 @@ from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
 from draw.kernels import replay
+from tape import Tape
 
 T = TypeVar("T")
 
@@ -21,6 +23,8 @@ class FakeRecorder:
 
     recorded: list[Any]
     """What was recorded; set by `fake_graphs`."""
+
+    def __init__(self, device: torch.device) -> None: ...
 
     @staticmethod
     def usable(device: torch.device) -> bool:
@@ -45,6 +49,14 @@ class FakeRecorder:
                 _overwrite(result, function())
 
         return result, again
+
+    def in_turn(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+def taped_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on every device has graphs, which know nothing of Python at a replay."""
+    monkeypatch.setattr(replay, "CudaRecorder", Tape)
 
 
 def fake_graphs(monkeypatch: pytest.MonkeyPatch) -> list[Any]:

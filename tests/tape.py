@@ -1,6 +1,7 @@
 """What a CUDA graph does, on any device: operations are recorded, and done again without Python."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -54,8 +55,15 @@ class Tape:
     A recording computes nothing: whatever it wrote to gets back what it held.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device | None = None) -> None:
         self.warm, self.recordings, self.replays = 0, 0, 0
+
+    @staticmethod
+    def usable(device: torch.device) -> bool:
+        return True
+
+    def in_turn(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def warm_up(self, function: Callable[[], object]) -> None:
         self.warm += 1

@@ -1,7 +1,8 @@
 """Recordings share memory with those that are alive: that of others is gone, as torch sees to."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,18 +21,58 @@ class Graph:
         return self.given
 
 
-@contextmanager
-def captured(graph: Graph, *, pool: object, capture_error_mode: str) -> Iterator[None]:
-    assert capture_error_mode == "thread_local"
-    graph.given = pool or object()  # type: ignore[attr-defined]
-    yield
+GPU = torch.device("cuda", 1)
+
+
+class Card:
+    """Stands in for torch.cuda: the current device and stream, and what was asked of them."""
+
+    def __init__(self) -> None:
+        self.device: object = torch.device("cuda", 0)
+        self.asked: list[tuple[object, ...]] = []
+        self.capturing = [GPU]
+
+    @contextmanager
+    def device_of(self, device: object) -> Iterator[None]:
+        before, self.device = self.device, device
+        yield
+        self.device = before
+
+    @contextmanager
+    def captured(
+        self, graph: Graph, *, pool: object, stream: object, capture_error_mode: str
+    ) -> Iterator[None]:
+        assert capture_error_mode == "thread_local"
+        graph.given = pool or object()  # type: ignore[attr-defined]
+        self.asked.append(("capture", self.device, stream))
+        yield
+
+    def stream(self) -> object:
+        return SimpleNamespace(device=self.device)
+
+    def event(self) -> object:
+        return SimpleNamespace(
+            record=lambda: self.asked.append(("record", self.device)),
+            wait=lambda: self.asked.append(("wait", self.device)),
+        )
 
 
 @pytest.fixture
-def recorder(monkeypatch: pytest.MonkeyPatch) -> CudaRecorder:
-    monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
-    monkeypatch.setattr(torch.cuda, "graph", captured)
-    return CudaRecorder()
+def card(monkeypatch: pytest.MonkeyPatch) -> Card:
+    card = Card()
+    for name, stand_in in {
+        "CUDAGraph": Graph, "device": card.device_of, "graph": card.captured,
+        "Stream": card.stream, "stream": lambda stream: nullcontext(), "Event": card.event,
+        "synchronize": lambda: card.asked.append(("synchronize", card.device)),
+        "is_current_stream_capturing": lambda: card.device in card.capturing,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, stand_in)
+    return card
+
+
+@pytest.fixture
+def recorder(card: Card) -> CudaRecorder:
+    return CudaRecorder(GPU)
 
 
 def pool_of(replay: Any) -> object:
@@ -52,3 +93,35 @@ def test_recordings_share_the_memory_of_one_that_is_alive(recorder: CudaRecorder
 def test_whoever_records_is_a_recorder(recorder: CudaRecorder) -> None:
     assert isinstance(recorder, Recorder)
     assert isinstance(Tape(), Recorder)
+
+
+def test_everything_is_asked_of_the_models_device(recorder: CudaRecorder, card: Card) -> None:
+    inside: list[object] = []
+    recorder.warm_up(lambda: inside.append(card.device))
+    recorder.record(lambda: inside.append(card.device))
+    with recorder.in_turn():
+        inside.append(card.device)
+    assert inside == [GPU, GPU, GPU]
+    assert {device for _, device, *_ in card.asked} == {GPU}
+    assert card.device == torch.device("cuda", 0)
+
+
+def test_all_is_captured_on_one_stream_of_the_device(recorder: CudaRecorder, card: Card) -> None:
+    for _ in range(2):
+        recorder.record(lambda: None)
+    streams = [stream for what, _, stream in card.asked if what == "capture"]
+    assert streams[0] is streams[1]
+    assert streams[0].device == GPU
+
+
+def test_a_capture_elsewhere_is_no_obstacle(card: Card) -> None:
+    assert not CudaRecorder.usable(GPU), "its stream is being captured"
+    assert CudaRecorder.usable(torch.device("cuda", 0))
+    assert not CudaRecorder.usable(torch.device("cpu"))
+
+
+def test_each_turn_waits_for_the_one_before(recorder: CudaRecorder, card: Card) -> None:
+    for _ in range(2):
+        with recorder.in_turn():
+            card.asked.append(("replay", card.device))
+    assert [what for what, _ in card.asked] == ["replay", "record", "wait", "replay", "record"]

@@ -2,7 +2,9 @@
 
 import copy
 import gc
-from collections.abc import Callable
+import sys
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +14,7 @@ from torch import Tensor
 from draw.kernels import BACKENDS, replay
 from draw.model.draw import DRAW
 from draw.parts.state import NOTHING
-from fake_graphs import fake_graphs
+from fake_graphs import fake_graphs, taped_graphs
 from running import TINY_MODEL
 
 BY_GRAPH = "graph", "packed"
@@ -262,3 +264,37 @@ def test_frozen_parameters_get_no_gradient(change: Callable[[DRAW], None], backe
         assert found.kl.requires_grad == expected.kl.requires_grad
         if expected.kl.requires_grad:
             same(gradients(found, model), gradients(expected, model))
+
+
+@pytest.fixture
+def often_in_turns() -> Iterator[None]:
+    """Threads that change places whenever they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("often_in_turns")
+@pytest.mark.parametrize("trained", [True, False])
+def test_threads_get_their_own_results(trained: bool, model, monkeypatch) -> None:
+    taped_graphs(monkeypatch)
+    backend, rounds = BACKENDS["graph"], 12
+    right: list[bool] = []
+
+    def work(seed: int) -> None:
+        random = torch.Generator().manual_seed(seed)
+        for _ in range(rounds):
+            images = torch.rand(2, 1, 6, 5, generator=random, dtype=torch.float64)
+            noise = torch.randn(3, 2, 4, generator=random, dtype=torch.float64)
+            with torch.set_grad_enabled(trained):
+                ways = backend.unroll(model, images, noise), model.unroll(images, noise)
+            found, expected = ([*way, *(gradients(way, model) if trained else ())] for way in ways)
+            right.append(all(map(torch.allclose, found, expected)))
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert right == 3 * rounds * [True]

@@ -1,5 +1,6 @@
 """The backend of any DRAW's own step under `torch.compile`, whatever parts it is made of."""
 
+import threading
 from collections.abc import Callable, Hashable
 from typing import Any, ClassVar, cast
 
@@ -73,15 +74,17 @@ class _Steps:
     def __init__(self) -> None:
         self._compiled: dict[Hashable, CompiledFunction] = {}
         self._state: list[Any] = []
+        self._lock = threading.Lock()
 
     def get(self, model: nn.Module, name: str, key: Hashable) -> Callable[..., Any]:
         state = state_of(model)
-        if state != self._state:  # the code, or what it reads, is not what was compiled
-            self._compiled, self._state = {}, state
-        if (name, key) not in self._compiled:
-            step: Callable[..., Any] = getattr(model, name)
-            self._compiled[name, key] = CompiledFunction(step, whole=False)
-        return self._compiled[name, key]
+        with self._lock:
+            if state != self._state:  # the code, or what it reads, is not what was compiled
+                self._compiled, self._state = {}, state
+            if (name, key) not in self._compiled:
+                step: Callable[..., Any] = getattr(model, name)
+                self._compiled[name, key] = CompiledFunction(step, whole=False)
+            return self._compiled[name, key]
 
 
 def _with_steps(

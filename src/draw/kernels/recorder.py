@@ -1,12 +1,17 @@
 """What a function asks of a GPU, recorded as a CUDA graph: one launch in place of thousands."""
 
+import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 
 T = TypeVar("T")
+
+_capture = threading.Lock()
+"""One capture at a time, as torch asks for."""
 
 
 @runtime_checkable
@@ -26,30 +31,64 @@ class Recorder(Protocol):
             Its results, to be computed yet, and what computes them, each time into the same memory.
         """
 
+    def in_turn(self) -> AbstractContextManager[None]:
+        """A context in which what is asked of a device comes after that of the last such context.
+
+        Of one recorder's recordings, on whatever stream: they have one memory.
+        """
+
 
 class CudaRecorder:
-    """A `Recorder` of CUDA graphs."""
+    """A `Recorder` of CUDA graphs.
 
-    def __init__(self) -> None:
+    Args:
+        device: GPU of the tensors, which need not be the current one.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._stream: torch.cuda.Stream | None = None
         self._latest: weakref.ref[torch.cuda.CUDAGraph] | None = None
+        self._done: torch.cuda.Event | None = None
 
     @staticmethod
     def usable(device: torch.device) -> bool:
         """Whether graphs can be recorded on a device now."""
-        return device.type == "cuda" and not torch.cuda.is_current_stream_capturing()
+        if device.type != "cuda":
+            return False
+        with torch.cuda.device(device):
+            return not torch.cuda.is_current_stream_capturing()
 
     def warm_up(self, function: Callable[[], object]) -> None:
         """Run a function beside the current stream, as recording does."""
-        torch.cuda.synchronize()
-        with torch.cuda.stream(torch.cuda.Stream()):  # type: ignore[no-untyped-call]
-            function()
-        torch.cuda.synchronize()
+        with torch.cuda.device(self._device):
+            torch.cuda.synchronize()
+            with torch.cuda.stream(torch.cuda.Stream()):  # type: ignore[no-untyped-call]
+                function()
+            torch.cuda.synchronize()
 
     def record(self, function: Callable[[], T]) -> tuple[T, Callable[[], None]]:
         """Capture a graph; what other threads do meanwhile, such as pinning memory, is theirs."""
         graph, latest = torch.cuda.CUDAGraph(), self._latest and self._latest()
         pool = latest.pool() if latest else None  # memory lives as long as a graph that has it
-        with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
-            result = function()
+        with torch.cuda.device(self._device), _capture:
+            # torch's own stream for it is on the device of the first capture of the process
+            self._stream = self._stream or torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            with torch.cuda.graph(
+                graph, pool=pool, stream=self._stream, capture_error_mode="thread_local"
+            ):
+                result = function()
         self._latest = weakref.ref(graph)
         return result, graph.replay
+
+    @contextmanager
+    def in_turn(self) -> Iterator[None]:
+        """Have the current stream wait for the last one that was in turn."""
+        with torch.cuda.device(self._device):
+            if self._done is not None:
+                self._done.wait()
+            try:
+                yield
+            finally:
+                self._done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+                self._done.record()

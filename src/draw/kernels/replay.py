@@ -8,10 +8,12 @@ the results of another:
   without `retain_graph`, or its results forgotten. A second forward pass meanwhile runs uncaptured;
 - parameters that were changed in place between a forward pass and its gradient are an error, as
   they are to autograd;
+- one thread at a time copies in, replays and copies out, and one stream after the other;
 - graphs belong to one model, to the code and the addresses of its parameters that they were
   recorded with; a copy of the model starts without.
 """
 
+import threading
 import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -53,29 +55,52 @@ def no_graphs() -> Iterator[None]:
         _capturing.reset(token)
 
 
+class _Turn:
+    """The memory of a graph, which one thread and one stream at a time has to itself.
+
+    Nothing that autograd's threads do is waited for within: they may be waiting to get in.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._lock = threading.Lock()
+        self._recorder = recorder
+
+    @contextmanager
+    def mine(self) -> Iterator[None]:
+        with self._lock, self._recorder.in_turn():
+            yield
+
+
 class _InferenceGraph:
     """A function of tensors without gradients."""
 
-    def __init__(self, function: Callable[..., Any], given: Inputs) -> None:
-        recorder = CudaRecorder()
+    def __init__(self, function: Callable[..., Any], given: Inputs, device: torch.device) -> None:
+        recorder = CudaRecorder(device)
+        self._turn = _Turn(recorder)
         with torch.inference_mode(False), torch.no_grad():
             self._given = _copies(given)
             _warm_up(recorder, lambda: function(*self._given))
             self._result, self._replay = recorder.record(lambda: function(*self._given))
 
     def __call__(self, given: Inputs) -> Any:
-        _copy_in(self._given, given)
-        self._replay()
-        return _copy(self._result)
+        with self._turn.mine():
+            _copy_in(self._given, given)
+            self._replay()
+            return _copy(self._result)
 
 
 class _TrainingGraph:
     """A function of tensors and parameters, and its gradient; for one live pass at a time."""
 
     def __init__(
-        self, function: Callable[..., Sequence[Tensor]], given: Inputs, parameters: Sequence[Tensor]
+        self,
+        function: Callable[..., Sequence[Tensor]],
+        given: Inputs,
+        parameters: Sequence[Tensor],
+        device: torch.device,
     ) -> None:
-        recorder = CudaRecorder()
+        recorder = CudaRecorder(device)
+        self._turn = _Turn(recorder)
         self._lease: weakref.ref[_Lease] | None = None
         self._given = _copies(given)
         wanted = [t for t in (*self._given, *parameters) if t is not None and t.requires_grad]
@@ -120,16 +145,18 @@ class _TrainingGraph:
         return outputs
 
     def forward(self, given: Inputs) -> tuple[Tensor, ...]:
-        _copy_in(self._given, given)
-        self._replay_forward()
-        return tuple(output.detach().clone() for output in self._outputs)
+        with self._turn.mine():
+            _copy_in(self._given, given)
+            self._replay_forward()
+            return tuple(output.detach().clone() for output in self._outputs)
 
     def backward(self, slopes: Sequence[Tensor]) -> list[Tensor | None]:
         """Gradients of whatever wants them, in the order of given and parameters."""
-        for own, slope in zip(self._slopes, slopes, strict=True):
-            own.copy_(slope)
-        self._replay_backward()
-        return [None if d is None else d.clone() for d in self._gradients]
+        with self._turn.mine():
+            for own, slope in zip(self._slopes, slopes, strict=True):
+                own.copy_(slope)
+            self._replay_backward()
+            return [None if d is None else d.clone() for d in self._gradients]
 
 
 class _Lease:
@@ -178,6 +205,7 @@ class Graphs:
         self._graphs: OrderedDict[Hashable, _InferenceGraph | _TrainingGraph] = OrderedDict()
         self._seen: Counter[Hashable] = Counter()
         self._state: list[Any] = []
+        self._lock = threading.RLock()
 
     def run(self, model: nn.Module, name: str, function: Callable[..., Any], given: Inputs) -> Any:
         """Run a function, from a graph where one is worth it.
@@ -198,33 +226,38 @@ class Graphs:
             bool(parameters) or any(tensor.requires_grad for tensor in present)
         )
         device = present[0].device
-        state = state_of(model)
-        if state != self._state:  # a graph knows neither new code nor other parameters
-            self._graphs.clear()
-            self._seen.clear()
-            self._state = state
         key = name, wanted, _kind_of(given), _modes(device.type)
-        self._seen[key] += 1
-        again = wanted or self._seen[key] > 1
         usable = (
             _capturing.get() and CudaRecorder.usable(device) and all(t.numel() for t in present)
         )
-        if not (usable and again):
-            return function(again, *given)
 
         def alike(*tensors: Tensor | None) -> Any:
             return function(True, *tensors)
 
-        graph = self._graphs.get(key)
-        if graph is None:
-            graph = self._record(alike, given, parameters if wanted else None, device)
-            self._graphs[key] = graph
-            while len(self._graphs) > MOST:
-                self._graphs.popitem(last=False)
-        self._graphs.move_to_end(key)
-        if isinstance(graph, _InferenceGraph):
-            return graph(given)
-        return function(True, *given) if graph.live else graph.run(given, parameters)
+        with self._lock:
+            again = self._count(key, state_of(model)) or wanted
+            if usable and again:
+                graph = self._graphs.get(key)
+                if graph is None:
+                    graph = self._record(alike, given, parameters if wanted else None, device)
+                    self._graphs[key] = graph
+                    while len(self._graphs) > MOST:
+                        self._graphs.popitem(last=False)
+                self._graphs.move_to_end(key)
+                if isinstance(graph, _InferenceGraph):
+                    return graph(given)
+                if not graph.live:
+                    return graph.run(given, parameters)
+        return function(again, *given)
+
+    def _count(self, key: Hashable, state: list[Any]) -> bool:
+        """Note a call; whether there was one alike before it, of the same code and parameters."""
+        if state != self._state:  # a graph knows neither new code nor other parameters
+            self._graphs.clear()
+            self._seen.clear()
+            self._state = state
+        self._seen[key] += 1
+        return self._seen[key] > 1
 
     @staticmethod
     def _record(
@@ -237,8 +270,8 @@ class Graphs:
         enabled = torch.is_autocast_enabled(kind)
         with torch.autocast(kind, dtype, enabled=enabled, cache_enabled=False):
             if parameters is None:
-                return _InferenceGraph(function, given)
-            return _TrainingGraph(function, given, parameters)
+                return _InferenceGraph(function, given, device)
+            return _TrainingGraph(function, given, parameters, device)
 
 
 def _warm_up(recorder: Recorder, function: Callable[[], object]) -> None:

@@ -131,15 +131,15 @@ class Trainer:
     def _step(self) -> Step:
         """The update of the weights; on a GPU a CUDA graph, of several processes two."""
         accelerator, config = self.accelerator, self.config.train
-        share = config.batch_size // accelerator.num_processes
+        device, share = accelerator.device, config.batch_size // accelerator.num_processes
         first = accelerator.process_index * share
         batcher = Batcher(
             self.task.needs(self.training),
             config.seed,
             slice(first, first + share),
-            resident_on(accelerator.device, self.training),
+            resident_on(device, self.training),
         )
-        recorder = CudaRecorder() if accelerator.device.type == "cuda" else None
+        recorder = CudaRecorder(device) if device.type == "cuda" else None
         processes = accelerator.num_processes
         reduction = Reduction(processes, all_reduce) if processes > 1 else None
         return Step(
