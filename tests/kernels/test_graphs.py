@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,6 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import draw.attention.window
 from draw.errors import KernelUnavailableError
 from draw.kernels import BACKENDS, replay
+from draw.kernels.allow_list import state_of
 from draw.model.draw import DRAW
 from draw.parts.state import NOTHING
 from fake_graphs import fake_graphs
@@ -185,6 +187,11 @@ def patch_a_method(model: DRAW) -> None:
     model.attention.read = lambda x, x_hat, h_dec: read(2 * x, x_hat, h_dec)
 
 
+def transpose_a_parameter(model: DRAW) -> None:
+    weight = model.attention.write_content.weight
+    weight.data = weight.data.view(weight.shape[::-1]).mT
+
+
 CHANGES: dict[str, Callable[[DRAW], object]] = {
     "a parameter": replace_a_parameter,
     "a part": replace_a_part,
@@ -192,7 +199,34 @@ CHANGES: dict[str, Callable[[DRAW], object]] = {
     "evaluating": lambda model: model.eval(),
     "frozen": lambda model: model.mu.requires_grad_(False),
     "other numbers": lambda model: model.double().float(),
+    "an attribute": lambda model: setattr(model, "scale", 2.0),
+    "a part's attribute": lambda model: setattr(model.attention, "limits", [3, {"low": 0.5}]),
+    "a part's mode": lambda model: model.prior.eval(),
+    "a buffer": lambda model: model.register_buffer("offset", torch.zeros(3)),
+    "strides": transpose_a_parameter,
+    "a hook": lambda model: model.mu.weight.register_hook(lambda d: 2 * d),
+    "a later hook": lambda model: model.mu.weight.register_post_accumulate_grad_hook(print),
 }
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda part: part.limits.append(2.0),
+        lambda part: part.options.update(scale=1.0),
+        lambda part: setattr(part, "chosen", object()),
+        lambda part: setattr(part, "numbers", torch.ones(2)),
+        lambda part: setattr(part, "limit", 1.5),
+    ],
+)
+def test_the_state_has_what_attributes_hold(change: Callable[[object], object]) -> None:
+    model = DRAW(TINY_MODEL)
+    part = model.attention
+    part.limits, part.options, part.chosen, part.numbers, part.limit = [1.0], {}, object(), None, 1
+    before = state_of(model)
+    assert state_of(model) == before
+    change(part)
+    assert state_of(model) != before
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -214,6 +248,39 @@ def test_an_edited_equation_is_captured_anew(captures, monkeypatch) -> None:
     with pytest.raises(TypeError):
         GRAPH.unroll(model, *batch(2))
     assert len(captures) == 2
+
+
+class Counting(DRAW):
+    """Its own code changes an attribute."""
+
+    calls = 0
+
+    def decode(self, *given: Any) -> Any:
+        self.calls += 1
+        return super().decode(*given)
+
+
+def test_a_model_that_changes_at_each_call_runs_as_it_is(captures, caplog) -> None:
+    model, steps = on("reference", Counting(TINY_MODEL)), TINY_MODEL.glimpses
+    for _ in range(replay.MOST_CHANGES + 1):
+        GRAPH.unroll(model, *batch(2))
+    assert len(captures) == replay.MOST_CHANGES
+    assert "the model's attributes are others" in caplog.text
+    before = model.calls
+    GRAPH.unroll(model, *batch(2))
+    assert model.calls == before + steps
+    assert len(captures) == replay.MOST_CHANGES
+    assert len(caplog.records) == 1, "said once"
+
+
+@pytest.mark.parametrize("name", ["graph", "compiled", "packed"])
+def test_a_hook_on_a_gradient_is_an_obstacle(name: str) -> None:
+    """It would act on the gradient of the recording, and on that of the replay."""
+    model, place = DRAW(TINY_MODEL), (torch.device("cpu"), torch.float32)
+    handle = model.mu.weight.register_hook(lambda d: 0.1 * d)
+    assert "mu.weight has a hook on its gradient" in BACKENDS[name].obstacle(model, *place)
+    handle.remove()
+    assert BACKENDS[name].obstacle(model, *place) is None
 
 
 @pytest.mark.parametrize("part", ["attention.read_window", "lstm_enc", "mu"])

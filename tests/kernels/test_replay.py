@@ -266,6 +266,26 @@ def test_frozen_parameters_get_no_gradient(change: Callable[[DRAW], None], backe
             same(gradients(found, model), gradients(expected, model))
 
 
+class Scaled(DRAW):
+    """Its code reads an attribute of its own."""
+
+    scale = 1.0
+
+    def decode(self, z: Tensor, *rest: Any) -> Any:
+        return super().decode(self.scale * z, *rest)
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_an_attribute_has_its_effect_on_replays(trained: bool, monkeypatch) -> None:
+    taped_graphs(monkeypatch)
+    model, given = Scaled(TINY_MODEL).double(), batch()
+    for scale in (1.0, 5.0):
+        model.scale = scale
+        for _ in range(3):
+            with torch.set_grad_enabled(trained):
+                same(BACKENDS["graph"].unroll(model, *given), model.unroll(*given))
+
+
 @pytest.fixture
 def often_in_turns() -> Iterator[None]:
     """Threads that change places whenever they can."""

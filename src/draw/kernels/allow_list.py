@@ -27,6 +27,8 @@ _HOOKS_OF_ALL = tuple(getattr(every_module, f"_global{name}") for name in _HOOKS
 _OF_ANY_MODULE = frozenset(vars(nn.Module()))
 _SIMPLE = int, float, str, tuple, type(None)
 """Types of attributes that can be compared."""
+_BY_VALUE = int, float, complex, str, bytes, type(None), torch.dtype, torch.device
+"""Types of attributes that nothing but their value is known of."""
 _PLAIN = nn.Parameter, Tensor
 """Types of parameters; `torch.func.functional_call` puts tensors in their place."""
 
@@ -247,6 +249,19 @@ def hook(model: nn.Module, outside: frozenset[str]) -> str | None:
         for hooks, name in _HOOKS.items():
             if vars(module)[hooks] and path.split(".")[0] not in outside:
                 return f"{path} has a {name}, which it would not call"
+    return gradient_hook(model, outside)
+
+
+def gradient_hook(model: nn.Module, outside: frozenset[str]) -> str | None:
+    """Name a hook on a parameter's gradient, which would act in a captured graph and after it.
+
+    Args:
+        model: any model.
+        outside: names of submodules that run in Python in any case.
+    """
+    for name, parameter in model.named_parameters():
+        if parameter._backward_hooks and name.partition(".")[0] not in outside:
+            return f"{name} has a hook on its gradient, which it would call twice"
     return None
 
 
@@ -338,17 +353,42 @@ def _namespaces(kind: type, kinds: frozenset[type], *modules: str) -> list[_Name
 
 
 def state_of(model: nn.Module) -> list[Any]:
-    """List what a captured graph of a model depends on: its code, and its parameters' addresses.
+    """List what a captured graph of a model depends on: its code, attributes, parameters, buffers.
 
-    Two such lists are equal as long as the graph computes what the model does.
+    Two such lists are equal as long as the graph computes what the model does. Attributes that are
+    numbers, words, and tuples, lists and dicts of these are compared by value, tensors by place,
+    shape and hooks, all others by identity: what is changed within such an object is not seen.
     """
     modules = list(model.modules())
-    replaced = [
-        value
-        for module in modules
-        for name, value in vars(module).items()
-        if name not in _OF_ANY_MODULE and callable(value)
-    ]
-    placed = [(value.data_ptr(), value.requires_grad) for value in model.parameters()]
-    kinds = [type(module) for module in modules]
-    return [model.training, *kinds, *replaced, *placed, *code_of(type(model), kinds)]
+    held: list[Any] = []
+    for module in modules:
+        values = vars(module)
+        held += type(module), values["training"]
+        for name, value in values.items():
+            if name not in _OF_ANY_MODULE:
+                held += name, type(value), _comparable(value)
+        for tensors in (values["_parameters"], values["_buffers"]):
+            for name, value in tensors.items():
+                held += name, _comparable(value)
+    return held + code_of(type(model), (type(module) for module in modules))
+
+
+def _comparable(value: Any, depth: int = 3) -> Any:
+    """What is equal as long as a value of an attribute is the same."""
+    if isinstance(value, _BY_VALUE):
+        return value
+    if isinstance(value, Tensor):
+        return (
+            value.data_ptr(), value.shape, value.stride(), value.dtype, value.requires_grad,
+            *(tuple(hooks.values()) for hooks in _hooks_of(value)),
+        )  # fmt: skip
+    if depth and isinstance(value, tuple | list):
+        return [_comparable(part, depth - 1) for part in value]
+    if depth and isinstance(value, dict):
+        return [(name, _comparable(part, depth - 1)) for name, part in value.items()]
+    return id(value), value  # held, so that nothing else gets its number
+
+
+def _hooks_of(value: Tensor) -> list[Mapping[int, Callable[..., Any]]]:
+    """What acts on a tensor's gradient, and after it was added up."""
+    return [h for h in (value._backward_hooks, value._post_accumulate_grad_hooks) if h]

@@ -9,10 +9,12 @@ the results of another:
 - parameters that were changed in place between a forward pass and its gradient are an error, as
   they are to autograd;
 - one thread at a time copies in, replays and copies out, and one stream after the other;
-- graphs belong to one model, to the code and the addresses of its parameters that they were
-  recorded with; a copy of the model starts without.
+- graphs belong to one model, to the code, the attributes and the addresses of its parameters and
+  buffers that they were recorded with (`draw.kernels.allow_list.state_of`); a copy of the model
+  starts without.
 """
 
+import logging
 import threading
 import weakref
 from collections import Counter, OrderedDict
@@ -36,7 +38,11 @@ MOST = 8
 """Graphs that are kept of a model, the latest used; each has memory of its own."""
 WARM_UPS = 3
 """Runs before a graph is recorded, in which libraries and compilers set themselves up."""
+MOST_CHANGES = 4
+"""Calls in a row, each with a model that was changed since the last, after which none is recorded
+until there are two alike."""
 
+log = logging.getLogger(__name__)
 _capturing: ContextVar[bool] = ContextVar("capturing", default=True)
 
 
@@ -205,6 +211,7 @@ class Graphs:
         self._graphs: OrderedDict[Hashable, _InferenceGraph | _TrainingGraph] = OrderedDict()
         self._seen: Counter[Hashable] = Counter()
         self._state: list[Any] = []
+        self._changes = 0
         self._lock = threading.RLock()
 
     def run(self, model: nn.Module, name: str, function: Callable[..., Any], given: Inputs) -> Any:
@@ -235,7 +242,7 @@ class Graphs:
             return function(True, *tensors)
 
         with self._lock:
-            again = self._count(key, state_of(model)) or wanted
+            again = self._again(key, state_of(model), wanted)
             if usable and again:
                 graph = self._graphs.get(key)
                 if graph is None:
@@ -250,14 +257,24 @@ class Graphs:
                     return graph.run(given, parameters)
         return function(again, *given)
 
-    def _count(self, key: Hashable, state: list[Any]) -> bool:
-        """Note a call; whether there was one alike before it, of the same code and parameters."""
-        if state != self._state:  # a graph knows neither new code nor other parameters
+    def _again(self, key: Hashable, state: list[Any], wanted: bool) -> bool:
+        """Whether a call is one of many alike, of the same code, attributes and parameters."""
+        if state == self._state:
+            self._changes = 0
+        else:  # a graph knows nothing of it
+            self._changes += 1
             self._graphs.clear()
             self._seen.clear()
             self._state = state
         self._seen[key] += 1
-        return self._seen[key] > 1
+        if self._changes <= MOST_CHANGES:
+            return wanted or self._seen[key] > 1
+        if self._changes == MOST_CHANGES + 1:
+            log.warning(
+                "the loop runs as it is, several times slower: the model's attributes are others "
+                "at each call, and a graph of it knows those of one"
+            )
+        return False
 
     @staticmethod
     def _record(

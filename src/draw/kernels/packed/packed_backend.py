@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
 from draw.kernels import allow_list, compilation, proof
-from draw.kernels.contract import Trial, multiplies_bf16, unknown_option
+from draw.kernels.contract import OUTSIDE, Trial, multiplies_bf16, unknown_option
 from draw.kernels.cpp import unroll as cpp
 from draw.kernels.cpp.form import drawing_names
 from draw.kernels.graphs import GraphBackend, doubt_of
@@ -30,6 +30,7 @@ class PackedBackend(GraphBackend):
         if dtype not in (torch.float32, torch.float64):
             return f"it computes in float32 or float64, the model is in {dtype}"
         found = allow_list.obstacle(CONTRACT, model)
+        found = found or allow_list.gradient_hook(model, OUTSIDE)
         if found is None and device.type == "cuda":
             found = compilation.obstacle(device)
         bf16 = multiplies_bf16(device.type)
