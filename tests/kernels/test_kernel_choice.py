@@ -7,11 +7,14 @@ import logging
 import math
 import pickle
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
 
 from draw.attention.gaussian import GaussianAttention
 from draw.errors import DrawError, KernelUnavailableError
@@ -171,6 +174,41 @@ class TestObstacles:
             assert "not torch.float16" in model("auto").choice.reason
         with torch.autocast("cpu", torch.bfloat16):
             assert model("auto").choice.name == "cpp"
+
+
+TRANSFORMS = {
+    "jvp": lambda way, x, v: torch.func.jvp(way, (x,), (v,))[1],
+    "a dual number": lambda way, x, v: tangent(way, x, v),
+    "grad": lambda way, x, v: torch.func.grad(lambda x: (v * way(x)).sum())(x),
+}
+
+
+def tangent(way: Callable[[Tensor], Tensor], x: Tensor, v: Tensor) -> Tensor:
+    with forward_ad.dual_level():
+        found = forward_ad.unpack_dual(way(forward_ad.make_dual(x, v))).tangent
+        assert found is not None
+        return found
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated:DeprecationWarning")  # torch's
+@pytest.mark.parametrize("kind", TRANSFORMS)
+def test_what_kernels_cannot_transform_is_left_to_the_loop(kind: str) -> None:
+    transformed = model("auto").double().requires_grad_(False)
+    x, noise = torch.rand(2, 1, 6, 5).double(), torch.randn(3, 2, 4).double()
+    v = torch.rand_like(x)
+
+    def way(x: Tensor) -> Tensor:
+        return transformed(x, noise).canvas
+
+    found, name = TRANSFORMS[kind](way, x, v), transformed.choice.name
+    transformed.backend = "reference"
+    expected = TRANSFORMS[kind](way, x, v)
+    assert expected.any()
+    torch.testing.assert_close(found, expected)
+    for backend in {"packed", "compiled", name} - {"reference"}:
+        transformed.backend = backend
+        with pytest.raises(KernelUnavailableError, match="no forward-mode derivative and runs in"):
+            TRANSFORMS[kind](way, x, v)
 
 
 def test_a_graph_is_captured_on_a_gpu_alone() -> None:

@@ -13,6 +13,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.nn.modules import module as every_module
 
 from draw.kernels.contract import Contract
@@ -87,8 +88,15 @@ def obstacle(contract: Contract, model: nn.Module) -> str | None:
         contract: contract of the kernel.
         model: a model of the class or a subclass of it, with a `config` and a `specification`.
     """
-    unknown = contract.obstacle(cast(Any, model.config))
+    unknown = transform() or contract.obstacle(cast(Any, model.config))
     return unknown or difference(expected_of(contract, model), contract, model)
+
+
+def transform() -> str | None:
+    """Say that torch takes derivatives, or maps a function, in a way that a kernel has not."""
+    if torch._C._are_functorch_transforms_active() or forward_ad._current_level >= 0:
+        return "it has no forward-mode derivative and runs in no torch.func transform"
+    return None
 
 
 def layout(base: type[nn.Module], contract: Contract, config: Any) -> Layout:
@@ -237,12 +245,14 @@ def other_code(expected: Layout, contract: Contract, kind: type[nn.Module]) -> s
 
 
 def hook(model: nn.Module, outside: frozenset[str]) -> str | None:
-    """Name a hook in a model, which its loop as a captured graph would not call.
+    """Name a hook in a model, which its loop as a captured graph would not call, or a transform.
 
     Args:
         model: any model.
         outside: names of submodules that run in Python in any case; empty for the model itself.
     """
+    if (found := transform()) is not None:
+        return found
     if any(_HOOKS_OF_ALL):
         return "torch has a hook on all modules, which it would not call"
     for path, module in model.named_modules():

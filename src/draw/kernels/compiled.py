@@ -26,7 +26,7 @@ class CompiledBackend(GraphBackend):
     devices: ClassVar = frozenset(("cuda", "cpu"))
 
     def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
-        """Name a hook, which a replay would not call, or a missing compiler."""
+        """Name a hook, which a replay would not call, a transform, or a missing compiler."""
         return hook(model, outside=OUTSIDE) or compilation.obstacle(device)
 
     def doubt(self, model: nn.Module, device: torch.device) -> str | None:

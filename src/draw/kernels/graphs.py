@@ -116,7 +116,7 @@ class Graph(GraphBackend):
     devices: ClassVar = frozenset(("cuda",))
 
     def obstacle(self, model: nn.Module, device: torch.device, dtype: torch.dtype) -> str | None:
-        """Name a hook, which a replay would not call, or not as often as the loop."""
+        """Name a hook, which a replay would not call as often as the loop, or a transform."""
         return hook(model, outside=OUTSIDE)
 
     def reason(self, model: nn.Module) -> str:
