@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -23,7 +24,7 @@ from draw.attention.rotated import RotatedSampler
 from draw.attention.whole import NoAttention
 from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.errors import KernelUnavailableError
-from draw.kernels import proof
+from draw.kernels import BACKENDS, proof
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
 from draw.model.machine import settle
@@ -33,6 +34,7 @@ from draw.parts.layers import Affine, LSTMCell
 from draw.parts.likelihood import Bernoulli
 from draw.parts.priors.learned import LearnedPrior
 from draw.parts.priors.standard import StandardPrior
+from draw.parts.state import NOTHING
 from mutants import mutants
 from running import TINY, TINY_MODEL, draw_command, on
 
@@ -72,7 +74,9 @@ def numbers(model: torch.nn.Module) -> Tensor:
         noise = torch.randn(shape, generator=random, dtype=torch.float64)
         labels = model.labels_for(2)
         output = model(images, noise, labels)
-        outputs = [output.canvas, output.bound, output.log_weight]
+        mask = torch.linspace(0, 2, 2 * model.config.hidden_size, dtype=torch.float64).view(2, -1)
+        masked = model(images, noise, labels, unit_mask=mask).bound
+        outputs = [output.canvas, output.bound, output.log_weight, masked]
         drawn = model.reconstruct(images, noise, labels=labels)
         seen = [model.generate(2, noise=noise).canvases, drawn.canvases]
     loss = sum((part * torch.linspace(0, 1, len(part.flatten())).view_as(part)).sum()
@@ -189,6 +193,35 @@ def test_other_limits_of_one_window_have_their_effect(
     assert model.choice.name == "cpp"
     monkeypatch.setattr(kind, "window", narrower)
     assert "not cpp: this code computes another" in model.choice.reason
+
+
+def squared_mask(
+    self: DRAW, x: Tensor, noise: Tensor, state: Any, context: Any = NOTHING,
+    offset: Any = None, unit_mask: Tensor | None = None,
+) -> Any:  # fmt: skip
+    mask = None if unit_mask is None else unit_mask.square()
+    return STEP(self, x, noise, state, context, offset, mask)
+
+
+STEP = DRAW.step
+
+
+@pytest.mark.parametrize("name", ["cpp", "packed"])
+def test_an_edit_of_the_decoders_dropout_has_its_effect(name: str, monkeypatch) -> None:
+    model, place = drawing(), (torch.device("cpu"), torch.float64)
+    assert BACKENDS[name].obstacle(model, *place) is None
+    monkeypatch.setattr(DRAW, "step", squared_mask)
+    assert "another canvas with a unit mask" in BACKENDS[name].obstacle(model, *place)
+
+
+def test_triton_asks_the_packed_step_for_decoder_dropout(monkeypatch, caplog) -> None:
+    model, mask = drawing(), torch.linspace(0, 2, 16, dtype=torch.float64).view(2, 8)
+    given = torch.rand(2, 1, 6, 5).double(), torch.randn(3, 2, 4).double()
+    for step in (STEP, squared_mask):
+        monkeypatch.setattr(DRAW, "step", step)
+        found = BACKENDS["triton"].unroll(model, *given, NOTHING, mask)
+        torch.testing.assert_close(found, model.unroll(*given, unit_mask=mask))
+    assert "the model's own code runs, several times slower: this code computes" in caplog.text
 
 
 @pytest.mark.parametrize("kind", [CauchySampler, LaplaceSampler])

@@ -14,6 +14,7 @@ from draw.kernels.contract import (
     Contract,
     Trial,
     multiplies_bf16,
+    own_unroll,
     small_heads,
     small_side,
     small_sides,
@@ -156,20 +157,54 @@ def trial_of(unrolled: UnrollOutput, drawn: Trajectory, generated: Trajectory) -
     return Trial(unrolled._asdict(), seen)
 
 
+def with_units_left_out(trial: Trial, unrolled: UnrollOutput) -> Trial:
+    """A trial, with results under `unit_mask_of` among its outputs.
+
+    Args:
+        trial: results without factors of h_dec.
+        unrolled: results for the same inputs with them, with gradients.
+    """
+    more = {f"{name} with a unit mask": value for name, value in unrolled._asdict().items()}
+    return trial._replace(outputs=trial.outputs | more)
+
+
+def unit_mask_of(model: Any, images: Tensor) -> Tensor:
+    """Factors of h_dec for a trial, from 0 to 2, [batch, hidden]."""
+    shape = len(images), model.config.hidden_size
+    factors = torch.linspace(0, 2, shape[0] * shape[1], dtype=images.dtype, device=images.device)
+    return factors.view(shape)
+
+
 def _compiled(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
     config, context = model.config, Context(*addends) if addends else NOTHING
     unrolled = unroll(config, model, images, noise, context)
+    masked = unroll(config, model, images, noise, context, unit_mask_of(model, images))
     with torch.no_grad():
         drawn = trajectory(config, model, images, noise, context)
-        return trial_of(unrolled, drawn, trajectory(config, model, None, noise, context))
+        trial = trial_of(unrolled, drawn, trajectory(config, model, None, noise, context))
+    return with_units_left_out(trial, masked)
 
 
-def _reference(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
+def unmasked_reference(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
+    """Results of a model's own code, as far as there are no factors of h_dec.
+
+    Args:
+        model: a DRAW.
+        images: images, [batch, channels, rows, columns], in [0, 1].
+        noise: standard normal noise, [glimpses, batch, latent].
+        addends: what encoder and decoder are told, if anything.
+    """
     context = Context(*addends) if addends else NOTHING
     unrolled = model.unroll(images, noise, context)
     with torch.no_grad():
         drawn = model.trajectory(images, noise, context)
         return trial_of(unrolled, drawn, model.trajectory(None, noise, context))
+
+
+def _reference(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
+    context = Context(*addends) if addends else NOTHING
+    masked = own_unroll(model, images, noise, context, unit_mask_of(model, images))
+    return with_units_left_out(unmasked_reference(model, images, noise, *addends), masked)
 
 
 ANY = (

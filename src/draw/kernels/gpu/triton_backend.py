@@ -1,6 +1,8 @@
 """The unroll in Triton: forward and backward of all steps in one kernel each, on NVIDIA's cards."""
 
+import logging
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any, ClassVar, cast
 
 import torch
@@ -9,13 +11,15 @@ from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
 from draw.kernels import allow_list, proof
-from draw.kernels.contract import Backend, Trial, unknown_option
+from draw.kernels.contract import Backend, Trial, own_unroll, unknown_option
 from draw.kernels.cpp import unroll as cpp
 from draw.kernels.cpp.form import drawing_names
 from draw.kernels.gpu import language, triton_unroll
 from draw.kernels.gpu.layout import FASTEST
 from draw.kernels.packed.packed_backend import PACKED_STEP
 from draw.parts.state import NOTHING, Context, Trajectory, UnrollOutput
+
+log = logging.getLogger(__name__)
 
 LEAST = 8, 0
 """The first compute capability that multiplies bfloat16."""
@@ -83,9 +87,16 @@ class Triton(Backend):
         context: Context = NOTHING,
         unit_mask: Float[Tensor, "batch hidden"] | None = None,
     ) -> UnrollOutput:
-        """Compute `DRAW.unroll` by the kernels; with factors of h_dec, by the packed step."""
+        """Compute `DRAW.unroll` by the kernels; with factors of h_dec, by the packed step.
+
+        Where that one has an obstacle, by the model's own code.
+        """
         if unit_mask is not None:
-            return PACKED_STEP.unroll(model, images, noise, context, unit_mask)
+            found = PACKED_STEP.obstacle(model, images.device, torch.float32)
+            if found is None:
+                return PACKED_STEP.unroll(model, images, noise, context, unit_mask)
+            _note(found)
+            return own_unroll(model, images, noise, context, unit_mask)
         unrolled: UnrollOutput = triton_unroll.unroll(cast(Any, model), images, noise, context)
         return unrolled
 
@@ -106,6 +117,12 @@ SIZES = (
     "write_size", "prior", "condition",
 )  # fmt: skip
 """Options that speed depends on, besides the attention."""
+
+
+@cache
+def _note(found: str) -> None:
+    """Log, once each, what keeps the packed step from computing with factors of h_dec."""
+    log.warning("with decoder dropout the model's own code runs, several times slower: %s", found)
 
 
 def unfit(device: torch.device) -> str | None:
@@ -141,7 +158,7 @@ TRITON = Triton()
 
 
 def _computed(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
-    return cpp.CONTRACT.reference(_InTriton(model), images, noise, *addends)
+    return cpp.unmasked_reference(_InTriton(model), images, noise, *addends)
 
 
 def _unknown(config: DRAWConfig) -> str | None:
@@ -160,5 +177,6 @@ CONTRACT = replace(
     obstacle=_unknown,
     key=lambda config: (config.attention, cpp.CONTRACT.key(config)),
     kernel=_computed,
+    reference=cpp.unmasked_reference,
 )
-"""What the kernels stand for in a DRAW."""
+"""What the kernels stand for in a DRAW; with factors of h_dec it is the packed step."""

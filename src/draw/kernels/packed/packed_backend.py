@@ -108,8 +108,10 @@ def _parameters(config: DRAWConfig) -> Sequence[str]:
 def _trial(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
     context = Context(*addends) if addends else NOTHING
     unrolled = unroll(model, images, noise, context)
+    masked = unroll(model, images, noise, context, cpp.unit_mask_of(model, images))
     drawn = trajectory(model, images, noise, context)
-    return cpp.trial_of(unrolled, drawn, trajectory(model, None, noise, context))
+    trial = cpp.trial_of(unrolled, drawn, trajectory(model, None, noise, context))
+    return cpp.with_units_left_out(trial, masked)
 
 
 CONTRACT = dataclasses.replace(
