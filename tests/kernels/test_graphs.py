@@ -119,6 +119,19 @@ def test_each_kind_of_numbers_is_captured_by_itself(captures) -> None:
     assert len(captures) == 2
 
 
+def test_each_precision_of_products_is_captured_by_itself(captures) -> None:
+    """By the newer of torch's names for it, after which the older one raises."""
+    model, matmul = on("reference", DRAW(TINY_MODEL)), torch.backends.cuda.matmul
+    before = matmul.fp32_precision
+    try:
+        for precision in ("ieee", "tf32", "ieee"):
+            matmul.fp32_precision = precision
+            GRAPH.unroll(model, *batch(2))
+    finally:
+        matmul.fp32_precision = before
+    assert len(captures) == 2
+
+
 ON_A_GPU = [
     {},
     {"prior": "learned", "condition": "class"},

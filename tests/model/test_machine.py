@@ -1,5 +1,6 @@
 """What a computer has of the device and the precision that are asked for."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,31 @@ def test_tf32_is_a_choice_of_the_products(gpus, precision: str, inside: str) -> 
         assert torch.get_float32_matmul_precision() == "medium"
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize(("precision", "inside"), [("tf32", "tf32"), ("fp32", "ieee")])
+@pytest.mark.parametrize("outside", ["tf32", "ieee", "none"])
+def test_torchs_newer_name_for_it_is_heard_and_kept(
+    gpus, precision: str, inside: str, outside: str, products_as_before
+) -> None:
+    matmul, mkldnn = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+    mkldnn.fp32_precision = "bf16"
+    matmul.fp32_precision = outside
+    with settle(ComputeConfig(precision=precision)).products():
+        assert matmul.fp32_precision == inside
+        assert matmul.allow_tf32 == (inside == "tf32"), "by the older name, which compilers ask for"
+    assert matmul.fp32_precision == outside
+    assert mkldnn.fp32_precision == "bf16"
+
+
+@pytest.fixture
+def products_as_before() -> Iterator[None]:
+    matmuls = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+    before = [one.fp32_precision for one in matmuls]
+    yield
+    torch.set_float32_matmul_precision("highest")
+    for one, value in zip(matmuls, before, strict=True):
+        one.fp32_precision = value
 
 
 def test_products_run_in_bf16_where_that_is_asked_for() -> None:

@@ -307,7 +307,7 @@ def _modes(device: str) -> Hashable:
     return (
         torch.is_autocast_enabled(device),
         torch.get_autocast_dtype(device),
-        torch.get_float32_matmul_precision(),
+        torch.backends.cuda.matmul.fp32_precision,  # the older name of it raises where this is set
         torch.are_deterministic_algorithms_enabled(),
     )
 

@@ -1,7 +1,7 @@
 """The device and the precision that a `ComputeConfig` comes to on this computer."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,12 +62,8 @@ class Compute:
             with no_denormals():
                 yield
             return
-        before = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("high" if self.precision == "tf32" else "highest")
-        try:
+        with _float32_products("high" if self.precision == "tf32" else "highest"):
             yield
-        finally:
-            torch.set_float32_matmul_precision(before)
 
     def choices(self, model: nn.Module, *, look: bool = False) -> dict[str, str]:
         """What a model runs on, in words with the reasons: device, backend, precision.
@@ -84,6 +80,27 @@ class Compute:
             with self.running():
                 found["backend"] = str(model.forecast if look else model.choice)
         return {**found, "precision": f"{self.precision} ({self.reason})"}
+
+
+@contextmanager
+def _float32_products(precision: str) -> Iterator[None]:
+    """Set torch's precision of float32 products, by the name that sets it for all who ask.
+
+    Torch has two names for it; the older one cannot be asked where the newer one was set otherwise.
+    """
+    backends: Any = torch.backends
+    matmuls = backends.cuda.matmul, backends.mkldnn.matmul
+    each_before, before = [one.fp32_precision for one in matmuls], None
+    with suppress(RuntimeError):
+        before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        if before is not None:
+            torch.set_float32_matmul_precision(before)
+        for one, value in zip(matmuls, each_before, strict=True):
+            one.fp32_precision = value
 
 
 @contextmanager
