@@ -6,6 +6,7 @@ from torch import Tensor
 
 from draw.errors import DrawError
 from draw.kernels import unroll_backward
+from draw.kernels.gpu import triton_unroll
 from draw.model.draw import DRAW
 from draw.parts.state import NOTHING, Context
 from running import on
@@ -56,6 +57,16 @@ def test_every_gradient_is_that_of_autograd(name: str, case) -> None:
             ours, theirs, rtol=1e-11, atol=1e-11 * float(theirs.abs().sum()),
             msg=lambda message, part=part: f"{part}: {message}",
         )  # fmt: skip
+
+
+def test_a_parameter_in_two_places_gets_the_gradient_of_both(case) -> None:
+    model, images, noise = case()
+    model.log_sigma.weight = model.mu.weight
+    ways = unroll_backward.unroll(model, images, noise), model.unroll(images, noise)
+    found, expected = (torch.autograd.grad(way.kl.sum(), model.mu.weight)[0] for way in ways)
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+    taken = triton_unroll._parameters(model)
+    assert taken["log_sigma.weight"] is taken["mu.weight"]
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,7 @@ def gradient_hook(model: nn.Module, outside: frozenset[str]) -> str | None:
         model: any model.
         outside: names of submodules that run in Python in any case.
     """
-    for name, parameter in model.named_parameters():
+    for name, parameter in model.named_parameters(remove_duplicate=False):
         if parameter._backward_hooks and name.partition(".")[0] not in outside:
             return f"{name} has a hook on its gradient, which it would call twice"
     return None

@@ -359,7 +359,7 @@ def unroll(
             )
     parameters = {
         name: parameter
-        for name, parameter in model.named_parameters()
+        for name, parameter in model.named_parameters(remove_duplicate=False)
         if not name.startswith(OUTSIDE_NAMES)
     }
     found = _Unroll.apply(  # type: ignore[no-untyped-call]

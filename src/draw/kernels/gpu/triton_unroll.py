@@ -174,6 +174,6 @@ def operands(device: torch.device) -> torch.dtype:
 def _parameters(model: "DRAW") -> dict[str, Tensor]:
     return {
         name: parameter
-        for name, parameter in model.named_parameters()
+        for name, parameter in model.named_parameters(remove_duplicate=False)
         if not name.startswith(OUTSIDE_NAMES)
     }
