@@ -23,7 +23,7 @@ from draw.attention.movable import WindowAttention
 from draw.attention.rotated import RotatedSampler
 from draw.attention.whole import NoAttention
 from draw.config.model import ClassifierConfig, DRAWConfig
-from draw.errors import KernelUnavailableError
+from draw.errors import KernelArgumentError, KernelUnavailableError
 from draw.kernels import BACKENDS, proof
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
@@ -354,6 +354,32 @@ def test_code_that_fails_in_the_miniature_is_no_code_for_cpp(monkeypatch) -> Non
 
     monkeypatch.setattr(draw.model.draw, "log_prior_over_posterior", fail)
     assert "fails in it (RuntimeError: only for large images)" in DRAW(TINY_MODEL).choice.reason
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (MemoryError(), True),
+        (OSError(12, "Cannot allocate memory"), True),
+        (RuntimeError("can't start new thread"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to"), True),
+        (KernelArgumentError("the fast kernel needs 9.0 GiB at once"), True),
+        (RuntimeError("shapes cannot be multiplied"), False),
+        (KernelArgumentError("expected images"), False),
+    ],
+)
+def test_a_failure_that_passes_is_no_verdict(error, passes: bool, unproven, monkeypatch) -> None:
+    def fail(*_: object) -> None:
+        unproven.append(None)
+        raise error from (MemoryError() if "GiB" in str(error) else None)
+
+    model, proven = DRAW(TINY_MODEL), proof._compared
+    monkeypatch.setattr(proof, "_compared", fail)
+    assert f"fails in it ({type(error).__name__}: " in model.choice.reason
+    monkeypatch.setattr(proof, "_compared", proven)
+    assert model.choice.name == ("cpp" if passes else "reference")
+    assert len(unproven) == 1 + passes
 
 
 def test_code_for_training_alone_counts_where_it_trains(monkeypatch) -> None:

@@ -83,7 +83,7 @@ class CompiledFunction:
                 warnings.filterwarnings("ignore", "TensorFloat32 tensor cores")
                 found = self._compiled(*given)
             said = _difference([*tensors_in(expected)], [*tensors_in(found)])
-        except (torch.OutOfMemoryError, KeyboardInterrupt):
+        except (torch.OutOfMemoryError, MemoryError, KeyboardInterrupt):
             raise
         except Exception as error:  # whatever a compiler may come upon
             said = f"torch.compile fails ({type(error).__name__}: {str(error).split(chr(10))[0]})"

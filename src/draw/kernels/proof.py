@@ -34,6 +34,9 @@ each of them has its effect on what is written."""
 BEYOND_SINGLE = 2e4, -2e4, 25.0, -25.0, -21.0
 """Controls of such a window without a stride that leaves nothing of float32's digits."""
 
+NOT_OF_THE_CODE = "can't start new thread", "can't allocate memory", "out of memory"
+"""What Python and torch say, as plain RuntimeErrors, where a thread or memory is missing now."""
+
 
 class Round(NamedTuple):
     """One comparison of a kernel with the code: in what numbers, and how far apart they may be."""
@@ -91,7 +94,8 @@ def difference(contract: Contract, model: nn.Module, rounds: tuple[Round, ...]) 
     """Say how a kernel differs from the code of a model's class; None where the two are the same.
 
     Found out once for each class, its options, and each state of the package's code: functions that
-    are replaced later are other code. Not seen are changes of torch itself after the first use.
+    are replaced later are other code. Not seen are changes of torch itself after the first use. A
+    failure for want of memory or threads is found out again at the next call.
 
     Args:
         contract: contract of the kernel.
@@ -106,9 +110,15 @@ def difference(contract: Contract, model: nn.Module, rounds: tuple[Round, ...]) 
     with _lock:
         known = _verdicts.get(key)
         if known is None or known[0] != code:
-            found = other_code(expected, contract, kind) or _in_a_thread(
-                lambda: _compared(contract, _made(base, kind, miniature, model.training), rounds)
-            )
+            found, passes = other_code(expected, contract, kind), False
+            if found is None:
+                found, passes = _in_a_thread(
+                    lambda: _compared(
+                        contract, _made(base, kind, miniature, model.training), rounds
+                    )
+                )
+            if passes:
+                return found
             known = _verdicts[key] = code, found
     return known[1]
 
@@ -122,12 +132,21 @@ def _miniature(contract: Contract, model: nn.Module) -> Any:
     return _miniatures[key]
 
 
-def _in_a_thread(compare: Callable[[], str | None]) -> str | None:
-    """What a comparison says, or that it fails, which code that may be anybody's can do."""
+def _in_a_thread(compare: Callable[[], str | None]) -> tuple[str | None, bool]:
+    """What a comparison says, or that it fails, as anybody's code may; whether that may pass."""
     try:
-        return in_a_thread(compare)
+        return in_a_thread(compare), False
     except Exception as error:
-        return f"a miniature of this model fails in it ({type(error).__name__}: {error})"
+        said = f"a miniature of this model fails in it ({type(error).__name__}: {error})"
+        return said, _passes(error)
+
+
+def _passes(error: Exception) -> bool:
+    """Whether a failure says nothing of the code: of memory, files or threads there are not now."""
+    cause = error.__cause__ or error
+    return isinstance(cause, torch.OutOfMemoryError | MemoryError | OSError) or (
+        isinstance(cause, RuntimeError) and any(said in str(cause) for said in NOT_OF_THE_CODE)
+    )
 
 
 Outcome = TypeVar("Outcome")
