@@ -157,7 +157,7 @@ def trial_of(unrolled: UnrollOutput, drawn: Trajectory, generated: Trajectory) -
     return Trial(unrolled._asdict(), seen)
 
 
-def with_units_left_out(trial: Trial, unrolled: UnrollOutput) -> Trial:
+def with_masks(trial: Trial, unrolled: UnrollOutput) -> Trial:
     """A trial, with results under `unit_mask_of` among its outputs.
 
     Args:
@@ -182,7 +182,7 @@ def _compiled(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Tr
     with torch.no_grad():
         drawn = trajectory(config, model, images, noise, context)
         trial = trial_of(unrolled, drawn, trajectory(config, model, None, noise, context))
-    return with_units_left_out(trial, masked)
+    return with_masks(trial, masked)
 
 
 def unmasked_reference(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
@@ -204,7 +204,7 @@ def unmasked_reference(model: Any, images: Tensor, noise: Tensor, *addends: Tens
 def _reference(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
     context = Context(*addends) if addends else NOTHING
     masked = own_unroll(model, images, noise, context, unit_mask_of(model, images))
-    return with_units_left_out(unmasked_reference(model, images, noise, *addends), masked)
+    return with_masks(unmasked_reference(model, images, noise, *addends), masked)
 
 
 ANY = (

@@ -111,7 +111,7 @@ def _trial(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial
     masked = unroll(model, images, noise, context, cpp.unit_mask_of(model, images))
     drawn = trajectory(model, images, noise, context)
     trial = cpp.trial_of(unrolled, drawn, trajectory(model, None, noise, context))
-    return cpp.with_units_left_out(trial, masked)
+    return cpp.with_masks(trial, masked)
 
 
 CONTRACT = dataclasses.replace(
