@@ -120,12 +120,40 @@ def test_torchs_newer_name_for_it_is_heard_and_kept(
     assert mkldnn.fp32_precision == "bf16"
 
 
+@pytest.mark.parametrize("precision", ["tf32", "fp32"])
+@pytest.mark.parametrize("outside", [True, False])
+def test_convolutions_are_products_too(
+    gpus, precision: str, outside: bool, products_as_before
+) -> None:
+    """By torch's default they are in TF32 on a GPU, whatever the products are in."""
+    cudnn = torch.backends.cudnn
+    cudnn.allow_tf32 = outside
+    before = cudnn.conv.fp32_precision
+    with settle(ComputeConfig(precision=precision)).products():
+        assert cudnn.allow_tf32 == (precision == "tf32")
+        assert (cudnn.conv.fp32_precision == "tf32") == (precision == "tf32")
+    assert cudnn.allow_tf32 == outside
+    assert cudnn.conv.fp32_precision == before
+
+
+def test_the_newer_name_of_convolutions_is_kept(gpus, products_as_before) -> None:
+    conv = torch.backends.cudnn.conv
+    conv.fp32_precision = "ieee"  # now the older name cannot be asked
+    with settle(ComputeConfig(precision="tf32")).products():
+        assert conv.fp32_precision == "tf32"
+    assert conv.fp32_precision == "ieee"
+
+
 @pytest.fixture
 def products_as_before() -> Iterator[None]:
-    matmuls = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
-    before = [one.fp32_precision for one in matmuls]
+    matmuls, cudnn = (
+        (torch.backends.cuda.matmul, torch.backends.mkldnn.matmul),
+        torch.backends.cudnn,
+    )
+    before, convolutions = [one.fp32_precision for one in matmuls], cudnn.allow_tf32
     yield
     torch.set_float32_matmul_precision("highest")
+    cudnn.allow_tf32 = convolutions
     for one, value in zip(matmuls, before, strict=True):
         one.fp32_precision = value
 

@@ -308,6 +308,7 @@ def _modes(device: str) -> Hashable:
         torch.is_autocast_enabled(device),
         torch.get_autocast_dtype(device),
         torch.backends.cuda.matmul.fp32_precision,  # the older name of it raises where this is set
+        torch.backends.cudnn.conv.fp32_precision,
         torch.are_deterministic_algorithms_enabled(),
     )
 

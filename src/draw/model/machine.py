@@ -84,22 +84,29 @@ class Compute:
 
 @contextmanager
 def _float32_products(precision: str) -> Iterator[None]:
-    """Set torch's precision of float32 products, by the name that sets it for all who ask.
+    """Set torch's precision of float32 products and convolutions, for all who ask.
 
-    Torch has two names for it; the older one cannot be asked where the newer one was set otherwise.
+    Torch has two names for each; the older one cannot be asked where the newer one was set
+    otherwise. Convolutions are in TF32 by torch's own default.
     """
     backends: Any = torch.backends
-    matmuls = backends.cuda.matmul, backends.mkldnn.matmul
-    each_before, before = [one.fp32_precision for one in matmuls], None
+    places = backends.cuda.matmul, backends.mkldnn.matmul, backends.cudnn.conv, backends.cudnn.rnn
+    each_before = [one.fp32_precision for one in places]
+    before, convolutions = None, None
     with suppress(RuntimeError):
         before = torch.get_float32_matmul_precision()
+    with suppress(RuntimeError):
+        convolutions = backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision(precision)
+    backends.cudnn.allow_tf32 = precision == "high"
     try:
         yield
     finally:
         if before is not None:
             torch.set_float32_matmul_precision(before)
-        for one, value in zip(matmuls, each_before, strict=True):
+        if convolutions is not None:
+            backends.cudnn.allow_tf32 = convolutions
+        for one, value in zip(places, each_before, strict=True):
             one.fp32_precision = value
 
 
