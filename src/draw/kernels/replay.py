@@ -304,11 +304,12 @@ def _kind_of(given: Inputs) -> Hashable:
 
 def _modes(device: str) -> Hashable:
     """Torch's modes that a recorded graph does not look at again."""
+    backends: Any = torch.backends
     return (
         torch.is_autocast_enabled(device),
         torch.get_autocast_dtype(device),
-        torch.backends.cuda.matmul.fp32_precision,  # the older name of it raises where this is set
-        torch.backends.cudnn.conv.fp32_precision,
+        backends.cuda.matmul.fp32_precision,  # the older name of it raises where this is set
+        backends.cudnn.conv.fp32_precision,
         torch.are_deterministic_algorithms_enabled(),
     )
 
