@@ -1,5 +1,6 @@
 """The compiled unroll of a model: what `DRAW.unroll`, `reconstruct` and `generate` compute."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -157,32 +158,41 @@ def trial_of(unrolled: UnrollOutput, drawn: Trajectory, generated: Trajectory) -
     return Trial(unrolled._asdict(), seen)
 
 
-def with_masks(trial: Trial, unrolled: UnrollOutput) -> Trial:
-    """A trial, with results under `unit_mask_of` among its outputs.
+def with_masks(trial: Trial, unroll: Callable[[Tensor], UnrollOutput], like: Tensor) -> Trial:
+    """A trial, with results under factors of h_dec, from 0 to 2, among its outputs.
+
+    Not under autocast: factors up to 2 make rounded gradients too far apart to be compared, and the
+    same code has been compared in full by then.
 
     Args:
-        trial: results without factors of h_dec.
-        unrolled: results for the same inputs with them, with gradients.
+        trial: results without factors.
+        unroll: results for the same inputs with them, [batch, hidden], with gradients.
+        like: a tensor [batch, hidden] of their type and device.
     """
-    more = {f"{name} with a unit mask": value for name, value in unrolled._asdict().items()}
+    if torch.is_autocast_enabled(like.device.type):
+        return trial
+    factors = torch.linspace(0, 2, like.numel(), dtype=like.dtype, device=like.device)
+    found = unroll(factors.view(like.shape))._asdict()
+    more = {f"{name} with a unit mask": value for name, value in found.items()}
     return trial._replace(outputs=trial.outputs | more)
 
 
-def unit_mask_of(model: Any, images: Tensor) -> Tensor:
-    """Factors of h_dec for a trial, from 0 to 2, [batch, hidden]."""
-    shape = len(images), model.config.hidden_size
-    factors = torch.linspace(0, 2, shape[0] * shape[1], dtype=images.dtype, device=images.device)
-    return factors.view(shape)
+def units_of(model: Any, images: Tensor) -> Tensor:
+    """Something of the shape of h_dec, [batch, hidden]."""
+    return images.new_zeros(len(images), model.config.hidden_size)
 
 
 def _compiled(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
     config, context = model.config, Context(*addends) if addends else NOTHING
     unrolled = unroll(config, model, images, noise, context)
-    masked = unroll(config, model, images, noise, context, unit_mask_of(model, images))
     with torch.no_grad():
         drawn = trajectory(config, model, images, noise, context)
         trial = trial_of(unrolled, drawn, trajectory(config, model, None, noise, context))
-    return with_masks(trial, masked)
+    return with_masks(
+        trial,
+        lambda factors: unroll(config, model, images, noise, context, factors),
+        units_of(model, images),
+    )
 
 
 def unmasked_reference(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
@@ -203,8 +213,11 @@ def unmasked_reference(model: Any, images: Tensor, noise: Tensor, *addends: Tens
 
 def _reference(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
     context = Context(*addends) if addends else NOTHING
-    masked = own_unroll(model, images, noise, context, unit_mask_of(model, images))
-    return with_masks(unmasked_reference(model, images, noise, *addends), masked)
+    return with_masks(
+        unmasked_reference(model, images, noise, *addends),
+        lambda factors: own_unroll(model, images, noise, context, factors),
+        units_of(model, images),
+    )
 
 
 ANY = (

@@ -108,10 +108,13 @@ def _parameters(config: DRAWConfig) -> Sequence[str]:
 def _trial(model: Any, images: Tensor, noise: Tensor, *addends: Tensor) -> Trial:
     context = Context(*addends) if addends else NOTHING
     unrolled = unroll(model, images, noise, context)
-    masked = unroll(model, images, noise, context, cpp.unit_mask_of(model, images))
     drawn = trajectory(model, images, noise, context)
     trial = cpp.trial_of(unrolled, drawn, trajectory(model, None, noise, context))
-    return cpp.with_masks(trial, masked)
+    return cpp.with_masks(
+        trial,
+        lambda factors: unroll(model, images, noise, context, factors),
+        cpp.units_of(model, images),
+    )
 
 
 CONTRACT = dataclasses.replace(
