@@ -78,7 +78,7 @@ def train(
 
     Args:
         preset: digits (a minute, no network), mnist and mnist-no-attention (the paper's), mnist-80
-            (mnist to the paper's figure: 2.5 hours on 2 cores), mnist-conv and cifar10-conv
+            (mnist from nothing to 81.09 nats: two hours on 2 cores), mnist-conv and cifar10-conv
             (convolutional DRAW), mnist-class (told the digit), mnist-small (half an hour on 2
             cores), mnist-convnet (it classifies, and judges drawings), cluttered, cluttered-4 and
             cluttered-convnet (the paper's Table 1: they classify), two-digits (on one canvas, as in
