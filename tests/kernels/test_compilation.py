@@ -14,8 +14,8 @@ from torch import Tensor
 import draw.model.draw
 from draw.errors import KernelUnavailableError
 from draw.kernels import BACKENDS, compilation
-from draw.kernels.allow_list import state_of
 from draw.kernels.compilation import CompiledFunction, compiler_for
+from draw.kernels.graph_state import state_of
 from draw.model.draw import DRAW
 from draw.parts.state import State
 from fake_graphs import fake_graphs

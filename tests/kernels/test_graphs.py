@@ -13,7 +13,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 import draw.attention.window
 from draw.errors import KernelUnavailableError
 from draw.kernels import BACKENDS, replay
-from draw.kernels.allow_list import state_of
+from draw.kernels.graph_state import state_of
 from draw.model.draw import DRAW
 from draw.parts.state import NOTHING
 from fake_graphs import fake_graphs

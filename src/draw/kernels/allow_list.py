@@ -25,11 +25,10 @@ _HOOKS = {
     "_backward_pre_hooks": "backward pre-hook",
 }
 _HOOKS_OF_ALL = tuple(getattr(every_module, f"_global{name}") for name in _HOOKS)
-_OF_ANY_MODULE = frozenset(vars(nn.Module()))
+OF_ANY_MODULE = frozenset(vars(nn.Module()))
+"""Attributes that every module has."""
 _SIMPLE = int, float, str, tuple, type(None)
 """Types of attributes that can be compared."""
-_BY_VALUE = int, float, complex, str, bytes, type(None), torch.dtype, torch.device
-"""Types of attributes that nothing but their value is known of."""
 _PLAIN = nn.Parameter, Tensor
 """Types of parameters; `torch.func.functional_call` puts tensors in their place."""
 
@@ -130,7 +129,7 @@ def part_of(path: str, module: nn.Module) -> Part:
         {
             name: value
             for name, value in vars(module).items()
-            if name not in _OF_ANY_MODULE and isinstance(value, _SIMPLE)
+            if name not in OF_ANY_MODULE and isinstance(value, _SIMPLE)
         },
         {name: value.shape for name, value in module.named_parameters(recurse=False)},
         frozenset(name for name, _ in module.named_children()),
@@ -360,45 +359,3 @@ def _namespaces(kind: type, kinds: frozenset[type], *modules: str) -> list[_Name
         *(_Namespace(vars(own), _counts_in_class) for own in classes | used),
         *(_Namespace(values, _counts_in_module) for values in found.values()),
     ]
-
-
-def state_of(model: nn.Module) -> list[Any]:
-    """List what a captured graph of a model depends on: its code, attributes, parameters, buffers.
-
-    Two such lists are equal as long as the graph computes what the model does. Attributes that are
-    numbers, words, and tuples, lists and dicts of these are compared by value, tensors by place,
-    shape and hooks, all others by identity: what is changed within such an object is not seen.
-    """
-    modules = list(model.modules())
-    held: list[Any] = []
-    for module in modules:
-        values = vars(module)
-        held += type(module), values["training"]
-        for name, value in values.items():
-            if name not in _OF_ANY_MODULE:
-                held += name, type(value), _comparable(value)
-        for tensors in (values["_parameters"], values["_buffers"]):
-            for name, value in tensors.items():
-                held += name, _comparable(value)
-    return held + code_of(type(model), (type(module) for module in modules))
-
-
-def _comparable(value: Any, depth: int = 3) -> Any:
-    """What is equal as long as a value of an attribute is the same."""
-    if isinstance(value, _BY_VALUE):
-        return value
-    if isinstance(value, Tensor):
-        return (
-            value.data_ptr(), value.shape, value.stride(), value.dtype, value.requires_grad,
-            *(tuple(hooks.values()) for hooks in _hooks_of(value)),
-        )  # fmt: skip
-    if depth and isinstance(value, tuple | list):
-        return [_comparable(part, depth - 1) for part in value]
-    if depth and isinstance(value, dict):
-        return [(name, _comparable(part, depth - 1)) for name, part in value.items()]
-    return id(value), value  # held, so that nothing else gets its number
-
-
-def _hooks_of(value: Tensor) -> list[Mapping[int, Callable[..., Any]]]:
-    """What acts on a tensor's gradient, and after it was added up."""
-    return [h for h in (value._backward_hooks, value._post_accumulate_grad_hooks) if h]

@@ -10,7 +10,7 @@ the results of another:
   they are to autograd;
 - one thread at a time copies in, replays and copies out, and one stream after the other;
 - graphs belong to one model, to the code, the attributes and the addresses of its parameters and
-  buffers that they were recorded with (`draw.kernels.allow_list.state_of`); a copy of the model
+  buffers that they were recorded with (`draw.kernels.graph_state.state_of`); a copy of the model
   starts without.
 """
 
@@ -29,7 +29,7 @@ from torch.autograd.function import once_differentiable
 from torch.autograd.graph import saved_tensors_hooks
 
 from draw.attention.abstract import AbstractWindow
-from draw.kernels.allow_list import state_of
+from draw.kernels.graph_state import state_of
 from draw.kernels.recorder import CudaRecorder, Recorder
 
 Inputs = tuple[Tensor | None, ...]

@@ -108,9 +108,23 @@ def complete(
     priced = ((images >= 0) & (images <= 1) | ~hidden).flatten(1).all(1)
     images = images.where(~hidden | priced[:, None, None, None], 0)
     check_unit_interval(images)
-    drawn = (_told_answers if isinstance(model.condition, KnownPixels) else _chosen_answers)(
-        model, images, masks, n, seed, labels, particles, rounds
-    )
+    if n < 1:
+        raise DrawError(f"expected n of at least 1, got {n}")
+    if isinstance(model.condition, KnownPixels):
+        for name, value in (("particles", particles), ("rounds", rounds)):
+            if value is not None:
+                raise DrawError(
+                    f"expected no {name} for a model that is told what is known, and draws each "
+                    f"answer at once, got {value}; leave {name} out"
+                )
+        drawn = _told_answers(model, images, masks, n, seed)
+    else:
+        particles = PARTICLES if particles is None else particles
+        rounds = ROUNDS if rounds is None else rounds
+        for name, value, least in (("particles", particles, 1), ("rounds", rounds, 0)):
+            if value < least:
+                raise DrawError(f"expected {name} of at least {least}, got {value}")
+        drawn = _chosen_answers(model, images, masks, n, seed, labels, particles, rounds)
     nats = drawn.hidden_nats.where(priced, math.nan)
     return dataclasses.replace(drawn, hidden_nats=nats)
 
@@ -122,15 +136,10 @@ def _chosen_answers(
     n: int,
     seed: int,
     labels: Tensor | None,
-    particles: int | None,
-    rounds: int | None,
+    particles: int,
+    rounds: int,
 ) -> Completion:
     """Answers chosen by importance resampling."""
-    particles = PARTICLES if particles is None else particles
-    rounds = ROUNDS if rounds is None else rounds
-    for name, value, least in (("n", n, 1), ("particles", particles, 1), ("rounds", rounds, 0)):
-        if value < least:
-            raise DrawError(f"expected {name} of at least {least}, got {value}")
     shape = model.config.glimpses, model.config.latent_size
     at_once = max(1, AT_ONCE // particles)
     answers, nats, hidden, effective = [], [], [], []
@@ -181,25 +190,8 @@ def _choose(
     return (log_weights + torch.from_numpy(np.stack(gumbel))).argmax(1)
 
 
-def _told_answers(
-    model: "DRAW",
-    images: Tensor,
-    masks: Tensor,
-    n: int,
-    seed: int,
-    labels: Tensor | None,
-    particles: int | None,
-    rounds: int | None,
-) -> Completion:
+def _told_answers(model: "DRAW", images: Tensor, masks: Tensor, n: int, seed: int) -> Completion:
     """Answers of a model that is told what is known, each a drawing (eqs 13-16)."""
-    for name, value in (("particles", particles), ("rounds", rounds)):
-        if value is not None:
-            raise DrawError(
-                f"expected no {name} for a model that is told what is known, and draws each answer "
-                f"at once, got {value}; leave {name} out"
-            )
-    if n < 1:
-        raise DrawError(f"expected n of at least 1, got {n}")
     shape = model.config.glimpses, model.config.latent_size
     answers, hidden = images.new_zeros(n, *images.shape), images.new_zeros(n, len(images))
     for i, known in enumerate(masks):

@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from draw.config.train import TrainConfig
-from draw.kernels.allow_list import state_of
+from draw.kernels.graph_state import state_of
 from draw.kernels.recorder import Recorder
 from draw.kernels.replay import no_graphs
 from draw.tasks import Task
