@@ -60,10 +60,14 @@ class CudaRecorder:
             return not torch.cuda.is_current_stream_capturing()
 
     def warm_up(self, function: Callable[[], object]) -> None:
-        """Run a function beside the current stream, as recording does."""
+        """Run a function on the stream on which it is recorded.
+
+        What it leaves in autograd, such as the nodes that sum a parameter's gradient, belongs to
+        the stream of its making, and torch warns where another then uses it.
+        """
         with torch.cuda.device(self._device):
             torch.cuda.synchronize()
-            with torch.cuda.stream(torch.cuda.Stream()):  # type: ignore[no-untyped-call]
+            with torch.cuda.stream(self._own_stream()):
                 function()
             torch.cuda.synchronize()
 
@@ -72,14 +76,18 @@ class CudaRecorder:
         graph, latest = torch.cuda.CUDAGraph(), self._latest and self._latest()
         pool = latest.pool() if latest else None  # memory lives as long as a graph that has it
         with torch.cuda.device(self._device), _capture:
-            # torch's own stream for it is on the device of the first capture of the process
-            self._stream = self._stream or torch.cuda.Stream()  # type: ignore[no-untyped-call]
+            stream = self._own_stream()
             with torch.cuda.graph(
-                graph, pool=pool, stream=self._stream, capture_error_mode="thread_local"
+                graph, pool=pool, stream=stream, capture_error_mode="thread_local"
             ):
                 result = function()
         self._latest = weakref.ref(graph)
         return result, graph.replay
+
+    def _own_stream(self) -> torch.cuda.Stream:
+        """The recorder's; torch's own is on the device of the first capture of the process."""
+        self._stream = self._stream or torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        return self._stream
 
     @contextmanager
     def in_turn(self) -> Iterator[None]:
