@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from draw.config.compute import ComputeConfig
-from draw.config.model import ClassifierConfig
+from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.config.run import Config
 from draw.data.batches import batch_indices
 from draw.errors import DrawError, Interruption
@@ -25,6 +25,8 @@ from draw.model.draw import DRAW
 from draw.model.machine import settle
 from draw.models.kinds import run_config
 from draw.models.storage import load_model
+from draw.parts.conditions import CONDITIONS
+from draw.parts.priors import PRIORS
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
 from draw.training import selection
@@ -450,11 +452,52 @@ def test_windows_that_turn_start_from_windows_that_do_not(tmp_path: Path) -> Non
     assert all(bool(w.numbers["angle"].any()) for w in (turned.read_windows, turned.write_windows))
 
 
+EXTENDED = [
+    (field, name)
+    for field, table in (("prior", PRIORS), ("condition", CONDITIONS))
+    for name, part in table.items()
+    if getattr(part, "extends", None) is table[getattr(DRAWConfig(), field)]
+]
+"""Parts that do at first what the paper's do."""
+
+
+def test_the_parts_that_do_more_are_known() -> None:
+    assert EXTENDED == [("prior", "learned"), ("condition", "class"), ("condition", "known")]
+
+
+@pytest.mark.parametrize(("field", "name"), EXTENDED)
+def test_a_part_that_does_more_starts_where_another_was(
+    field: str, name: str, tmp_path: Path
+) -> None:
+    """The same function at first, and then the part is trained with the rest."""
+    folder = tmp_path / "before"
+    labelled = [
+        dataclasses.replace(images, labels=np.arange(len(images.images)) % 3)
+        for images in (TRAINING, VALIDATION)
+    ]
+    fresh(folder).fit()
+    train = dataclasses.replace(TINY.train, start_from=str(folder))
+    model = dataclasses.replace(TINY.model, **{field: name}, classes=3)
+    config = dataclasses.replace(TINY, model=model, train=train)
+    trainer = start(config, tmp_path / "after", *labelled)
+    assert f"{field} {name}" in describe_origin(trainer.config)
+    before, after = load_model(str(folder)).model, trainer.bare_model
+    images = torch.rand(3, *before.config.image_shape)
+    noise = torch.randn(before.config.glimpses, 3, before.config.latent_size)
+    told = (torch.tensor([0, 1, 2]),) if name == "class" else ()
+    expected, found = before(images, noise), after(images, noise, *told)
+    torch.testing.assert_close(found.kl, expected.kl, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(found.reconstruction, expected.reconstruction)
+    train_until(trainer, 2)
+    own = {n: v for n, v in after.named_parameters() if n.startswith(f"{field}.")}
+    assert any(bool(value.any()) for value in own.values())
+
+
 def test_a_classifier_starts_to_turn_where_it_looked(tmp_path: Path) -> None:
     there = ClassifierConfig(rows=6, columns=5, glimpses=2, hidden_size=8, read_size=2, classes=3)
     here, before = dataclasses.replace(there, attention="rotated"), Classifier(there)
     after = Classifier(here)
-    after.load_state_dict(weights_for(here, there, before.state_dict()))
+    after.load_state_dict(weights_for(here, there, before.state_dict(), after.state_dict()))
     images = torch.rand(2, 1, 6, 5)
     torch.testing.assert_close(after(images).logits, before(images).logits)
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ from draw.errors import DrawError
 from draw.model.memory import weightless
 from draw.models.kinds import make_model, run_config
 from draw.models.storage import exported_config, exported_folder
+from draw.parts.conditions import CONDITIONS
+from draw.parts.priors import PRIORS
 from draw.runs.paths import RUN_FILE
 
 MODES: dict[int, Mode] = {1: "grey", 3: "colour"}
@@ -91,8 +93,9 @@ def check_sizes(config: Config) -> None:
     if name is None:
         return
     model = origin_of(name).model
-    given = weights_for(config.model, model, _weights(model))
-    there, here = (_shapes(state) for state in (given, _weights(config.model)))
+    fresh = _weights(config.model)
+    given = weights_for(config.model, model, _weights(model), fresh)
+    there, here = (_shapes(state) for state in (given, fresh))
     differing = [one for one in {**there, **here} if there.get(one) != here.get(one)]
     if differing:
         raise DrawError(
@@ -158,26 +161,43 @@ def _differences(one: ModelConfig, other: ModelConfig) -> dict[str, tuple[Any, A
 
 
 def weights_for(
-    here: ModelConfig, there: ModelConfig, state: Mapping[str, Tensor]
+    here: ModelConfig,
+    there: ModelConfig,
+    state: Mapping[str, Tensor],
+    fresh: Mapping[str, Tensor],
 ) -> dict[str, Tensor]:
     """The weights of a model as those of another that is to start from them.
 
-    Windows of the other may have more numbers that place them (`Sampler.extends`). What makes these
-    of h_dec is zero at first, so that the windows are where they were.
+    Parts of the other may do more, if they do nothing of it at first (`extends` of `Sampler`,
+    `Prior` and `Condition`): windows with more numbers that place them, which are where they were;
+    a learned prior and a condition, with weights that the other begins with.
 
     Args:
         here: config of the model that starts.
         there: config of the model whose weights they are.
         state: the weights.
+        fresh: weights that the model that starts was made with.
     """
-    before, after = (SAMPLERS.get(getattr(each, "attention", "")) for each in (there, here))
-    if before is None or getattr(after, "extends", None) is not before:
-        return dict(state)
-    counts: tuple[int, int] = cast(Any, before).controls, cast(Any, after).controls
-    return {
-        name: _with_more(value, *counts) if name in PLACING else value
-        for name, value in state.items()
-    }
+    given = dict(state)
+    before, after = _parts(SAMPLERS, "attention", there, here)
+    if _extends(after, before):
+        counts: tuple[int, int] = before.controls, after.controls
+        given |= {name: _with_more(given[name], *counts) for name in PLACING if name in given}
+    for part, table in {"prior": PRIORS, "condition": CONDITIONS}.items():
+        before, after = _parts(table, part, there, here)
+        if _extends(after, before):
+            given |= {n: value for n, value in fresh.items() if n.startswith(f"{part}.")}
+    return given
+
+
+def _parts(table: Mapping[str, Any], part: str, *models: ModelConfig) -> tuple[Any, ...]:
+    """The parts that models name; None where one has no such part."""
+    return tuple(table.get(getattr(model, part, "")) for model in models)
+
+
+def _extends(after: Any, before: Any) -> bool:
+    """Whether a part does at first what another does."""
+    return before is not None and getattr(after, "extends", None) is before
 
 
 def _with_more(value: Tensor, before: int, after: int) -> Tensor:

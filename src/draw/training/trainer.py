@@ -199,8 +199,8 @@ class Trainer:
     def _take_weights(self, before: nn.Module) -> None:
         try:
             there: Any = before.config
-            state = weights_for(self.config.model, there, before.state_dict())
-            self.bare_model.load_state_dict(state)
+            here, model = self.config.model, self.bare_model
+            model.load_state_dict(weights_for(here, there, before.state_dict(), model.state_dict()))
         except RuntimeError as error:
             raise DrawError(
                 f"the weights of {self.config.train.start_from} (train.start_from) do not fit the "

@@ -10,6 +10,7 @@ from torch.nn.functional import relu
 
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError
+from draw.parts.conditions.nothing import Unconditional
 from draw.parts.layers import Affine
 from draw.parts.state import NOTHING, Context
 
@@ -38,6 +39,7 @@ class KnownPixels(nn.Module):
 
     takes_labels: ClassVar = False
     description: ClassVar = "the known part of what it is to show, or nothing"
+    extends: ClassVar = Unconditional
 
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()

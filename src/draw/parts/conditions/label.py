@@ -6,6 +6,7 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
+from draw.parts.conditions.nothing import Unconditional
 from draw.parts.state import Context
 
 
@@ -22,6 +23,7 @@ class ClassCondition(nn.Module):
 
     takes_labels: ClassVar = True
     description: ClassVar = "the class of what it is to show"
+    extends: ClassVar = Unconditional
 
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from draw.config.model import DRAWConfig
 from draw.parts.distribution import Gaussian
 from draw.parts.layers import Affine
+from draw.parts.priors.standard import StandardPrior
 
 
 class LearnedPrior(nn.Module):
@@ -22,6 +23,7 @@ class LearnedPrior(nn.Module):
     """
 
     description: ClassVar = "normal, learned from what is drawn so far, P(z_t | h_dec_{t-1})"
+    extends: ClassVar = StandardPrior
 
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()
