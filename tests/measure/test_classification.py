@@ -327,6 +327,7 @@ def test_evaluate_and_info_of_a_classifier(
         (("animate", "run"), "expected a model that draws"),
         (("reconstruct", "run"), "expected a model that draws"),
         (("evaluate", "run", "--importance-samples", "5"), "no latent variables"),
+        (("evaluate", "run", "--seed", "5"), "expected no --seed for a classifier"),
         (("glimpses", "run", "--seed", "5"), "expected no --seed for where a classifier looks"),
         (("info", "run", "--seed", "5"), "expected no --seed for what a model is"),
         (("glimpses", "run", "--n", "0"), "expected --n to be a whole number of at least 1, got 0"),

@@ -79,11 +79,11 @@ def train(
     Args:
         preset: digits (a minute, no network), mnist and mnist-no-attention (the paper's), mnist-80
             (mnist from nothing to 81.09 nats: two hours on 2 cores), mnist-conv and cifar10-conv
-            (convolutional DRAW), mnist-class (told the digit), mnist-small (half an hour on 2
-            cores), mnist-convnet (it classifies, and judges drawings), cluttered, cluttered-4 and
-            cluttered-convnet (the paper's Table 1: they classify), two-digits (on one canvas, as in
-            the paper), svhn and cifar10 (the paper's, in colour), chars74k (letters in streets, in
-            colour), images (your own pictures).
+            (convolutional DRAW: minutes of a GPU, hours of a CPU), mnist-class (told the digit),
+            mnist-small (half an hour on 2 cores), mnist-convnet (it classifies, and judges
+            drawings), cluttered, cluttered-4 and cluttered-convnet (the paper's Table 1: they
+            classify), two-digits (on one canvas, as in the paper), svhn and cifar10 (the paper's,
+            in colour), chars74k (letters in streets, in colour), images (your own pictures).
         options: where the run and its result go.
         resume: go on with a run folder, or from one of its checkpoint files; with --seeds, with
             all run folders NAME-seed-0 and so on, those that are not there yet included.

@@ -165,6 +165,11 @@ class Classifying:
             raise DrawError(
                 "expected no --refine for a classifier, which has no posterior; leave it out"
             )
+        if how.seed:
+            raise DrawError(
+                f"expected no --seed for a classifier, which draws nothing, got {how.seed}; "
+                "leave it out"
+            )
         return measure_accuracy(
             cast(Model, model),
             images,
