@@ -27,6 +27,22 @@ class Interruption(Exception):  # noqa: N818  (an event, not an error)
         )
 
 
+class CutShort(KeyboardInterrupt):
+    """The user did not wait for a training to be saved; it goes on from its last checkpoint.
+
+    Args:
+        run: the run folder.
+        step: number of steps that were made.
+        saved: number of steps that are saved.
+    """
+
+    def __init__(self, run: Path, step: int, saved: int) -> None:
+        super().__init__(
+            f"stopped at once at step {step}; saved is step {saved}. "
+            f"Go on from there with: {shlex.join(('draw', 'train', '--resume', str(run)))}"
+        )
+
+
 class InUseError(DrawError):
     """Another process trains in a run folder; its end, or another folder, puts it right."""
 

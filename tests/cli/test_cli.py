@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from draw.errors import Interruption
+from draw.errors import CutShort, Interruption
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
 from running import TINY_DIGITS, draw_at_a_terminal, draw_command, draw_process, one_thread
@@ -51,6 +51,7 @@ def last_weights(run: Path) -> dict[str, torch.Tensor]:
     ("stop", "says"),
     [
         (Interruption(Path("a run"), 7), "stopped at step 7; .* draw train --resume 'a run'"),
+        (CutShort(Path("a run"), 7, 5), "stopped at once at step 7; saved is step 5. .* 'a run'"),
         (KeyboardInterrupt(), "draw: stopped"),
     ],
 )

@@ -18,7 +18,7 @@ from draw.config.compute import ComputeConfig
 from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.config.run import Config
 from draw.data.batches import batch_indices
-from draw.errors import DrawError, Interruption
+from draw.errors import CutShort, DrawError, Interruption
 from draw.json_files import read_json
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
@@ -37,6 +37,7 @@ from draw.training.trainer import Trainer, learning_rate_at
 from running import (
     TINY,
     batch_of,
+    before_each_step,
     image_set,
     poison,
     stop_after,
@@ -743,6 +744,23 @@ def test_ctrl_c_in_the_test_says_how_to_go_on(
 
 def ask_to_stop(*_: object) -> None:
     raise KeyboardInterrupt
+
+
+def test_a_second_ctrl_c_says_from_where_it_goes_on(tmp_path: Path) -> None:
+    run = tmp_path / "a run"
+    train_until(fresh(run), 5)
+    trainer = again(run)
+
+    def interrupt() -> None:
+        if trainer.step == 7:
+            for _ in range(2):
+                os.kill(os.getpid(), signal.SIGINT)
+
+    before_each_step(trainer, interrupt)
+    says = f"stopped at once at step 7; saved is step 5. .*draw train --resume '{run}'$"
+    with pytest.raises(CutShort, match=says):
+        trainer.fit()
+    again(run).fit()
 
 
 def test_ctrl_c_is_left_as_it_was_found(tmp_path: Path) -> None:

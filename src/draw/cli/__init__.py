@@ -157,9 +157,9 @@ def main() -> None:
         if is_first_process():
             say(stopped, error=True)
         sys.exit(130)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stopped:
         if is_first_process():
-            say("draw: stopped", error=True)
+            say(str(stopped) or "draw: stopped", error=True)
         sys.exit(130)
     except BrokenPipeError:  # whoever read the output has seen enough
         sys.exit(141)

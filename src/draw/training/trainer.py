@@ -21,7 +21,7 @@ from torch.distributed import all_reduce
 
 from draw.config.run import Config
 from draw.data import ImageSet
-from draw.errors import DrawError, Interruption
+from draw.errors import CutShort, DrawError, Interruption
 from draw.files import remove_file
 from draw.kernels.recorder import CudaRecorder
 from draw.model.machine import settle
@@ -45,7 +45,7 @@ from draw.training.learning import freeze_decoder, parameter_groups
 from draw.training.memory_advice import too_large
 from draw.training.origin import weights_for
 from draw.training.pace import Pace
-from draw.training.patience import is_at_end, is_out_of_patience
+from draw.training.patience import is_at_end, is_out_of_patience, last_step
 from draw.training.prefetch import Prefetch
 from draw.training.reduction import Reduction
 from draw.training.selection import Selection
@@ -210,16 +210,20 @@ class Trainer:
     def fit(self) -> None:
         """Train to the last step, or until patience is out (train.patience).
 
-        Ends with `Interruption` after Ctrl-C or SIGTERM.
-
-        The run folder is locked meanwhile.
+        Ends with `Interruption` after Ctrl-C or SIGTERM, and with `CutShort` at a second Ctrl-C,
+        which does not wait for the step to be saved. The run folder is locked meanwhile.
 
         Raises:
             DrawError: if the loss is no longer finite, a file cannot be written, or another
                 process trains in the folder.
         """
         with self.lock, self.compute.products():
-            self._fit()
+            try:
+                self._fit()
+            except KeyboardInterrupt as stopped:
+                if checkpoints(self.run):
+                    raise CutShort(self.run, self.step, last_step(self.run)) from stopped
+                raise
 
     def _fit(self) -> None:
         last_saved = self.clock()
