@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from draw.config.data import DataConfig
-from draw.data import DataError
+from draw.data import DataError, load_images
 from draw.data.sources import unpack
 from draw.data.sources.open_source import open_source
 from draw.data.sources.source import Source
@@ -167,6 +167,44 @@ def test_a_damaged_archive_is_named(tmp_path: Path) -> None:
         path.write_bytes(b"")
         with pytest.raises(DataError, match="is damaged, encrypted, or no archive"):
             opened(path).splits()
+
+
+BAD = b"nothing of its kind"
+DAMAGED: dict[str, tuple[dict[str, dict[str, bytes]], str]] = {
+    "a picture": ({"a.zip": {"train/b.png": BAD}}, "a.zip/train/b.png"),
+    "a table": ({"a.zip": {"train.parquet": BAD}}, "a.zip"),
+    "an array": ({"a.tar.gz": {"train.npy": BAD}}, "a.tar.gz/train.npy"),
+    "one of two": ({"train.zip": {"b.png": png(1)}, "test.zip": {"b.png": BAD}}, "test.zip/b.png"),
+    "labels": ({"a.zip": {"b.png": png(1), "metadata.jsonl": BAD}}, "a.zip/metadata.jsonl"),
+}
+"""Archives of which something in them is damaged, and what an error names."""
+
+
+@pytest.mark.parametrize("kind", DAMAGED)
+def test_what_is_wrong_in_an_archive_is_named_by_the_archive(
+    kind: str, tmp_path: Path, scratch: Path
+) -> None:
+    archives, name = DAMAGED[kind]
+    folder = tmp_path / "of mine"
+    folder.mkdir()
+    for file, content in archives.items():
+        (write_zip if file.endswith(".zip") else write_tar)(folder / file, content)
+    path = folder if len(archives) > 1 else folder / next(iter(archives))
+    config = DataConfig("images", str(path), cache_dir=str(tmp_path / "cache"))
+    with pytest.raises(DataError) as told:
+        load_images(config, "train")
+    assert str(folder / name) in str(told.value)
+    assert str(scratch) not in str(told.value)
+
+
+def test_a_warning_about_an_archive_names_it(
+    tmp_path: Path, scratch: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = b"file_name,label\na.png,1\nz.png,1\n"
+    write_zip(tmp_path / "a.zip", {"a.png": png(1), "metadata.csv": labels})
+    opened(tmp_path / "a.zip").classes()
+    assert f"{tmp_path / 'a.zip'}: 1 rows of metadata name no picture" in caplog.text
+    assert str(scratch) not in caplog.text
 
 
 def test_a_file_twice_is_refused(tmp_path: Path) -> None:

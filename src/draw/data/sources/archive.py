@@ -7,6 +7,7 @@ times its size, nor to more than the disk has room for.
 
 import bz2
 import gzip
+import logging
 import lzma
 import re
 import shutil
@@ -16,7 +17,7 @@ import tempfile
 import weakref
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from io import BufferedIOBase, BufferedReader
@@ -31,6 +32,8 @@ from draw.data.store.splits import split_by_name, split_of
 from draw.errors import DataError
 from draw.files import open_file
 from draw.terminal import one_line
+
+logger = logging.getLogger("draw")
 
 SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 MOST_FILES = 5_000_000
@@ -93,7 +96,8 @@ class Archives:
 
     def classes(self) -> tuple[str, ...] | None:
         """Names of the classes of what is in the archives."""
-        return self._inner[0].classes()
+        with self._inner.named():
+            return self._inner.source.classes()
 
     def stamp(self) -> str:
         """Stamp that changes with the names, sizes and times of the archives."""
@@ -109,7 +113,9 @@ class Archives:
         Raises:
             DataError: if the name of a single archive tells of another split than what is in it.
         """
-        splits = self._inner[0].splits()
+        with self._inner.named():
+            found = self._inner.source.splits()
+        splits = {name: self._inner.pictures(pictures) for name, pictures in found.items()}
         told = split_of(_way(self.files[0]), one_line(self.files[0].path))
         if len(self.files) > 1 or len(splits) != 1 or told is None:
             return splits
@@ -123,24 +129,71 @@ class Archives:
 
     def remarks(self) -> tuple[str, ...]:
         """Remarks on what is in the archives, and on what of it was left out."""
-        return (*self._inner[0].remarks(), *self._inner[1])
+        with self._inner.named():
+            return (*self._inner.source.remarks(), *self._inner.left_out)
 
     @cached_property
-    def _inner(self) -> tuple[Source, tuple[str, ...]]:
-        """The source of what is in them, and what was left out."""
+    def _inner(self) -> "_Unpacked":
+        """What is in them, unpacked."""
         root = Path(tempfile.mkdtemp(prefix="draw-"))
+        several = len(self.files) > 1
+        folders = {root.joinpath(*_way(f)) if several else root: f.path for f in self.files}
         try:
             left_out = list[str]()
-            for file in self.files:
-                folder = root.joinpath(*_way(file)) if len(self.files) > 1 else root
-                left_out += unpack(file.path, folder)
+            for folder, path in folders.items():
+                left_out += unpack(path, folder)
+            names = folders | {root: self.place.path if several else self.files[0].path}
             inner = replace(self.place, path=root, folder=root, files=find_files(root))
-            source = self.open_place(inner)
+            with _renamed(names):
+                source = self.open_place(inner)
         except BaseException:
             shutil.rmtree(root, ignore_errors=True)
             raise
         weakref.finalize(source, shutil.rmtree, root, ignore_errors=True)
-        return source, tuple(left_out)
+        return _Unpacked(source, tuple(left_out), names)
+
+
+class _Unpacked(NamedTuple):
+    """What is in archives, for as long as it is read."""
+
+    source: Source
+    left_out: tuple[str, ...]
+    """Remarks on what was left out."""
+    names: Mapping[Path, Path]
+    """The archives, by the folders that they are unpacked to."""
+
+    def named(self) -> AbstractContextManager[None]:
+        """A context whose errors and warnings name the archives, not the folders."""
+        return _renamed(self.names)
+
+    def pictures(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
+        """Pictures whose names and errors do, too."""
+        with self.named():
+            for one in pictures:
+                yield one._replace(name=_rename(one.name, self.names))
+
+
+@contextmanager
+def _renamed(names: Mapping[Path, Path]) -> Iterator[None]:
+    """A context whose errors and warnings about some folders name others in their place."""
+
+    def rename(record: logging.LogRecord) -> bool:
+        record.msg, record.args = _rename(record.getMessage(), names), None
+        return True
+
+    logger.addFilter(rename)
+    try:
+        yield
+    except DataError as error:
+        raise DataError(_rename(str(error), names)) from error
+    finally:
+        logger.removeFilter(rename)
+
+
+def _rename(text: str, names: Mapping[Path, Path]) -> str:
+    for folder in sorted(names, key=lambda path: len(path.parts), reverse=True):
+        text = text.replace(one_line(folder), one_line(names[folder]))
+    return text
 
 
 def _way(file: FileEntry) -> tuple[str, ...]:
