@@ -37,6 +37,7 @@ BEHIND: dict[str, tuple[Callable[..., Any], ...]] = {
         two_digits_figure,
     ),
     "evaluate": (evaluate, measure_accuracy),
+    "compare": (evaluate, measure_accuracy),
     "judge": (measure_class_share, measure_pair_share),
     "latents": (DRAW.latents,),
     "export": (export, copy_export),
@@ -72,6 +73,7 @@ FROM_ELSEWHERE = {
 """Parameters that are no single flag, and where a verb has them from."""
 NOT_OFFERED = {
     ("evaluate", "labels"): "the data set's own",
+    ("compare", "labels"): "the data set's own",
     ("latents", "labels"): "the data set's own",
     ("export", "to"): "--to",
     **{

@@ -211,6 +211,12 @@ def test_the_verb_shows_a_column_for_each(tmp_path: Path) -> None:
         "the standard error over images and between the seeds.",
     ):  # fmt: skip
         assert words in pooled.stdout
+    some = ("--images", "6", "--refine", "2", "--importance-samples", "3", "--json", "-")
+    refined = draw_command("compare", "a", "b", *some, cwd=tmp_path)
+    for words in ("6 images", "refined bound, 2 updates", "its estimate, K = 3"):
+        assert words in refined.stderr
+    values = [one["results"][0] for one in json.loads(refined.stdout)["candidates"]]
+    assert all(one["refined_bound"] < one["bound"] for one in values)
     apart = draw_command("compare", "a", "b/best", cwd=tmp_path)
     assert "equal seconds: b/best is no run folder with evaluations." in apart.stdout
     blank = ("compare", "a/best", "b/best", "--out", "blank.png")

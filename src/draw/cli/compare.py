@@ -32,6 +32,8 @@ def compare(
     data: Annotated[DataOptions, arg(name="")],
     importance_samples: Natural = 0,
     batch_size: Count = 250,
+    refine: Natural = 0,
+    images: Count | None = None,
     weights: Weights = "best",
     seed: Seed = 0,
     json: Json = None,
@@ -55,6 +57,9 @@ def compare(
         data: options that name the images; by default those that the first model was trained on.
         importance_samples: K of the importance-weighted estimate; takes K times as long.
         batch_size: images at a time; changes speed and memory, not the result.
+        refine: updates (300, say) that fit the posterior to each image, for the refined bound too;
+            takes several hundred times as long.
+        images: number of images, evenly from the split; by default all.
         weights: choice among the weights of runs: those with the lowest validation score, or the
             last ones.
         seed: seed of the noise.
@@ -83,29 +88,30 @@ def compare(
             f"expected a run folder among the models for --out, whose curves it shows, got "
             f"{', '.join(models)}; leave --out out"
         )
-    images, _ = images_for(loaded[0][1], data)
-    fixed = images.evaluation_set()
+    found, _ = images_for(loaded[0][1], data)
+    fixed = found.evaluation_set()
+    chosen = fixed if images is None else fixed.some(images)
 
     def evaluate(task: Task, one: LoadedModel, how: Measuring) -> Result:
         model = one.model.to(accelerator.device)
         return with_progress(
-            fixed,
+            chosen,
             accelerator,
             lambda seen, update: task.evaluate(model, seen, accelerator, update, how),
         )
 
-    how = Measuring(batch_size, importance_samples, seed)
+    how = Measuring(batch_size, importance_samples, seed, refine)
     with advise_smaller_batches(batch_size, "--batch-size"):
-        found = compared(loaded, fixed, how, evaluate)
+        result = compared(loaded, chosen, how, evaluate)
     accelerator.end_training()
     with words_apart_from(json):
-        print_comparison(f"{data.split} images of {images.source}", found)
+        print_comparison(f"{data.split} images of {chosen.source}", result)
         if out is not None:
-            curves = {one.name: one.progress for one in found.candidates if one.progress}
-            title = f"validation {found.task.score}"
-            unit = found.task.curves[0].unit  # the score's
+            curves = {one.name: one.progress for one in result.candidates if one.progress}
+            title = f"validation {result.task.score}"
+            unit = result.task.curves[0].unit  # the score's
             say(comparison_curves(curves, out, title=title, unit=unit))
-    write_result(json, found.to_dict())
+    write_result(json, result.to_dict())
 
 
 def print_comparison(title: str, found: "Comparison") -> None:

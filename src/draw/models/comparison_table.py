@@ -8,7 +8,9 @@ Line = tuple[str, list[str]]
 PARTS = {
     "reconstruction": "reconstruction",
     "kl": "KL",
-    "importance_weighted": "importance-weighted, K = {}",
+    "importance_weighted": "importance-weighted, K = {importance_samples}",
+    "refined_bound": "refined bound, {refinement_steps} updates",
+    "refined_estimate": "its estimate, K = {importance_samples}",
     "bits_per_dimension": "bits per dimension",
     "cross_entropy": "cross-entropy",
 }
@@ -21,7 +23,7 @@ def sections(found: Comparison) -> list[list[Line]]:
     Figures that no candidate has are left out; - stands where one has none.
     """
     differences = [one.difference for one in found.candidates]
-    samples = found.candidates[0].results[0].to_dict().get("importance_samples")
+    how = found.candidates[0].results[0].to_dict()
     measured: list[tuple[str, list[str | None]]] = [
         ("parameters", [f"{one.parameters:,}" for one in found.candidates]),
         (
@@ -29,8 +31,9 @@ def sections(found: Comparison) -> list[list[Line]]:
             [f"{one.score:.3f} +- {one.standard_error:.3f}" for one in found.candidates],
         ),
         *(
-            (f"  {words.format(samples)}", [_mean(one, name) for one in found.candidates])
+            (f"  {words.format_map(how)}", [_mean(one, name) for one in found.candidates])
             for name, words in PARTS.items()
+            if name in how
         ),
         ("  of the mean over", [_spread(one, found.images) for one in found.candidates]),
         (

@@ -96,7 +96,7 @@ class Archives:
 
     def classes(self) -> tuple[str, ...] | None:
         """Names of the classes of what is in the archives."""
-        with self._inner.named():
+        with self._inner.of_archives():
             return self._inner.source.classes()
 
     def stamp(self) -> str:
@@ -113,7 +113,7 @@ class Archives:
         Raises:
             DataError: if the name of a single archive tells of another split than what is in it.
         """
-        with self._inner.named():
+        with self._inner.of_archives():
             found = self._inner.source.splits()
         splits = {name: self._inner.pictures(pictures) for name, pictures in found.items()}
         told = split_of(_way(self.files[0]), one_line(self.files[0].path))
@@ -129,8 +129,8 @@ class Archives:
 
     def remarks(self) -> tuple[str, ...]:
         """Remarks on what is in the archives, and on what of it was left out."""
-        with self._inner.named():
-            return (*self._inner.source.remarks(), *self._inner.left_out)
+        with self._inner.of_archives():
+            return (*self._inner.source.remarks(), *self._inner.omissions)
 
     @cached_property
     def _inner(self) -> "_Unpacked":
@@ -157,18 +157,18 @@ class _Unpacked(NamedTuple):
     """What is in archives, for as long as it is read."""
 
     source: Source
-    left_out: tuple[str, ...]
+    omissions: tuple[str, ...]
     """Remarks on what was left out."""
     names: Mapping[Path, Path]
     """The archives, by the folders that they are unpacked to."""
 
-    def named(self) -> AbstractContextManager[None]:
+    def of_archives(self) -> AbstractContextManager[None]:
         """A context whose errors and warnings name the archives, not the folders."""
         return _renamed(self.names)
 
     def pictures(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
         """Pictures whose names and errors do, too."""
-        with self.named():
+        with self.of_archives():
             for one in pictures:
                 yield one._replace(name=_rename(one.name, self.names))
 
