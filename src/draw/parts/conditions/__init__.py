@@ -26,7 +26,7 @@ class Condition(Protocol):
     description: ClassVar[str]
     """What a drawing is conditioned on, in words for model cards."""
     extends: ClassVar[type[nn.Module] | None]
-    """The condition that this one is with the weights that it begins with, or None; a model with
+    """The condition that this one is with the weights that it begins with, if any; a model with
     that condition can be trained on with this one (train.start_from)."""
 
     def __call__(self, labels: Int[Tensor, " batch"] | None) -> Context:

@@ -23,7 +23,7 @@ class Prior(Protocol):
     description: ClassVar[str]
     """The distribution of z_t, in words for model cards."""
     extends: ClassVar[type[nn.Module] | None]
-    """The prior that this one is with the weights that it begins with, or None; a model with that
+    """The prior that this one is with the weights that it begins with, if any; a model with that
     prior can be trained on with this one (train.start_from)."""
 
     def __call__(self, h_dec: Float[Tensor, "batch hidden"]) -> Gaussian:
