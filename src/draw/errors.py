@@ -34,12 +34,14 @@ class CutShort(KeyboardInterrupt):
         run: the run folder.
         step: number of steps that were made.
         saved: number of steps that are saved.
+        again: command that goes on; by default that for the run.
     """
 
-    def __init__(self, run: Path, step: int, saved: int) -> None:
+    def __init__(self, run: Path, step: int, saved: int, again: str | None = None) -> None:
+        self.run, self.step, self.saved = run, step, saved
         super().__init__(
-            f"stopped at once at step {step}; saved is step {saved}. "
-            f"Go on from there with: {shlex.join(('draw', 'train', '--resume', str(run)))}"
+            f"stopped at once at step {step}; saved is step {saved}. Go on from there with: "
+            f"{again or shlex.join(('draw', 'train', '--resume', str(run)))}"
         )
 
 

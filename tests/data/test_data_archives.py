@@ -175,6 +175,11 @@ DAMAGED: dict[str, tuple[dict[str, dict[str, bytes]], str]] = {
     "a table": ({"a.zip": {"train.parquet": BAD}}, "a.zip"),
     "an array": ({"a.tar.gz": {"train.npy": BAD}}, "a.tar.gz/train.npy"),
     "one of two": ({"train.zip": {"b.png": png(1)}, "test.zip": {"b.png": BAD}}, "test.zip/b.png"),
+    "names that begin alike": (
+        {"a.zip": {"b.png": png(1)}, "a2.zip": {"b.png": BAD}},
+        "a2.zip/b.png",
+    ),
+    "one name, two kinds": ({"a.zip": {"b.png": png(1)}, "a.tar": {"c.png": BAD}}, "a/c.png"),
     "labels": ({"a.zip": {"b.png": png(1), "metadata.jsonl": BAD}}, "a.zip/metadata.jsonl"),
 }
 """Archives of which something in them is damaged, and what an error names."""
@@ -212,8 +217,17 @@ def test_a_file_twice_is_refused(tmp_path: Path) -> None:
         archive.writestr("a.png", png(0))
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("a.png", png(1))
-    with pytest.raises(DataError, match="has a file twice"):
+    with pytest.raises(DataError, match=f"has a file twice, {tmp_path / 'a.zip' / 'a.png'}"):
         opened(tmp_path / "a.zip").splits()
+
+
+def test_two_archives_of_one_name_but_for_its_end_are_both_read(tmp_path: Path) -> None:
+    write_zip(tmp_path / "a.zip", {f"{n}.png": png(n) for n in range(3)})
+    write_tar(tmp_path / "a.tar.gz", {f"{n}.png": png(n) for n in range(3, 7)})
+    assert sum(map(len, labels(opened(tmp_path)).values())) == 7
+    write_tar(tmp_path / "a.tar.gz", {"0.png": png(9)})
+    with pytest.raises(DataError, match="has a file twice"):
+        opened(tmp_path).splits()
 
 
 def test_archives_keep_the_folders_they_lie_in(tmp_path: Path) -> None:

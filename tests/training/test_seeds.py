@@ -12,7 +12,7 @@ import torch
 
 from draw.config.run import Config
 from draw.data import Splits
-from draw.errors import DrawError, Interruption
+from draw.errors import CutShort, DrawError, Interruption
 from draw.json_files import read_json
 from draw.models.kinds import run_config
 from draw.runs.checkpoint import checkpoints, load_tensors
@@ -100,6 +100,19 @@ def test_a_stop_goes_on_with_all_of_them(
     alone = start(with_train(CONFIG, seed=6), tmp_path / "alone", SPLITS.train, SPLITS.validation)
     alone.fit()
     assert same(tmp_path / "tiny-seed-6", tmp_path / "alone")
+
+
+def test_a_second_ctrl_c_goes_on_with_all_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_short(self: Trainer) -> None:
+        raise CutShort(self.run, 3, 2)
+
+    base = tmp_path / "tiny"
+    monkeypatch.setattr(Trainer, "fit", cut_short)
+    command = re.escape(f"draw train --resume {base} --seeds 3")
+    with pytest.raises(CutShort, match=f"saved is step 2. Go on from there with: {command}$"):
+        trained(base)
 
 
 def test_a_launcher_that_starts_them_again_goes_on(

@@ -9,13 +9,14 @@ import shutil
 import signal
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 
 from draw.config.compute import ComputeConfig
-from draw.config.model import ClassifierConfig, DRAWConfig
+from draw.config.model import ClassifierConfig, ConvDRAWConfig, DRAWConfig
 from draw.config.run import Config
 from draw.data.batches import batch_indices
 from draw.errors import CutShort, DrawError, Interruption
@@ -23,15 +24,15 @@ from draw.json_files import read_json
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
 from draw.model.machine import settle
-from draw.models.kinds import run_config
+from draw.models.kinds import make_model, run_config
 from draw.models.storage import load_model
-from draw.parts.conditions import CONDITIONS
 from draw.parts.priors import PRIORS
+from draw.parts.priors.learned import LearnedPrior
 from draw.runs.checkpoint import checkpoints, load_tensors
 from draw.runs.metrics import read_metrics
 from draw.training import selection
 from draw.training.finish import finish
-from draw.training.origin import describe_origin, weights_for
+from draw.training.origin import PARTS, check_sizes, describe_origin, weights_for
 from draw.training.start import resume, resumed_config, start
 from draw.training.trainer import Trainer, learning_rate_at
 from running import (
@@ -455,43 +456,88 @@ def test_windows_that_turn_start_from_windows_that_do_not(tmp_path: Path) -> Non
 
 EXTENDED = [
     (field, name)
-    for field, table in (("prior", PRIORS), ("condition", CONDITIONS))
+    for field, table in PARTS.items()
     for name, part in table.items()
     if getattr(part, "extends", None) is table[getattr(DRAWConfig(), field)]
 ]
 """Parts that do at first what the paper's do."""
+WHOLE = DRAWConfig(rows=6, columns=5, glimpses=2, hidden_size=8, latent_size=3, attention="none")
+MAPS = ConvDRAWConfig(rows=8, columns=8, glimpses=2, hidden_size=8, latent_size=4, prior="standard")
 
 
 def test_the_parts_that_do_more_are_known() -> None:
     assert EXTENDED == [("prior", "learned"), ("condition", "class"), ("condition", "known")]
 
 
+@pytest.mark.parametrize("there", [WHOLE, MAPS], ids=["draw", "conv"])
 @pytest.mark.parametrize(("field", "name"), EXTENDED)
 def test_a_part_that_does_more_starts_where_another_was(
-    field: str, name: str, tmp_path: Path
+    field: str, name: str, there: DRAWConfig
 ) -> None:
-    """The same function at first, and then the part is trained with the rest."""
+    """The same function at first, whatever it is told; its weights take part in the loss."""
+    here = dataclasses.replace(there, **{field: name}, classes=3)  # type: ignore[arg-type]
+    before, after = make_model(there), make_model(here)
+    assert isinstance(before, DRAW)
+    assert isinstance(after, DRAW)
+    with torch.no_grad():
+        for parameter in before.parameters():
+            parameter += 0.1 * torch.randn_like(parameter)
+    after.load_state_dict(weights_for(here, there, before.state_dict(), after.state_dict()))
+    images = torch.rand(3, *there.image_shape).round()
+    noise = torch.randn(there.glimpses, 3, there.latent_size)
+    known = torch.rand(3, there.rows, there.columns) < 0.5
+    told = {"class": {"labels": torch.tensor([0, 1, 2])}, "known": {"known": known}}.get(name, {})
+    expected, found = before(images, noise), after(images, noise, **told)
+    torch.testing.assert_close(found.kl, expected.kl)
+    torch.testing.assert_close(found.canvas, expected.canvas)
+    found.kl.sum().backward()
+    own = dict(after.get_submodule(field).named_parameters())
+    moved = [n for n, value in own.items() if value.grad is not None and bool(value.grad.any())]
+    assert {n.split(".")[0] for n in moved} >= ({"mu"} if field == "prior" else {"enc", "dec"})
+
+
+def test_a_part_that_does_more_is_trained_with_the_rest(tmp_path: Path) -> None:
     folder = tmp_path / "before"
-    labelled = [
-        dataclasses.replace(images, labels=np.arange(len(images.images)) % 3)
-        for images in (TRAINING, VALIDATION)
-    ]
     fresh(folder).fit()
     train = dataclasses.replace(TINY.train, start_from=str(folder))
-    model = dataclasses.replace(TINY.model, **{field: name}, classes=3)
-    config = dataclasses.replace(TINY, model=model, train=train)
-    trainer = start(config, tmp_path / "after", *labelled)
-    assert f"{field} {name}" in describe_origin(trainer.config)
-    before, after = load_model(str(folder)).model, trainer.bare_model
-    images = torch.rand(3, *before.config.image_shape)
-    noise = torch.randn(before.config.glimpses, 3, before.config.latent_size)
-    told = (torch.tensor([0, 1, 2]),) if name == "class" else ()
-    expected, found = before(images, noise), after(images, noise, *told)
-    torch.testing.assert_close(found.kl, expected.kl, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(found.reconstruction, expected.reconstruction)
+    model = dataclasses.replace(TINY.model, prior="learned")  # type: ignore[call-arg]
+    trainer = fresh(tmp_path / "after", dataclasses.replace(TINY, model=model, train=train))
+    assert "prior learned" in describe_origin(trainer.config)
+    assert not trainer.bare_model.get_parameter("prior.mu.weight").any()
     train_until(trainer, 2)
-    own = {n: v for n, v in after.named_parameters() if n.startswith(f"{field}.")}
-    assert any(bool(value.any()) for value in own.values())
+    assert trainer.bare_model.get_parameter("prior.mu.weight").any()
+
+
+def test_a_part_that_would_not_be_trained_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "before"
+    fresh(folder).fit()
+    train = dataclasses.replace(TINY.train, start_from=str(folder), only="encoder")
+    for field, name in EXTENDED:
+        model = dataclasses.replace(TINY.model, **{field: name})
+        with pytest.raises(
+            DrawError, match=rf"expected model\.{field} \w+, as in .*got {name}, which"
+        ):
+            check_sizes(dataclasses.replace(TINY, model=model, train=train))
+    check_sizes(dataclasses.replace(TINY, train=train))
+
+
+def test_a_part_keeps_what_it_has_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A part of one's own that extends one with weights."""
+
+    class Wide(LearnedPrior):
+        extends: ClassVar = LearnedPrior
+
+        def __init__(self, config: DRAWConfig) -> None:
+            super().__init__(config)
+            self.width = torch.nn.Parameter(torch.zeros(config.latent_size))
+
+    monkeypatch.setitem(PRIORS, "standard", LearnedPrior)
+    monkeypatch.setitem(PRIORS, "learned", Wide)
+    there, here = WHOLE, dataclasses.replace(WHOLE, prior="learned")
+    before, after = make_model(there), make_model(here)
+    torch.nn.init.ones_(before.get_parameter("prior.mu.weight"))
+    after.load_state_dict(weights_for(here, there, before.state_dict(), after.state_dict()))
+    assert bool((after.get_parameter("prior.mu.weight") == 1).all())
 
 
 def test_a_classifier_starts_to_turn_where_it_looked(tmp_path: Path) -> None:
@@ -746,17 +792,28 @@ def ask_to_stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+def send_twice(number: signal.Signals, trainer: Trainer, step: int) -> None:
+    def send() -> None:
+        if trainer.step == step:
+            for _ in range(2):
+                os.kill(os.getpid(), number)
+
+    before_each_step(trainer, send)
+
+
+def test_a_second_sigterm_waits_for_the_saving_too(tmp_path: Path) -> None:
+    """The studio, and those who supervise, may send it again."""
+    trainer = fresh(tmp_path / "run")
+    send_twice(signal.SIGTERM, trainer, 4)
+    with pytest.raises(Interruption, match="stopped at step 5; everything is saved"):
+        trainer.fit()
+
+
 def test_a_second_ctrl_c_says_from_where_it_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "a run"
     train_until(fresh(run), 5)
     trainer = again(run)
-
-    def interrupt() -> None:
-        if trainer.step == 7:
-            for _ in range(2):
-                os.kill(os.getpid(), signal.SIGINT)
-
-    before_each_step(trainer, interrupt)
+    send_twice(signal.SIGINT, trainer, 7)
     says = f"stopped at once at step 7; saved is step 5. .*draw train --resume '{run}'$"
     with pytest.raises(CutShort, match=says):
         trainer.fit()

@@ -66,7 +66,8 @@ class _Shrink(nn.Conv2d):
 class MapPrior(nn.Module):
     """P(z_t | h_dec_{t-1}) = N(mu_p, sigma_p^2), mu_p and log sigma_p convolutions of h_dec_{t-1}.
 
-    # ours: both start at zero, so that training begins at N(0, 1), as `LearnedPrior` does.
+    # ours: both start at zero, so that training begins at N(0, 1), as `LearnedPrior` does, whose
+    place in the table of priors it takes (`extends` too).
 
     Args:
         config: the model's config.

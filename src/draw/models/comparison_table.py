@@ -23,7 +23,8 @@ def sections(found: Comparison) -> list[list[Line]]:
     Figures that no candidate has are left out; - stands where one has none.
     """
     differences = [one.difference for one in found.candidates]
-    how = found.candidates[0].results[0].to_dict()
+    known = [one.results[0].to_dict() for one in found.candidates]
+    how = {name: value for values in known for name, value in values.items()}
     measured: list[tuple[str, list[str | None]]] = [
         ("parameters", [f"{one.parameters:,}" for one in found.candidates]),
         (

@@ -25,6 +25,7 @@ def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
 
     Raises:
         Interruption: after Ctrl-C or SIGTERM, when everything is saved.
+        CutShort: after a second Ctrl-C, which did not wait for that.
         DrawError: if the loss is no longer finite, or a file cannot be written.
     """
     with trainer.lock:

@@ -23,6 +23,8 @@ from draw.runs.paths import RUN_FILE
 
 MODES: dict[int, Mode] = {1: "grey", 3: "colour"}
 """Modes of pictures by their channels."""
+PARTS: Mapping[str, Mapping[str, Any]] = {"prior": PRIORS, "condition": CONDITIONS}
+"""Parts of a model that may take the place of others, by their fields and names."""
 PLACING = tuple(
     f"{window}.{kind}"
     for window in ("attention.read_window", "attention.write_window", "read_window")
@@ -93,6 +95,8 @@ def check_sizes(config: Config) -> None:
     if name is None:
         return
     model = origin_of(name).model
+    if config.train.only == "encoder":
+        _refuse_untrained_parts(config, model)
     fresh = _weights(config.model)
     given = weights_for(config.model, model, _weights(model), fresh)
     there, here = (_shapes(state) for state in (given, fresh))
@@ -104,6 +108,18 @@ def check_sizes(config: Config) -> None:
             f"{name}. Of another shape {'is' if not differing[1:] else 'are'} {differing[0]}"
             + (f" and {len(differing) - 1} more" if differing[1:] else "")
         )
+
+
+def _refuse_untrained_parts(config: Config, model: ModelConfig) -> None:
+    """Refuse parts that begin as others, where they would stay that: they act in the decoder."""
+    for part, table in PARTS.items():
+        before, after = _parts(table, part, model, config.model)
+        if _extends(after, before):
+            there, here = getattr(model, part), getattr(config.model, part)
+            raise DrawError(
+                f"expected model.{part} {there}, as in {config.train.start_from}, with train.only "
+                f"encoder, got {here}, which would not be trained; leave one of them out"
+            )
 
 
 def expected_fields(model: ModelConfig, config: Config) -> str:
@@ -183,10 +199,14 @@ def weights_for(
     if _extends(after, before):
         counts: tuple[int, int] = before.controls, after.controls
         given |= {name: _with_more(given[name], *counts) for name in PLACING if name in given}
-    for part, table in {"prior": PRIORS, "condition": CONDITIONS}.items():
+    for part, table in PARTS.items():
         before, after = _parts(table, part, there, here)
         if _extends(after, before):
-            given |= {n: value for n, value in fresh.items() if n.startswith(f"{part}.")}
+            given |= {
+                n: value
+                for n, value in fresh.items()
+                if n.startswith(f"{part}.") and n not in given
+            }
     return given
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from draw.config.run import Config
 from draw.data import Splits
-from draw.errors import DrawError, Interruption
+from draw.errors import CutShort, DrawError, Interruption
 from draw.launch import launched_processes
 from draw.measure.paired_difference import standard_error
 from draw.models.kinds import task_for
@@ -139,6 +139,7 @@ def train_seeds(
 
     Raises:
         Interruption: after Ctrl-C or SIGTERM, when everything is saved.
+        CutShort: after a second Ctrl-C, which did not wait for that.
         DrawError: as a single run does.
     """
     again = shlex.join(["draw", "train", "--resume", str(base), "--seeds", str(len(runs))])
@@ -153,6 +154,8 @@ def train_seeds(
                 raise Interruption(one.run, one.config.train.steps)
         except Interruption as stopped:
             raise Interruption(stopped.run, stopped.step, again) from None
+        except CutShort as stopped:
+            raise CutShort(stopped.run, stopped.step, stopped.saved, again) from None
         say("")
     return _summarize(runs)
 

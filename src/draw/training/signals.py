@@ -9,12 +9,13 @@ from types import FrameType
 
 @contextmanager
 def requests_to_stop(ask: Callable[[], None]) -> Iterator[None]:
-    """Turn the first Ctrl-C or SIGTERM into a request while the context lasts.
+    """Turn the first Ctrl-C, and SIGTERM, into a request while the context lasts.
 
     Python hands signals to the main thread alone: in another one nothing is asked.
 
     Args:
-        ask: called at the first signal of each kind; the second does what it always did.
+        ask: called at the first Ctrl-C, after which the second does what it always did; and at
+            every SIGTERM, which supervisors repeat, and whose own way would save nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -22,7 +23,8 @@ def requests_to_stop(ask: Callable[[], None]) -> Iterator[None]:
 
     def take(number: int, frame: FrameType | None) -> None:
         ask()
-        signal.signal(number, before[signal.Signals(number)])
+        if number == signal.SIGINT:
+            signal.signal(number, before[signal.SIGINT])
 
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     for number in before:

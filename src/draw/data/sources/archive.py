@@ -135,22 +135,27 @@ class Archives:
     @cached_property
     def _inner(self) -> "_Unpacked":
         """What is in them, unpacked."""
-        root = Path(tempfile.mkdtemp(prefix="draw-"))
+        root = Path(tempfile.mkdtemp(prefix="draw-")).resolve()
         several = len(self.files) > 1
-        folders = {root.joinpath(*_way(f)) if several else root: f.path for f in self.files}
+        folders = [root.joinpath(*_way(f)) if several else root for f in self.files]
+        names = {root: self.place.path}
+        for folder, file in zip(folders, self.files, strict=True):
+            # two of one name but for its end are one folder
+            again = folders.count(folder) > 1
+            names[folder] = file.path.with_name(folder.name) if again else file.path
+        rename = _renaming(names)
         try:
             left_out = list[str]()
-            for folder, path in folders.items():
-                left_out += unpack(path, folder)
-            names = folders | {root: self.place.path if several else self.files[0].path}
-            inner = replace(self.place, path=root, folder=root, files=find_files(root))
-            with _renamed(names):
+            with _renamed(rename):
+                for folder, file in zip(folders, self.files, strict=True):
+                    left_out += unpack(file.path, folder)
+                inner = replace(self.place, path=root, folder=root, files=find_files(root))
                 source = self.open_place(inner)
         except BaseException:
             shutil.rmtree(root, ignore_errors=True)
             raise
         weakref.finalize(source, shutil.rmtree, root, ignore_errors=True)
-        return _Unpacked(source, tuple(left_out), names)
+        return _Unpacked(source, tuple(left_out), rename)
 
 
 class _Unpacked(NamedTuple):
@@ -159,41 +164,43 @@ class _Unpacked(NamedTuple):
     source: Source
     omissions: tuple[str, ...]
     """Remarks on what was left out."""
-    names: Mapping[Path, Path]
-    """The archives, by the folders that they are unpacked to."""
+    rename: Callable[[str], str]
+    """What makes a text about the folders that they are unpacked to one about the archives."""
 
     def of_archives(self) -> AbstractContextManager[None]:
         """A context whose errors and warnings name the archives, not the folders."""
-        return _renamed(self.names)
+        return _renamed(self.rename)
 
     def pictures(self, pictures: Iterable[Picture]) -> Iterator[Picture]:
         """Pictures whose names and errors do, too."""
         with self.of_archives():
             for one in pictures:
-                yield one._replace(name=_rename(one.name, self.names))
+                yield one._replace(name=self.rename(one.name))
+
+
+def _renaming(names: Mapping[Path, Path]) -> Callable[[str], str]:
+    """What puts names of other places into a text, in one pass, whatever their number."""
+    others = {one_line(before): one_line(after) for before, after in names.items()}
+    longest_first = sorted(others, key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, longest_first)))
+    return lambda text: pattern.sub(lambda found: others[found[0]], text)
 
 
 @contextmanager
-def _renamed(names: Mapping[Path, Path]) -> Iterator[None]:
-    """A context whose errors and warnings about some folders name others in their place."""
+def _renamed(rename: Callable[[str], str]) -> Iterator[None]:
+    """A context whose errors and warnings name places otherwise."""
 
-    def rename(record: logging.LogRecord) -> bool:
-        record.msg, record.args = _rename(record.getMessage(), names), None
+    def rename_record(record: logging.LogRecord) -> bool:
+        record.msg, record.args = rename(record.getMessage()), None
         return True
 
-    logger.addFilter(rename)
+    logger.addFilter(rename_record)
     try:
         yield
     except DataError as error:
-        raise DataError(_rename(str(error), names)) from error
+        raise DataError(rename(str(error))) from error
     finally:
-        logger.removeFilter(rename)
-
-
-def _rename(text: str, names: Mapping[Path, Path]) -> str:
-    for folder in sorted(names, key=lambda path: len(path.parts), reverse=True):
-        text = text.replace(one_line(folder), one_line(names[folder]))
-    return text
+        logger.removeFilter(rename_record)
 
 
 def _way(file: FileEntry) -> tuple[str, ...]:

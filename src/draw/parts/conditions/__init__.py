@@ -19,15 +19,16 @@ from draw.parts.state import Context
 
 @runtime_checkable
 class Condition(Protocol):
-    """A module made from a `DRAWConfig` that turns labels into addends to the LSTMs' gates."""
+    """A module made from a `DRAWConfig` that turns labels into addends to the LSTMs' gates.
+
+    One that begins as another does, with weights of its own beside that one's, may name it as its
+    `extends`: a model with that condition can then be trained on with this one (train.start_from).
+    """
 
     takes_labels: ClassVar[bool]
     """Whether images have to come with labels; a condition without is never given any."""
     description: ClassVar[str]
     """What a drawing is conditioned on, in words for model cards."""
-    extends: ClassVar[type[nn.Module] | None]
-    """The condition that this one is with the weights that it begins with, if any; a model with
-    that condition can be trained on with this one (train.start_from)."""
 
     def __call__(self, labels: Int[Tensor, " batch"] | None) -> Context:
         """Compute the context of drawings from their labels.

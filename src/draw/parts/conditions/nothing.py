@@ -18,7 +18,6 @@ class Unconditional(nn.Module):
 
     takes_labels: ClassVar = False
     description: ClassVar = "nothing, as in the paper"
-    extends: ClassVar = None
 
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()

@@ -18,13 +18,14 @@ from draw.parts.priors.standard import StandardPrior
 
 @runtime_checkable
 class Prior(Protocol):
-    """A module made from a `DRAWConfig` that computes the prior over z_t."""
+    """A module made from a `DRAWConfig` that computes the prior over z_t.
+
+    One that begins as another does, with weights of its own beside that one's, may name it as its
+    `extends`: a model with that prior can then be trained on with this one (train.start_from).
+    """
 
     description: ClassVar[str]
     """The distribution of z_t, in words for model cards."""
-    extends: ClassVar[type[nn.Module] | None]
-    """The prior that this one is with the weights that it begins with, if any; a model with that
-    prior can be trained on with this one (train.start_from)."""
 
     def __call__(self, h_dec: Float[Tensor, "batch hidden"]) -> Gaussian:
         """Compute the prior P(z_t | h_dec_{t-1}), each field [batch, latent].

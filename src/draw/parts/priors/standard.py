@@ -17,7 +17,6 @@ class StandardPrior(nn.Module):
     """
 
     description: ClassVar = "N(0, 1) at every step, as in the paper"
-    extends: ClassVar = None
 
     def __init__(self, config: DRAWConfig) -> None:
         super().__init__()
