@@ -107,6 +107,9 @@ def test_a_backend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for one in (name, "reference")
     ]
     assert all(map(torch.equal, *found))
+    mask = 2.0 * (torch.rand(2, model.config.hidden_size) < 0.5)
+    told = [on(one, model)(images, noise, unit_mask=mask).bound for one in (name, "reference")]
+    assert torch.equal(*told), "dropout of the decoder"
     assert torch.isfinite(on(name, model).generate(2).canvases).all()
     with pytest.raises(KernelUnavailableError, match="of kind draw"):
         on(name, Classifier(ClassifierConfig())).choice  # noqa: B018

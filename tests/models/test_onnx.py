@@ -216,7 +216,9 @@ def test_numbers_that_are_not_finite_are_a_difference(
 
 def test_a_classifier_is_refused() -> None:
     model = Classifier(ClassifierConfig(rows=8, columns=8, hidden_size=4, read_size=2))
-    with pytest.raises(DrawError, match=r"a model that draws for --onnx, got a Classifier"):
+    with pytest.raises(
+        DrawError, match=r"a model that draws for ONNX \(--onnx\), got a Classifier"
+    ):
         check_exportable(model)
 
 

@@ -51,8 +51,8 @@ def check_exportable(model: Model) -> DRAW:
     """
     if not kind_of(model.config).draws:
         raise DrawError(
-            f"expected a model that draws for --onnx, got a {type(model).__name__}; export it "
-            "without --onnx"
+            f"expected a model that draws for ONNX (--onnx), got a {type(model).__name__}; export "
+            "it without"
         )
     check_extra("onnx")
     return cast(DRAW, model)
@@ -65,10 +65,10 @@ def make_generator(model: DRAW) -> Generator:
         model: the model, on any device; the files compute in float32.
 
     Raises:
-        DrawError: if a package is missing, or ONNX Runtime draws something else.
+        DrawError: if the model does not draw, a package is missing, or ONNX Runtime draws
+            something else.
     """
-    check_extra("onnx")
-    model = copy.deepcopy(model).cpu().float().requires_grad_(False)
+    model = copy.deepcopy(check_exportable(model)).cpu().float().requires_grad_(False)
     numbers = window_numbers(first_window(model))
     step = step_graph(model, [*numbers])
     graphs = {
