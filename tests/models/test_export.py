@@ -435,6 +435,7 @@ def test_the_models_of_the_package_fit_their_cards() -> None:
 
 DATA = {
     "mnist": "binarized_mnist", "mnist-small": "binarized_mnist", "mnist-conv": "binarized_mnist",
+    "mnist-plus": "binarized_mnist",
     "mnist-no-attention": "binarized_mnist", "two-digits": "mnist", "cluttered": "mnist",
     "mnist-class": "mnist", "cluttered-convnet": "mnist", "cluttered-4": "mnist",
     "chars74k": "chars74k_street",

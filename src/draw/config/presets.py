@@ -4,6 +4,7 @@ To add one, write a function and add it to `PRESETS`.
 """
 
 from dataclasses import replace
+from typing import cast
 
 from draw.config.data import DataConfig
 from draw.config.model import ClassifierConfig, ConvDRAWConfig, ConvnetConfig, DRAWConfig
@@ -50,6 +51,17 @@ def mnist_80() -> Config:
         before.train, steps=140_000, weight_decay=0.01, evaluate_every=5000, evaluate_images=5000
     )
     return replace(before, preset="mnist-80", train=train)
+
+
+def mnist_plus() -> Config:
+    """The shipped `mnist` trained on with a learned prior: 80.73 nats, 1.7 hours of two cores."""
+    before = mnist()
+    train = replace(
+        before.train, start_from="mnist", steps=110_000, learning_rate=1.5e-3, warmup_steps=500,
+        window_share=0.2, weight_decay=0.02, evaluate_every=4000, evaluate_images=5000,
+    )  # fmt: skip
+    model = replace(cast(DRAWConfig, before.model), prior="learned")
+    return replace(before, preset="mnist-plus", model=model, train=train)
 
 
 def mnist_no_attention() -> Config:
@@ -282,6 +294,7 @@ PRESETS = {
     "digits": digits,
     "mnist": mnist,
     "mnist-80": mnist_80,
+    "mnist-plus": mnist_plus,
     "mnist-no-attention": mnist_no_attention,
     "mnist-conv": mnist_conv,
     "mnist-class": mnist_class,
