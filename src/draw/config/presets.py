@@ -81,7 +81,7 @@ def mnist_no_attention() -> Config:
 
 
 def mnist_conv() -> Config:
-    """Convolutional DRAW of digits: 82.88 nats in 8 minutes of a GPU or some 9 hours of 2 cores.
+    """Convolutional DRAW of digits: 82.88 nats in 8 minutes of a GPU or some 11 hours of 2 cores.
 
     Measured on statically binarized MNIST; all sizes are ours.
     """
