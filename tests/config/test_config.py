@@ -61,6 +61,7 @@ WRONG = {  # by section and field
         "name": ("", "a\0b", None, 3, ["mnist"]),
         "config": ("", "a\0b", 3, True),
         "background": ("", "pink", "#fff", "#20a0fg", 3, (0, 0, 0)),
+        "invert": ("", "yes", 1, 0, "True"),
         **dict.fromkeys(("path", "cache_dir"), ("", "a\0b", 3, True, ["folder"])),
     },
     "train": {

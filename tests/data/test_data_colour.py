@@ -173,6 +173,30 @@ def test_few_and_large_pictures_are_warned_of(
     assert said in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("name", "ground", "invert", "warned"),
+    [
+        ("omniglot", 255, None, True),
+        ("mnist", 255, None, True),
+        ("mnist", 0, None, False),
+        ("omniglot", 255, True, False),
+        ("mnist", 255, False, False),  # somebody knows
+        ("images", 255, None, False),  # photographs may be light
+    ],
+)
+def test_dark_strokes_in_a_set_of_light_ones_are_warned_of(
+    name: str, ground: int, invert: bool | None, warned: bool, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(20):
+        image = Image.new("L", (6, 6), ground)
+        image.putpixel((number % 6, number // 6), 255 - ground)
+        image.save(folder / f"{number}.png")
+    asked = replace(config(folder), name=name, invert=invert)
+    assert any("--data.invert" in line for line in check(asked, progress=False).warnings) == warned
+
+
 def test_sets_of_the_package_need_no_advice(tmp_path: Path) -> None:
     digits = DataConfig("digits", cache_dir=str(tmp_path))
     assert check(digits, progress=False).warnings == ()

@@ -3,6 +3,7 @@
 import io
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,7 +19,9 @@ from PIL import Image as Pillow
 
 from draw.config.data import DataConfig
 from draw.data import KNOWN_SETS, DataError, load_images, load_splits
+from draw.data.load import conversion_of, without_places
 from draw.data.sets.digits import Digits
+from draw.data.store.decode import Conversion
 
 
 def png(shade: int, mode: str = "L", size: tuple[int, int] = (4, 4)) -> bytes:
@@ -308,6 +311,23 @@ def test_omniglot_becomes_white_on_black_28x28(tmp_path, folder, monkeypatch) ->
     own = load_images(hub_config(tmp_path, "omniglot", str(folder)), "train", progress=False)
     assert own.image_shape == (1, 105, 105)  # a path's pictures are taken as they are
     assert own.images[0, 0, 0, 0] == 255
+    turned = replace(hub_config(tmp_path, "omniglot", str(folder)), invert=True)
+    assert load_images(turned, "train", progress=False).images[0, 0, 0, 0] == 0
+
+
+@pytest.mark.parametrize("invert", [None, False, True])
+@pytest.mark.parametrize("path", [None, "FOLDER"])
+@pytest.mark.parametrize("name", KNOWN_SETS)
+def test_an_exported_model_treats_pictures_as_in_training(name, path, invert) -> None:
+    """It does not say where its images lie, so that no default of the place may differ."""
+    trained = DataConfig(name, path=path, invert=invert)
+    exported = without_places(trained)
+    assert exported.path is None
+
+    def treatment(how: Conversion) -> tuple[bool, str, str | None]:
+        return how.invert, how.fit or "crop", how.background
+
+    assert treatment(conversion_of(exported)) == treatment(conversion_of(trained))
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,8 @@ class DataOptions:
     """Folder of decoded images; by default the run's, or ~/.cache/draw."""
     config: Annotated[str | None, arg(name="data.config")] = None
     """Which of several sets at --data.path, or of the Hub's configurations."""
+    invert: Annotated[bool | None, arg(name="data.invert")] = None
+    """Turn black into white and white into black; by default as for the model's own images."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +160,9 @@ def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, 
     if options.name is None or options.name == before.name:
         config = dataclasses.replace(before, path=options.path or before.path)
     else:
-        config = dataclasses.replace(before, name=options.name, path=options.path)
+        config = dataclasses.replace(before, name=options.name, path=options.path, invert=None)
+    if options.invert is not None:
+        config = dataclasses.replace(config, invert=options.invert)
     if options.config is not None or (config.name, config.path) != (before.name, before.path):
         config = dataclasses.replace(config, config=options.config)
     config = dataclasses.replace(config, cache_dir=options.cache_dir or config.cache_dir)

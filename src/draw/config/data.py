@@ -64,6 +64,9 @@ class DataConfig:
     """Way to bring an image of another size to --data.size; by default it is refused."""
     background: Background | None = None
     """Ground that shows where pictures are transparent: black, white (by default) or #rrggbb."""
+    invert: bool | None = None
+    """Turn black into white and white into black; by default what name's own source has dark on
+    white (`omniglot`), and nothing at a path."""
     binarize: Binarize = "none"
     """'dynamic' draws each pixel as 0 or 1, anew at each use, with its grey value as probability;
     images whose pixels are already 0 or 1 ("static") come through unchanged."""

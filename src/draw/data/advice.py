@@ -10,17 +10,27 @@ FEW = 200
 USUAL_SIDE = 64
 """Largest side of the images in the paper's experiments and ours, in pixels."""
 LARGE_SIDE = 128
+SAMPLE = 1000
+"""Images, at most, that say how light a set is."""
 
 
 def advice(config: DataConfig, training: ImageSet) -> tuple[str, ...]:
-    """Warn of pictures that are few, or larger than the presets are made for.
+    """Warn of pictures that are few, larger than the presets are made for, or dark on light.
 
     Args:
         config: config of the data set; those that come with the package need no advice.
         training: training images of the set.
     """
-    if known_set(config.name).sizes is not None:
-        return ()
+    known = known_set(config.name)
+    if known.sizes is not None:
+        black = known.image_shape is not None and known.image_shape[0] == 1
+        asked = config.path is not None and config.invert is None
+        if not (black and asked and training.images[:SAMPLE].mean() > 255 / 2):
+            return ()
+        return (
+            f"images of {config.name} are light on black, these are light on the whole; if they "
+            "are dark on white, --data.invert True turns them (False: this is right)",
+        )
     lines = list[str]()
     if training.count < FEW:
         lines.append(

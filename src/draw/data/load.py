@@ -194,18 +194,42 @@ def request_of(source: Source, conversion: Conversion) -> str:
 def conversion_of(config: DataConfig) -> Conversion:
     """The conversion of pictures that a config asks for; a known set's own source has defaults."""
     asked = Conversion(
-        config.rows_and_columns, config.mode, config.fit, background=config.background
+        config.rows_and_columns,
+        config.mode,
+        config.fit,
+        bool(config.invert),
+        config.background,
     )
     known = known_set(config.name)
-    if config.path is not None and not known.boxes:
+    if _elsewhere(config):
         return asked
     return replace(
         asked,
         size=asked.size or known.size,
         mode=asked.mode or known.mode,
         fit=asked.fit or known.fit,
-        invert=known.invert,
+        invert=known.invert if config.invert is None else config.invert,
     )
+
+
+def without_places(config: DataConfig) -> DataConfig:
+    """What an exported model says of its data: how pictures were treated, not where they lie.
+
+    Without a path the defaults of the set's own source would hold, which did not.
+
+    Args:
+        config: config of the data that the model was trained on.
+    """
+    kept, known = config.without_places(), known_set(config.name)
+    if not _elsewhere(config):
+        return kept
+    invert = False if known.invert and kept.invert is None else kept.invert
+    return replace(kept, invert=invert, fit=kept.fit or ("crop" if known.fit else None))
+
+
+def _elsewhere(config: DataConfig) -> bool:
+    """Whether images come from a path, to which the defaults of the known set do not apply."""
+    return config.path is not None and not known_set(config.name).boxes
 
 
 def check_boxes(config: DataConfig) -> None:

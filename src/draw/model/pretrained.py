@@ -124,7 +124,9 @@ def _data_field(model: Any) -> dict[str, Any]:
     data = getattr(model, "data", None)
     if not isinstance(data, DataConfig):
         return {}
-    return {"data": dataclasses.asdict(data.without_places())}
+    from draw.data.load import without_places
+
+    return {"data": dataclasses.asdict(without_places(data))}
 
 
 class Pretrained(PyTorchModelHubMixin):

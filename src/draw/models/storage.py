@@ -58,10 +58,12 @@ def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[s
         DrawError: if the weights are not finite, the model would come back as another one, or a
             file cannot be written.
     """
+    from draw.data.load import without_places  # only now: it brings Pillow
+
     check_loadable(model)
     config = cast(Model, model).config
     check_weights(model.state_dict().items(), f"the model to be written to {folder}")
-    write_json(folder / "config.json", {**to_file(config), "data": asdict(data.without_places())})
+    write_json(folder / "config.json", {**to_file(config), "data": asdict(without_places(data))})
     save_tensors(folder / "model.safetensors", model.state_dict(), state)
 
 
