@@ -5,6 +5,9 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+WORDS_OF_A_STOP = "everything is saved"
+"""Words of a training that was stopped and has saved, by which whoever started it knows."""
+
 
 class DrawError(ValueError):
     """A mistake of the user's: the message says what was expected, what came, and what to do."""
@@ -22,7 +25,7 @@ class Interruption(Exception):  # noqa: N818  (an event, not an error)
     def __init__(self, run: Path, step: int, again: str | None = None) -> None:
         self.run, self.step = run, step
         super().__init__(
-            f"stopped at step {step}; everything is saved. "
+            f"stopped at step {step}; {WORDS_OF_A_STOP}. "
             f"Go on with: {again or shlex.join(('draw', 'train', '--resume', str(run)))}"
         )
 

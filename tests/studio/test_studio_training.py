@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -30,14 +31,20 @@ pytestmark = pytest.mark.live
 PATIENCE = 20.0
 TRAINS = """
 import json, pathlib, signal, sys, time
+from draw.errors import CutShort, Interruption
 arguments = sys.argv[1:]
 place = arguments[1 + arguments.index("--out" if "--out" in arguments else "--resume")]
 run = pathlib.Path(place)
 run.mkdir(parents=True, exist_ok=True)
 def save(*_):
     (run / "checkpoint").write_text("saved")
+    print(Interruption(run, 1), file=sys.stderr)
+    sys.exit(130)
+def end(*_):
+    print(CutShort(run, 7, 5), file=sys.stderr)
     sys.exit(130)
 signal.signal(signal.SIGTERM, save)
+signal.signal(signal.SIGHUP, end)
 signal.signal(signal.SIGINT, lambda *_: sys.exit("a terminal's Ctrl-C came to it too"))
 (run / "run.json").write_text(json.dumps(arguments))
 print("step 1 of 3000", flush=True)
@@ -88,6 +95,14 @@ class TestProcess:
         assert words(training) == "digits was stopped, and everything is saved."
         again = training.start(Order("digits"))
         assert again.name == "digits-2", "a run that is there is never written over"
+
+    def test_one_that_did_not_save_is_not_said_to_have(self, training):
+        run = training.start(Order("digits"))
+        until(lambda: (run / "run.json").exists())
+        training._process.send_signal(signal.SIGHUP)  # as a second Ctrl-C, from elsewhere
+        until(lambda: not training.status().running)
+        assert words(training).startswith("digits ended: ")
+        assert "stopped at once at step 7; saved is step 5." in words(training)
 
     def test_the_end_of_the_studio_saves_it_and_says_how_to_go_on(self, training, capsys):
         run = training.start(Order("digits"))

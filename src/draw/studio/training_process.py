@@ -15,7 +15,7 @@ from draw.config.compute import PLAIN, ComputeConfig
 from draw.config.presets import PRESETS
 from draw.config.run import Config
 from draw.data.load import at_hand
-from draw.errors import DrawError
+from draw.errors import WORDS_OF_A_STOP, DrawError
 from draw.runs.paths import RUN_FILE
 from draw.terminal import say
 
@@ -25,7 +25,7 @@ PATIENCE = 120.0
 LONGEST_TAIL = 2000
 """Bytes of the end of what a training says that are looked at."""
 CODE_OF_A_STOP = 130
-"""Exit status of a training that was asked to stop and has saved everything."""
+"""Exit status of a training that was asked to stop; what it says last is whether it has saved."""
 OWN_PICTURES = "images"
 """The preset that asks about somebody's own pictures, in a terminal."""
 
@@ -159,8 +159,8 @@ class TrainingProcess:
             return Status(run, True, f"{run.name} is training. {said[-1] if said else 'It starts'}")
         if code == 0:
             return Status(run, False, f"{run.name} is finished.")
-        if code == CODE_OF_A_STOP:
-            return Status(run, False, f"{run.name} was stopped, and everything is saved.")
+        if code == CODE_OF_A_STOP and WORDS_OF_A_STOP in " ".join(said[-1:]):
+            return Status(run, False, f"{run.name} was stopped, and {WORDS_OF_A_STOP}.")
         if code == -signal.SIGTERM:
             at = "after its training" if run.exists() else "before it began"
             return Status(run, False, f"{run.name} was stopped {at}.")
