@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.autograd import forward_ad
 from torch.utils.checkpoint import checkpoint
 
+import operator_calls
 from draw.config.model import ClassifierConfig
 from draw.errors import DrawError, KernelArgumentError
 from draw.kernels.cpp import buffers
@@ -37,6 +39,28 @@ def test_every_call_raises_or_agrees(calls: str, least: int, backend: str) -> No
     faults = [line for line in lines if ": raises" not in line and not line.endswith(": agrees")]
     assert faults == ["done"]
     assert len(lines) > least
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated")  # torch's own, of duals
+@only_cpp
+def test_no_tangent_is_passed_over(backend: str) -> None:
+    """Torch runs operators without a forward-mode derivative on values alone, and says nothing."""
+    calls = operator_calls.drawing_calls(operator_calls.SMALL)
+    calls |= operator_calls.classifier_calls(operator_calls.CLASSIFIER)
+    tried = set[str]()
+    for name, (operator, arguments, _) in calls.items():
+        operator(**arguments)
+        for key, value in arguments.items():
+            several = isinstance(value, list) and isinstance(value[0], Tensor)
+            for at, tensor in enumerate(value if several else [value]):
+                if isinstance(tensor, Tensor) and tensor.is_floating_point():
+                    with forward_ad.dual_level():
+                        dual = forward_ad.make_dual(tensor, torch.ones_like(tensor))
+                        given = [*value[:at], dual, *value[at + 1 :]] if several else dual
+                        with pytest.raises(KernelArgumentError, match="without a tangent"):
+                            operator(**{**arguments, key: given})
+                    tried.add(name)
+    assert tried == calls.keys()
 
 
 def other_affine(model: DRAW) -> None:

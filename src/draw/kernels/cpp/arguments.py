@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.forward_ad import unpack_dual
 
 from draw.errors import KernelArgumentError
 from draw.kernels.cpp.form import FILTERS, GLIMPSES_PARAMETERS, drawing_names, placing_of
@@ -233,8 +234,8 @@ def check(sizes: Sizes, batch: Count, like: Tensor, expected: Sequence[Requireme
         expected: tensors with their names and shapes, `like` among them.
 
     Raises:
-        KernelArgumentError: naming the first tensor that does not fit, or if no memory could hold
-            them.
+        KernelArgumentError: naming the first tensor that does not fit or has a tangent
+            (`torch.autograd.forward_ad`), or if no memory could hold them.
     """
     for name, tensor, _ in expected:
         if tensor is None:
@@ -252,6 +253,11 @@ def check(sizes: Sizes, batch: Count, like: Tensor, expected: Sequence[Requireme
             raise KernelArgumentError(
                 f"expected {name} of shape {list(shape)}, {dtype} on {device}, got "
                 f"{list(tensor.shape)}, {tensor.dtype} on {tensor.device}, {tensor.layout}"
+            )
+        if tensor is not None and unpack_dual(tensor).tangent is not None:  # type: ignore[no-untyped-call]
+            raise KernelArgumentError(
+                f"expected {name} without a tangent, got one: the operator has no forward-mode "
+                "derivative; the backend reference has"
             )
     _check_extent(sizes, batch)
 
