@@ -1,6 +1,7 @@
 """Evaluation: every image exactly once, the same whatever the batch size, and honest errors."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -42,6 +43,16 @@ def test_every_image_counts_once_whatever_the_batch_size(model: DRAW, batch_size
     assert result.bound_standard_error == pytest.approx(
         np.std(each, ddof=1) / math.sqrt(11), rel=1e-5
     )
+
+
+@pytest.mark.parametrize("prior", ["standard", "learned"])
+def test_a_model_in_double_precision_is_measured(prior: str) -> None:
+    model = DRAW(replace(TINY_MODEL, prior=prior)).double()
+    images = image_set(11).images
+    found = evaluate(model, images, importance_samples=2, refinement_steps=1)
+    plain = evaluate(model.float(), images, importance_samples=2, refinement_steps=1)
+    assert found.bound == pytest.approx(plain.bound, rel=1e-5)
+    assert found.refined_bound == pytest.approx(plain.refined_bound, rel=1e-3)
 
 
 def test_the_parts_add_up(model: DRAW) -> None:

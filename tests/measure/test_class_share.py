@@ -1,5 +1,6 @@
 """The share of drawings that show the class that was asked for."""
 
+import copy
 import dataclasses
 import json
 import re
@@ -78,6 +79,14 @@ def test_it_counts_the_drawings_of_draw_sample(pair: tuple[DRAW, Convnet], guida
     low, high = wilson_interval(int(right.sum()), N)
     assert (found.right_low, found.right_high) == pytest.approx((100 * low, 100 * high))
     assert found == measured(pair, (guidance,), 250)
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_either_may_be_in_double_precision(pair: tuple[DRAW, Convnet], which: int) -> None:
+    models = [*map(copy.deepcopy, pair)]
+    models[which].double()
+    found = measure_class_share(*models, N, seed=SEED)
+    assert found.right == pytest.approx(100 * by_hand(pair, 0, 1.0).mean(), abs=100 / N)
 
 
 def test_it_counts_drawings_of_another_temperature(pair: tuple[DRAW, Convnet]) -> None:

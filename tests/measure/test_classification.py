@@ -192,6 +192,15 @@ def test_every_image_counts_once_whatever_the_batch_size(
     assert len(found.error_by_glimpse) == len(answers[0].logits_by_glimpse)
 
 
+@NETWORKS
+def test_a_classifier_in_double_precision_is_measured(
+    model: ClassifierConfig | ConvnetConfig,
+) -> None:
+    network = Classifier(model) if isinstance(model, ClassifierConfig) else Convnet(model)
+    found, exact = measure_accuracy(network, TEST), measure_accuracy(network.double(), TEST)
+    assert exact.cross_entropy == pytest.approx(found.cross_entropy, rel=1e-4)
+
+
 def test_the_interval_is_wilsons() -> None:
     """By Wilson (1927): 3 of 11 wrong."""
     network = Classifier(WINDOWED)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -20,6 +21,7 @@ from draw.parts.likelihood import make_likelihood
 from draw.tasks import Needs
 from draw.training.feed import Batcher, feed_at
 from draw.training.start import start
+from draw.visualize import training_curves
 from draw.visualize.completions import half_mask
 from running import TINY, TINY_DIGITS, draw_command, image_set, with_normal_weights, with_train
 
@@ -103,6 +105,66 @@ def test_hidden_pixels_alone_are_counted(likelihood: str, channels: int) -> None
     for i, mask in enumerate(~known):
         only = loss(canvas[i : i + 1, :, mask][:, :, None], x[i : i + 1, :, mask][:, :, None])
         torch.testing.assert_close(found[i : i + 1], only)
+
+
+def test_known_pixels_cost_no_digits_of_the_hidden_ones() -> None:
+    """Sharp pixels cost much where they are far off: nothing of that is added and taken off."""
+    config = dataclasses.replace(TOLD, rows=32, columns=32, likelihood="logistic", channels=3)
+    random = torch.Generator().manual_seed(5)
+    x = (255 * torch.rand(1, 3, 32, 32, generator=random)).round() / 255
+    canvas = x.clamp(0.02, 0.98).logit() + 0.3 * torch.randn(x.shape, generator=random)
+    known = torch.rand(1, 32, 32, generator=random) < 0.98
+    found = []
+    for dtype in (torch.float32, torch.float64):
+        loss = make_likelihood(config).to(dtype)
+        for parameter in loss.parameters():
+            parameter.requires_grad_(False).fill_(-7.0)
+        found.append(float(hidden_loss(loss, canvas.to(dtype), x.to(dtype), known)))
+    assert found[0] == pytest.approx(found[1], rel=2e-6)
+
+
+@pytest.mark.parametrize("likelihood", ["bernoulli", "logistic"])
+def test_training_says_that_it_counts_hidden_pixels(
+    likelihood: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bits are of the pixels that were counted, and curves tell the two bounds apart."""
+    kind = dataclasses.replace(TINY.model, condition="known", likelihood=likelihood)
+    config, grey = with_train(TINY, steps=4, log_every=2), image_set(10)
+    config = dataclasses.replace(config, model=kind)
+    if likelihood == "logistic":
+        noise = np.random.default_rng(0).integers(0, 256, grey.images.shape, np.uint8)
+        grey = dataclasses.replace(grey, images=noise)
+    start(config, tmp_path / "run", grey, grey).fit()
+    text = (tmp_path / "run" / "metrics.jsonl").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    training = [line for line in lines if line["kind"] == "train"]
+    assert len(training) == 2
+    pixels = math.prod(kind.image_shape)
+    for line in training:
+        assert 0.2 < line["hidden_share"] < 1
+        if likelihood == "logistic":
+            counted = pixels * line["hidden_share"]
+            assert line["bits_per_dimension"] == pytest.approx(
+                line["bound"] / counted / math.log(2)
+            )
+    for line in lines:
+        if line["kind"] == "validation":
+            assert "hidden_share" not in line
+            if likelihood == "logistic":
+                assert line["bits_per_dimension"] == pytest.approx(
+                    line["bound"] / pixels / math.log(2)
+                )
+    figures = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: figures.append(figure))
+    training_curves(lines, tmp_path / "curves.png")
+    bound = figures[0].axes[0]
+    labels = [line.get_label() for line in bound.lines]
+    assert "training, hidden pixels alone" in labels
+    if likelihood == "logistic":
+        (bits,) = bound.child_axes
+        measured = next(line for line in lines if line["kind"] == "validation")
+        there = bits._functions[0](measured["bound"])
+        assert there == pytest.approx(measured["bits_per_dimension"])
 
 
 class Scaled(nn.Module):

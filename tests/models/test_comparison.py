@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from draw import ClassifierConfig
-from draw.data import Splits
+from draw.data import ImageSet, Splits
 from draw.errors import DrawError
 from draw.measure.bound import evaluate
 from draw.models.comparison import Comparison, compare
+from draw.models.comparison_table import remarks
+from draw.models.kinds import task_of
 from draw.models.storage import LoadedModel, load_model
 from draw.tasks import Measuring, Result, Task
 from draw.training.start import start
@@ -36,14 +38,14 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return {name: place / name for name in configs}
 
 
-def compared(*runs: Path) -> Comparison:
+def compared(*runs: Path, images: ImageSet = SPLITS.test) -> Comparison:
     accelerator = plain_accelerator()
 
     def measured(task: Task, one: LoadedModel, how: Measuring) -> Result:
-        return task.evaluate(one.model, SPLITS.test, accelerator, lambda *_: None, how)
+        return task.evaluate(one.model, images, accelerator, lambda *_: None, how)
 
     models = [(str(run), load_model(str(run))) for run in runs]
-    return compare(models, SPLITS.test, Measuring(seed=3), measured)
+    return compare(models, images, Measuring(seed=3), measured)
 
 
 def test_every_model_is_measured_on_the_same_images_and_noise(runs: dict[str, Path]) -> None:
@@ -177,6 +179,35 @@ def test_models_that_do_not_compare_are_refused(runs: dict[str, Path], tmp_path:
         compared(runs["first"], tmp_path / "logistic")
     with pytest.raises(DrawError, match="expected two or more models to compare, got 1"):
         compared(runs["first"])
+
+
+def test_a_bound_given_the_class_is_said_to_be_one(runs: dict[str, Path], tmp_path: Path) -> None:
+    kind = dataclasses.replace(TINY.model, condition="class", classes=4)
+    told, labels = tmp_path / "told", np.arange(10) % 4
+    parts = [
+        dataclasses.replace(
+            part,
+            labels=labels[: part.count],
+            images=255 * (part.images > 127).astype(np.uint8),
+            binary=True,
+        )
+        for part in (SPLITS.train, SPLITS.validation, SPLITS.test)
+    ]
+    start(dataclasses.replace(TINY, model=kind), told, *parts[:2]).fit()
+    found = compared(runs["first"], told, images=parts[2])
+    words = f"Told the class of each image is {told}: its bound is of -log p(x | class)"
+    (said,) = [one for one in remarks(found) if "class" in one]
+    assert said.startswith(words)
+    assert "up to log 4 = 1.39 nats" in said
+    assert [one["classes_told"] for one in found.to_dict()["candidates"]] == [None, 4]
+    assert not any("class" in one for one in remarks(compared(runs["first"], runs["learned"])))
+    task = found.task
+    assert not any("class" in one for one in task.figures(SPLITS.test).values())
+    loaded = load_model(str(told))
+    task = task_of(loaded.model.config, loaded.data)
+    assert task.figures(parts[2])["bound"] == "upper bound on -log p(x | class), nats per image"
+    assert task.facts(parts[2], Measuring())["given"] == "class"
+    assert "given the class" in task.conclude(found.candidates[1].results[0])
 
 
 @pytest.mark.usefixtures("without_shape_checks")

@@ -74,6 +74,19 @@ def test_learning_rate_rises_linearly_and_falls_along_half_a_cosine() -> None:
     assert learning_rate_at(110, config) == pytest.approx(0.0)
 
 
+@pytest.mark.parametrize(("steps", "warned"), [(3, True), (12, False)])
+def test_a_rate_that_would_never_be_reached_is_told_of(
+    steps: int, warned: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = with_train(TINY, steps=steps, warmup_steps=6, learning_rate=0.25)
+    with caplog.at_level("WARNING", "draw"):
+        trainer = start(config, tmp_path / "run", TRAINING, VALIDATION)
+        trainer.lock.release()
+    assert ("the learning rate rises for 6 steps" in caplog.text) == warned
+    if warned:
+        assert "never comes to 0.25 nor falls to 0; pass --train.warmup-steps 0" in caplog.text
+
+
 def test_learning_rate_ends_where_it_is_told_to() -> None:
     config = with_train(TINY, learning_rate=0.4, final_learning_rate=0.1).train
     assert learning_rate_at(config.steps, config) == pytest.approx(0.1)

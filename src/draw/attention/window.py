@@ -15,7 +15,8 @@ from draw.attention.abstract import AbstractWindow
 
 MAX_LOG = 20.0
 """Bound on log sigma^2, log delta~ and log gamma. Far outside any window that can matter (a sigma
-of 5e-5 pixels is one pixel, one of 2e4 pixels the whole image), and nothing overflows within it."""
+of 5e-5 pixels is one pixel, one of 2e4 pixels the whole image), and no value overflows within it
+(gradients may: of sigma^2 = e^-20 under an intensity of e^20, in float32)."""
 MAX_CENTRE = 1e4
 """Bound on g~_X and g~_Y: a window so many times the image's size away from it."""
 

@@ -64,7 +64,8 @@ def evaluate(
     if accelerator.is_main_process:
         with words_apart_from(options.json):
             title = f"{loaded.source}\n{data.split} images of {chosen.source}"
-            task.print_result(f"{title}\n{task.meaning(chosen)}", result)
+            given = f"; {task.condition}" if task.condition else ""
+            task.print_result(f"{title}\n{task.meaning(chosen)}{given}", result)
         values = {
             "model": loaded.source,
             "weights": loaded.state,

@@ -29,7 +29,7 @@ class TrainConfig:
     warmup_steps: Natural = 500
     """Steps over which the learning rate rises from 0."""
     final_learning_rate: Annotated[float, Limits(least=0)] = 0.0
-    """Learning rate at the last step, to which it falls along half a cosine."""
+    """Learning rate to which it falls along half a cosine: that of one more step than there are."""
     window_share: Positive = 1.0
     """Fraction of the learning rate for the affine maps that make window parameters (eq 21). Their
     gradient is the noisiest: in a long run a fifth lowered the training bound at once."""

@@ -98,7 +98,7 @@ def measure_accuracy(
     check_weights(model.state_dict().items(), "the model")
     config: Any = model.config
     check_labels(images, config.classes)
-    device = next(model.parameters()).device
+    weight = next(model.parameters())
 
     def answers(own: Int[np.ndarray, " m"]) -> Float[np.ndarray, "m values"]:
         """One row an image: number, cross-entropy, and whether wrong after each glimpse."""
@@ -106,8 +106,8 @@ def measure_accuracy(
         rows, wrong = [], 0
         for start in range(0, len(own), batch_size):
             numbers = own[start : start + batch_size]
-            output: ClassifierOutput = model(to_unit_interval(images.images[numbers]).to(device))
-            labels = torch.from_numpy(images.labels[numbers]).to(device)
+            output: ClassifierOutput = model(to_unit_interval(images.images[numbers]).to(weight))
+            labels = torch.from_numpy(images.labels[numbers]).to(weight.device)
             losses = cross_entropy(output.logits.float(), labels, reduction="none")
             missed = output.logits_by_glimpse.argmax(2) != labels
             values = torch.cat([losses[:, None], missed.mT.float()], 1).cpu().double().numpy()

@@ -176,16 +176,16 @@ def _foresight_of(
     batch_size: int,
     seed: int,
 ) -> Foresight | None:
-    """What the prior foresees, of some images, in every process alike; None if it cannot."""
-    if isinstance(model.prior, StandardPrior):
+    """What the prior foresees, of some images, in every process alike; None if there is none."""
+    if isinstance(model.prior, StandardPrior) or len(images) < 2:
         return None
     device = model.canvas_0.device
     numbers = spread(len(images), MOST_IMAGES)
     shape = model.config.glimpses, model.config.latent_size
     return foresight(
         model,
-        evaluation_images(images, numbers, dynamic, seed).to(device),
-        image_noise(seed, EVALUATION, numbers.tolist(), shape).to(device),
+        evaluation_images(images, numbers, dynamic, seed).to(model.canvas_0),
+        image_noise(seed, EVALUATION, numbers.tolist(), shape).to(model.canvas_0),
         None if labels is None else torch.from_numpy(labels[numbers]).to(device),
         batch_size=batch_size,
     )
@@ -244,13 +244,13 @@ def _evaluate_own(
     rows, total = [], 0.0
     for start in range(0, len(own), batch_size):
         numbers = own[start : start + batch_size]
-        x = evaluation_images(images, numbers, dynamic, seed).to(device)
+        x = evaluation_images(images, numbers, dynamic, seed).to(model.canvas_0)
         classes = None if labels is None else torch.from_numpy(labels[numbers]).to(device)
         samples = range(max(1, importance_samples))[::-1]
         noises = partial(image_noise, seed, EVALUATION, numbers.tolist(), shape)
         log_weights, bounds = [], []
         for k in samples:
-            first = model(x, noises(k).to(device), classes)
+            first = model(x, noises(k).to(x), classes)
             log_weights.append(first.log_weight)
             bounds.append(first.bound.double())
         estimate = importance_weighted_estimate(torch.stack(log_weights))

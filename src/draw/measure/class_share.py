@@ -152,12 +152,12 @@ def _right(
     """Whether each of some drawings, by number, shows the class that was asked for."""
     device = model.canvas_0.device
     shape = model.config.glimpses, model.config.latent_size
-    noise = image_noise(seed, GENERATION, numbers, shape).to(device)
+    noise = image_noise(seed, GENERATION, numbers, shape).to(model.canvas_0)
     asked = torch.tensor(numbers, device=device) % model.config.classes
     drawn = model.generate(
         len(numbers), noise=noise, temperature=temperature, labels=asked, guidance=guidance
     )
-    answers = classifier(drawn.images[-1]).logits.argmax(1)
+    answers = classifier(drawn.images[-1].to(next(classifier.parameters()))).logits.argmax(1)
     return np.asarray((answers == asked).cpu().numpy())
 
 

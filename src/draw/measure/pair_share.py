@@ -116,7 +116,7 @@ def measure_pair_share(
     found = []
     for start in range(0, n, batch_size):
         numbers = range(start, min(start + batch_size, n))
-        noise = image_noise(seed, GENERATION, numbers, shape).to(device)
+        noise = image_noise(seed, GENERATION, numbers, shape).to(model.canvas_0)
         drawn = model.generate(len(numbers), noise=noise, temperature=temperature)
         found.append(_sureness(classifier, drawn.images[-1]))
         on_progress(numbers.stop, f"{sum(map(len, found))} of two pieces")
@@ -182,7 +182,8 @@ def _sureness(
     digits = alone(images, rows, columns)
     if not len(digits):
         return digits.new_zeros(0, 2)
-    logits: Tensor = classifier(digits.flatten(0, 1)[:, None]).logits
+    weight = next(classifier.parameters())
+    logits: Tensor = classifier(digits.flatten(0, 1)[:, None].to(weight)).logits
     return logits.softmax(1).amax(1).view(-1, 2)
 
 

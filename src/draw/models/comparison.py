@@ -58,6 +58,8 @@ class Candidate:
     """In training, the mean of the runs."""
     training_images: tuple[int, ...]
     """Training images behind the weights of each run, as far as these say."""
+    classes: int | None
+    """Classes of which it was told that of each image; None for a model that is told none."""
     after_images: float | None = None
     """Validation score when every candidate had seen as many training images."""
     after_seconds: float | None = None
@@ -103,6 +105,7 @@ class Comparison:
                     "difference": None if one.difference is None else one.difference._asdict(),
                     "training_images": list(one.training_images),
                     "images_per_second": one.images_per_second,
+                    "classes_told": one.classes,
                     "after_equal_images": one.after_images,
                     "after_equal_seconds": one.after_seconds,
                     "results": [result.to_dict() for result in one.results],
@@ -149,7 +152,7 @@ def compare(
         _candidate(
             [models[k] for k in group],
             [results[k] for k in group],
-            tasks[0].score,
+            tasks[group[0]],
             None if number == 0 else first,
         )
         for number, group in enumerate(groups)
@@ -178,7 +181,7 @@ def compare(
 def _candidate(
     models: Sequence[tuple[str, LoadedModel]],
     results: Sequence[Result],
-    score: str,
+    task: Task,
     first: Sequence[Numbers] | None,
 ) -> Candidate:
     scores = [result.scores for result in results]
@@ -188,7 +191,7 @@ def _candidate(
         for name, loaded in models
         if loaded.config is not None
     ]
-    progress = tuple(_progress(lines, score) for _, lines in runs)
+    progress = tuple(_progress(lines, task.score) for _, lines in runs)
     rates = [_rate(config, lines) for config, lines in runs]
     known = [rate for rate in rates if rate is not None]
     return Candidate(
@@ -207,6 +210,7 @@ def _candidate(
             for _, loaded in models
             if loaded.config is not None and isinstance(loaded.state.get("step"), int)
         ),
+        classes=models[0][1].drawing.config.classes if task.condition else None,
     )
 
 

@@ -1,5 +1,7 @@
 """A comparison as a table: a line for each figure, a cell for each candidate."""
 
+import math
+
 from draw.models.comparison import Candidate, Comparison
 
 Line = tuple[str, list[str]]
@@ -77,6 +79,19 @@ def remarks(found: Comparison) -> list[str]:
         f"{found.images:,} images; {found.task.units}; less is better. A difference is taken image "
         f"by image, with the same noise; its +- is the standard error {parts}."
     ]
+    if pooled:
+        lines.append(
+            "Few seeds say little of their own spread: of three, one difference in nine is beyond "
+            "twice its +- by chance, one in some thirty beyond three times."
+        )
+    told = {one.classes for one in found.candidates}
+    if None in told and len(told) > 1:
+        classes = max(one or 0 for one in told)
+        names = ", ".join(one.name for one in found.candidates if one.classes)
+        lines.append(
+            f"Told the class of each image is {names}: its bound is of -log p(x | class), which is "
+            f"up to log {classes} = {math.log(classes):.2f} nats less for the label alone."
+        )
     if any(one.deviation is None for one in found.candidates):
         lines.append(
             "What another seed would change is not in the +- of a single run: draw train --seeds."

@@ -5,7 +5,8 @@ numbers, null, or lists of them. A line of training holds means over the steps s
 before it; a line of evaluation holds the fields of `Evaluation`, or of
 `Accuracy` for a classifier, and that of a test also `weights_step`, the step of the
 weights that it measured: the best, not the last. All losses are in nats per image, errors in %;
-with the logistic likelihood `bits_per_dimension` is the bound in that unit.
+with the logistic likelihood `bits_per_dimension` is the bound in that unit. Training of a model
+that is told pixels counts the others, a `hidden_share` of them all; evaluations count all.
 
 A line that is none of these (cut short by a crash, damaged, or put there by something else) is left
 out wherever metrics are read, and counted; resuming a run sets it aside in DAMAGED_FILE.
@@ -26,6 +27,8 @@ from draw.json_files import null_if_not_finite
 logger = logging.getLogger("draw")
 
 Line = dict[str, Any]
+HIDDEN_SHARE = "hidden_share"
+"""Field of training lines: share of the pixels that the loss of a model told the others counts."""
 DAMAGED_FILE = "metrics.damaged.jsonl"
 """File beside metrics.jsonl with the damaged lines that were taken out of it."""
 LONGEST_LINE = 2**22

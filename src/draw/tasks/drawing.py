@@ -23,6 +23,7 @@ from draw.model.pretrained import Model
 from draw.parts.conditions import condition_of
 from draw.parts.conditions.known import KnownPixels
 from draw.parts.likelihood import bounds_likelihood, check_pixels, has_bits, in_bits, meaning
+from draw.runs.metrics import HIDDEN_SHARE
 from draw.tasks.task import (
     MEASURING,
     Batch,
@@ -159,26 +160,30 @@ class Drawing:
         return Needs(noise, binarizes, self.takes_labels, dropout, units, masks)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
-        """The bound and its parts, in nats."""
+        """The bound and its parts, in nats; of a model told pixels, how many the loss counts."""
         others = {"unit_mask": batch.unit_mask, "known": batch.known}
         given = {name: one for name, one in others.items() if one is not None}
         output = model(batch.images, batch.noise, batch.labels, **given)
-        return {
+        losses = {
             "bound": output.bound.mean(),
             "reconstruction": output.reconstruction.mean(),
             "kl": output.kl.sum(1).mean(),
         }
+        if batch.known is not None:
+            losses[HIDDEN_SHARE] = (~batch.known).to(output.bound).mean()
+        return losses
 
     def derive(self, means: Mapping[str, float]) -> dict[str, float]:
         """The bound in bits per dimension, where the likelihood is one of 8-bit pixels."""
         bits = in_bits(self.model_config, means["bound"])
-        return {} if bits is None else {"bits_per_dimension": bits}
+        return {} if bits is None else {"bits_per_dimension": bits / means.get(HIDDEN_SHARE, 1.0)}
 
     def describe(self, values: Mapping[str, Any]) -> str:
         """Format the bound and its parts."""
-        bits = values.get("bits_per_dimension")
+        bits, hidden = values.get("bits_per_dimension"), values.get(HIDDEN_SHARE)
         return (
-            f"bound {values['bound']:.2f} = reconstruction {values['reconstruction']:.2f} + KL "
+            f"bound{'' if hidden is None else f' of the hidden {hidden:.0%} of pixels'} "
+            f"{values['bound']:.2f} = reconstruction {values['reconstruction']:.2f} + KL "
             f"{values['kl']:.2f} nats"
             + ("" if bits is None else f", {bits:.3f} bits per dimension")
         )
@@ -224,17 +229,20 @@ class Drawing:
         return meaning(self.model_config, self.binarization(images))
 
     def facts(self, images: ImageSet, how: Measuring) -> dict[str, Any]:
-        """List likelihood, binarization and the seed of the noise."""
+        """List likelihood, what it is told, binarization and the seed of the noise."""
         return {
             "likelihood": self.model_config.likelihood,
+            "given": "class" if self.takes_labels else None,
             "binarization": self.binarization(images),
             "seed": how.seed,
         }
 
     def figures(self, images: ImageSet) -> dict[str, str]:
-        """Words for the bound and the estimate, which say so where no likelihood is bounded."""
+        """Words for the bound and the estimate, which say what, if anything, they bound."""
         bounds = bounds_likelihood(self.model_config, self.binarization(images))
-        return FIGURES if bounds else FIGURES | _OF_GREY
+        words = FIGURES if bounds else FIGURES | _OF_GREY
+        told = "-log p(x | class)" if self.takes_labels else "-log p(x)"
+        return {name: one.replace("-log p(x)", told) for name, one in words.items()}
 
     def remarks(self, model: nn.Module, images: ImageSet) -> dict[str, str]:
         """Describe what the nats mean, and the model's attention, prior and condition."""
@@ -260,10 +268,11 @@ class Drawing:
         """Summarise the test bound, its parts and its standard error."""
         measured = cast(Evaluation, result)
         bits = measured.bits_per_dimension
+        given = ", given the class" if self.takes_labels else ""
         return (
             f"test bound {measured.bound:.2f} +- {measured.bound_standard_error:.2f} nats = "
             f"reconstruction {measured.reconstruction:.2f} + KL {measured.kl:.2f} "
-            f"({measured.images} images)"
+            f"({measured.images} images{given})"
             + ("" if bits is None else f"\n= {bits:.4f} bits per dimension")
         )
 

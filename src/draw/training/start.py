@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from draw.config.data import Augment
 from draw.config.run import SECTIONS, Config
+from draw.config.train import TrainConfig
 from draw.data import ImageSet
 from draw.data.advice import advice
 from draw.errors import DrawError, did_you_mean
@@ -161,6 +162,7 @@ def at_the_start(
         pace = measure_pace(config, run, training, validation)
     if pace is not None and config.train.minutes is not None:
         config = fit_to_minutes(config, pace)
+    _warn_of_schedule(config.train)
     trainer = Trainer(config, run, training, validation)
     trainer.pace = pace
     trainer.start(before)
@@ -272,6 +274,8 @@ def resume(
         if more:
             pace = measure_pace(config, run, training, validation)
             config = fit_to_minutes(config, pace, step, state.get("seconds", 0.0))
+        if config.train.steps != was.train.steps:
+            _warn_of_schedule(config.train)
         before = _weights_to_start_from(config) if begins else None
         trainer = Trainer(config, run, training, validation, lock)
         if begins:
@@ -288,6 +292,17 @@ def resume(
             note_resumption(run, config, resumed)
         trainer.accelerator.wait_for_everyone()
     return trainer
+
+
+def _warn_of_schedule(train: TrainConfig) -> None:
+    """Tell of a warm-up that ends after the run, which passes over two learning rates."""
+    if train.warmup_steps >= train.steps:
+        logger.warning(
+            "the learning rate rises for %s steps, and the run has %s: it never comes to %g nor "
+            "falls to %g; pass --train.warmup-steps %d, or more --train.steps",
+            f"{train.warmup_steps:,}", f"{train.steps:,}", train.learning_rate,
+            train.final_learning_rate, train.steps // 10,
+        )  # fmt: skip
 
 
 def _refuse_misplaced(config: Config, run: Path) -> None:

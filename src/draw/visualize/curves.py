@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from draw.formats import FIGURES
-from draw.runs.metrics import best_evaluation, images_behind_weights
+from draw.runs.metrics import HIDDEN_SHARE, best_evaluation, images_behind_weights
 from draw.visualize.plots import make_figure, save_figure
 from draw.visualize.sheet import check_suffix, evenly
 
@@ -36,9 +36,11 @@ def training_curves(
     is the same for all drawings: what it has above the bars, the prior foresees from what is drawn
     so far (`draw.measure.foresight`).
 
-    Where the lines have bits per dimension, the bound has a second axis in that unit. Training is
-    shown as it came (pale) and as a running mean; validation as points. The axes leave out the
-    first moments of a longer run, where the bound falls from hundreds of nats.
+    Where the lines have bits per dimension, the bound has a second axis in that unit. A model that
+    is told pixels learns by the bound of the others alone, but is evaluated by that of all: the
+    legend says so. Training is shown as it came (pale) and as a running mean; validation as points.
+    The axes leave out the first moments of a longer run, where the bound falls from hundreds of
+    nats.
 
     Args:
         metrics: the lines of metrics.jsonl in their order; values that are missing, null, of
@@ -52,7 +54,9 @@ def training_curves(
     """
     figure, target = _figure(metrics, path, title)
     bound, parts, glimpses = figure.subplots(1, 3)
-    _draw_curves(bound, metrics, {"bound": ""}, {"bound": TRAIN}, {"bound": VALIDATION})
+    told = np.isfinite(series(metrics, "train", HIDDEN_SHARE)[1]).any()
+    words = "training, hidden pixels alone" if told else ""
+    _draw_curves(bound, metrics, {"bound": words}, {"bound": TRAIN}, {"bound": VALIDATION})
     bound.set(ylabel="nats per image")
     bound.set_title("bound, eq 12", pad=TITLE_PAD)
     _draw_bits(bound, metrics)
@@ -180,7 +184,8 @@ def _value(line: Mapping[str, Any] | None, field: str, known: Numbers) -> float:
 
 def _draw_bits(axes: Any, metrics: Sequence[Mapping[str, Any]]) -> None:
     """The bound a second time in bits per dimension, where the lines say how many there are."""
-    measured = [(_number(m.get("bound")), _number(m.get("bits_per_dimension"))) for m in metrics]
+    whole = [line for line in metrics if HIDDEN_SHARE not in line]
+    measured = [(_number(m.get("bound")), _number(m.get("bits_per_dimension"))) for m in whole]
     scales = [bits / nats for nats, bits in measured if nats and 0 < bits / nats < LARGEST]
     if scales:
         both_ways = lambda nats: nats * scales[0], lambda bits: bits / scales[0]

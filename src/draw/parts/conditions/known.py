@@ -97,9 +97,10 @@ def hidden_loss(
     """
     if canvas.device.type == "cpu" and not torch.compiler.is_compiling():
         check_sum_over_pixels(likelihood, canvas[:1].detach(), images[:1])
-    hidden, zero = ~known[:, None], canvas.new_zeros(())
-    whole = likelihood(canvas.where(hidden, zero), images.where(hidden, zero))
-    blank = likelihood(torch.zeros_like(canvas[:1]), torch.zeros_like(images[:1]))
+    # Canvas 0 and value 1/2 cost least, so that little is added and taken off in float32.
+    hidden, zero, half = ~known[:, None], canvas.new_zeros(()), images.new_full((), 0.5)
+    whole = likelihood(canvas.where(hidden, zero), images.where(hidden, half))
+    blank = likelihood(torch.zeros_like(canvas[:1]), torch.full_like(images[:1], 0.5))
     loss: Tensor = whole - blank * known.to(canvas).flatten(1).mean(1)
     return loss
 
