@@ -1,7 +1,9 @@
 """Edits of the equations: each has its effect, whichever backend was running before it."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ import draw.attention.rotated
 import draw.attention.window
 import draw.model.classifier
 import draw.model.draw
+import draw.parts.distribution
 import draw.parts.likelihood
 from draw.attention.cauchy import CauchySampler
 from draw.attention.gaussian import GaussianAttention
@@ -24,7 +27,7 @@ from draw.attention.rotated import RotatedSampler
 from draw.attention.whole import NoAttention
 from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.errors import KernelArgumentError, KernelUnavailableError
-from draw.kernels import BACKENDS, proof
+from draw.kernels import BACKENDS, allow_list, proof
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
 from draw.model.machine import settle
@@ -382,12 +385,93 @@ def test_a_failure_that_passes_is_no_verdict(error, passes: bool, unproven, monk
     assert len(unproven) == 1 + passes
 
 
+def in_package(function: FunctionType) -> FunctionType:
+    """A function as if it stood in the package's own source."""
+    return FunctionType(
+        function.__code__, vars(draw.model.draw), function.__name__, function.__defaults__,
+        function.__closure__,
+    )  # fmt: skip
+
+
+def test_a_function_of_somebody_else_is_no_code_to_be_proved(unproven, monkeypatch) -> None:
+    """A number outside it, which is neutral now, may be another at the next call."""
+    beta, divergence = 1.0, draw.model.draw.kl_divergence
+
+    def annealed(*given: object) -> Tensor:
+        return beta * divergence(*given)
+
+    monkeypatch.setattr(draw.model.draw, "kl_divergence", annealed)
+    model = DRAW(TINY_MODEL)
+    choice = model.choice
+    assert choice.name == "reference"
+    said = "draw.model.draw.kl_divergence was replaced by a function of test_kernel_proof"
+    assert said in choice.reason
+    x, noise = torch.rand(2, 1, 6, 5), torch.randn(TINY_MODEL.glimpses, 2, TINY_MODEL.latent_size)
+    before = model(x, noise).kl
+    beta = 0.5
+    torch.testing.assert_close(model(x, noise).kl, before / 2)
+    monkeypatch.setattr(draw.model.draw, "kl_divergence", divergence)
+    assert model.choice.name == "cpp"
+
+
+@pytest.mark.parametrize("attribute", ["__code__", "__defaults__"])
+def test_code_that_is_changed_within_a_function_is_seen(
+    attribute: str, unproven, monkeypatch
+) -> None:
+    """As IPython's autoreload does it: the function is the same, its code another."""
+
+    def sample(self: Gaussian, noise: Tensor, scale: float = 5.0) -> Tensor:
+        return self.mu + scale * self.log_sigma.exp() * noise
+
+    def plain(self: Gaussian, noise: Tensor, scale: float = 1.0) -> Tensor:
+        return self.mu + scale * self.log_sigma.exp() * noise
+
+    if attribute == "__defaults__":
+        monkeypatch.setattr(Gaussian, "sample", in_package(plain))
+    model = DRAW(TINY_MODEL)
+    assert model.choice.name == "cpp"
+    there = inspect.unwrap(Gaussian.sample)  # tests have checks of shapes round it
+    monkeypatch.setattr(there, "__defaults__", sample.__defaults__)
+    if attribute == "__code__":
+        monkeypatch.setattr(there, "__code__", sample.__code__)
+    assert model.choice.name == "reference"
+    monkeypatch.undo()
+    assert model.choice.name == "cpp"
+
+
+def test_a_replaced_tensor_is_seen(unproven, monkeypatch) -> None:
+    """It is neither equal to the one before, nor not; here it is for nobody's use but defaults."""
+    normal = Gaussian(torch.zeros(TINY_MODEL.latent_size), torch.ones(TINY_MODEL.latent_size))
+    assert DRAW(TINY_MODEL).choice.name == "cpp"
+    monkeypatch.setattr(draw.parts.distribution, "STANDARD_NORMAL", normal)
+    assert DRAW(TINY_MODEL).choice.name == "cpp"
+    assert len(unproven) == 2
+    assert DRAW(TINY_MODEL).choice.name == "cpp"
+    assert len(unproven) == 2
+
+
+def test_plain_attributes_of_the_model_itself_count(monkeypatch) -> None:
+    """A source that was edited may go by a number that its class makes."""
+    made = DRAW.__init__
+
+    def leaky(self: DRAW, config: DRAWConfig) -> None:
+        made(self, config)
+        self.leak = 1.0
+
+    monkeypatch.setattr(DRAW, "__init__", leaky)
+    monkeypatch.setattr(allow_list, "_known", {})
+    model = DRAW(TINY_MODEL)
+    assert model.choice.name == "cpp"
+    model.leak = 0.5
+    assert "leak is 0.5, its class makes it 1.0" in model.choice.reason
+
+
 def test_code_for_training_alone_counts_where_it_trains(monkeypatch) -> None:
     def noisy(self: DRAW, x: Tensor, noise: Tensor, state: object, *told: object) -> object:
         return step(self, x, torch.nn.functional.dropout(noise, 0.5, self.training), state, *told)
 
     step = DRAW.step
-    monkeypatch.setattr(DRAW, "step", noisy)
+    monkeypatch.setattr(DRAW, "step", in_package(noisy))
     model = DRAW(TINY_MODEL)
     assert model.choice.name == "reference"
     assert model.eval().choice.name == "cpp"

@@ -5,10 +5,13 @@ be as the class makes it; what is not is named here, and the model's own code ru
 """
 
 import sys
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from operator import itemgetter
+from inspect import getattr_static
+from itertools import chain
+from operator import attrgetter, itemgetter
+from types import FunctionType
 from typing import Any, cast
 
 import torch
@@ -29,6 +32,9 @@ OF_ANY_MODULE = frozenset(vars(nn.Module()))
 """Attributes that every module has."""
 _SIMPLE = int, float, str, tuple, type(None)
 """Types of attributes that can be compared."""
+_MOST_WRAPPERS = 10
+"""Functions within functions that are looked at; nobody's decorators are as many."""
+_code_within = attrgetter("__code__", "__defaults__", "__kwdefaults__")
 _PLAIN = nn.Parameter, Tensor
 """Types of parameters; `torch.func.functional_call` puts tensors in their place."""
 
@@ -116,7 +122,7 @@ def layout(base: type[nn.Module], contract: Contract, config: Any) -> Layout:
         for path, module in fresh.named_modules()
         if path.split(".")[0] in parts
     )
-    root = Part("", base, frozenset(vars(fresh)), {}, own, parts)
+    root = Part("", base, frozenset(vars(fresh)), _settings(fresh, contract.free), own, parts)
     return Layout(root, made, frozenset(part.kind for part in made))
 
 
@@ -126,14 +132,19 @@ def part_of(path: str, module: nn.Module) -> Part:
         path,
         type(module),
         frozenset(vars(module)),
-        {
-            name: value
-            for name, value in vars(module).items()
-            if name not in OF_ANY_MODULE and isinstance(value, _SIMPLE)
-        },
+        _settings(module),
         {name: value.shape for name, value in module.named_parameters(recurse=False)},
         frozenset(name for name, _ in module.named_children()),
     )
+
+
+def _settings(module: nn.Module, free: Iterable[str] = ()) -> dict[str, Any]:
+    """Plain attributes of a module that its class has just made, by which its code may go."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if name not in OF_ANY_MODULE and name not in free and isinstance(value, _SIMPLE)
+    }
 
 
 def difference(expected: Layout, contract: Contract, model: nn.Module) -> str | None:
@@ -147,6 +158,9 @@ def difference(expected: Layout, contract: Contract, model: nn.Module) -> str | 
     for name in vars(model).keys() - root.names - contract.free:
         if hasattr(root.kind, name):
             return f"this model has its own {name}"
+    for name, setting in root.settings.items():
+        if vars(model).get(name) != setting:
+            return f"{name} is {vars(model).get(name)}, its class makes it {setting}"
     first = model._parameters.get(next(iter(root.parameters)))
     found = _odd_parameter(root, model, first)
     if found is not None:
@@ -277,15 +291,72 @@ def gradient_hook(model: nn.Module, outside: frozenset[str]) -> str | None:
 def code_of(kind: type, kinds: Iterable[type], modules: Iterable[str] = ()) -> list[Any]:
     """List every name that a model's code may use, in its classes and the package, with its value.
 
-    Two such lists are equal as long as nothing was replaced.
+    Two such lists are equal as long as nothing was replaced, nor the code within a function, as
+    IPython's autoreload does; `same_code` compares them.
 
     Args:
         kind: class of the model.
         kinds: classes of its parts.
         modules: names of further modules of the package whose code counts.
     """
-    namespaces = _namespaces(kind, frozenset(kinds), *modules)
-    return [part for namespace in namespaces for part in namespace.read()]
+    return _namespaces(kind, frozenset(kinds), *modules).read()
+
+
+def same_code(one: list[Any], other: list[Any]) -> bool:
+    """Whether two results of `code_of` are equal."""
+    try:
+        return one == other
+    except (RuntimeError, ValueError):  # arrays that took the place of others are neither
+        return False
+
+
+def code_from_elsewhere(
+    kind: type, kinds: Iterable[type], modules: Iterable[str], free: frozenset[str]
+) -> str | None:
+    """Name a function of somebody else in a place of the package's own; None if there is none.
+
+    Such a function may go by what lies outside the package, a number in a notebook or in a
+    closure, of which a later change would not be seen: what it computes now proves nothing.
+
+    Args:
+        kind: class of the model; methods that a subclass adds are its own, and no matter.
+        kinds: classes of its parts.
+        modules: names of further modules of the package whose code counts.
+        free: names in the classes of models that no kernel stands for.
+    """
+    for namespace in _namespaces(kind, frozenset(kinds), *modules).each:
+        for name, value in zip(*namespace.read(), strict=True):
+            if not namespace.of_package or (name in free and namespace.of_models):
+                continue
+            for function in _functions(value):
+                home = str(function.__globals__.get("__name__"))
+                root = home.partition(".")[0]
+                if root not in _HOMES and not root.startswith("namedtuple_"):
+                    return f"{namespace.name}.{name} was replaced by a function of {home}"
+    return None
+
+
+_HOMES = sys.stdlib_module_names | {
+    __name__.partition(".")[0], "torch", "numpy", "jaxtyping", "beartype", "huggingface_hub",
+    "safetensors",
+}  # fmt: skip
+"""Packages whose functions stand in the package's own modules and classes."""
+
+
+def _functions(value: Any) -> Iterator[FunctionType]:
+    """Python functions behind a value: itself, or what is wrapped in it."""
+    if isinstance(value, property):
+        for one in (value.fget, value.fset, value.fdel):
+            yield from _functions(one)
+        return
+    for _ in range(_MOST_WRAPPERS):
+        if isinstance(value, FunctionType):
+            yield value
+        value = getattr_static(value, "__wrapped__", None) or getattr_static(
+            value, "__func__", None
+        )
+        if value is None:
+            return
 
 
 class _Namespace:
@@ -295,11 +366,23 @@ class _Namespace:
     the last time.
 
     Args:
+        name: name of the class or module.
         values: what the names stand for now.
         counts: whether a name counts.
+        of_package: whether it is one of the package's.
+        of_models: whether it is a class of models, not of parts.
     """
 
-    def __init__(self, values: Mapping[str, Any], counts: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        name: str,
+        values: Mapping[str, Any],
+        counts: Callable[[str], bool],
+        *,
+        of_package: bool = True,
+        of_models: bool = False,
+    ) -> None:
+        self.name, self.of_package, self.of_models = name, of_package, of_models
         self._values, self._counts = values, counts
         self._known = self._look()
 
@@ -321,6 +404,27 @@ class _Namespace:
         return len(self._values), names, itemgetter(*names, *others)
 
 
+class _Namespaces:
+    """Several namespaces, and the code within the functions that their names stand for.
+
+    Args:
+        each: the namespaces.
+    """
+
+    def __init__(self, each: list[_Namespace]) -> None:
+        self.each = each
+        self._read: list[Any] = []
+        self._functions: list[FunctionType] = []
+
+    def read(self) -> list[Any]:
+        """Names and what they stand for, of one after the other, and the code within functions."""
+        parts = [part for namespace in self.each for part in namespace.read()]
+        if not same_code(parts, self._read):
+            values = chain.from_iterable(parts[1::2])
+            self._read, self._functions = parts, [*chain.from_iterable(map(_functions, values))]
+        return [*parts, tuple(map(_code_within, self._functions))]
+
+
 def _counts_in_class(name: str) -> bool:
     return not _is_of_compiler(name)
 
@@ -338,7 +442,7 @@ def _is_of_compiler(name: str) -> bool:
 
 
 @cache
-def _namespaces(kind: type, kinds: frozenset[type], *modules: str) -> list[_Namespace]:
+def _namespaces(kind: type, kinds: frozenset[type], *modules: str) -> _Namespaces:
     """The classes and the package's classes that their code uses; the modules that it uses."""
     package, _, _ = __name__.partition(".")
     classes = dict.fromkeys(own for k in (kind, *kinds) for own in k.__mro__ if own is not object)
@@ -355,7 +459,18 @@ def _namespaces(kind: type, kinds: frozenset[type], *modules: str) -> list[_Name
         for value in names.values()
         if isinstance(value, type) and value.__module__.partition(".")[0] == package
     )
-    return [
-        *(_Namespace(vars(own), _counts_in_class) for own in classes | used),
-        *(_Namespace(values, _counts_in_module) for values in found.values()),
-    ]
+    return _Namespaces(
+        [
+            *(
+                _Namespace(
+                    own.__qualname__,
+                    vars(own),
+                    _counts_in_class,
+                    of_package=own.__module__.partition(".")[0] == package,
+                    of_models=own in kind.__mro__,
+                )
+                for own in classes | used
+            ),
+            *(_Namespace(name, values, _counts_in_module) for name, values in found.items()),
+        ]
+    )

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from draw.kernels import compilation
-from draw.kernels.allow_list import hook
+from draw.kernels.allow_list import hook, same_code
 from draw.kernels.compilation import CompiledFunction
 from draw.kernels.contract import OUTSIDE
 from draw.kernels.graph_state import state_of
@@ -80,7 +80,7 @@ class _Steps:
     def get(self, model: nn.Module, name: str, key: Hashable) -> Callable[..., Any]:
         state = state_of(model)
         with self._lock:
-            if state != self._state:  # the code, or what it reads, is not what was compiled
+            if not same_code(state, self._state):  # the code, or what it reads, is another
                 self._compiled, self._state = {}, state
             if (name, key) not in self._compiled:
                 step: Callable[..., Any] = getattr(model, name)

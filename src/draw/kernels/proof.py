@@ -12,7 +12,13 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from draw.kernels.allow_list import code_of, expected_of, other_code
+from draw.kernels.allow_list import (
+    code_from_elsewhere,
+    code_of,
+    expected_of,
+    other_code,
+    same_code,
+)
 from draw.kernels.contract import Contract, Trial
 
 CPU = torch.device("cpu")
@@ -94,8 +100,10 @@ def difference(contract: Contract, model: nn.Module, rounds: tuple[Round, ...]) 
     """Say how a kernel differs from the code of a model's class; None where the two are the same.
 
     Found out once for each class, its options, and each state of the package's code: functions that
-    are replaced later are other code. Not seen are changes of torch itself after the first use. A
-    failure for want of memory or threads is found out again at the next call.
+    are replaced later, or changed within, are other code. A function of somebody else in the place
+    of one of the package's is a difference, whatever it computes now: what it goes by may change.
+    Not seen are changes of torch itself after the first use. A failure for want of memory or
+    threads is found out again at the next call.
 
     Args:
         contract: contract of the kernel.
@@ -109,7 +117,7 @@ def difference(contract: Contract, model: nn.Module, rounds: tuple[Round, ...]) 
     code = code_of(kind, expected.kinds, contract.modules)
     with _lock:
         known = _verdicts.get(key)
-        if known is None or known[0] != code:
+        if known is None or not same_code(known[0], code):
             found, passes = other_code(expected, contract, kind), False
             if found is None:
                 found, passes = _in_a_thread(
@@ -119,6 +127,8 @@ def difference(contract: Contract, model: nn.Module, rounds: tuple[Round, ...]) 
                 )
             if passes:
                 return found
+            if found is None:
+                found = code_from_elsewhere(kind, expected.kinds, contract.modules, contract.free)
             known = _verdicts[key] = code, found
     return known[1]
 

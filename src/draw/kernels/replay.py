@@ -29,6 +29,7 @@ from torch.autograd.function import once_differentiable
 from torch.autograd.graph import saved_tensors_hooks
 
 from draw.attention.abstract import AbstractWindow
+from draw.kernels.allow_list import same_code
 from draw.kernels.graph_state import state_of
 from draw.kernels.recorder import CudaRecorder, Recorder
 
@@ -259,7 +260,7 @@ class Graphs:
 
     def _again(self, key: Hashable, state: list[Any], wanted: bool) -> bool:
         """Whether a call is one of many alike, of the same code, attributes and parameters."""
-        if state == self._state:
+        if same_code(state, self._state):
             self._changes = 0
         else:  # a graph knows nothing of it
             self._changes += 1
