@@ -13,7 +13,7 @@ import torch
 
 import benchmarks.__main__ as all_benchmarks
 from benchmarks import measure
-from draw.attention import ATTENTIONS, SAMPLERS, through
+from draw.attention import SAMPLERS
 from draw.config.model import ClassifierConfig
 from draw.data import KNOWN_SETS, KnownSet
 from draw.errors import KernelUnavailableError
@@ -58,8 +58,6 @@ def test_a_part(section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ((name, made),) = added(section)[1].items()
     assert name not in table
     monkeypatch.setitem(table, name, made)
-    if table is SAMPLERS:  # of which the table of attentions is made
-        monkeypatch.setitem(ATTENTIONS, name, through(made))
     model = dataclasses.replace(TINY.model, classes=3, **{field: name})
     config = with_train(dataclasses.replace(TINY, model=model), steps=2)
     labels: Callable[[int], np.ndarray] = lambda count: np.arange(count, dtype=np.int64) % 3  # noqa: E731

@@ -104,12 +104,14 @@ ATTENTIONS: dict[str, Callable[[DRAWConfig], nn.Module]] = {
     "gaussian": GaussianAttention.from_config,
     "none": NoAttention.from_config,
 }
-"""The kinds of attention by their names in `DRAWConfig.attention`."""
+"""The kinds of attention by their names in `DRAWConfig.attention`; one that is in `SAMPLERS` alone
+counts too."""
 
 
 def make_attention(config: DRAWConfig) -> Any:
     """Build the attention module that a config names."""
-    return part_of(ATTENTIONS, "attention", config.attention)(config)
+    windows = {name: through(sampler) for name, sampler in SAMPLERS.items()}
+    return part_of({**windows, **ATTENTIONS}, "attention", config.attention)(config)
 
 
 def make_sampler(config: ClassifierConfig) -> Sampler:

@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from draw.cli.brief_help import HELP, HELP_ALL, brief
 from draw.cli.options import RunOptions, check_option, words_apart_from, write_result
+from draw.cli.own_parts import own_parts
 from draw.config.compute import ComputeConfig
 from draw.config.data import DataConfig, Mode
 from draw.config.model import refuse_without_effect
@@ -267,7 +268,9 @@ def _parse_config(
     with warnings.catch_warnings():
         # A part that somebody added to its table and not to the Literal of the config.
         warnings.filterwarnings("ignore", "The field `.* is annotated with", UserWarning)
-        config, options = tyro.cli(command, prog=program, description=description, args=arguments)
+        config, options = tyro.cli(
+            command, prog=program, description=description, args=arguments, registry=own_parts()
+        )
     names = [f"{part}.{field.name}" for part in ("model", "train") for field in
              dataclasses.fields(getattr(config, part))]  # fmt: skip
     flags = {name: f"--{name.replace('_', '-')}" for name in names}

@@ -16,6 +16,7 @@ from draw.errors import DrawError
 from draw.measure.bound import for_each_image
 from draw.model.checks import check_weights
 from draw.model.classifier import ClassifierOutput
+from draw.model.machine import evaluation_mode
 from draw.model.pretrained import Model
 
 
@@ -116,7 +117,8 @@ def measure_accuracy(
             on_progress(done, f"error {100 * wrong / done:.2f} %")
         return np.concatenate(rows)
 
-    rows = for_each_image(model.config.image_shape, images.images, accelerator, answers)
+    with evaluation_mode(model):
+        rows = for_each_image(model.config.image_shape, images.images, accelerator, answers)
     errors = 100 * rows[:, 2:].mean(0)
     low, high = wilson_interval(int(rows[:, -1].sum()), len(rows))
     return Accuracy(

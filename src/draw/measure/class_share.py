@@ -21,6 +21,7 @@ from draw.errors import DrawError
 from draw.measure.accuracy import wilson_interval
 from draw.model.checks import check_weights
 from draw.model.draw import DRAW
+from draw.model.machine import evaluation_mode
 from draw.model.pretrained import Model
 from draw.randomness import GENERATION, image_noise
 
@@ -154,10 +155,11 @@ def _right(
     shape = model.config.glimpses, model.config.latent_size
     noise = image_noise(seed, GENERATION, numbers, shape).to(model.canvas_0)
     asked = torch.tensor(numbers, device=device) % model.config.classes
-    drawn = model.generate(
-        len(numbers), noise=noise, temperature=temperature, labels=asked, guidance=guidance
-    )
-    answers = classifier(drawn.images[-1].to(next(classifier.parameters()))).logits.argmax(1)
+    with evaluation_mode(model, classifier):
+        drawn = model.generate(
+            len(numbers), noise=noise, temperature=temperature, labels=asked, guidance=guidance
+        )
+        answers = classifier(drawn.images[-1].to(next(classifier.parameters()))).logits.argmax(1)
     return np.asarray((answers == asked).cpu().numpy())
 
 

@@ -28,6 +28,7 @@ from draw.measure.accuracy import wilson_interval
 from draw.measure.halves import REACH, two_digits
 from draw.model.checks import check_weights
 from draw.model.draw import DRAW
+from draw.model.machine import evaluation_mode
 from draw.model.pretrained import Model
 from draw.randomness import GENERATION, image_noise
 
@@ -117,7 +118,8 @@ def measure_pair_share(
     for start in range(0, n, batch_size):
         numbers = range(start, min(start + batch_size, n))
         noise = image_noise(seed, GENERATION, numbers, shape).to(model.canvas_0)
-        drawn = model.generate(len(numbers), noise=noise, temperature=temperature)
+        with evaluation_mode(model):
+            drawn = model.generate(len(numbers), noise=noise, temperature=temperature)
         found.append(_sureness(classifier, drawn.images[-1]))
         on_progress(numbers.stop, f"{sum(map(len, found))} of two pieces")
     both = _both(torch.cat(found), least)
@@ -183,7 +185,8 @@ def _sureness(
     if not len(digits):
         return digits.new_zeros(0, 2)
     weight = next(classifier.parameters())
-    logits: Tensor = classifier(digits.flatten(0, 1)[:, None].to(weight)).logits
+    with evaluation_mode(classifier):
+        logits: Tensor = classifier(digits.flatten(0, 1)[:, None].to(weight)).logits
     return logits.softmax(1).amax(1).view(-1, 2)
 
 

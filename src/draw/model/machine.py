@@ -83,6 +83,23 @@ class Compute:
 
 
 @contextmanager
+def evaluation_mode(*models: nn.Module) -> Iterator[None]:
+    """Have all parts of models in the mode of evaluation, and afterwards in the mode they were in.
+
+    Args:
+        models: models; a part such as dropout does something else in training.
+    """
+    before = [(module, module.training) for model in models for module in model.modules()]
+    for model in models:
+        model.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
+
+
+@contextmanager
 def _float32_products(precision: str) -> Iterator[None]:
     """Set torch's precision of float32 products and convolutions, for all who ask.
 

@@ -83,6 +83,7 @@ def check_roundtrip(model: nn.Module) -> None:
             f"expected a model that its config makes again, but {kind.__name__} does not "
             f"({type(error).__name__}: {error}); {advice}"
         ) from error
+    _check_own_memory(model)
     modules = dict(model.named_modules())
     for path, made in again.named_modules():
         wrapped = path == "" and "_original_forward" in vars(model)
@@ -96,3 +97,18 @@ def check_roundtrip(model: nn.Module) -> None:
         raise DrawError(
             f"expected weights as its config makes them, not so {', '.join(different)}; {advice}"
         )
+
+
+def _check_own_memory(model: nn.Module) -> None:
+    """Refuse weights that are in one place, of which a file would keep one alone."""
+    places: dict[int, str] = {}
+    for name, value in model.state_dict().items():
+        if value.is_meta or not value.numel():
+            continue
+        other = places.setdefault(value.untyped_storage().data_ptr(), name)
+        if other != name:
+            raise DrawError(
+                f"expected weights each in memory of its own, got {other} and {name} in one place, "
+                "of which a file would keep one alone; give each its own parameter (.clone()), or "
+                "have the code use the same one twice under one name"
+            )

@@ -123,7 +123,7 @@ class LoadedModel:
 
 
 def load_model(name: str, weights: Weights = "best") -> LoadedModel:
-    """Load a model from a run folder, an exported folder, the package or the Hub.
+    """Load a model from a run folder, an exported folder, the package or the Hub, to be evaluated.
 
     Args:
         name: folder, one of `draw.model.pretrained.shipped_models`, or `owner/name` on the Hub.
@@ -147,7 +147,7 @@ def load_model(name: str, weights: Weights = "best") -> LoadedModel:
         with model_in(source):
             model = model_with(config.model, tensors)
         check_weights(tensors.items(), str(source))
-        model.data = config.data
+        model.eval().data = config.data
         return LoadedModel(model, str(source), config.data, config, state)
     exported = exported_folder(name)
     if weights != "best":
@@ -156,6 +156,7 @@ def load_model(name: str, weights: Weights = "best") -> LoadedModel:
             f"{name}, which is no run and has one set of weights; leave it out"
         )
     loaded = _load_exported(exported)
+    loaded.model.eval()
     return loaded if folder.is_dir() else dataclasses.replace(loaded, source=name)
 
 

@@ -18,7 +18,7 @@ class Average:
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self.module, self.decay = deepcopy(model), decay
+        self.module, self.decay = deepcopy(model).eval(), decay
         self.count = 0
         """Updates so far."""
         first = next(model.parameters())

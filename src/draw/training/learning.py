@@ -1,11 +1,13 @@
 """Which parameters of a model learn, and how: weight decay, and fractions of the learning rate."""
 
-from typing import Any
+from typing import Any, cast
 
+import torch
 from torch import nn
 
 from draw.config.train import TrainConfig
 from draw.errors import DrawError
+from draw.model.draw import DRAW
 
 _WINDOW = "_window."
 """In the names of the parameters of the affine maps to window parameters."""
@@ -40,6 +42,9 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict[str, An
 def freeze_decoder(model: nn.Module) -> None:
     """Let nothing but the encoder of a model learn (train.only encoder).
 
+    That is what new drawings do without: parameters by their names (`DRAW.encoder`), and of parts
+    of somebody's own those that a drawing does not depend on.
+
     Raises:
         DrawError: if the model has none.
     """
@@ -49,5 +54,18 @@ def freeze_decoder(model: nn.Module) -> None:
             f"expected a model that draws for train.only encoder, got a {type(model).__name__}, "
             "which has no encoder of its own; leave it out"
         )
+    unused = _unused_by_drawings(cast(DRAW, model))
     for name, parameter in model.named_parameters():
-        parameter.requires_grad_(name.startswith(names))
+        of_both = name.startswith(("likelihood.", "condition."))
+        own = name in unused and not of_both
+        parameter.requires_grad_(name.startswith(names) or own)
+
+
+@torch.enable_grad()
+def _unused_by_drawings(model: DRAW) -> set[str]:
+    """Names of parameters that new drawings (eqs 13-15) do not depend on, in the model's code."""
+    context = model.context(model.labels_for(1), 1)
+    drawn = model.trajectory(None, model.noise_for(1, 0), context).canvases
+    parameters = dict(model.named_parameters())
+    slopes = torch.autograd.grad(drawn.sum(), [*parameters.values()], allow_unused=True)
+    return {name for name, slope in zip(parameters, slopes, strict=True) if slope is None}

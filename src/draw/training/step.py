@@ -2,6 +2,7 @@
 
 import logging
 import math
+import zlib
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -91,6 +92,7 @@ class Step:
             feed: the step's own.
         """
         self._number.fill_(number)
+        self._seed(number)
         self._take(feed)
         self._set_rates(learning_rate_at(number, self.config))
         self.average.prepare()
@@ -100,6 +102,17 @@ class Step:
         else:
             with no_graphs():  # a backend's own would be a graph within this one
                 self._compute(self._recording(self.recorder))
+
+    def _seed(self, number: int) -> None:
+        """Seed torch's random numbers, so that a resumed run draws what it would have drawn.
+
+        Nothing of the package draws any; a part of somebody's own, with dropout, does.
+        """
+        process = self.accelerator.process_index
+        seed = zlib.crc32(f"{self.config.seed} {number} {process}".encode())
+        torch.default_generator.manual_seed(seed)
+        if self.accelerator.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def _recording(self, recorder: Recorder) -> Callable[[Computation], None]:
         """What runs a computation: at first the warm-up of a recording, then its replay."""

@@ -5,7 +5,7 @@ that the compiled functions touch.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -260,6 +260,18 @@ def check(sizes: Sizes, batch: Count, like: Tensor, expected: Sequence[Requireme
                 "derivative; the backend reference has"
             )
     _check_extent(sizes, batch)
+
+
+def refuse_second_derivative(*_: Any) -> NoReturn:
+    """Stand in the place of the gradient of an operator's gradient.
+
+    Raises:
+        KernelArgumentError: always.
+    """
+    raise KernelArgumentError(
+        "expected a first derivative, got a derivative of one (create_graph=True), which this "
+        "kernel does not compute; set model.backend = 'reference', which does"
+    )
 
 
 def check_saved_bytes(kept: Tensor | None, size: int, device: torch.device) -> None:

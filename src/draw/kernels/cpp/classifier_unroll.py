@@ -35,6 +35,7 @@ from draw.kernels.cpp.arguments import (
     length,
     parameters_of,
     readable,
+    refuse_second_derivative,
 )
 from draw.kernels.cpp.binding import Kind, make_call, run, saved_bytes, shape_of_classifier
 from draw.kernels.cpp.form import FILTERS, GLIMPSES, GLIMPSES_PARAMETERS, placing_of
@@ -181,6 +182,7 @@ def _backward(ctx: Any, dh: Tensor | None, *_: Tensor | None) -> Any:
 
 
 look.register_autograd(_backward, setup_context=_setup_context)
+look_backward.register_autograd(refuse_second_derivative)
 
 
 def _check_inputs(

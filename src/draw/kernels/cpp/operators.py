@@ -21,6 +21,7 @@ from draw.kernels.cpp.arguments import (
     drawing_sizes,
     length,
     readable,
+    refuse_second_derivative,
 )
 from draw.kernels.cpp.binding import Kind, make_call, run, saved_bytes
 from draw.kernels.cpp.form import UNROLL
@@ -168,6 +169,7 @@ def _backward(
 
 
 unroll.register_autograd(_backward, setup_context=_setup_context)
+unroll_backward.register_autograd(refuse_second_derivative)
 
 
 @torch.library.custom_op("draw::trajectory", mutates_args=(), device_types="cpu")
