@@ -65,7 +65,8 @@ def test_grey_images_have_one_channel(grey: object) -> None:
 
 def test_zero_and_one_are_black_and_white_where_they_are_floats_or_truths() -> None:
     black_or_white = GREY > 127
-    for form in (black_or_white, black_or_white.astype(np.float32)):
+    half = torch.from_numpy(black_or_white).bfloat16()
+    for form in (black_or_white, black_or_white.astype(np.float32), half):
         found = image_set(form)
         assert found.binary
         np.testing.assert_array_equal(found.images, 255 * black_or_white)

@@ -58,6 +58,16 @@ def image_set(images: Any, labels: Any = None, *, split: str = "test") -> ImageS
     return ImageSet("images", split, found, given, source, "", binary)
 
 
+def array_of(tensor: Tensor) -> np.ndarray:
+    """Convert a tensor to an array; NumPy has no bfloat16, whose numbers float32 has.
+
+    Args:
+        tensor: any tensor, on any device.
+    """
+    there = tensor.detach().cpu()
+    return (there.float() if there.dtype is torch.bfloat16 else there).numpy()
+
+
 def pixels_of(images: Any) -> tuple[Pixels, Int64[np.ndarray, " n"] | None]:
     """Convert what a program holds to images of 8 bits, with their labels where it has some.
 
@@ -70,7 +80,7 @@ def pixels_of(images: Any) -> tuple[Pixels, Int64[np.ndarray, " n"] | None]:
     if isinstance(images, Image.Image):
         return _of_pictures([images])
     if isinstance(images, Tensor):
-        return _of_array(images.detach().cpu().numpy()), None
+        return _of_array(array_of(images)), None
     if isinstance(images, np.ndarray):
         return _of_array(images), None
     if hasattr(images, "features") and hasattr(images, "to_iterable_dataset"):
@@ -160,7 +170,7 @@ def _one(picture: Any, number: int) -> Shaped[np.ndarray, "channels rows columns
     if isinstance(picture, str | os.PathLike):
         return _decoded(Picture(str(picture), Path(picture), None))
     if isinstance(picture, Tensor | np.ndarray):
-        array = picture.detach().cpu().numpy() if isinstance(picture, Tensor) else picture
+        array = array_of(picture) if isinstance(picture, Tensor) else picture
         made: np.ndarray = _of_array(array[None])[0]
         return made
     raise DataError(

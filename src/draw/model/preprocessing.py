@@ -188,7 +188,7 @@ def fit_picture(
     """
     from PIL import Image
 
-    from draw.data.in_memory import picture_file, pixels_of
+    from draw.data.in_memory import array_of, picture_file, pixels_of
     from draw.data.store.decode import Picture, decode
 
     conversion, shape = conversion_for(model, fit), model.config.image_shape
@@ -198,7 +198,7 @@ def fit_picture(
     if isinstance(picture, Image.Image):
         return decode(picture_file(picture, "the picture"), conversion)
     if isinstance(picture, np.ndarray | Tensor):
-        array = picture.detach().cpu().numpy() if isinstance(picture, Tensor) else picture
+        array = array_of(picture) if isinstance(picture, Tensor) else picture
         pixels: np.ndarray = pixels_of(array[None])[0][0]
         if pixels.shape == shape:  # as a model sees it already
             return pixels
