@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import dataclasses
-import inspect
 import io
 import json
 import logging
@@ -33,6 +32,7 @@ from draw.studio.page.sources import DRAW, TEST, UPLOAD
 from draw.studio.pictures import PNG_ADDRESS
 from draw.studio.questions import FILE, LONGEST_CHOICE, VALUES, session_of
 from studio_runs import DRAWS, make_run
+from studio_server import unwrap_generators
 
 OTHERS: tuple[Any, ...] = (
     None, True, 5, -1.5, 10**400, 1e308, "", "words", "\0", "a" * (LONGEST_CHOICE + 1),
@@ -61,8 +61,6 @@ def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
 
 @pytest.fixture(scope="module")
 def page(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[gr.Blocks]:
-    """The page; the shape checks round each function hide from Gradio that some are generators."""
-
     async def build() -> gr.Blocks:
         blocks = app.build(studio)
         blocks.queue()
@@ -72,8 +70,7 @@ def page(studio: Studio, tmp_path_factory: pytest.TempPathFactory) -> Iterator[g
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("uploads")))
         patch.setattr("draw.model.pretrained.WEIGHTS", tmp_path_factory.mktemp("no-weights"))
-        plain = inspect.isgeneratorfunction
-        patch.setattr(inspect, "isgeneratorfunction", lambda made: plain(inspect.unwrap(made)))
+        unwrap_generators(patch)
         yield asyncio.run(build())
 
 

@@ -2,14 +2,19 @@
 
 import asyncio
 import gc
+import io
 import json
+import os
 import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import gradio as gr
 import pytest
 from gradio.routes import file_upload_statuses
+from PIL import Image
 
 from draw.config.data import DataConfig
 from draw.studio.connection import Connection
@@ -22,7 +27,9 @@ from draw.studio.guard import (
     host_name,
     refusal_of,
 )
+from draw.studio.page import sources
 from draw.studio.page.sources import DRAW
+from draw.studio.questions import FILE
 from draw.studio.reach import Reach
 from draw.studio.scratch import Scratch
 from draw.studio.server import make_application
@@ -38,6 +45,7 @@ from studio_server import (
     listening,
     post,
     studio_of,
+    unwrap_generators,
 )  # fmt: skip
 
 pytestmark = pytest.mark.live
@@ -69,6 +77,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     make_run(folder / "runs" / "draws", DRAWS, DataConfig(name="digits"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder / "uploads"))
+        unwrap_generators(patch)
 
         async def make() -> object:  # outside of a loop Gradio makes some, and leaves them open
             scratch = Scratch(folder / "uploads")
@@ -418,3 +427,93 @@ class TestSessions:
             assert ask(port, tracked)[0] == 200
         assert len(file_upload_statuses._statuses) <= SESSIONS + 1
         assert len(file_upload_statuses._signals) <= SESSIONS + 1
+
+
+class TestFiles:
+    """Only what was uploaded is read: no other file of this computer, and nothing from a URL."""
+
+    @pytest.fixture
+    def uploads(self) -> Path:
+        return Path(os.environ["GRADIO_TEMP_DIR"])
+
+    @pytest.fixture
+    def outside(self, tmp_path: Path) -> Path:
+        Image.new("RGB", (16, 16), (255, 0, 0)).save(tmp_path / "private.png")
+        return tmp_path / "private.png"
+
+    @pytest.fixture
+    def events(self, application: Any) -> list[Any]:
+        """All events that call something."""
+        found = application.routes[-1].app.get_blocks().fns.values()
+        return [event for event in found if event.fn is not None and not event.cancels]
+
+    @pytest.fixture
+    def take_pictures(self, events: list[Any]) -> list[Any]:
+        found = [one for one in events if gr.File in {type(field) for field in one.inputs}]
+        assert len(found) > 1
+        return found
+
+    def fields(self, event: Any, path: object) -> list[Any]:
+        """A question about a file; the rest is as on a page that nobody has touched."""
+        file = {"path": str(path), "meta": {"_type": FILE}}
+        chosen = {"Image": sources.UPLOAD, "Model": "runs/draws"}
+        return [
+            None if isinstance(field, gr.State) else file if isinstance(field, gr.File)
+            else chosen.get(field.label, field.value) for field in event.inputs
+        ]  # fmt: skip
+
+    def happens(self, port: int, session: str, event: Any, path: object) -> dict[str, Any]:
+        assert ask(port, join(session, event._id, *self.fields(event, path)))[0] == 200
+        said = answers(port, session)
+        return next(one for one in said if one["msg"] == "process_completed")
+
+    def test_an_upload_is_read_and_what_is_made_of_it_is_saved(self, port, events, take_pictures):
+        file = io.BytesIO()
+        Image.new("L", (30, 30), 200).save(file, "PNG")
+        part = b'Content-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
+        body = b"--a\r\n" + part + file.getvalue() + b"\r\n--a--\r\n"
+        status, said = ask(port, post(UPLOAD, body, FORM))
+        assert status == 200
+        shows = next(
+            event for event in take_pictures
+            if event.name == "make" and "Model" in {field.label for field in event.inputs}
+        )  # fmt: skip
+        shown = self.happens(port, "sends", shows, json.loads(said)[0])
+        assert shown["success"], shown
+        states = {one._id for one in shows.outputs if isinstance(one, gr.State)}
+        save = next(event for event in events if [*map(type, event.outputs)] == [gr.File]
+                    and event.inputs[0]._id in states)  # fmt: skip
+        saved = self.happens(port, "sends", save, "")
+        assert saved["success"], saved
+        address = saved["output"]["data"][0]["url"]
+        status, picture = ask(port, get(address[address.index("/gradio_api") :].encode()))
+        assert status == 200
+        assert Image.open(io.BytesIO(picture)).format == "PNG"
+
+    def test_any_other_file_is_refused_and_nothing_copied(
+        self, port, take_pictures, outside, uploads, tmp_path
+    ):
+        within = uploads / tmp_path.name  # another where the test is run once more
+        within.mkdir(parents=True)
+        link, folder = within / "link.png", within / "folder"
+        link.symlink_to(outside)
+        folder.symlink_to(tmp_path)
+        before = sorted(uploads.rglob("*"))
+        for event in take_pictures:
+            for path in (
+                outside, link, folder / outside.name, uploads, f"{uploads}/../private.png",
+                f"{uploads}-2/a.png", os.path.relpath(link), "/etc/hostname", "/nowhere.png", "",
+                f"file://{outside}", "http://127.0.0.1:9/a.png", "https://example.org/a.png",
+                "\0", "\ud800", f"{uploads}/\ud800",
+            ):  # fmt: skip
+                status, words = ask(port, join("reads", event._id, *self.fields(event, path)))
+                assert status == 400, path
+                assert b"a file that was uploaded to this studio" in words, path
+        assert sorted(uploads.rglob("*")) == before
+
+    def test_gradio_would_refuse_it_too(self, port, take_pictures, outside, uploads, monkeypatch):
+        monkeypatch.setattr("draw.studio.questions._uploaded", lambda path: True)
+        before = sorted(uploads.rglob("*"))
+        for number, event in enumerate(take_pictures):
+            assert not self.happens(port, f"asks{number}", event, outside)["success"]
+        assert sorted(uploads.rglob("*")) == before

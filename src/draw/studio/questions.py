@@ -1,10 +1,12 @@
 """Checks on what the page asks of Gradio's queue, before Gradio looks at any of it."""
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
+from gradio.utils import get_upload_folder
 
 from draw.json_files import parse_json
 
@@ -30,10 +32,22 @@ def _file(value: Any) -> bool:
     return value is None or (
         isinstance(value, dict)
         and isinstance(path := value.get("path"), str)
-        and "\0" not in path
+        and _uploaded(path)
         and isinstance(meta := value.get("meta"), dict)
         and meta.get("_type") == FILE
     )
+
+
+def _uploaded(path: str) -> bool:
+    """Whether a path is in the folder of the uploads, and does not lead out of it by a link.
+
+    Gradio would copy any other file into that folder, and fetch a URL.
+    """
+    folder = os.path.realpath(get_upload_folder())
+    try:
+        return os.path.isabs(path) and os.path.realpath(path).startswith(os.path.join(folder, ""))
+    except ValueError:  # a zero, or half a character
+        return False
 
 
 VALUES: Mapping[type, tuple[str, Callable[[Any], bool]]] = {
@@ -43,7 +57,7 @@ VALUES: Mapping[type, tuple[str, Callable[[Any], bool]]] = {
     gr.Number: ("a number", lambda value: value is None or _number(value)),
     gr.Slider: ("a number", _number),
     gr.Checkbox: ("true or false", lambda value: isinstance(value, bool)),
-    gr.File: ("a file that was uploaded", _file),
+    gr.File: ("a file that was uploaded to this studio (send it again)", _file),
     gr.State: ("anything", lambda value: True),  # Gradio has its own, and takes none from a page
 }
 """Value that each component of the page holds, in words, and a test of it."""

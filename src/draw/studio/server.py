@@ -119,6 +119,9 @@ def make_application(
         head=parts.head(),
         root_path=reach.root_path or None,
     )
+    # Only launch() says so. Until then Gradio takes the page for one that is still being made, and
+    # copies whatever file a request names; `questions` refuses those first.
+    blocks.has_launched = True
     application.add_middleware(Sessions, blocks=blocks, most=sessions)
     application.add_middleware(Room, scratch=scratch)
     application.add_middleware(Guard, names=reach.names, root_path=reach.root_path)
