@@ -20,6 +20,7 @@ from draw.errors import DrawError
 from draw.model import pretrained
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
+from draw.model.pretrained import shipped_models
 from draw.models.export import export
 from draw.models.kinds import kind_of
 from draw.models.onnx import (
@@ -34,6 +35,7 @@ from draw.models.onnx import (
     tracing,
 )
 from draw.models.storage import load_model
+from draw.parts.likelihood import LIKELIHOODS
 from draw.parts.state import Trajectory
 from draw.training.start import start
 from running import TINY, image_set, plain_accelerator
@@ -212,6 +214,31 @@ def test_numbers_that_are_not_finite_are_a_difference(
     monkeypatch.setattr(runtime, "_run", breaks)
     with pytest.raises(DrawError, match="weights are finite"):
         runtime.compare(model, generator.files)
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_the_encoder_is_tried_with_images_such_as_the_model_draws(likelihood: str) -> None:
+    torch.manual_seed(0)
+    model = DRAW(DRAWConfig(rows=9, columns=8, likelihood=likelihood, **SMALL))
+    inputs, _ = runtime.encoder_trial(model)
+    values = (LIKELIHOODS[likelihood].values - 1) * inputs["images"]
+    assert inputs["images"].shape == (3, 1, 9, 8)
+    np.testing.assert_allclose(values, values.round(), atol=1e-4)
+    assert len(np.unique(values.round())) > 1
+    means = model.generate(60, seed=3).images[-1].numpy()
+    assert abs(inputs["images"].mean() - means.mean()) < 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("name", shipped_models())
+def test_every_shipped_model_that_draws_is_within_the_tolerance(name: str) -> None:
+    model = load_model(name).model
+    if isinstance(model, DRAW):
+        assert 0 <= make_generator(model).difference <= runtime.TOLERANCE
+    else:
+        with pytest.raises(DrawError, match="a model that draws"):
+            check_exportable(model)
 
 
 def test_a_classifier_is_refused() -> None:

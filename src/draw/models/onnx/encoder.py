@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from draw.model.draw import DRAW
 from draw.models.onnx.tracing import label_inputs, scan_graph, trace, value, window_numbers
+from draw.parts.likelihood import has_bits
 from draw.parts.objective import kl_divergence
 from draw.parts.state import State
 
@@ -74,12 +75,23 @@ def encoder_trial(model: DRAW) -> tuple[dict[str, NDArray[Any]], list[Tensor]]:
     Args:
         model: the model, on the CPU in float32.
     """
-    random = torch.Generator().manual_seed(0)
-    images = torch.rand(3, *model.config.image_shape, generator=random)
     noise, labels = model.noise_for(3, seed=0), model.labels_for(3)
+    images = _drawn_images(model, labels)
     found = model.encode(images, noise, labels=labels)
     codes = model.codes(images, noise, labels=labels)
     inputs = {"images": images.numpy(), "noise": noise.numpy()}
     if labels is not None:
         inputs["labels"] = labels.numpy()
     return inputs, [found.mu, found.log_sigma, codes, found.kl.mT]
+
+
+def _drawn_images(model: DRAW, labels: Tensor | None) -> Tensor:
+    """Three images such as the model sees: drawn by itself, with the values that its pixels have.
+
+    Others than it was trained for, uniform noise say, drive its loop to where rounding grows.
+    """
+    means = model.generate(3, noise=model.noise_for(3, seed=1), labels=labels).images[-1]
+    if has_bits(model.config):
+        return (255 * means).round() / 255
+    random = torch.Generator().manual_seed(0)
+    return (torch.rand(means.shape, generator=random) < means).to(means)
