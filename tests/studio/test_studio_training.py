@@ -15,16 +15,19 @@ from PIL import Image
 from draw.config.compute import PLAIN, ComputeConfig
 from draw.config.data import DataConfig
 from draw.errors import DrawError
+from draw.models.kinds import run_config
 from draw.runs.checkpoint import checkpoints
 from draw.runs.lock import LOCK_FILE
+from draw.runs.paths import write_run_file
 from draw.studio import observation
 from draw.studio.models import Catalogue, Shelf
 from draw.studio.page.parts import Studio
 from draw.studio.page.runs import _going, _pictures
+from draw.studio.page.training_form import _can_go_on
 from draw.studio.reach import Reach
 from draw.studio.run_comparison import compare_runs
 from draw.studio.training_process import Order, Status, TrainingProcess, presets
-from studio_runs import COLOUR, DRAWS, make_run
+from studio_runs import COLOUR, DRAWS, line, make_run
 
 pytestmark = pytest.mark.live
 
@@ -202,9 +205,9 @@ class TestComparison:
         table = compare_runs(first, second, PLAIN)
         assert "On 20 of 179 test images of digits" in table
         assert '<th scope="col">runs/a</th><th scope="col">runs/b</th>' in table
-        for line in ("bound +- standard error", "difference from the first, paired", "KL",
+        for name in ("bound +- standard error", "difference from the first, paired", "KL",
                      "validation after 390 images"):  # fmt: skip
-            assert f'<th scope="row">{line}</th>' in table
+            assert f'<th scope="row">{name}</th>' in table
         assert str(root) not in table
 
     def test_what_does_not_compare_is_refused(self, root):
@@ -231,6 +234,29 @@ def test_the_studio_knows_of_its_own_training(tmp_path):
         (run / LOCK_FILE).touch() if locked else (run / LOCK_FILE).unlink(missing_ok=True)
         assert _going(studio, "runs/a") is going
         assert _going(studio, "runs/b") is None
+
+
+@pytest.mark.parametrize(
+    ("patience", "tested", "can"),
+    [(None, False, True), (None, True, True), (2, False, True), (2, True, False)],
+)
+def test_a_run_that_patience_has_ended_does_not_go_on(tmp_path, patience, tested, can):
+    """One that was stopped does, and one that got more steps after its test."""
+    root = tmp_path / "runs"
+    run = make_run(root / "a", DRAWS, DataConfig(name="digits"))
+    config = run_config(run)
+    train = dataclasses.replace(config.train, patience=patience)
+    write_run_file(run, dataclasses.replace(config, train=train), {})
+    if tested:
+        with open(run / "metrics.jsonl", "a") as file:
+            file.write(line("test", 40, DRAWS) + "\n")
+    catalogue = Catalogue(None, root)
+    studio = Studio(catalogue, Shelf(catalogue), root, TrainingProcess(root))
+    assert _can_go_on(studio, "runs/a") is False, "it has no checkpoint"
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "step-00000040.safetensors").touch()
+    assert _can_go_on(studio, "runs/a") is can
+    assert _can_go_on(studio, "runs/none") is False
 
 
 def test_samples_of_earlier_steps_are_chosen(tmp_path):

@@ -114,9 +114,12 @@ def _name(studio: Studio, run: Path) -> str:
 
 
 def _can_go_on(studio: Studio, name: str | None) -> bool:
+    """Whether a run has a step left to make; one that patience has ended has none."""
     try:
         run = observation.read(studio.runs, name)
-        return run.step < run.config.train.steps and bool(checkpoints(run.folder))
+        train = run.config.train
+        ended = run.state == "finished" and train.patience is not None
+        return run.step < train.steps and not ended and bool(checkpoints(run.folder))
     except (DrawError, OSError):
         return False
 
