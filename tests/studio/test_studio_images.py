@@ -60,8 +60,8 @@ def lent(shelf: Shelf, name: str) -> LoadedModel:
 class TestGiven:
     def test_names_are_given_or_the_folders(self, shelf, root):
         assert shelf.given == (
-            GivenImages("mine", str(root / "grey"), 1),
-            GivenImages("small=er", str(root / "small=er"), 3),
+            GivenImages("mine", str(root / "grey"), (1, 28, 28)),
+            GivenImages("small=er", str(root / "small=er"), (3, 12, 10)),
         )
 
     def test_a_name_twice_is_refused(self, root):

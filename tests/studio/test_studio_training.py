@@ -14,12 +14,14 @@ from PIL import Image
 
 from draw.config.compute import PLAIN, ComputeConfig
 from draw.config.data import DataConfig
+from draw.data import load_images
 from draw.errors import DrawError
 from draw.models.kinds import run_config
 from draw.runs.checkpoint import checkpoints
 from draw.runs.lock import LOCK_FILE
 from draw.runs.paths import write_run_file
 from draw.studio import observation
+from draw.studio.given_images import GivenImages
 from draw.studio.models import Catalogue, Shelf
 from draw.studio.page.parts import Studio
 from draw.studio.page.runs import _going, _pictures
@@ -136,13 +138,42 @@ class TestProcess:
             (Order("digits", steps=1, minutes=1.0), "expected steps or minutes, got both"),
             (Order("nothing"), "expected a preset"),
             (Order("images"), "expected a preset"),
-            (Order("digits", path="/nowhere"), "the images of digits on this computer"),
+            (
+                Order("digits", images=GivenImages("mine", "/nowhere")),
+                "the images of digits on this computer",
+            ),
         ],
     )
     def test_an_order_is_checked_as_the_command_line_does(self, training, order, expected):
         with pytest.raises(DrawError, match=expected):
             training.start(order)
         assert training.status() is None
+
+    @pytest.mark.parametrize(
+        ("preset", "shape", "flags"),
+        [
+            ("mnist-class", (3, 32, 32), "--data.size 28 --data.mode grey --data.fit crop"),
+            ("mnist-class", (1, 28, 28), ""),
+            ("cifar10", None, "--data.size 32 --data.mode colour --data.fit crop"),
+            ("two-digits", (1, 20, 24), ""),
+            ("two-digits", (3, 28, 28), "--data.size 28 --data.mode grey --data.fit crop"),
+            ("cluttered", (1, 5, 5), "--data.size 28 --data.mode grey --data.fit crop"),
+            ("chars74k", (1, 28, 28), ""),  # it says itself what is made of pictures
+        ],
+    )
+    def test_given_images_are_made_to_fit_the_model(self, tmp_path, preset, shape, flags):
+        channels, rows, columns = shape or (3, 9, 11)
+        for number in range(3):
+            picture = Image.new("L" if channels == 1 else "RGB", (columns, rows), 80 * number)
+            picture.save(tmp_path / f"{number}.png")
+        order = Order(preset, images=GivenImages("mine", str(tmp_path), shape))
+        path = f"--data.path {tmp_path}"
+        asked = order.arguments(Path("run"))
+        assert " ".join(asked[6:]) == f"{path} {flags}".rstrip()
+        config = order.config()
+        data = dataclasses.replace(config.data, cache_dir=str(tmp_path / "cache"))
+        found = load_images(data, "train", progress=False)
+        assert found.image_shape == config.model.image_shape
 
     def test_presets_whose_images_are_here_are_offered(self, monkeypatch, tmp_path):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))

@@ -171,7 +171,8 @@ def test_what_cannot_be_trained_is_refused(cache: Path, config, options, says: s
 def test_test_images_without_a_class_are_refused_before_the_training(cache: Path) -> None:
     told = {**CHANGES, "model.condition": "class", "model.classes": 3}
     images, labels = {"train": IMAGES, "test": IMAGES[:5]}, {"train": LABELS}
-    with pytest.raises(DrawError, match="expected labelled images"):
+    words = r"labelled images for a model that is told the class \(model\.condition class\), got"
+    with pytest.raises(DrawError, match=words):
         draw.train("images", images, labels, out="run", changes=told)
     assert not Path("run").exists()
 

@@ -46,19 +46,20 @@ class Accuracy:
         return values
 
 
-def check_labels(images: ImageSet, classes: int) -> None:
-    """Refuse images whose labels a classifier cannot answer with.
+def check_labels(images: ImageSet, classes: int, purpose: str = "to classify") -> None:
+    """Refuse images without labels, or with labels of more classes than the model knows.
 
     Args:
         images: images of a data set, with their labels.
-        classes: number of classes that the classifier knows.
+        classes: number of classes that the model knows.
+        purpose: what the labels are for, as the message says it after "expected labelled images".
 
     Raises:
-        DrawError: if there are no labels, or there are more classes than answers.
+        DrawError: if there are no labels, or there are more classes than the model knows.
     """
     if images.labels is None:
         raise DrawError(
-            f"expected labelled images to classify, got {images.source} without labels; pass a "
+            f"expected labelled images {purpose}, got {images.source} without labels; pass a "
             "folder with a subfolder for each class, or parquet files with a column 'label'"
         )
     least, most = int(images.labels.min()), int(images.labels.max())

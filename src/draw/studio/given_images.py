@@ -23,8 +23,9 @@ class GivenImages:
 
     name: str
     path: str
-    channels: int | None = None
-    """Channels of an image as it is; None where only a model's size makes them alike."""
+    shape: tuple[int, int, int] | None = None
+    """Channels, rows and columns of an image as it is; None where only a model's size makes them
+    alike."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def given_images(texts: Sequence[str]) -> tuple[GivenImages, ...]:
                 f"expected another name for each --data.path, got {one.name!r} twice; give one, as "
                 f"in --data.path {one.name}-2={one.path}"
             )
-        given[one.name] = replace(one, channels=_prepare(one))
+        given[one.name] = replace(one, shape=_prepare(one))
     return tuple(given.values())
 
 
@@ -88,8 +89,8 @@ def _named(text: str) -> GivenImages:
     return GivenImages(name.strip(), path)
 
 
-def _prepare(given: GivenImages) -> int | None:
-    """Decode images as they are, once, with a bar, and return their channels."""
+def _prepare(given: GivenImages) -> tuple[int, int, int] | None:
+    """Decode images as they are, once, with a bar, and return their shape."""
     data = DataConfig(name="images", path=given.path)
     open_source(data)  # its words are better where there is nothing
     if not at_hand(data):
@@ -98,6 +99,6 @@ def _prepare(given: GivenImages) -> int | None:
             f"fetch it once: draw data prepare images --data.path {given.path}"
         )
     try:
-        return find_or_build(data, ()).read(data.name, "test").stored_shape[0]
+        return find_or_build(data, ()).read(data.name, "test").stored_shape
     except DataError:  # of several sizes, say: they wait for a model that has one
         return None

@@ -156,7 +156,7 @@ def _sources(
         yield data, data.name
     stored = known_set(data.name).grey or data.name
     for given in choice.candidates():
-        if choice.is_own and given.channels not in (None, shape[0]):
+        if choice.is_own and given.shape is not None and given.shape[0] != shape[0]:
             continue  # grey images could be made coloured, but nobody asked for that
         yield replace(data, name=stored, path=given.path, config=None), given.name
 

@@ -9,14 +9,17 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from draw.config.compute import PLAIN, ComputeConfig
 from draw.config.presets import PRESETS
 from draw.config.run import Config
-from draw.data.load import at_hand
+from draw.data import DataError
+from draw.data.load import at_hand, view_of
 from draw.errors import WORDS_OF_A_STOP, DrawError
 from draw.runs.paths import RUN_FILE
+from draw.studio.given_images import GivenImages
+from draw.studio.pictures import DIGIT_SIDE
 from draw.terminal import say
 
 COMMAND = (sys.executable, "-m", "draw")
@@ -38,8 +41,8 @@ class Order:
     seed: int = 0
     steps: int | None = None
     minutes: float | None = None
-    path: str | None = None
-    """Folder of the images."""
+    images: GivenImages | None = None
+    """The images; those of another shape than the model's are made to fit it."""
 
     def config(self) -> Config:
         """The config of the run, checked as the command line checks it.
@@ -52,12 +55,7 @@ class Order:
             raise DrawError(f"expected a preset ({', '.join(presets(True))}), got {self.preset!r}")
         if self.steps is not None and self.minutes is not None:
             raise DrawError("expected steps or minutes, got both; leave one of them empty")
-        asked = {
-            "train.seed": self.seed, "train.steps": self.steps, "train.minutes": self.minutes,
-            "data.path": self.path,
-        }  # fmt: skip
-        changes = {name: value for name, value in asked.items() if value is not None}
-        config = PRESETS[self.preset]().with_changes(changes)
+        config = PRESETS[self.preset]().with_changes(self._changes())
         if not at_hand(config.data):
             raise DrawError(
                 f"expected the images of {config.data.name} on this computer, but they are not; "
@@ -72,12 +70,45 @@ class Order:
         Args:
             run: folder of the run.
         """
+        words = ["train", self.preset, "--out", str(run)]
+        for name, value in self._changes().items():
+            words += [f"--{name}", *map(str, value if isinstance(value, tuple) else (value,))]
+        return words
+
+    def _changes(self) -> dict[str, Any]:
+        """Values other than the preset's, by the names of fields."""
         asked = {
-            "--out": run, "--train.seed": self.seed, "--train.steps": self.steps,
-            "--train.minutes": self.minutes, "--data.path": self.path,
+            "train.seed": self.seed, "train.steps": self.steps, "train.minutes": self.minutes,
+            "data.path": None if self.images is None else self.images.path, **self._conversion(),
         }  # fmt: skip
-        given = [(name, str(value)) for name, value in asked.items() if value is not None]
-        return ["train", self.preset, *(word for pair in given for word in pair)]
+        return {name: value for name, value in asked.items() if value is not None}
+
+    def _conversion(self) -> dict[str, Any]:
+        """What makes images fit the preset's model, as far as the preset does not say itself."""
+        config = PRESETS[self.preset]()
+        if self.images is None or _fits(self.images, config):
+            return {}
+        channels, *sides = config.model.image_shape
+        if view_of(config.data) is not None:  # it puts images of any size on a canvas
+            sides = [DIGIT_SIDE]
+        size = tuple(dict.fromkeys(sides))
+        fitting = {"size": size, "mode": "grey" if channels == 1 else "colour", "fit": "crop"}
+        return {
+            f"data.{name}": value for name, value in fitting.items()
+            if getattr(config.data, name) is None
+        }  # fmt: skip
+
+
+def _fits(images: GivenImages, config: Config) -> bool:
+    """Whether a model can see images as they are."""
+    if images.shape is None:
+        return False
+    view = view_of(config.data)
+    try:
+        seen = images.shape if view is None else view.image_shape(images.shape)
+    except DataError:
+        return False
+    return seen == config.model.image_shape
 
 
 def presets(any_images: bool) -> list[str]:

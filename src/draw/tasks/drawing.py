@@ -138,7 +138,9 @@ class Drawing:
         """Refuse images that the likelihood is not one of; see `check_pixels`."""
         check_pixels(self.model_config, self.binarization(images), source=images.source)
         if self.takes_labels:
-            check_labels(images, self.model_config.classes)
+            model = self.model_config
+            told = f"for a model that is told the class (model.condition {model.condition})"
+            check_labels(images, model.classes, told)
 
     def start_from_data(self, model: nn.Module, training: ImageSet) -> None:
         """Start the canvas at the mean of the training images, so that learning begins with shape.

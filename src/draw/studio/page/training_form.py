@@ -130,8 +130,7 @@ def _order(studio: Studio, preset: str, images: str, seed: Any, length: str, amo
         steps = whole("the number of steps", amount, 1, MOST_STEPS)
     elif length == MINUTES:
         minutes = real("the number of minutes", amount, 0.01, MOST_MINUTES)
-    path = None
+    given = None
     if images != OWN:
         (given,) = studio.shelf.images(images).candidates()
-        path = given.path
-    return Order(str(preset), whole("the seed", seed, 0, LARGEST_SEED), steps, minutes, path)
+    return Order(str(preset), whole("the seed", seed, 0, LARGEST_SEED), steps, minutes, given)
