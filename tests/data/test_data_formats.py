@@ -176,6 +176,91 @@ def test_each_layout_gives_the_same_pictures_and_labels(layout: str, tmp_path: P
     assert content(opened(tmp_path)) == expected()
 
 
+def write_pictures(folder: Path) -> None:
+    for split, pictures in PICTURES.items():
+        for number, picture in enumerate(pictures):
+            file = folder / split / f"class {LABELS[split][number]}" / f"{number}.png"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(png(picture))
+
+
+def write_metadata(folder: Path) -> None:
+    for split, pictures in PICTURES.items():
+        (folder / split).mkdir()
+        lines = [f"{number}.png,{LABELS[split][number]}" for number in range(len(pictures))]
+        (folder / split / "metadata.csv").write_text("\n".join(["file_name,label", *lines]))
+        for number, picture in enumerate(pictures):
+            (folder / split / f"{number}.png").write_bytes(png(picture))
+
+
+def write_parquet_of_names(folder: Path) -> None:
+    for split, pictures in PICTURES.items():
+        names = [f"{split}-{number}.png" for number in range(len(pictures))]
+        for name, picture in zip(names, pictures, strict=True):
+            (folder / name).write_bytes(png(picture))
+        rows = {"image": [{"bytes": None, "path": name} for name in names], "label": LABELS[split]}
+        pq.write_table(Dataset.from_dict(rows).data.table, folder / f"{split}.parquet")
+
+
+def write_card(folder: Path) -> None:
+    write_parquet(folder, image=png)
+    files = [{"split": split, "path": f"{split}.parquet"} for split in PICTURES]
+    card = {"configs": [{"config_name": "default", "data_files": files}]}
+    (folder / "README.md").write_text(f"---\n{json.dumps(card)}\n---\n")
+
+
+def write_archive(folder: Path, kind: str) -> None:
+    inner = folder.parent / "packed"
+    inner.mkdir()
+    write_pictures(inner)
+    shutil.make_archive(str(folder / "pictures"), kind, inner)
+
+
+def write_matrices(folder: Path) -> None:
+    for split, pictures in PICTURES.items():
+        values = {"X": np.stack([pictures] * 3, -1).transpose(1, 2, 3, 0), "y": LABELS[split] + 1}
+        scipy.io.savemat(folder / f"{split}_6x6.mat", values)
+
+
+SINGLE = re.compile(r".*\.(parquet|csv|npz|zip|tar\.gz|mat)|x_.*\.npy|.*images.*-ubyte(\.gz)?")
+"""Names of files that hold pictures, alone or with their labels."""
+AT_HAND: dict[str, Callable[[Path], None]] = LAYOUTS | {
+    "pictures": write_pictures,
+    "pictures, metadata": write_metadata,
+    "parquet, names": write_parquet_of_names,
+    "parquet, card": write_card,
+    "zip": lambda folder: write_archive(folder, "zip"),
+    "tar": lambda folder: write_archive(folder, "gztar"),
+    "mat": write_matrices,
+}
+
+
+@pytest.mark.parametrize("layout", AT_HAND)
+def test_what_is_in_the_working_folder_needs_no_longer_path(
+    layout: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "here"
+    folder.mkdir()
+    AT_HAND[layout](folder)
+
+    def found(path: str) -> tuple[Any, ...]:
+        source = open_source(DataConfig("images", path))
+        facts = source.location(), source.stamp(), source.fingerprint(), source.classes()
+        return content(source), *facts, source.remarks()
+
+    (folder / "inner").mkdir()
+    whole = found(str(folder))
+    assert sum(map(len, whole[0][0].values())) == 11
+    files = [file.name for file in folder.iterdir() if SINGLE.fullmatch(file.name)]
+    alone = {name: found(str(folder / name)) for name in files}
+    monkeypatch.chdir(folder)
+    assert found(".") == whole
+    assert {name: found(name) for name in files} == alone
+    monkeypatch.chdir(folder / "inner")
+    assert found("..") == whole
+    assert {name: found(f"../{name}") for name in files} == alone
+
+
 def test_one_file_is_a_place_of_its_own(tmp_path: Path) -> None:
     write_npz(tmp_path, "x_{} y_{}")
     write_csv(tmp_path)

@@ -136,7 +136,7 @@ class ParquetFolder:
         with quiet(), explain_errors(self.folder), tempfile.TemporaryDirectory() as scratch:
             refuse_leading_out(self.folder)
             builder = datasets.load_dataset_builder(
-                str(self.folder),
+                str(self.folder.resolve()),  # "." has no name, and it wants one
                 self.place.config,
                 data_files=self._shards_by_name(),
                 cache_dir=scratch,
