@@ -88,7 +88,7 @@ def compare(
             f"expected a run folder among the models for --out, whose curves it shows, got "
             f"{', '.join(models)}; leave --out out"
         )
-    found, _ = images_for(loaded[0][1], data)
+    found, _ = images_for(loaded[0][1], data, [one for _, one in loaded[1:]])
     fixed = found.evaluation_set()
     chosen = fixed if images is None else fixed.some(images)
 

@@ -6,7 +6,7 @@ import inspect
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
@@ -141,12 +141,17 @@ def refuse_seed(options: ModelOptions, what: str) -> None:
         raise DrawError(f"expected no --seed for {what}, got {options.seed}; leave it out")
 
 
-def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, Task]":
+def images_for(
+    loaded: "LoadedModel", options: DataOptions, others: "Sequence[LoadedModel]" = ()
+) -> "tuple[ImageSet, Task]":
     """Load images of the model's data set or of another, and make the model's task on them.
+
+    Where they are the model's own, and changed since it was trained, a warning says so.
 
     Args:
         loaded: the model.
         options: options that name the images.
+        others: further models to measure on the images, whose own they may be too.
     """
     from draw.data import load_images
     from draw.models.kinds import task_of
@@ -166,7 +171,13 @@ def images_for(loaded: "LoadedModel", options: DataOptions) -> "tuple[ImageSet, 
     if options.config is not None or (config.name, config.path) != (before.name, before.path):
         config = dataclasses.replace(config, config=options.config)
     config = dataclasses.replace(config, cache_dir=options.cache_dir or config.cache_dir)
-    return load_images(config, options.split), task_of(loaded.model.config, config)
+    images = load_images(config, options.split)
+    for one in (loaded, *others):
+        own = one.data is not None and one.data.without_treatment() == config.without_treatment()
+        changed = one.change_of(images) if own and options.path is None else None
+        if changed:
+            logger.warning("%s", changed)
+    return images, task_of(loaded.model.config, config)
 
 
 def with_checks(verb: Callable[..., None]) -> Callable[..., None]:

@@ -1,5 +1,6 @@
 """The verbs export and models: exported models, and those that come with the package."""
 
+import logging
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,8 @@ from draw.config.compute import PLAIN, ComputeConfig, StoredType
 from draw.errors import DrawError
 from draw.fields import Count, Natural
 from draw.terminal import say
+
+logger = logging.getLogger("draw")
 
 
 def export(
@@ -56,6 +59,7 @@ def export(
     from draw.models.export import copy_export
     from draw.models.export import export as write
     from draw.models.kinds import run_config
+    from draw.runs.fingerprints import fingerprints_of
     from draw.runs.paths import RUN_FILE
     from draw.training.accelerator import make_accelerator
 
@@ -67,11 +71,19 @@ def export(
     if (Path(model) / RUN_FILE).exists():
         settled = settle(compute)
         config = run_config(Path(model)).data
+        fingerprints = fingerprints_of(Path(model))
         splits = load_splits(
             dataclasses.replace(
                 config, path=path or config.path, cache_dir=cache_dir or config.cache_dir
             )
         )
+        for images in vars(splits).values():
+            changed = images.change_since(fingerprints, model)
+            if changed and path is None:
+                raise DrawError(changed)
+            if changed:
+                logger.warning("%s", changed)
+                break
         figures = write(
             Path(model),
             splits,

@@ -95,6 +95,13 @@ class DataConfig:
         cache = self.cache_dir and os.path.abspath(os.path.expanduser(self.cache_dir))
         return dataclasses.replace(self, path=path, cache_dir=cache)
 
+    def without_treatment(self) -> "DataConfig":
+        """The config without what acts at each use of the images, and without the cache's folder.
+
+        Where two configs are equal then, both are of the same stored images.
+        """
+        return dataclasses.replace(self, binarize="none", augment=(), cache_dir=None)
+
     def without_places(self) -> "DataConfig":
         """The config without paths and folders: what an exported model says of its data."""
         return dataclasses.replace(self, path=None, cache_dir=None)

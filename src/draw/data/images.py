@@ -1,8 +1,8 @@
 """Images of one split, as they are stored and as a model sees them."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Float, Int, Int64, UInt8
@@ -43,6 +43,9 @@ class ImageSet:
     themselves."""
     augment: tuple[str, ...] = ()
     """Changes of the images in training, by their names; see `draw.data.views.augmentation`."""
+    fingerprints: Mapping[str, str] = field(default_factory=dict)
+    """SHA-256 of the stored images of every split of the data set; empty where they are not known,
+    as of images in memory."""
 
     __repr__ = by_shapes
 
@@ -108,6 +111,30 @@ class ImageSet:
             fingerprint=hashlib.sha256(images.data).hexdigest(),
             view=None,
             augment=(),
+        )
+
+    def change_since(
+        self, expected: Mapping[str, str], model: object, split: str | None = None
+    ) -> str | None:
+        """Say that images are not those of a model's training; None if they are, or none knows.
+
+        Whether its training images are the same stands for a split whose fingerprint was not noted.
+
+        Args:
+            expected: fingerprints of the splits that there were in training.
+            model: name of the model, for the words.
+            split: name of another split of the data set to look at; by default that of the images.
+        """
+        split = split or self.split
+        noted = split if split in expected else "train"
+        before, now = expected.get(noted), self.fingerprints.get(noted)
+        if before is None or now is None or before == now:
+            return None
+        return (
+            f"expected the {noted} images that {model} was trained with (fingerprint "
+            f"{before[:12]}), got others ({now[:12]}) from {self.source}: pictures were added, "
+            "changed or taken away since, and it may have been trained on some of these; put back "
+            "what was there, or say with --data.path which images to take"
         )
 
     def some(self, n: int) -> "ImageSet":

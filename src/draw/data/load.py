@@ -42,6 +42,7 @@ class PreparedSet:
             source=self.source,
             fingerprint=of_split.images,
             binary=of_split.binary,
+            fingerprints={name: one.images for name, one in self.record.splits.items()},
         )
 
 

@@ -1,5 +1,6 @@
 """Pictures, arrays and data sets as a model's input: of its shape, treated as in training."""
 
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from draw.data import ImageSet
     from draw.data.store.decode import Conversion
     from draw.model.pretrained import Model
+
+logger = logging.getLogger("draw")
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,9 @@ def images_of(
             raise DrawError("expected no labels with a folder or a data set, which have their own")
         config = _config(model, images)
         found = load_images(config, split)
+        changed = found.change_since(getattr(model, "fingerprints", {}), "the model")
+        if images is None and changed:
+            logger.warning("%s", changed)
     else:
         found = image_set(images, labels, split=split)
     expected = model.config.image_shape

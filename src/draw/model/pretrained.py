@@ -2,7 +2,7 @@
 
 import dataclasses
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -71,6 +71,19 @@ class Model(nn.Module):
     @data.setter
     def data(self, config: DataConfig | None) -> None:
         self.__dict__["_data"] = config
+
+    @property
+    def fingerprints(self) -> Mapping[str, str]:
+        """SHA-256 of the stored images of each split of `data` in training, as far as known.
+
+        `draw.load` notes them of a run folder.
+        """
+        found: Mapping[str, str] = self.__dict__.get("_fingerprints", {})
+        return found
+
+    @fingerprints.setter
+    def fingerprints(self, of_splits: Mapping[str, str]) -> None:
+        self.__dict__["_fingerprints"] = of_splits
 
     def preprocess(
         self, picture: Any, *, fit: Fit | None = None, seed: int = 0

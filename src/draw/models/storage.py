@@ -5,7 +5,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from torch import nn
 
@@ -40,7 +40,11 @@ from draw.runs.checkpoint import (
     save_tensors,
     without_prefix,
 )
+from draw.runs.fingerprints import fingerprints_of
 from draw.runs.paths import RUN_FILE
+
+if TYPE_CHECKING:
+    from draw.data import ImageSet
 
 
 def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[str, Any]) -> None:
@@ -100,6 +104,14 @@ class LoadedModel:
         of_step = "" if step is None else f" of step {step:,}"
         return "" if self.which is None else f"weights{of_step}, the {self.which}"
 
+    def change_of(self, images: "ImageSet") -> str | None:
+        """Say that images where its own lay are not those it was trained with; None if they are.
+
+        Args:
+            images: images of a split, found by the config of the model's own.
+        """
+        return images.change_since(self.model.fingerprints, self.source)
+
     @property
     def drawing(self) -> DRAW:
         """The model, which must be one that draws."""
@@ -147,7 +159,11 @@ def load_model(name: str, weights: Weights = "best") -> LoadedModel:
         with model_in(source):
             model = model_with(config.model, tensors)
         check_weights(tensors.items(), str(source))
+<<<<<<< HEAD
         model.eval().data = config.data
+=======
+        model.data, model.fingerprints = config.data, fingerprints_of(folder)
+>>>>>>> f468551 (A run knows its splits: changed images are told, or no card is written)
         return LoadedModel(model, str(source), config.data, config, state)
     exported = exported_folder(name)
     if weights != "best":

@@ -110,6 +110,20 @@ def load_tensors(
         raise DamagedCheckpointError(f"the state in {path} is none of draw: {error}") from error
 
 
+def read_state(path: Path) -> dict[str, Any]:
+    """Read the state that `save_tensors` wrote, without the tensors, and so unverified.
+
+    Raises:
+        DamagedCheckpointError: if the file cannot be read, or holds no such state.
+    """
+    try:
+        check_regular_file(path)
+        with safe_open(path, framework="pt") as file:
+            return _checked_state(parse_json((file.metadata() or {}).get("state", "")))
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+        raise DamagedCheckpointError(f"{path} cannot be read: {error}") from error
+
+
 def _checked_state(values: object) -> dict[str, Any]:
     """A state with each of its fields as it should be.
 

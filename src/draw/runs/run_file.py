@@ -22,6 +22,7 @@ PROVENANCE_FIELDS: dict[str, Any] = {
     "versions": dict[str, str],
     "compute": dict[str, str],
     "launch": dict[str, str],
+    "images": dict[str, str],
 }
 """Fields of how a run came about, which cards show, and its launches, with their types."""
 

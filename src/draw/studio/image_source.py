@@ -23,6 +23,8 @@ from draw.studio.pictures import Pixels, centre_ink
 MOST_EXAMPLES = 500
 """Most test images to choose from, evenly from all."""
 ANY = ImageChoice()
+CHANGE_NOTE = "; changed since it was trained, which may have been on some of these"
+"""Words about a model's own images that are others by now."""
 NAMELESS = DataConfig(name="images")
 """Config of the images of a model that does not say what it learned from."""
 
@@ -34,6 +36,8 @@ class Examples:
     images: ImageSet
     note: str
     """Words for the page about where the images come from."""
+    own: bool = False
+    """Whether they lie where those that the model learned from lay."""
 
 
 def examples(
@@ -51,7 +55,14 @@ def examples(
             what to do.
     """
     shape = shape or loaded.model.config.image_shape
-    return _examples(loaded.data or NAMELESS, loaded.model.config, shape, choice)
+    found = _examples(loaded.data or NAMELESS, loaded.model.config, shape, choice)
+    return _with_change(loaded, found)
+
+
+def _with_change(loaded: LoadedModel, found: Examples) -> Examples:
+    """Images with a word about it where they are the model's own, and changed since."""
+    changed = found.own and loaded.change_of(found.images) is not None
+    return replace(found, note=found.note + CHANGE_NOTE) if changed else found
 
 
 @functools.lru_cache(maxsize=8)
@@ -59,8 +70,9 @@ def _examples(
     data: DataConfig, model: ModelConfig, shape: tuple[int, ...], choice: ImageChoice
 ) -> Examples:
     try:
-        found, name = _first_that_fits(data, shape, choice, "test", MOST_EXAMPLES)
-        return Examples(found.evaluation_set(), _note(f"from {name}", model, data, found))
+        found, name, its_own = _first_that_fits(data, shape, choice, "test", MOST_EXAMPLES)
+        note = _note(f"from {name}", model, data, found)
+        return Examples(found.evaluation_set(), note, its_own)
     except DataError as error:  # the folder that was given holds something else, say
         if not choice.is_own:
             raise
@@ -108,7 +120,7 @@ def obstacle_to_search(loaded: LoadedModel, choice: ImageChoice = ANY) -> str | 
 def _training_images(loaded: LoadedModel, choice: ImageChoice, split: str) -> Examples:
     data, shape = loaded.data or NAMELESS, loaded.model.config.image_shape
     try:
-        found, name = _first_that_fits(data, shape, choice, split)
+        found, name, its_own = _first_that_fits(data, shape, choice, split)
     except DataError as error:
         if not choice.is_own:
             raise
@@ -116,7 +128,7 @@ def _training_images(loaded: LoadedModel, choice: ImageChoice, split: str) -> Ex
             f"expected training images to compare with, but {error}; fetch them once (draw data "
             "prepare NAME), or start the studio with their folder (draw studio --data.path FOLDER)"
         ) from error
-    return Examples(found, f"training images of {name}")
+    return _with_change(loaded, Examples(found, f"training images of {name}", its_own))
 
 
 def _first_that_fits(
@@ -125,8 +137,10 @@ def _first_that_fits(
     choice: ImageChoice,
     split: str,
     most: int | None = None,
-) -> tuple[ImageSet, str]:
+) -> tuple[ImageSet, str, bool]:
     """The first images on offer that are of a shape, some or all of them, and their name.
+
+    And whether they are those that `data` names.
 
     Raises:
         DataError: if there are none, with the reasons.
@@ -138,7 +152,7 @@ def _first_that_fits(
             some = stored if most is None else stored.some(most)
             found = replace(some, view=view_of(data))
             _check_shape(found, shape, name)
-            return found, name
+            return found, name, config is data
         except DataError as error:
             reasons.append(str(error))
     learned = "what this model learned from" if data is NAMELESS else data.name

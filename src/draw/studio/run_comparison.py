@@ -58,7 +58,14 @@ def compare_runs(first: Run, second: Run, compute: ComputeConfig) -> str:
         for words, cells in lines
     )
     which = "all" if some.count == images.count else f"{some.count:,} of {images.count:,}"
-    words = "".join(f"<p>{html.escape(remark)}</p>" for remark in remarks(found))
+    changes = [
+        change
+        for one in loaded
+        if one.data is not None
+        and one.data.without_treatment() == data.without_treatment()
+        and (change := one.change_of(images))
+    ]
+    words = "".join(f"<p>{html.escape(remark)}</p>" for remark in [*changes, *remarks(found)])
     return (
         f"<h3>On {which} test images of {html.escape(data.name)}</h3>"
         f'<div tabindex="0" role="group" aria-label="Comparison"><table><thead><tr><td></td>{heads}'

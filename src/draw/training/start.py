@@ -28,6 +28,7 @@ from draw.runs.checkpoint import (
     is_blank,
     load_checkpoint,
 )
+from draw.runs.fingerprints import fingerprints_of
 from draw.runs.lock import LOCK_FILE, RunLock
 from draw.runs.metrics import DAMAGED_FILE, forget_metrics_after
 from draw.runs.paths import RUN_FILE, note_resumption, write_run_file
@@ -170,10 +171,11 @@ def at_the_start(
 
 
 def _made(trainer: Trainer) -> dict[str, Any]:
-    """How a run comes about, with what it was found to be computed with, and by which launch."""
+    """How a run comes about: on which images, computed with what, and by which launch."""
     compute = trainer.choices()
     launch = {"launch": names} if (names := launches()) else {}
-    return {**provenance(trainer.accelerator.device), "compute": compute, **launch}
+    images = {"images": dict(found)} if (found := trainer.training.fingerprints) else {}
+    return {**provenance(trainer.accelerator.device), "compute": compute, **launch, **images}
 
 
 @contextmanager
@@ -282,6 +284,7 @@ def resume(
             trainer.start(before)
         else:
             trainer.restore(tensors, state)
+            _warn_of_change(run, validation)
         trainer.selection.set_back(trainer.step, config if complete else was)
         if trainer.main:
             _set_back(trainer, complete)
@@ -292,6 +295,15 @@ def resume(
             note_resumption(run, config, resumed)
         trainer.accelerator.wait_for_everyone()
     return trainer
+
+
+def _warn_of_change(run: Path, validation: ImageSet) -> None:
+    """Tell of a held-out split that is another than before; other training images are refused."""
+    expected = fingerprints_of(run)
+    for split in ("validation", "test"):
+        changed = validation.change_since(expected, run, split)
+        if changed:
+            logger.warning("%s", changed)
 
 
 def _warn_of_schedule(train: TrainConfig) -> None:
