@@ -14,8 +14,9 @@ from draw.errors import DrawError
 from draw.measure.bound import evaluate
 from draw.models.comparison import Comparison, compare
 from draw.models.comparison_table import remarks
-from draw.models.kinds import task_of
+from draw.models.kinds import run_config, task_of
 from draw.models.storage import LoadedModel, load_model
+from draw.runs.paths import write_run_file
 from draw.tasks import Measuring, Result, Task
 from draw.training.start import start
 from draw.visualize.comparison_curves import comparison_curves
@@ -110,6 +111,59 @@ def test_scores_of_other_validation_images_are_not_set_beside_one_another(
     exported = compared(runs["first"], runs["second"] / "best")
     assert exported.obstacle == f"{runs['second'] / 'best'} is no run folder with evaluations"
     assert compared(runs["first"], runs["learned"]).obstacle is None
+
+
+def of_images(run: Path, to: Path, path: Path, validation: str | None) -> Path:
+    """A copy of a run as if it were of pictures at a path, and validated on some of them."""
+    shutil.copytree(run, to)
+    config = run_config(run)
+    data = dataclasses.replace(config.data, name="images", path=str(path))
+    noted = {} if validation is None else {"images": {"validation": validation}}
+    write_run_file(to, dataclasses.replace(config, data=data), noted)
+    return to
+
+
+def test_folders_with_other_validation_images_are_told_apart(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    """By what was noted of them; of runs that noted nothing, by where they lie."""
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "link").symlink_to("a")
+    made = {
+        name: of_images(runs["first"], tmp_path / name, tmp_path / folder, noted)
+        for name, folder, noted in (
+            ("old-a", "a", None),
+            ("old-b", "b", None),
+            ("old-link", "link", None),
+            ("new-a", "a", "1"),
+            ("new-b", "b", "1"),
+            ("grown-a", "a", "2"),
+        )
+    }
+    for one, other, same in (
+        ("old-a", "old-link", True),
+        ("old-a", "old-b", False),
+        ("old-a", "new-a", True),
+        ("old-b", "new-a", False),
+        ("new-a", "new-b", True),
+        ("new-a", "grown-a", False),
+    ):
+        obstacle = compared(made[one], made[other]).obstacle
+        assert (obstacle is None) == same, (one, other)
+        assert same or "was validated on other images than" in str(obstacle)
+
+
+def test_runs_on_a_folder_that_changed_between_them_are_not_pooled(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    first, again, grown = (
+        of_images(runs[run], tmp_path / noted, tmp_path, noted)
+        for run, noted in (("first", "1"), ("second", "01"), ("second", "2"))
+    )
+    assert len(compared(first, grown).candidates) == 2
+    write_run_file(again, run_config(again), {"images": {"validation": "1"}})
+    assert len(compared(first, again).candidates) == 1
 
 
 def test_equal_images_and_seconds_are_read_from_the_runs(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from draw.config.run import Config
-from draw.data import ImageSet
+from draw.data import ImageSet, view_of
 from draw.errors import DrawError
 from draw.measure.paired_difference import Difference, paired_difference, standard_error
 from draw.models.kinds import task_of
@@ -234,7 +235,12 @@ def _differs_in_seed(one: LoadedModel, others: Sequence[LoadedModel]) -> bool:
     """Whether a run differs from each of others in the seed, and in nothing else."""
     if one.config is None:
         return False
+    noted = one.model.fingerprints
     for other in others:
+        if any(
+            noted.get(split, image) != image for split, image in other.model.fingerprints.items()
+        ):
+            return False  # the folder was changed between the two
         if other.config is None or other.config.train.seed == one.config.train.seed:
             return False
         seed = dataclasses.replace(other.config.train, seed=one.config.train.seed)
@@ -279,18 +285,32 @@ def _obstacle_to_progress(
             return f"{one.name} is no run folder with evaluations"
     (first, base), *others = models
     for name, loaded in others:
-        if _validation(loaded) != _validation(base):
+        noted = all("validation" in one.model.fingerprints for one in (loaded, base))
+        if _validation(loaded, noted) != _validation(base, noted):
             return (
-                f"{name} was validated on other images than {first} (another data set, or "
-                "train.evaluate_images)"
+                f"{name} was validated on other images than {first} (another data set, one that "
+                "was changed meanwhile, or train.evaluate_images)"
             )
     return None
 
 
-def _validation(loaded: LoadedModel) -> object:
-    """What decides the images that a run was validated on, apart from where they lie."""
+def _validation(loaded: LoadedModel, noted: bool) -> object:
+    """What decides the images that a run was validated on.
+
+    Args:
+        loaded: the run's model.
+        noted: whether to go by the fingerprint of its images, else by what they are called: where
+            they lie counts for somebody's own pictures alone, who have no other name.
+    """
     config = loaded.config
-    return config and (config.data.without_places(), config.train.evaluate_images)
+    if config is None:
+        return None
+    data, some = config.data, config.train.evaluate_images
+    if noted:
+        seen = data.name if view_of(data) else None
+        return loaded.model.fingerprints["validation"], seen, data.binarize, some
+    own = data.name == "images" and data.path is not None
+    return data.without_places(), os.path.realpath(str(data.path)) if own else None, some
 
 
 def _equal(candidates: Sequence[Candidate], axis: str) -> float:

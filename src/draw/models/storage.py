@@ -159,11 +159,7 @@ def load_model(name: str, weights: Weights = "best") -> LoadedModel:
         with model_in(source):
             model = model_with(config.model, tensors)
         check_weights(tensors.items(), str(source))
-<<<<<<< HEAD
-        model.eval().data = config.data
-=======
-        model.data, model.fingerprints = config.data, fingerprints_of(folder)
->>>>>>> f468551 (A run knows its splits: changed images are told, or no card is written)
+        model.eval().data, model.fingerprints = config.data, fingerprints_of(folder)
         return LoadedModel(model, str(source), config.data, config, state)
     exported = exported_folder(name)
     if weights != "best":
