@@ -106,12 +106,14 @@ def run_train(arguments: list[str]) -> None:
                 raise DrawError(
                     f"expected a preset or {flag}, got {name} and {flag}; leave one out"
                 )
-        _start(f"draw train {name}", PRESETS[name](), rest)
+        given = _asks_for("--model.classes", rest)
+        _start(f"draw train {name}", PRESETS[name](), rest, classes_given=given)
     elif HELP_ALL in arguments[:1]:
         raise DrawError(f"expected a preset, as in draw train mnist {HELP_ALL}, got none")
     elif _asks_for("--config", arguments):
         where, rest = _parse_first(_FromFile, arguments)
-        _start(f"draw train --config {where.config}", _config_in(where.config), rest)
+        defaults = _config_in(where.config)
+        _start(f"draw train --config {where.config}", defaults, rest, classes_given=True)
     elif not _asks_for("--resume", arguments):
         flag = arguments[0].partition("=")[0]
         near = did_you_mean(flag, ("--resume", "--config", HELP_ALL))
@@ -149,13 +151,14 @@ def _config_in(file: Path) -> Config:
     return read_config_file(file / RUN_FILE if file.is_dir() else file, configs())
 
 
-def _start(program: str, defaults: Config, arguments: list[str]) -> None:
+def _start(program: str, defaults: Config, arguments: list[str], *, classes_given: bool) -> None:
     """Train a new run, or with --dry-run say what it would be."""
     config, options = _parse_new(program, defaults, arguments)
     check_option("options", RunOptions, options)
     run = options.out or Path("runs") / Path(config.preset).name
     from draw.data import load_splits, view_of
     from draw.data.load import check_boxes
+    from draw.training.classes import with_classes_of
     from draw.training.finish import finish
     from draw.training.image_check import check_images
     from draw.training.origin import check_sizes
@@ -179,6 +182,7 @@ def _start(program: str, defaults: Config, arguments: list[str]) -> None:
     check_sizes(config)
     check_boxes(config.data)
     splits = load_splits(config.data)
+    config = with_classes_of(config, splits, given=classes_given)
     check_images(config, splits.train, splits.validation, splits.test)
     with words_apart_from(options.json):
         if options.dry_run:

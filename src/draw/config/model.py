@@ -124,7 +124,7 @@ class DRAWConfig(ModelConfig):
     """Conditioning of a drawing: none; its class, by the images' labels; or the pixels of it that
     are known (draw complete), by random masks in training."""
     classes: Classes = 10
-    """Number of classes, of a model of condition class."""
+    """Number of classes, of a model of condition class; by default as many as the images have."""
     label_dropout: Annotated[float, Limits(least=0, below=1)] = 0.0
     """Fraction of labels that training leaves out (0.1 is usual): the model then also draws, and
     measures, images of no given class, and how clearly a class shows can be chosen (--guidance)."""
@@ -243,7 +243,7 @@ class ClassifierConfig(ModelConfig):
     read_size: Count = 12
     """Side N of the window in filters."""
     classes: Classes = 10
-    """Number of classes."""
+    """Number of classes; by default as many as the images have."""
     window_clip: Positive | None = None
     """Longest gradient (L2) of one image's loss with respect to one glimpse's window controls;
     longer ones are scaled to it, for a loss that is a mean over the batch. None leaves them."""
@@ -277,7 +277,7 @@ class ConvnetConfig(ModelConfig):
     hidden_size: Count = 256
     """Units of the fully connected layer."""
     classes: Classes = 10
-    """Number of classes."""
+    """Number of classes; by default as many as the images have."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

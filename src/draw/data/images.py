@@ -14,6 +14,7 @@ from draw.data.views.augmentation import augmentation_of
 from draw.data.views.view import Shape, View, ViewOutput, labels_at
 from draw.randomness import VIEW_EVALUATION, generator
 from draw.tensors import by_shapes
+from draw.terminal import one_line
 
 BLOCK = 1000
 """Number of images of an evaluation set that are made from one generator; another number would make
@@ -46,6 +47,8 @@ class ImageSet:
     fingerprints: Mapping[str, str] = field(default_factory=dict)
     """SHA-256 of the stored images of every split of the data set; empty where they are not known,
     as of images in memory."""
+    classes: tuple[str, ...] | None = None
+    """Names of the labels 0, 1, ..., if they are known."""
 
     __repr__ = by_shapes
 
@@ -152,6 +155,20 @@ class ImageSet:
         random = generator(FIXED_SEED, VIEW_EVALUATION, SPLITS.index(self.split))
         images, _ = self.batch(some, random)
         return np.asarray(images.mean(0, dtype=np.float64) / 255)
+
+
+def class_names(classes: tuple[str, ...] | None, most: int | None = None) -> str:
+    """Which number is which class, as in "0 cat, 1 dog"; empty where the numbers are the names.
+
+    Args:
+        classes: names of the labels 0, 1, ..., if they are known.
+        most: most classes to name; by default all.
+    """
+    named = [f"{number} {one_line(name)}" for number, name in enumerate(classes or ())]
+    if all(name == str(number) for number, name in enumerate(classes or ())):
+        return ""
+    more = len(named) - len(named[:most])
+    return ", ".join(named[:most]) + (f" and {more:,} more" if more else "")
 
 
 @dataclass(frozen=True)

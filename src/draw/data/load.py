@@ -43,6 +43,7 @@ class PreparedSet:
             fingerprint=of_split.images,
             binary=of_split.binary,
             fingerprints={name: one.images for name, one in self.record.splits.items()},
+            classes=self.record.classes,
         )
 
 

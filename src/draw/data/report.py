@@ -58,6 +58,8 @@ class Report:
     """Description of what a model sees of the stored images in training; None for the images
     themselves."""
     splits: tuple[SplitReport, ...]
+    classes: tuple[str, ...] | None
+    """Names of the labels 0, 1, ..., if they are known."""
     modes: dict[str, int]
     """Number of original pictures of each mode, as Pillow calls it."""
     sizes: tuple[tuple[int, int, int], ...]
@@ -192,6 +194,7 @@ def _report(
         image_shape=prepared.record.image_shape,
         view=None if view is None else view.description(prepared.record.image_shape),
         splits=tuple(_report_split(images[split]) for split in SPLITS),
+        classes=prepared.record.classes,
         modes=prepared.record.modes,
         sizes=prepared.record.sizes,
         duplicates=duplicates,

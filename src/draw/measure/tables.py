@@ -7,6 +7,7 @@ from rich.table import Table
 
 from draw.console import VisibleConsole
 from draw.data import Report, SetStatus
+from draw.data.images import class_names
 from draw.measure.accuracy import Accuracy
 from draw.measure.bound import Evaluation
 from draw.measure.class_share import ClassShare
@@ -151,6 +152,8 @@ def print_data_report(report: Report) -> None:
         f"{rows}x{columns}, {'grey' if channels == 1 else 'colour'}; originals: {modes}; {sizes}",
         f"{report.size_in_bytes / 2**20:.1f} MiB in {report.folder}",
     ]
+    if names := class_names(report.classes):
+        lines.append(f"classes: {names}")
     if report.view is not None:
         lines.append(f"a model sees {report.view}, made anew for every batch")
     if report.duplicates is not None:

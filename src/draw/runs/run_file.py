@@ -23,6 +23,7 @@ PROVENANCE_FIELDS: dict[str, Any] = {
     "compute": dict[str, str],
     "launch": dict[str, str],
     "images": dict[str, str],
+    "classes": dict[str, str],
 }
 """Fields of how a run came about, which cards show, and its launches, with their types."""
 

@@ -21,6 +21,7 @@ from draw.errors import DrawError, did_you_mean
 from draw.files import write_atomically
 from draw.models.kinds import task_for
 from draw.models.run_folder import Run
+from draw.training.classes import with_classes_of
 from draw.training.finish import finish
 from draw.training.image_check import check_images
 from draw.training.origin import with_sizes_of
@@ -59,6 +60,8 @@ def train(
     Raises:
         DrawError: if a name is unknown, images or labels do not fit, or the folder exists.
     """
+    changes = changes or {}
+    classes_given = not isinstance(config, str) or "model.classes" in changes
     if isinstance(config, str):
         if config not in PRESETS:
             raise DrawError(
@@ -66,7 +69,6 @@ def train(
                 f"{did_you_mean(config, PRESETS)}"
             )
         config = PRESETS[config]()
-    changes = changes or {}
     if changes.get("train.start_from") is not None:
         config = with_sizes_of(config, changes["train.start_from"])
     config = choose_length(config.with_changes(changes), changes)
@@ -88,6 +90,7 @@ def train(
             "expected no labels for a model that is told none; leave them out, or pass "
             'changes={"model.condition": "class"}, or the preset of a classifier'
         )
+    config = with_classes_of(config, splits, given=classes_given)
     check_images(config, splits.train, splits.validation, splits.test)
     finish(start_or_go_on(config, run, splits.train, splits.validation), splits.test)
     return Run(run)

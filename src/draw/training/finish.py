@@ -3,6 +3,7 @@
 from typing import Any
 
 from draw.data import ImageSet
+from draw.data.images import class_names
 from draw.errors import Interruption
 from draw.measure.progress_bar import with_progress
 from draw.models.storage import load_model
@@ -13,6 +14,9 @@ from draw.training.expectation import estimate, expectation, next_commands
 from draw.training.image_check import describe_shape
 from draw.training.origin import describe_origin
 from draw.training.trainer import Trainer
+
+MOST_NAMES = 30
+"""Most classes that the start of a run names."""
 
 
 def finish(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
@@ -92,10 +96,18 @@ def describe_start(trainer: Trainer) -> str:
         f"{config.preset}: {images.count:,} images of {describe_shape(images.image_shape)} from "
         f"{images.source}\n{_describe_view(images)}"
         f"{trainer.task.describe_start(trainer.bare_model, images)}\n"
+        f"{_describe_classes(trainer)}"
         f"{_describe_beginning(trainer)}"
         f"{parameters:,} parameters; {processes}; "
         f"run folder {trainer.run}"
     )
+
+
+def _describe_classes(trainer: Trainer) -> str:
+    """A line about which class is which; none where the model is told none, or has no names."""
+    told = trainer.task.needs(trainer.training).labels
+    names = class_names(trainer.training.classes, MOST_NAMES) if told else ""
+    return f"classes: {names}\n" if names else ""
 
 
 def _describe_beginning(trainer: Trainer) -> str:

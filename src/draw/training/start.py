@@ -124,7 +124,7 @@ def start(
         if trainer.main:
             refuse_existing(run)  # again, now that nobody else can write there
             remove_leftovers(run)
-            write_run_file(run, trainer.config, _made(trainer))
+            write_run_file(run, trainer.config, {**_made(trainer), **_classes(trainer)})
         trainer.accelerator.wait_for_everyone()
     return trainer
 
@@ -176,6 +176,13 @@ def _made(trainer: Trainer) -> dict[str, Any]:
     launch = {"launch": names} if (names := launches()) else {}
     images = {"images": dict(found)} if (found := trainer.training.fingerprints) else {}
     return {**provenance(trainer.accelerator.device), "compute": compute, **launch, **images}
+
+
+def _classes(trainer: Trainer) -> dict[str, Any]:
+    """Names of the classes by number, where the model is told them and they are known."""
+    told = trainer.task.needs(trainer.training).labels
+    names = (told and trainer.training.classes) or ()
+    return {"classes": {str(k): name for k, name in enumerate(names)}} if names else {}
 
 
 @contextmanager
