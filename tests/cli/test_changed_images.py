@@ -76,42 +76,51 @@ def test_every_verb_says_that_a_runs_own_images_are_others_now(
     words = [one.format("runs/before") for one in verb]
     told = said(place, *words)
     split = "train" if verb[0] in ("sample", "figure") else "test"
-    assert f"expected the {split} images that runs/before/best/model.safetensors was" in told
+    assert (
+        f"expected the {split} images that there were when runs/before/best/model.safetensors was"
+        in told
+    )
     assert "it may have been trained on some of these; put back what was there" in told
     named = [*words, "--data.path", "some"]
-    assert "was trained with" not in said(place, *named)  # somebody asks for these very images
-    assert "was trained with" not in said(place, *(one.format("runs/after") for one in verb))
+    assert "images that there were when" not in said(
+        place, *named
+    )  # somebody asks for these very images
+    assert "images that there were when" not in said(
+        place, *(one.format("runs/after") for one in verb)
+    )
 
 
 def test_a_model_beside_the_first_may_have_learned_from_its_test_images(place: Path) -> None:
     told = said(place, "compare", "runs/after", "runs/before")
-    assert told.count("was trained with") == 1
-    assert "expected the test images that runs/before/" in told
+    assert told.count("images that there were when") == 1
+    assert "expected the test images that there were when runs/before/" in told
 
 
 def test_a_run_without_fingerprints_is_told_apart_by_its_checkpoint(place: Path) -> None:
     assert list(fingerprints_of(place / "old")) == ["train"]
-    assert "expected the train images that old/best/" in said(place, "evaluate", "old")
+    assert "expected the train images that there were when old/best/" in said(
+        place, "evaluate", "old"
+    )
 
 
 def test_no_card_is_written_with_figures_of_other_images(place: Path) -> None:
     told = said(place, "export", "runs/before", "--to", "given", check=1)
-    assert "expected the train images that runs/before was trained with" in told
+    assert "expected the train images that there were when runs/before was trained" in told
     assert not (place / "given").exists()
     moved = said(place, "export", "runs/before", "--to", "moved", "--data.path", "all")
-    assert "was trained with" not in moved
+    assert "images that there were when" not in moved
     other = said(place, "export", "runs/before", "--to", "other", "--data.path", "some")
-    assert "expected the train images that runs/before was trained with" in other
+    assert "expected the train images that there were when runs/before was trained" in other
 
 
 def test_python_says_it_too(place: Path, caplog: pytest.LogCaptureFixture) -> None:
     model = draw.load(place / "runs" / "before")
     draw.evaluate(model)
-    assert "expected the test images that the model was trained with" in caplog.text
+    assert "expected the test images that there were when the model was trained" in caplog.text
     caplog.clear()
     draw.evaluate(model, place / "some")
     draw.evaluate(place / "runs" / "after")
-    assert "was trained with" not in caplog.text
+    assert "images that there were when" not in caplog.text
 
 
 def test_the_studio_says_it_too(place: Path) -> None:
@@ -122,7 +131,7 @@ def test_the_studio_says_it_too(place: Path) -> None:
                 assert found.note.endswith(CHANGE_NOTE) == changed
     runs = [read(place / "runs", name) for name in sorted(run_folders(place / "runs"))]
     told = compare_runs(runs[0], runs[1], PLAIN)
-    assert told.count("was trained with") == 1
+    assert told.count("images that there were when") == 1
 
 
 def test_a_run_that_goes_on_with_another_test_split_says_so(tmp_path: Path) -> None:
@@ -136,7 +145,23 @@ def test_a_run_that_goes_on_with_another_test_split_says_so(tmp_path: Path) -> N
     trained(tmp_path, "data", "run")
     (tmp_path / "data" / "test" / "03.png").unlink()
     told = said(tmp_path, "train", "--resume", "run", "--train.steps", "3")
-    assert "expected the test images that run was trained with" in told
+    assert "expected the test images that there were when run was trained" in told
     assert "expected the validation images" not in told
     assert "expected the test images" in said(tmp_path, "evaluate", "run")  # still not the run's
-    assert "was trained with" not in said(tmp_path, "evaluate", "run", "--split", "validation")
+    assert "images that there were when" not in said(
+        tmp_path, "evaluate", "run", "--split", "validation"
+    )
+
+
+def test_a_run_that_began_anew_is_of_the_images_of_then(place: Path) -> None:
+    """It was stopped before its first checkpoint, and resumed when there were others."""
+    shutil.copytree(place / "runs" / "before", place / "anew")
+    values = json.loads((place / "anew" / RUN_FILE).read_text())
+    others = fingerprints_of(place / "runs" / "after")
+    values["made"]["resumed"] = [
+        {"step": 0, "changes": {}, "images": others},
+        {"step": 1, "changes": {}, "images": {}},
+    ]
+    del values["sha256"]
+    (place / "anew" / RUN_FILE).write_text(json.dumps(values))
+    assert fingerprints_of(place / "anew") == others != fingerprints_of(place / "runs" / "before")

@@ -17,11 +17,13 @@ from datasets import ClassLabel, Features, Image, Value
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 from PIL import Image as Pillow
 
+from draw import DRAW, DRAWConfig
 from draw.config.data import DataConfig
 from draw.data import KNOWN_SETS, DataError, load_images, load_splits
 from draw.data.load import conversion_of, without_places
 from draw.data.sets.digits import Digits
 from draw.data.store.decode import Conversion
+from draw.model.preprocessing import images_of
 
 
 def png(shade: int, mode: str = "L", size: tuple[int, int] = (4, 4)) -> bytes:
@@ -313,6 +315,14 @@ def test_omniglot_becomes_white_on_black_28x28(tmp_path, folder, monkeypatch) ->
     assert own.images[0, 0, 0, 0] == 255
     turned = replace(hub_config(tmp_path, "omniglot", str(folder)), invert=True)
     assert load_images(turned, "train", progress=False).images[0, 0, 0, 0] == 0
+
+
+def test_another_set_is_not_turned_with_the_models_own() -> None:
+    """A model of dark ink, turned, is measured on a set that is light on black."""
+    model = DRAW(DRAWConfig(rows=28, columns=28, glimpses=1, hidden_size=4, latent_size=2))
+    model.data = DataConfig("images", "FOLDER", invert=True)
+    assert images_of(model, "digits").images.images.mean() < 100
+    assert images_of(model, DataConfig("digits", invert=True)).images.images.mean() > 155
 
 
 @pytest.mark.parametrize("invert", [None, False, True])

@@ -1,6 +1,7 @@
 """Edits of the equations: each has its effect, whichever backend was running before it."""
 
 import dataclasses
+import functools
 import inspect
 from collections.abc import Callable
 from types import FunctionType
@@ -393,14 +394,44 @@ def in_package(function: FunctionType) -> FunctionType:
     )  # fmt: skip
 
 
-def test_a_function_of_somebody_else_is_no_code_to_be_proved(unproven, monkeypatch) -> None:
+BETA = {"beta": 1.0}
+"""A coefficient outside the package, which is neutral at first."""
+
+
+def weighted(number: dict[str, float], divergence: Callable[..., Tensor], *given: object) -> Tensor:
+    return number["beta"] * divergence(*given)
+
+
+class Annealed:
+    """A coefficient as an object: called, or by its method."""
+
+    def __init__(self, divergence: Callable[..., Tensor]) -> None:
+        self.divergence = divergence
+
+    def __call__(self, *given: object) -> Tensor:
+        return BETA["beta"] * self.divergence(*given)
+
+    def method(self, *given: object) -> Tensor:
+        return self(*given)
+
+
+FORMS: dict[str, Callable[[Callable[..., Tensor]], Callable[..., Tensor]]] = {
+    "a function": lambda divergence: lambda *given: BETA["beta"] * divergence(*given),
+    "partial": lambda divergence: functools.partial(weighted, BETA, divergence),
+    "an object": Annealed,
+    "a method": lambda divergence: Annealed(divergence).method,
+    "wrapped": lambda divergence: functools.wraps(divergence)(
+        lambda *given: BETA["beta"] * divergence(*given)
+    ),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_code_of_somebody_else_is_no_code_to_be_proved(form: str, unproven, monkeypatch) -> None:
     """A number outside it, which is neutral now, may be another at the next call."""
-    beta, divergence = 1.0, draw.model.draw.kl_divergence
-
-    def annealed(*given: object) -> Tensor:
-        return beta * divergence(*given)
-
-    monkeypatch.setattr(draw.model.draw, "kl_divergence", annealed)
+    divergence = draw.model.draw.kl_divergence
+    monkeypatch.setitem(BETA, "beta", 1.0)
+    monkeypatch.setattr(draw.model.draw, "kl_divergence", FORMS[form](divergence))
     model = DRAW(TINY_MODEL)
     choice = model.choice
     assert choice.name == "reference"
@@ -408,10 +439,20 @@ def test_a_function_of_somebody_else_is_no_code_to_be_proved(unproven, monkeypat
     assert said in choice.reason
     x, noise = torch.rand(2, 1, 6, 5), torch.randn(TINY_MODEL.glimpses, 2, TINY_MODEL.latent_size)
     before = model(x, noise).kl
-    beta = 0.5
+    monkeypatch.setitem(BETA, "beta", 0.5)
     torch.testing.assert_close(model(x, noise).kl, before / 2)
     monkeypatch.setattr(draw.model.draw, "kl_divergence", divergence)
     assert model.choice.name == "cpp"
+
+
+def test_a_static_method_of_somebody_else_is_none_either(unproven, monkeypatch) -> None:
+    filters, scale = GaussianSampler.filters, [1.0]
+
+    def scaled(*given: Any) -> Any:
+        return scale[0] * filters(*given)
+
+    monkeypatch.setattr(GaussianSampler, "filters", staticmethod(scaled))
+    assert "GaussianSampler.filters was replaced" in DRAW(TINY_MODEL).choice.reason
 
 
 @pytest.mark.parametrize("attribute", ["__code__", "__defaults__"])

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -431,6 +432,28 @@ def test_the_models_of_the_package_fit_their_cards() -> None:
         folder = pretrained.shipped_models()[one["name"]]
         assert (folder / "model.safetensors").stat().st_size <= 6 * 2**20
         assert np.isfinite([v for v in one.values() if isinstance(v, float)]).all()
+
+
+@pytest.mark.parametrize("name", sorted(pretrained.shipped_models()))
+def test_tables_of_cards_have_whole_rows(name: str) -> None:
+    """A bar within the words of a cell would end it."""
+    text = (pretrained.shipped_models()[name] / "README.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert len(rows) > 2
+    assert len({len(re.findall(r"(?<!\\)\|", row)) for row in rows}) == 1
+
+
+def test_a_bar_in_the_words_of_a_figure_ends_no_cell(tmp_path: Path) -> None:
+    labels = [np.arange(one.count, dtype=np.int64) % 3 for one in vars(SPLITS).values()]
+    sets = zip(vars(SPLITS).values(), labels, strict=True)
+    splits = Splits(*(dataclasses.replace(one, labels=own, binary=True) for one, own in sets))
+    model = dataclasses.replace(TINY.model, condition="class", classes=3)
+    config = dataclasses.replace(TINY, model=model, data=DataConfig(name="images"))
+    start(config, tmp_path / "run", splits.train, splits.validation).fit()
+    export(tmp_path / "run", splits, tmp_path / "model", plain_accelerator(), name="told")
+    text = (tmp_path / "model" / "README.md").read_text()
+    assert "| upper bound on -log p(x \\| class), nats per image |" in text
+    assert "name: upper bound on -log p(x | class), nats per image" in text
 
 
 DATA = {

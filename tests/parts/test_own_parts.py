@@ -13,6 +13,7 @@ from draw import DRAW, DRAWConfig
 from draw.attention import ATTENTIONS, SAMPLERS, GaussianSampler
 from draw.config.run import Config
 from draw.errors import DrawError, KernelArgumentError
+from draw.kernels import BACKENDS
 from draw.measure.bound import evaluate
 from draw.models.storage import load_model
 from draw.parts.conditions.known import check_sum_over_pixels
@@ -20,6 +21,7 @@ from draw.parts.distribution import Gaussian
 from draw.parts.priors import PRIORS
 from draw.parts.priors.standard import StandardPrior
 from draw.runs.checkpoint import checkpoints, load_tensors
+from draw.training.learning import freeze_decoder
 from draw.training.start import resume, start
 from running import (
     TINY,
@@ -155,6 +157,24 @@ def test_a_script_that_adds_a_part_trains_it_by_the_command_line(
     wrong = ["--model.attention", "owm"]
     refused = draw_command("train", "digits", *wrong, cwd=tmp_path, check=2)
     assert "'own'" in refused.stdout + refused.stderr
+
+
+def test_a_backend_of_a_script_can_be_asked_for_everywhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(BACKENDS, "own", BACKENDS["reference"])
+    DRAW(TINY_MODEL).save_pretrained(tmp_path / "model")
+    draw_command("info", "model", "--backend", "own", cwd=tmp_path)
+
+
+def test_a_frozen_weight_stays_frozen_in_an_encoder() -> None:
+    model = DRAW(TINY_MODEL)
+    model.attention.register_parameter("extra", nn.Parameter(torch.ones(2), requires_grad=False))
+    for _ in range(2):
+        freeze_decoder(model)
+    assert not model.get_parameter("attention.extra").requires_grad
+    assert model.mu.weight.requires_grad
+    assert not model.lstm_dec.weight_ih.requires_grad
 
 
 def test_a_window_is_in_one_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 import draw.model.checks
+import draw.model.draw
 from draw.config.run import Config
 from draw.errors import DrawError, Interruption
 from draw.json_files import read_json
@@ -29,7 +30,7 @@ from draw.training.start import resume, resumed_config, start
 from draw.training.step import WARM_UP
 from draw.training.tally import Tally
 from draw.training.trainer import Trainer
-from running import TINY, batch_of, image_set, poison, with_compute, with_train
+from running import TINY, batch_of, before_each_step, image_set, poison, with_compute, with_train
 from tape import NoWaiting, Tape
 
 TRAINING, VALIDATION = image_set(10), image_set(7, "validation", seed=1)
@@ -46,6 +47,31 @@ def fresh(run: Path, config: Config = REFERENCE) -> Trainer:
 def on_tape(trainer: Trainer) -> Tape:
     trainer.update_weights.recorder = tape = Tape()
     return tape
+
+
+def test_a_number_that_a_patch_goes_by_is_not_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The KL is annealed by a function in a notebook: no recording keeps its first number."""
+    divergence, steps = draw.model.draw.kl_divergence, [0]
+
+    def annealed(*given: Any) -> Any:
+        return (0.0 if steps[0] >= 6 else 1.0) * divergence(*given)
+
+    monkeypatch.setattr(draw.model.draw, "kl_divergence", annealed)
+    ends = []
+    for name in ("python", "tape"):
+        trainer, steps[0] = fresh(tmp_path / name), 0
+        if name == "tape":
+            on_tape(trainer)
+
+        def count(trainer: Trainer = trainer) -> None:
+            steps[0] = trainer.step
+
+        before_each_step(trainer, count)
+        trainer.fit()
+        ends.append(trainer.bare_model.state_dict())
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
 
 
 def with_all_images(trainer: Trainer) -> None:

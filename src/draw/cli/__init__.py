@@ -112,7 +112,12 @@ def _run_verb(
         options = OPTIONS if program == "draw" else OPTIONS[:1]
         near = did_you_mean(first, [*verbs, *options])
         raise DrawError(f"expected a verb ({', '.join(verbs)}), got {first!r}{near}")
-    tyro.cli(verbs[first], prog=f"{program} {first}", args=arguments[1:])
+    registry = None
+    if any(argument.startswith(("--backend", "--data.augment")) for argument in arguments):
+        from draw.cli.own_parts import own_parts  # brings torch
+
+        registry = own_parts()
+    tyro.cli(verbs[first], prog=f"{program} {first}", args=arguments[1:], registry=registry)
 
 
 def _refuse_copies(arguments: list[str]) -> None:

@@ -134,10 +134,10 @@ class ImageSet:
         if before is None or now is None or before == now:
             return None
         return (
-            f"expected the {noted} images that {model} was trained with (fingerprint "
-            f"{before[:12]}), got others ({now[:12]}) from {self.source}: pictures were added, "
-            "changed or taken away since, and it may have been trained on some of these; put back "
-            "what was there, or say with --data.path which images to take"
+            f"expected the {noted} images that there were when {model} was trained (fingerprint "
+            f"{before[:12]}), got others ({now[:12]}). Pictures were added, changed or taken away "
+            "since, and it may have been trained on some of these; put back what was there, or say "
+            f"with --data.path which images to take. These are from {self.source}"
         )
 
     def some(self, n: int) -> "ImageSet":

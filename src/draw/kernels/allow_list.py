@@ -7,11 +7,11 @@ be as the class makes it; what is not is named here, and the model's own code ru
 import sys
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property, partial, partialmethod
 from inspect import getattr_static
 from itertools import chain
 from operator import attrgetter, itemgetter
-from types import FunctionType
+from types import FunctionType, MethodType
 from typing import Any, cast
 
 import torch
@@ -337,25 +337,31 @@ def code_from_elsewhere(
 
 
 _HOMES = sys.stdlib_module_names | {
-    __name__.partition(".")[0], "torch", "numpy", "jaxtyping", "beartype", "huggingface_hub",
-    "safetensors",
+    __name__.partition(".")[0], "torch", "triton", "numpy", "jaxtyping", "beartype",
+    "huggingface_hub", "safetensors", "accelerate", "datasets", "PIL", "pyarrow", "matplotlib",
 }  # fmt: skip
 """Packages whose functions stand in the package's own modules and classes."""
 
 
 def _functions(value: Any) -> Iterator[FunctionType]:
     """Python functions behind a value: itself, or what is wrapped in it."""
-    if isinstance(value, property):
-        for one in (value.fget, value.fset, value.fdel):
-            yield from _functions(one)
-        return
     for _ in range(_MOST_WRAPPERS):
         if isinstance(value, FunctionType):
             yield value
-        value = getattr_static(value, "__wrapped__", None) or getattr_static(
-            value, "__func__", None
-        )
-        if value is None:
+            value = value.__dict__.get("__wrapped__")
+        elif isinstance(value, staticmethod | classmethod | MethodType):
+            value = value.__func__
+        elif isinstance(value, partial | partialmethod | cached_property):
+            value = value.func
+        elif isinstance(value, property):
+            for one in (value.fget, value.fset, value.fdel):
+                yield from _functions(one)
+            return
+        elif not isinstance(value, type) and callable(value):
+            value = getattr_static(value, "__wrapped__", None) or getattr_static(
+                type(value), "__call__", None
+            )
+        else:
             return
 
 
@@ -413,16 +419,19 @@ class _Namespaces:
 
     def __init__(self, each: list[_Namespace]) -> None:
         self.each = each
-        self._read: list[Any] = []
-        self._functions: list[FunctionType] = []
+        self._known: tuple[list[Any], list[FunctionType]] = [], []
+        """What was read last, and the functions in it."""
 
     def read(self) -> list[Any]:
         """Names and what they stand for, of one after the other, and the code within functions."""
         parts = [part for namespace in self.each for part in namespace.read()]
-        if not same_code(parts, self._read):
+        known = self._known
+        if not same_code(parts, known[0]):
             values = chain.from_iterable(parts[1::2])
-            self._read, self._functions = parts, [*chain.from_iterable(map(_functions, values))]
-        return [*parts, tuple(map(_code_within, self._functions))]
+            functions = dict.fromkeys(chain.from_iterable(map(_functions, values)))
+            known = parts, [*functions]
+            self._known = known
+        return [*parts, tuple(map(_code_within, known[1]))]
 
 
 def _counts_in_class(name: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from draw.kernels.allow_list import OF_ANY_MODULE, code_of
+from draw.kernels.allow_list import OF_ANY_MODULE, code_from_elsewhere, code_of
 
 _BY_VALUE = int, float, complex, str, bytes, type(None), torch.dtype, torch.device
 """Types of attributes that nothing but their value is known of."""
@@ -31,6 +31,16 @@ def state_of(model: nn.Module) -> list[Any]:
             for name, value in tensors.items():
                 held += name, _comparable(value)
     return held + code_of(type(model), (type(module) for module in modules))
+
+
+def replaced_code(model: nn.Module) -> str | None:
+    """Name a function of somebody else in the place of one of the package's; None without one.
+
+    It may go by numbers, of a notebook or in a closure, that `state_of` does not list: a recording
+    would keep those that it met.
+    """
+    kinds = {type(module) for module in model.modules()}
+    return code_from_elsewhere(type(model), kinds, (), frozenset())
 
 
 def _comparable(value: Any, depth: int = 3) -> Any:

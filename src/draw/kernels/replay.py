@@ -30,7 +30,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from draw.attention.abstract import AbstractWindow
 from draw.kernels.allow_list import same_code
-from draw.kernels.graph_state import state_of
+from draw.kernels.graph_state import replaced_code, state_of
 from draw.kernels.recorder import CudaRecorder, Recorder
 
 Inputs = tuple[Tensor | None, ...]
@@ -212,6 +212,7 @@ class Graphs:
         self._graphs: OrderedDict[Hashable, _InferenceGraph | _TrainingGraph] = OrderedDict()
         self._seen: Counter[Hashable] = Counter()
         self._state: list[Any] = []
+        self._replaced: str | None = None
         self._changes = 0
         self._lock = threading.RLock()
 
@@ -243,7 +244,7 @@ class Graphs:
             return function(True, *tensors)
 
         with self._lock:
-            again = self._again(key, state_of(model), wanted)
+            again = self._again(key, model, wanted)
             if usable and again:
                 graph = self._graphs.get(key)
                 if graph is None:
@@ -258,15 +259,20 @@ class Graphs:
                     return graph.run(given, parameters)
         return function(again, *given)
 
-    def _again(self, key: Hashable, state: list[Any], wanted: bool) -> bool:
+    def _again(self, key: Hashable, model: nn.Module, wanted: bool) -> bool:
         """Whether a call is one of many alike, of the same code, attributes and parameters."""
+        state = state_of(model)
         if same_code(state, self._state):
             self._changes = 0
         else:  # a graph knows nothing of it
             self._changes += 1
             self._graphs.clear()
             self._seen.clear()
-            self._state = state
+            self._state, self._replaced = state, replaced_code(model)
+            if self._replaced is not None:
+                log.warning("the loop runs as it is, several times slower: %s", self._replaced)
+        if self._replaced is not None:
+            return False
         self._seen[key] += 1
         if self._changes <= MOST_CHANGES:
             return wanted or self._seen[key] > 1

@@ -132,7 +132,7 @@ def _config(model: "Model", images: Any) -> DataConfig:
         return before
     name = os.fspath(images)
     if name in KNOWN_SETS and not Path(name).exists():
-        return replace(before or DataConfig(), name=name, path=None, config=None)
+        return replace(before or DataConfig(), name=name, path=None, config=None, invert=None)
     if before is not None:
         return replace(before, path=name, config=None)
     return DataConfig("images", name, size=model.config.image_shape[1:], mode=_mode(model.config))

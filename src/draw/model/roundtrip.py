@@ -100,7 +100,7 @@ def check_roundtrip(model: nn.Module) -> None:
 
 
 def _check_own_memory(model: nn.Module) -> None:
-    """Refuse weights that are in one place, of which a file would keep one alone."""
+    """Refuse weights that share memory: tied ones, or views of one tensor."""
     places: dict[int, str] = {}
     for name, value in model.state_dict().items():
         if value.is_meta or not value.numel():
@@ -109,6 +109,6 @@ def _check_own_memory(model: nn.Module) -> None:
         if other != name:
             raise DrawError(
                 f"expected weights each in memory of its own, got {other} and {name} in one place, "
-                "of which a file would keep one alone; give each its own parameter (.clone()), or "
+                "which a file of weights does not keep; give each its own parameter (.clone()), or "
                 "have the code use the same one twice under one name"
             )

@@ -78,7 +78,8 @@ def make_card(
     seconds = seconds_in(lines)
     steps = max((line["step"] for line in lines), default=config.train.steps)
     rows = [
-        f"| {words} | {_cell(figures['validation'], kind)} | {_cell(figures['test'], kind)} |"
+        f"| {_in_table(words)} | {_cell(figures['validation'], kind)} "
+        f"| {_cell(figures['test'], kind)} |"
         for kind, words in words_for.items()
         if kind in figures["test"]
     ]
@@ -109,6 +110,11 @@ def make_card(
         f"- **Not for**: images unlike those it was trained on. {task.not_for}",
     ]
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + visible("\n".join(text)) + "\n")
+
+
+def _in_table(words: str) -> str:
+    """Words in a cell of a table, where a bar would end it."""
+    return words.replace("|", "\\|")
 
 
 def _cell(values: dict[str, Any], kind: str) -> str:

@@ -82,7 +82,7 @@ def remarks(found: Comparison) -> list[str]:
     if pooled:
         lines.append(
             "Few seeds say little of their own spread: of three, one difference in nine is beyond "
-            "twice its +- by chance, one in some thirty beyond three times."
+            "twice its +- by chance, one in some twenty-five beyond three times."
         )
     told = {one.classes for one in found.candidates}
     if None in told and len(told) > 1:

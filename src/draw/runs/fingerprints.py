@@ -22,6 +22,8 @@ def fingerprints_of(run: Path) -> dict[str, str]:
     """
     made = read_values(run / RUN_FILE)[1]
     launches: list[dict[str, Any]] = [made, *made.get("resumed", [])]
+    anew = [at for at, one in enumerate(launches) if one.get("step") == 0]
+    launches = launches[max(anew, default=0) :]  # from one that began with no step made
     found: dict[str, str] = {}
     for one in reversed(launches):  # what was there first counts
         found |= one.get("images", {})

@@ -58,7 +58,7 @@ def freeze_decoder(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         of_both = name.startswith(("likelihood.", "condition."))
         own = name in unused and not of_both
-        parameter.requires_grad_(name.startswith(names) or own)
+        parameter.requires_grad_(parameter.requires_grad and (name.startswith(names) or own))
 
 
 @torch.enable_grad()
@@ -66,6 +66,8 @@ def _unused_by_drawings(model: DRAW) -> set[str]:
     """Names of parameters that new drawings (eqs 13-15) do not depend on, in the model's code."""
     context = model.context(model.labels_for(1), 1)
     drawn = model.trajectory(None, model.noise_for(1, 0), context).canvases
-    parameters = dict(model.named_parameters())
+    parameters = {name: one for name, one in model.named_parameters() if one.requires_grad}
+    if not drawn.requires_grad:
+        return {*parameters}
     slopes = torch.autograd.grad(drawn.sum(), [*parameters.values()], allow_unused=True)
     return {name for name, slope in zip(parameters, slopes, strict=True) if slope is None}

@@ -12,7 +12,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from draw.config.train import TrainConfig
-from draw.kernels.graph_state import state_of
+from draw.kernels.allow_list import same_code
+from draw.kernels.graph_state import replaced_code, state_of
 from draw.kernels.recorder import Recorder
 from draw.kernels.replay import no_graphs
 from draw.tasks import Task
@@ -82,6 +83,7 @@ class Step:
         self._feed: Feed | None = None
         self._replays: dict[Computation, Computation] = {}
         self._recorded: list[Any] = []
+        self._replaced: str | None = None
         self._to_warm_up = WARM_UP
 
     def __call__(self, number: int, feed: Feed) -> None:
@@ -117,8 +119,13 @@ class Step:
     def _recording(self, recorder: Recorder) -> Callable[[Computation], None]:
         """What runs a computation: at first the warm-up of a recording, then its replay."""
         state = state_of(self.bare_model)
-        if state != self._recorded:  # a recording knows neither new code nor other parameters
+        if not same_code(state, self._recorded):  # a recording knows no new code nor parameters
             self._replays, self._recorded, self._to_warm_up = {}, state, WARM_UP
+            self._replaced = replaced_code(self.bare_model)
+            if self._replaced is not None:
+                log.warning("the step is slower than it could be: %s", self._replaced)
+        if self._replaced is not None:
+            return _run
         if self._to_warm_up > 0:
             self._to_warm_up -= 1
             return recorder.warm_up
