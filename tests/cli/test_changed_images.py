@@ -165,3 +165,12 @@ def test_a_run_that_began_anew_is_of_the_images_of_then(place: Path) -> None:
     del values["sha256"]
     (place / "anew" / RUN_FILE).write_text(json.dumps(values))
     assert fingerprints_of(place / "anew") == others != fingerprints_of(place / "runs" / "before")
+
+
+def test_weights_of_a_run_on_the_folder_before_are_told_of(place: Path) -> None:
+    """What this run holds out that one may have been trained on."""
+    how = ("train", "images", "--data.path", "some", *TINY_DIGITS, *TAIL, "--train.steps", "2")
+    for name, changed in (("before", True), ("after", False)):
+        told = said(place, *how, "--train.start-from", f"runs/{name}", "--out", f"from-{name}")
+        words = f"expected the test images that there were when runs/{name} was trained"
+        assert (words in told) == changed

@@ -159,6 +159,8 @@ def at_the_start(
     for line in advice(config.data, training):
         logger.warning("%s", line)
     before = _weights_to_start_from(config)
+    if before is not None:
+        _warn_of_pictures_seen_before(before, config, training)
     if timed or config.train.minutes is not None:
         pace = measure_pace(config, run, training, validation)
     if pace is not None and config.train.minutes is not None:
@@ -199,6 +201,17 @@ def _kept(lock: RunLock) -> Iterator[RunLock]:
 def _weights_to_start_from(config: Config) -> Model | None:
     source = config.train.start_from
     return None if source is None else load_model(source).model
+
+
+def _warn_of_pictures_seen_before(before: Model, config: Config, training: ImageSet) -> None:
+    """Tell that a folder was changed since the run that weights are from: its splits are others."""
+    was = before.data
+    if was is None or was.without_treatment() != config.data.without_treatment():
+        return
+    for split in ("validation", "test"):
+        changed = training.change_since(before.fingerprints, config.train.start_from, split)
+        if changed:
+            logger.warning("%s", changed)
 
 
 def resumed_config(run: Path, after: Config | None = None) -> Config:
