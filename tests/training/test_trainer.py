@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -805,6 +806,14 @@ def ask_to_stop(*_: object) -> None:
     raise KeyboardInterrupt
 
 
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """As in a terminal: what a shell starts in the background passes over SIGINT."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def send_twice(number: signal.Signals, trainer: Trainer, step: int) -> None:
     def send() -> None:
         if trainer.step == step:
@@ -822,6 +831,7 @@ def test_a_second_sigterm_waits_for_the_saving_too(tmp_path: Path) -> None:
         trainer.fit()
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_a_second_ctrl_c_says_from_where_it_goes_on(tmp_path: Path) -> None:
     run = tmp_path / "a run"
     train_until(fresh(run), 5)
