@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,9 @@ def page(opened: Callable[..., Page]) -> Page:
 
 
 def choose_model(page: Page, name: str, label: str = "Model") -> None:
+    """Choose a model when the page has drawn, if it does: it draws as it opens."""
+    with suppress(AssertionError):
+        expect(page.locator("#generate-status")).to_contain_text("images by", timeout=3000)
     page.get_by_role("combobox", name=label).locator("visible=true").click()
     page.get_by_role("option", name=name, exact=True).click()
 
