@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from draw.kernels.allow_list import code_of
+from draw.kernels.package_code import code_of
 
 
 def fresh() -> type:

@@ -8,11 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from draw.kernels import compilation
-from draw.kernels.allow_list import hook, same_code
+from draw.kernels.allow_list import hook
 from draw.kernels.compilation import CompiledFunction
 from draw.kernels.contract import OUTSIDE
 from draw.kernels.graph_state import state_of
 from draw.kernels.graphs import GraphBackend, doubt_of
+from draw.kernels.package_code import same_code
 from draw.parts.state import Context, Trajectory, UnrollOutput
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from draw.kernels.allow_list import OF_ANY_MODULE, code_from_elsewhere, code_of
+from draw.kernels.allow_list import OF_ANY_MODULE
+from draw.kernels.package_code import code_from_elsewhere, code_of
 
 _BY_VALUE = int, float, complex, str, bytes, type(None), torch.dtype, torch.device
 """Types of attributes that nothing but their value is known of."""

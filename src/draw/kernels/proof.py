@@ -12,14 +12,9 @@ from typing import Any, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from draw.kernels.allow_list import (
-    code_from_elsewhere,
-    code_of,
-    expected_of,
-    other_code,
-    same_code,
-)
+from draw.kernels.allow_list import expected_of, other_code
 from draw.kernels.contract import Contract, Trial
+from draw.kernels.package_code import code_from_elsewhere, code_of, same_code
 
 CPU = torch.device("cpu")
 

@@ -29,8 +29,8 @@ from torch.autograd.function import once_differentiable
 from torch.autograd.graph import saved_tensors_hooks
 
 from draw.attention.abstract import AbstractWindow
-from draw.kernels.allow_list import same_code
 from draw.kernels.graph_state import replaced_code, state_of
+from draw.kernels.package_code import same_code
 from draw.kernels.recorder import CudaRecorder, Recorder
 
 Inputs = tuple[Tensor | None, ...]

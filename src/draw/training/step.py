@@ -12,8 +12,8 @@ from accelerate import Accelerator
 from torch import Tensor, nn
 
 from draw.config.train import TrainConfig
-from draw.kernels.allow_list import same_code
 from draw.kernels.graph_state import replaced_code, state_of
+from draw.kernels.package_code import same_code
 from draw.kernels.recorder import Recorder
 from draw.kernels.replay import no_graphs
 from draw.tasks import Task
