@@ -148,7 +148,7 @@ def test_a_script_that_adds_a_part_trains_it_by_the_command_line(
 ) -> None:
     """One line in one table, a window too; its name is among those that a wrong one is told."""
     monkeypatch.setitem(SAMPLERS, "own", type("Own", (GaussianSampler,), {}))
-    flags = [*TINY_DIGITS, "--model.attention", "own", "--out", "run"]
+    flags = [*TINY_DIGITS, "--train.steps", "2", "--model.attention", "own", "--out", "run"]
     draw_command("train", "digits", *flags, cwd=tmp_path)
     assert (
         json.loads((tmp_path / "run" / "run.json").read_text())["config"]["model"]["attention"]
