@@ -59,18 +59,26 @@ def code_from_elsewhere(
             if not namespace.of_package or (name in free and namespace.of_models):
                 continue
             for function in _functions(value):
-                home = str(function.__globals__.get("__name__"))
-                root = home.partition(".")[0]
-                if root not in _HOMES and not root.startswith("namedtuple_"):
-                    return f"{namespace.name}.{name} was replaced by a function of {home}"
+                home = _home(function)
+                if home not in _LIBRARIES and home != _PACKAGE:
+                    of = function.__globals__.get("__name__")
+                    return f"{namespace.name}.{name} was replaced by a function of {of}"
     return None
 
 
-_HOMES = sys.stdlib_module_names | {
-    __name__.partition(".")[0], "torch", "triton", "numpy", "jaxtyping", "beartype",
-    "huggingface_hub", "safetensors", "accelerate", "datasets", "PIL", "pyarrow", "matplotlib",
+_PACKAGE = __name__.partition(".")[0]
+_LIBRARIES = sys.stdlib_module_names | {
+    "torch", "triton", "numpy", "jaxtyping", "beartype", "huggingface_hub", "safetensors",
+    "accelerate", "datasets", "PIL", "pyarrow", "matplotlib",
 }  # fmt: skip
-"""Packages whose functions stand in the package's own modules and classes."""
+"""Packages whose functions stand in the package's own modules and classes, beside its own; their
+code is taken to stay as it is."""
+
+
+def _home(function: FunctionType) -> str:
+    """Name of the package that a function is of."""
+    home = str(function.__globals__.get("__name__")).partition(".")[0]
+    return "collections" if home.startswith("namedtuple_") else home
 
 
 def _functions(value: Any) -> Iterator[FunctionType]:
@@ -143,6 +151,8 @@ class _Namespace:
 class _Namespaces:
     """Several namespaces, and the code within the functions that their names stand for.
 
+    That of `_LIBRARIES` is left out.
+
     Args:
         each: the namespaces.
     """
@@ -159,7 +169,7 @@ class _Namespaces:
         if not same_code(parts, known[0]):
             values = chain.from_iterable(parts[1::2])
             functions = dict.fromkeys(chain.from_iterable(map(_functions, values)))
-            known = parts, [*functions]
+            known = parts, [one for one in functions if _home(one) not in _LIBRARIES]
             self._known = known
         return [*parts, tuple(map(_code_within, known[1]))]
 
@@ -183,20 +193,19 @@ def _is_of_compiler(name: str) -> bool:
 @cache
 def _namespaces(kind: type, kinds: frozenset[type], *modules: str) -> _Namespaces:
     """The classes and the package's classes that their code uses; the modules that it uses."""
-    package, _, _ = __name__.partition(".")
     classes = dict.fromkeys(own for k in (kind, *kinds) for own in k.__mro__ if own is not object)
     found: dict[str, Mapping[str, Any]] = {}
     due = [*modules, *(own.__module__ for own in classes)]
     while due:
         name = due.pop()
-        if name not in found and name.partition(".")[0] == package:
+        if name not in found and name.partition(".")[0] == _PACKAGE:
             found[name] = vars(sys.modules[name])
             due += [str(getattr(value, "__module__", "")) for value in found[name].values()]
     used = dict.fromkeys(
         value
         for names in found.values()
         for value in names.values()
-        if isinstance(value, type) and value.__module__.partition(".")[0] == package
+        if isinstance(value, type) and value.__module__.partition(".")[0] == _PACKAGE
     )
     return _Namespaces(
         [
@@ -205,7 +214,7 @@ def _namespaces(kind: type, kinds: frozenset[type], *modules: str) -> _Namespace
                     own.__qualname__,
                     vars(own),
                     _counts_in_class,
-                    of_package=own.__module__.partition(".")[0] == package,
+                    of_package=own.__module__.partition(".")[0] == _PACKAGE,
                     of_models=own in kind.__mro__,
                 )
                 for own in classes | used
