@@ -79,6 +79,9 @@ def test_the_card_has_the_figures_of_the_stored_weights(run: Path, tmp_path: Pat
     }
     assert found["test", "bound"] == pytest.approx(again.bound)
     assert found["test", "importance_weighted"] == pytest.approx(again.importance_weighted)
+    error = again.importance_weighted_standard_error
+    assert found["test", "importance_weighted_standard_error"] == pytest.approx(error)
+    assert "| importance-weighted estimate, K = 3, nats per image (" in card.text
     assert found["validation", "bound"] == pytest.approx(
         evaluate(model, SPLITS.validation.images).bound
     )

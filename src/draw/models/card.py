@@ -50,7 +50,11 @@ def make_card(
     name = one_line(name)
     known = KNOWN_SETS[config.data.name]
     task = task_for(replace(config, model=model.config))
-    words_for = task.figures(splits.train)
+    words_for = {
+        kind: words.format(**figures["test"])
+        for kind, words in task.figures(splits.train).items()
+        if kind in figures["test"]
+    }
     results = [
         EvalResult(
             task_type=task.hub_task,
@@ -81,7 +85,6 @@ def make_card(
         f"| {_in_table(words)} | {_cell(figures['validation'], kind)} "
         f"| {_cell(figures['test'], kind)} |"
         for kind, words in words_for.items()
-        if kind in figures["test"]
     ]
     parameters = sum(parameter.numel() for parameter in model.parameters())
     picture = [] if task.card_picture is None else [f"![]({task.card_picture})", ""]

@@ -48,12 +48,18 @@ CROSS_ENTROPY = "cross-entropy, no likelihood"
 FIGURES = {
     "bound": "upper bound on -log p(x), nats per image",
     "bound_standard_error": "standard error of the bound, nats",
-    "importance_weighted": "importance-weighted estimate of -log p(x), nats per image",
+    "importance_weighted": (
+        "importance-weighted estimate of -log p(x), K = {importance_samples}, nats per image"
+    ),
+    "importance_weighted_standard_error": "standard error of the estimate, nats",
     "bits_per_dimension": "bound, bits per dimension",
 }
 _OF_GREY = {
     "bound": f"bound in nats per image ({CROSS_ENTROPY})",
-    "importance_weighted": f"importance-weighted estimate, nats per image ({CROSS_ENTROPY})",
+    "importance_weighted": (
+        "importance-weighted estimate, K = {importance_samples}, nats per image "
+        f"({CROSS_ENTROPY})"
+    ),
 }
 """The words for a Bernoulli of grey or coloured pixels instead."""
 

@@ -236,7 +236,10 @@ class Task(Protocol):
         """List what else decides the numbers of an evaluation, in plain values."""
 
     def figures(self, images: ImageSet) -> dict[str, str]:
-        """Words by name for those numbers of an evaluation that go on a card."""
+        """Words by name for those numbers of an evaluation that go on a card.
+
+        In braces they may have names of other numbers of it.
+        """
 
     def remarks(self, model: nn.Module, images: ImageSet) -> dict[str, str]:
         """Further words of a card, by title."""
