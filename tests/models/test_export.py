@@ -134,6 +134,33 @@ def test_folders_with_blanks_and_quotes_are_not_given_away(words: str, said: str
     assert "ann" not in _command(f"draw train x --data.path '{PATH}")  # edited by hand
 
 
+@pytest.mark.parametrize(
+    ("option", "gap"), [("--data.path", " "), ("--data.path", "="), ("--data.cache_dir", " ")]
+)
+def test_relative_folders_of_images_are_not_given_away(option: str, gap: str) -> None:
+    words = f"{option}{gap}family/ann/faces --n 1/2"
+    assert (
+        _command(f"draw train x {words}", local=True) == f"draw train x {option}{gap}faces --n 1/2"
+    )
+    assert _command("draw train x --data.path owner/name") == "draw train x --data.path owner/name"
+    assert _command("draw train x --data.path", local=True) == "draw train x --data.path"
+
+
+def test_a_card_of_own_pictures_is_for_others(run: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "run"
+    shutil.copytree(run, copy)
+    values = json.loads((copy / "run.json").read_text())
+    values["made"]["command"] = "draw train images --data.path family/ann/faces"
+    values["config"]["data"] |= {"name": "images", "path": "/home/me/family/ann/faces"}
+    (copy / "run.json").write_text(json.dumps({k: values[k] for k in values if k != "sha256"}))
+    exported(copy, tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "`draw train images --data.path faces`" in card
+    assert "A model that draws images of 6x5x1 in" in card
+    assert "**Data**: pictures chosen by whoever trained it. 10 images for training" in card
+    assert "Licence of the data: not known here; ask them." in card
+
+
 def test_a_card_tells_the_steps_that_were_made_not_those_that_were_meant(
     run: Path, tmp_path: Path
 ) -> None:

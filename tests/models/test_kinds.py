@@ -167,7 +167,7 @@ def test_a_kind_has_every_verb(toy: Config, tmp_path: Path) -> None:
     words = draw_command("export", "run", "--to", "given", cwd=tmp_path).stdout
     assert "given" in words
     card = (tmp_path / "given/README.md").read_text()
-    assert f"A model that {'draws' if draws else 'classifies'} images images of 6x6x1" in card
+    assert f"A model that {'draws' if draws else 'classifies'} images of 6x6x1" in card
     assert ("![](generation.gif)" in card) == draws
     for picture in re.findall(r"!\[\]\((.*?)\)", card):
         assert (tmp_path / "given" / picture).exists()

@@ -1,6 +1,7 @@
 """As many classes as the images have, and which number is which."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from draw.config.presets import PRESETS
 from draw.data import load_splits
 from draw.data.images import class_names
 from draw.errors import DrawError
-from draw.models.kinds import run_config
+from draw.models.kinds import make_model, run_config, task_for
 from draw.training.classes import with_classes_of
 from running import TINY_DIGITS, draw_command
 
@@ -56,6 +57,16 @@ def test_a_model_of_own_pictures_has_their_classes(place: Path) -> None:
     assert "expected labels from 0 to 3, got 4" in failed.stderr
     values = json.loads((place / "own" / "run.json").read_text())
     assert values["made"]["classes"] == dict(zip("0123", FOLDERS, strict=True))
+    draw_command("export", "own", "--to", "given", cwd=place)
+    assert "one of 4 (0 a b, 1 cat, 2 dog, 3 owl); the" in (place / "given/README.md").read_text()
+
+
+def test_the_card_of_a_classifier_names_its_classes(place: Path) -> None:
+    data = DataConfig("images", path=str(place / "set"), cache_dir=str(place / "cache"))
+    splits = load_splits(data, progress=False)
+    config = replace(PRESETS["mnist-convnet"](), data=data)
+    remarks = task_for(config).remarks(make_model(config.model), splits.train)
+    assert remarks == {"Classes": "0 a b, 1 cat, 2 dog, 3 owl"}
 
 
 def test_a_number_that_is_given_stays_and_is_said_to_be_too_large(place: Path) -> None:

@@ -228,7 +228,7 @@ def test_a_folder_of_pictures_needs_no_more(cache: Path, plain_pictures: None) -
 def test_a_run_is_told_in_a_line_and_shows_its_curves(run: Run) -> None:
     told = repr(run)
     assert re.fullmatch(
-        r"Run\('run': draws images images of 6x5x1 in 2 steps; step 2 of 2; "
+        r"Run\('run': draws images of 6x5x1 in 2 steps; step 2 of 2; "
         r"validation [\d.]+ nats; test [\d.]+ nats\)",
         told,
     )

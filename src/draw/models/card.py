@@ -78,6 +78,7 @@ def make_card(
         eval_results=results,
     )
     made = read_values(run / RUN_FILE)[1]
+    command = made.get("command") or f"draw train {config.preset}"
     lines = read_metrics(run / METRICS_FILE)
     seconds = seconds_in(lines)
     steps = max((line["step"] for line in lines), default=config.train.steps)
@@ -98,9 +99,10 @@ def make_card(
         "|---|---|---|",
         *rows,
         "",
-        f"- **Data**: {config.data.name}: {known.description}. {splits.train.count:,} images for "
-        f"training{_augmented(config.data.augment or ())}. Licence of the data: {known.licence}.",
-        f"- **Training**: `{_command(made.get('command') or 'draw train ' + config.preset)}`, seed "
+        f"- **Data**: {_described(config.data.name)}. {splits.train.count:,} images for "
+        f"training{_augmented(config.data.augment or ())}. Licence of the data: "
+        f"{_licence(config.data.name)}.",
+        f"- **Training**: `{_command(command, local=_is_local(config.data.path))}`, seed "
         f"{config.train.seed}, {steps:,} steps of {config.train.batch_size} images, "
         f"{seconds / 3600:.1f} hours on {made.get('hardware', 'hardware that was not noted')}; "
         f"commit {made.get('commit') or 'not noted'}.{_changes(made)}"
@@ -113,6 +115,22 @@ def make_card(
         f"- **Not for**: images unlike those it was trained on. {task.not_for}",
     ]
     return ModelCard(f"---\n{data.to_yaml()}\n---\n\n" + visible("\n".join(text)) + "\n")
+
+
+def _described(name: str) -> str:
+    """What a data set is, for whoever is given the model: `images` are its maker's, not theirs."""
+    if name == "images":
+        return "pictures chosen by whoever trained it"
+    return f"{name}: {KNOWN_SETS[name].description}"
+
+
+def _licence(name: str) -> str:
+    return "not known here; ask them" if name == "images" else KNOWN_SETS[name].licence
+
+
+def _is_local(path: str | None) -> bool:
+    """Whether the path in a run's config is one of this machine, not a name on the Hub."""
+    return path is not None and PurePath(path).is_absolute()
 
 
 def _in_table(words: str) -> str:
@@ -159,12 +177,26 @@ def _other_glimpses(config: Config, model: Model) -> str:
     return f" It was trained for {trained} glimpses, and is stored for {stored}."
 
 
-def _command(command: str) -> str:
-    """A command without the folders of the machine it ran on: of a path the last name stays."""
+def _command(command: str, *, local: bool = False) -> str:
+    """A command without the folders of the machine it ran on: of a path the last name stays.
+
+    Args:
+        command: the command, as in a shell.
+        local: whether its --data.path is one of the machine, so that a relative one is cut too.
+    """
     try:
         words = shlex.split(command)
     except ValueError:  # somebody wrote it, not a shell
         return "a command that cannot be read"
+    hidden = ("--data.cache-dir", *(["--data.path"] if local else []))
+    for at, word in enumerate(words):
+        option, equals, value = word.partition("=")
+        if option.replace("_", "-") not in hidden:
+            continue
+        if equals:
+            words[at] = f"{option}={PurePath(value).name or value}"
+        elif at + 1 < len(words):
+            words[at + 1] = PurePath(words[at + 1]).name or words[at + 1]
     return shlex.join(_without_folders(word) for word in words)
 
 

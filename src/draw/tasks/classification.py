@@ -15,6 +15,7 @@ from draw.config.data import Binarization
 from draw.config.run import Config
 from draw.data import ImageSet
 from draw.data.batches import to_unit_interval
+from draw.data.images import class_names
 from draw.errors import DrawError
 from draw.measure.accuracy import Accuracy, check_labels, measure_accuracy
 from draw.measure.tables import print_accuracy
@@ -197,8 +198,9 @@ class Classifying:
         return FIGURES
 
     def remarks(self, model: nn.Module, images: ImageSet) -> dict[str, str]:
-        """Return no further words for the card."""
-        return {}
+        """Say which number is which class, where they have other names."""
+        names = class_names(images.classes)
+        return {"Classes": names} if names else {}
 
     def print_result(self, title: str, result: Result) -> None:
         """Print the error and its interval, the cross-entropy, and the error after each glimpse."""

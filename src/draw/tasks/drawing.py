@@ -15,6 +15,7 @@ from draw.config.model import DRAWConfig
 from draw.config.run import Config
 from draw.data import ImageSet
 from draw.data.batches import evaluation_images, spread
+from draw.data.images import class_names
 from draw.measure.accuracy import check_labels
 from draw.measure.bound import Evaluation, evaluate
 from draw.measure.tables import print_evaluation
@@ -257,9 +258,10 @@ class Drawing:
         draw = cast(DRAW, model)
         told = draw.condition.description
         if self.takes_labels:
+            names = class_names(images.classes)
             told += (
-                f", one of {self.model_config.classes}; the figures are of images with their "
-                "labels: -log p(x | class)"
+                f", one of {self.model_config.classes}{names and f' ({names})'}; the figures are "
+                "of images with their labels: -log p(x | class)"
             )
         return {
             "Likelihood": self.meaning(images),

@@ -299,4 +299,5 @@ class TaskClass(Protocol):
 def shape_of(config: Config) -> str:
     """Describe in words which images a run is about and their shape."""
     model = config.model
-    return f"{config.data.name} images of {model.rows}x{model.columns}x{model.channels}"
+    name = "" if config.data.name == "images" else f"{config.data.name} "
+    return f"{name}images of {model.rows}x{model.columns}x{model.channels}"
