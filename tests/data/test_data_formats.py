@@ -646,6 +646,18 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "csv of uneven lines": (
         lambda f: (f / "a.csv").write_text(csv_text(X) + "1,2\n"), "equally many numbers",
     ),
+    "csv of carriage returns": (
+        lambda f: (f / "a.csv").write_bytes(csv_text(X).replace("\n", "\r").encode()),
+        "line feed, got carriage returns alone.*tr",
+    ),
+    "csv with a cell of a book": (
+        lambda f: (f / "a.csv").write_text(f'"{"x" * 200_000}",p0,p1,p2,p3\n1,0,0,0,1\n'),
+        r"expected pictures in .*1 \.csv",
+    ),
+    "csv without a label at the end": (
+        lambda f: (f / "a.csv").write_text("p0,p1,p2,p3,label\n0,0,0,1,a\n0,0,1,1\n"),
+        "expected a label in column 5 of each line",
+    ),
     "csv of no square": (
         lambda f: (f / "a.csv").write_text("label,pixel0,pixel1,pixel2\n1,0,0,0\n"), "got 3; for",
     ),

@@ -52,12 +52,22 @@ class Columns:
 
 
 def _first_line(file: FileEntry) -> tuple[str, list[str]]:
-    """What separates the columns, and what stands in the first line of each."""
-    name = one_line(file.path)
-    with open_stream(file.path) as stream:
-        line = read_line(stream, name).decode("utf-8-sig", errors="replace").strip("\r\n")
+    """What separates the columns, and what stands in the first line of each; nothing in no CSV."""
+    line = _line_ends(file)[0]
     separator = max(SEPARATORS, key=line.count)
-    return separator, [text.strip() for text in next(csv.reader([line], delimiter=separator), [])]
+    try:
+        cells = next(csv.reader([line], delimiter=separator), [])
+    except csv.Error:  # such as a cell of more than 131,072 characters
+        cells = []
+    return separator, [text.strip() for text in cells]
+
+
+def _line_ends(file: FileEntry) -> tuple[str, bool]:
+    """The first line without its end, and whether that is a carriage return alone."""
+    with open_stream(file.path) as stream:
+        text = read_line(stream, one_line(file.path)).decode("utf-8-sig", errors="replace")
+    first, carriage_return, more = text.strip("\r\n").partition("\r")
+    return first, bool(carriage_return and more)
 
 
 def _is_headed(first: list[str]) -> bool:
@@ -125,6 +135,12 @@ def _label_without_names(name: str, first: list[str]) -> int | None:
 
 def _stack(file: FileEntry) -> Stack:
     name = one_line(file.path)
+    if _line_ends(file)[1]:
+        raise DataError(
+            f"{name}: expected lines that end in a line feed, got carriage returns alone, as in "
+            "Excel's CSV (Macintosh); save it as CSV UTF-8 there, or: "
+            "tr '\\r' '\\n' < old.csv > new.csv"
+        )
     separator, first = _first_line(file)
     columns = _columns(name, first)
     if any(
@@ -162,15 +178,25 @@ def _blocks(
                 pixels = numbers.reshape(-1, columns.side, columns.side)
                 yield Block(
                     pixels.swapaxes(1, 2) if turned else pixels,
-                    None if columns.label is None else _labels(lines, separator, columns.label),
+                    None
+                    if columns.label is None
+                    else _labels(lines, separator, columns.label, name),
                 )
 
     return blocks
 
 
-def _labels(lines: list[bytes], separator: str, at: int) -> list[Label | None]:
+def _labels(lines: list[bytes], separator: str, at: int, name: str) -> list[Label | None]:
     texts = (line.decode("utf-8", errors="replace") for line in lines)
-    cells = [row[at].strip() for row in csv.reader(texts, delimiter=separator)]
+    try:
+        cells = [row[at].strip() for row in csv.reader(texts, delimiter=separator)]
+    except (csv.Error, IndexError) as error:
+        start = lines[0][:40].decode(errors="replace")
+        raise DataError(
+            f"{name}: expected a label in column {at + 1:,} of each line, got something else "
+            f"within {len(lines):,} lines from {start!r} on; leave the cell empty where there "
+            "is none"
+        ) from error
     return [_label(cell) for cell in cells]
 
 
