@@ -168,7 +168,7 @@ class TestWatch:
         page = opened()
         expect(page.locator("#watch .earlier button")).to_have_count(12)
         page.get_by_label("Model").select_option("two-digits")
-        expect(page.locator("#watch .said")).to_have_text("step 40 of 40")
+        expect(page.locator("#watch .said")).to_have_text("step 64 of 64")
         expect(page.locator("#watch .earlier button")).to_have_count(12)
         page.get_by_role("button", name="Draw another").click()
         expect(page.locator("#watch-seed")).to_have_value("2")
