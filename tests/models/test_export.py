@@ -62,6 +62,7 @@ def test_an_exported_model_is_the_runs_with_rounded_weights(
     original = load_model(str(run)).model.state_dict()
     assert {value.dtype for value in written.values()} == {dtype}
     for model in (load_model(str(tmp_path / "out")).model, DRAW.from_pretrained(tmp_path / "out")):
+        assert not any(part.training for part in model.modules())
         for name, value in model.state_dict().items():
             assert value.dtype == torch.float32
             assert torch.equal(value, original[name].to(dtype).float()), name

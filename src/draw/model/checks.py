@@ -129,8 +129,9 @@ def check_labels(config: DRAWConfig, takes_labels: bool, labels: Tensor | None, 
             "it draw without one"
         )
     if least < lowest or most >= config.classes:
+        none = f" (or none, in Python {NO_LABEL})" if config.label_dropout else ""
         raise DrawError(
-            f"expected labels from {lowest} to {config.classes - 1}, got "
+            f"expected labels from 0 to {config.classes - 1}{none}, got "
             f"{least if least < lowest else most}; the model knows {config.classes} classes "
             "(model.classes)"
         )

@@ -193,7 +193,7 @@ class Pretrained(PyTorchModelHubMixin):
     def from_pretrained(
         cls: type[Kind], pretrained_model_name_or_path: str | Path, **options: Any
     ) -> Kind:
-        """Load a model from the package, a folder or the Hub; see the class.
+        """Load a model from the package, a folder or the Hub, to be evaluated; see the class.
 
         Raises:
             DrawError: if config or weights are damaged, not finite, or those of another kind of
@@ -284,6 +284,7 @@ class Pretrained(PyTorchModelHubMixin):
             made: Any = model
             made.data = data_config(read_json_object(Path(config)).get("data"), Path(config))
         check_weights(cast(nn.Module, model).state_dict().items(), str(file))
+        made.eval()
         return model
 
     def _save_pretrained(self, save_directory: Path) -> None:
