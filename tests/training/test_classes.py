@@ -57,8 +57,10 @@ def test_a_model_of_own_pictures_has_their_classes(place: Path) -> None:
     assert "expected labels from 0 to 3, got 4" in failed.stderr
     values = json.loads((place / "own" / "run.json").read_text())
     assert values["made"]["classes"] == dict(zip("0123", FOLDERS, strict=True))
-    draw_command("export", "own", "--to", "given", cwd=place)
-    assert "one of 4 (0 a b, 1 cat, 2 dog, 3 owl); the" in (place / "given/README.md").read_text()
+    draw_command("export", "own", "--to", "exported", cwd=place)
+    assert (
+        "one of 4 (0 a b, 1 cat, 2 dog, 3 owl); the" in (place / "exported/README.md").read_text()
+    )
 
 
 def test_the_card_of_a_classifier_names_its_classes(place: Path) -> None:
