@@ -1,5 +1,6 @@
 """Copies of data sets: what is read from them is what was written."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from PIL import Image
 
 from draw.config.data import DataConfig
 from draw.data import ImageSet, Splits, load_splits
+from draw.data.copies import write_copy
 from running import draw_command
 
 
@@ -53,6 +55,22 @@ def test_a_copy_of_a_folder_is_read_as_the_folder(colours: Path, tmp_path: Path,
     before, after = (splits_of(str(tmp_path / name), tmp_path) for name in ("colours", to))
     assert_same(before, after)
     assert counts == {images.split: images.count for images in vars(before).values()}
+
+
+def test_names_of_classes_are_kept_or_said_to_be_lost(
+    colours: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = splits_of(str(colours), tmp_path)
+    write_copy(before, tmp_path / "copy")
+    assert splits_of(str(tmp_path / "copy"), tmp_path).train.classes == before.train.classes
+    assert "names" not in caplog.text
+    write_copy(before, tmp_path / "copy.npz")
+    assert "copy.npz has the classes by number, without their names: 0 class 00" in caplog.text
+    names = tuple(f"a/b {number}" for number in range(11))  # no folder is called so
+    renamed = (dataclasses.replace(one, classes=names) for one in vars(before).values())
+    write_copy(Splits(*renamed), tmp_path / "other")
+    assert "other has the classes by number, without their names: 0 a/b 0" in caplog.text
+    assert_same(before, splits_of(str(tmp_path / "other"), tmp_path))
 
 
 def test_a_set_by_name_and_images_made_to_fit(tmp_path: Path) -> None:

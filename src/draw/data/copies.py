@@ -1,6 +1,8 @@
 """Copies of data sets as they are stored, in files that draw and others read: .npz or pictures."""
 
+import logging
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from draw.data.images import ImageSet, Splits
+from draw.data.images import ImageSet, Splits, class_names
 from draw.data.sources import archive
 from draw.data.store.decode import SUFFIXES
 from draw.errors import DrawError
@@ -20,6 +22,11 @@ ARRAYS = ".npz"
 """Suffix of a file with arrays; anything else is a folder of pictures."""
 OTHER_FILES = (*archive.SUFFIXES, *SUFFIXES, ".npy", ".csv", ".parquet", ".amat", ".mat", ".h5")
 """Suffixes of files that are not written, and of which a folder would be mistaken for one."""
+_FOLDER = re.compile(r"\w([\w .-]{0,98}\w)?")
+"""A class whose name can be that of a folder on every system."""
+_MOST_NAMES = 30
+
+logger = logging.getLogger("draw")
 
 
 def write_copy(splits: Splits, to: Path) -> Path:
@@ -28,7 +35,8 @@ def write_copy(splits: Splits, to: Path) -> Path:
     A file that ends in .npz gets the arrays train_images [n, rows, columns] or
     [n, rows, columns, 3], train_labels [n], and those of validation and test; a folder gets
     train/CLASS/NUMBER.png and so on, without CLASS where there are no labels. What `load_splits`
-    reads there is the same.
+    reads there is the same, but for names of classes that cannot be kept, which are logged: an .npz
+    has numbers, and folders are numbered by their names in alphabetical order.
 
     Args:
         splits: the images.
@@ -52,8 +60,10 @@ def write_copy(splits: Splits, to: Path) -> Path:
             arrays |= _arrays(images)
         with write_atomically(to) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, **arrays)
+        if splits.train.labels is not None:
+            _tell_of_lost_names(splits.train, to, "; a folder keeps them")
     else:
-        names = _class_names(sets, to)
+        names = _folders_of_classes(sets, to)
         with write_folder_atomically(to) as folder:
             for images in sets:
                 _write_pictures(images, folder / images.split, names)
@@ -74,7 +84,18 @@ def _channels_last(
     return images[:, 0] if images.shape[1] == 1 else np.moveaxis(images, 1, -1)
 
 
-def _class_names(sets: Sequence[ImageSet], to: Path) -> dict[int, str]:
+def _tell_of_lost_names(images: ImageSet, to: Path, advice: str = "") -> None:
+    if names := class_names(images.classes, _MOST_NAMES):
+        logger.warning(f"{to} has the classes by number, without their names: {names}{advice}")
+
+
+def _can_be_folders(names: Sequence[str]) -> bool:
+    """Whether folders of these names are there on every system, and numbered as the names are."""
+    different = len({name.casefold() for name in names}) == len(names)
+    return different and list(names) == sorted(names) and all(map(_FOLDER.fullmatch, names))
+
+
+def _folders_of_classes(sets: Sequence[ImageSet], to: Path) -> dict[int, str]:
     """Names of folders that are sorted as the numbers of the classes are."""
     found = {label for one in sets if one.labels is not None for label in one.labels.tolist()}
     without = [one.split for one in sets if one.labels is None]
@@ -94,6 +115,11 @@ def _class_names(sets: Sequence[ImageSet], to: Path) -> dict[int, str]:
             f"expected every class from 0 to {max(found)} to have an image, since those of folders "
             f"are numbered by their names; write {to}{ARRAYS} instead, which keeps labels"
         )
+    names = sets[0].classes or ()
+    if len(names) == len(found):
+        if _can_be_folders(names):
+            return dict(enumerate(names))
+        _tell_of_lost_names(sets[0], to)
     width = len(str(len(found) - 1))
     return {label: f"{label:0{width}}" for label in found}
 
