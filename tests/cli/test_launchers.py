@@ -209,11 +209,13 @@ def test_two_processes_measure_what_one_does(run: Path, place: Path) -> None:
 
 
 STUCK = """
+import pathlib
 import subprocess
 import sys
 import time
 
 def wait_for_nobody():
+    pathlib.Path("waits").touch()
     time.sleep(100)
 
 if sys.argv[1:]:
@@ -225,7 +227,7 @@ subprocess.run([sys.executable, __file__, "worker"])
 def test_a_run_that_does_not_end_says_where_each_process_was(tmp_path: Path) -> None:
     (tmp_path / "stuck.py").write_text(STUCK)
     launcher = started("stuck.py", cwd=tmp_path)
-    while not psutil.Process(launcher.pid).children():
+    while not (tmp_path / "waits").exists():
         time.sleep(0.05)
     with pytest.raises(pytest.fail.Exception, match="longer than 1 sec") as failed:
         ended(launcher, 1)
