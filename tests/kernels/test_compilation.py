@@ -114,6 +114,7 @@ def test_rounding_under_autocast_is_no_fault(monkeypatch) -> None:
         assert (function._compiled is not None) == (kind is not None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_shape_checks")
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 def test_compiling_does_not_change_what_a_graph_depends_on() -> None:

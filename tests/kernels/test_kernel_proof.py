@@ -305,7 +305,7 @@ OPTIONS += [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("bf16", [False, True])
+@pytest.mark.parametrize("bf16", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_every_set_of_options_is_proved(bf16: bool, unproven) -> None:
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         for options in OPTIONS:
