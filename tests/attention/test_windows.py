@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +16,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
-from draw.attention import ATTENTIONS, AbstractWindow, GaussianAttention, Window
+from draw.attention import ATTENTIONS, SAMPLERS, AbstractWindow, GaussianAttention, Window
 from draw.attention.window import read_patch, window_parameters, write_patch
 from draw.config.model import DRAWConfig
 from draw.model.classifier import ClassifierOutput
@@ -273,3 +274,45 @@ def test_a_patch_of_another_size_than_its_window_is_refused():
         ValueError, match="expected a patch of 3 x 3, the window's filters, got 2 x"
     ):
         write_patch(torch.zeros(2, 1, 2, 2), window, 6, 7)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_what_a_window_cannot_read_or_write_is_refused(name: str) -> None:
+    """Most of it would be broadcast, or reshaped, to numbers of another place."""
+    sampler = SAMPLERS[name](6, 7, 3)
+    controls = sampler.start(0.5).expand(2, -1)
+    images, window = torch.rand(2, 1, 6, 7), sampler.window(controls)
+    patch = sampler.read(images, window)
+    one = rf"expected {sampler.controls} controls for each window, \[\*batch, {sampler.controls}\]"
+    for wrong in (torch.cat([controls, controls[:, :1]], 1), controls[:, 1:], controls[0, 0]):
+        with pytest.raises(ValueError, match=rf"{one}, got {re.escape(str(list(wrong.shape)))}"):
+            sampler.window(wrong)
+    each = r"expected \[batch, channels, rows, columns\] and a window for each .*, got "
+    with pytest.raises(ValueError, match=each + r"\[2, 6, 7\] and windows \[2\]"):
+        sampler.read(images[:, 0], window)
+    with pytest.raises(ValueError, match=each + r"\[2, 1, 6, 7\] and windows \[\]"):
+        sampler.read(images, window[0])
+    with pytest.raises(ValueError, match=each + r"\[2, 3, 3\] and windows \[2\]"):
+        sampler.write(patch[:, 0], window)
+    with pytest.raises(ValueError, match=each + r"\[2, 1, 3, 3\] and windows \[1, 2\]"):
+        sampler.write(patch, sampler.window(controls[None]))
+    with pytest.raises(ValueError, match=r"expected a patch of 3 x 3, .*, got 1 x 9"):
+        sampler.write(patch.reshape(2, 1, 1, 9), window)
+    with pytest.raises(ValueError, match="expected images of 6 rows and 7 columns, for which "):
+        sampler.read(images.mT, window)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_a_window_with_more_numbers_is_not_read_as_an_upright_grid() -> None:
+    images = torch.rand(2, 1, 6, 7)
+    for name, further in (("rotated", "angle"), ("lattice", "reach"), ("affine", "width, ")):
+        sampler = SAMPLERS[name](6, 7, 3)
+        window = sampler.window(sampler.start(0.5).expand(2, -1))
+        refused = (
+            f"expected a Window, an upright grid, got a {type(window).__name__} with {further}"
+        )
+        with pytest.raises(ValueError, match=refused):
+            read_patch(images, window)
+        with pytest.raises(ValueError, match=refused):
+            write_patch(torch.rand(2, 1, 3, 3), window, 6, 7)

@@ -11,7 +11,13 @@ from torch.nn.functional import grid_sample
 
 from draw.attention.abstract import AbstractWindow
 from draw.attention.sampler import Sampler
-from draw.attention.window import MAX_CENTRE, MAX_LOG
+from draw.attention.window import (
+    MAX_CENTRE,
+    MAX_LOG,
+    check_batch,
+    check_controls,
+    check_patch,
+)
 
 BEYOND = 4.0
 """In units of half a patch: farther outside of a patch nothing is interpolated, even for N = 1."""
@@ -115,7 +121,11 @@ class AffineSampler(Sampler):
 
         g~_X and g~_Y are eqs 22-23's, width~ and height~ shares of the image's longer side. All are
         held within the bounds of `window_parameters`.
+
+        Raises:
+            ValueError: if a window has not seven controls.
         """
+        check_controls(controls, self.controls)
         g_x, g_y, _, _, angle, shear, _ = controls.clamp(-MAX_CENTRE, MAX_CENTRE).unbind(-1)
         logs = controls.clamp(-MAX_LOG, MAX_LOG)
         longer = max(self.rows, self.columns)
@@ -134,6 +144,8 @@ class AffineSampler(Sampler):
         self, images: Float[Tensor, "batch channels rows columns"], window: AffineWindow
     ) -> Float[Tensor, "batch channels {self.size} {self.size}"]:
         """Read the image at the middles of the patch's fields, times gamma."""
+        self.check_images(images)
+        check_batch(images, window.gamma)
         fields = torch.arange(1, self.size + 1, dtype=images.dtype, device=images.device)
         u = (2 * fields - self.size - 1) / self.size
         square = torch.stack(torch.meshgrid(u, u, indexing="xy"), -1)
@@ -149,6 +161,7 @@ class AffineSampler(Sampler):
         self, patch: Float[Tensor, "batch channels {self.size} {self.size}"], window: AffineWindow
     ) -> Float[Tensor, "batch channels {self.rows} {self.columns}"]:
         """Write the patch at the places of the pixels, over gamma."""
+        check_patch(patch, window.gamma, self.size)
         a = torch.arange(1, self.columns + 1, dtype=patch.dtype, device=patch.device)
         b = torch.arange(1, self.rows + 1, dtype=patch.dtype, device=patch.device)
         pixels = torch.stack(torch.meshgrid(a, b, indexing="xy"), -1)

@@ -68,6 +68,7 @@ class GaussianSampler(Sampler):
         self, images: Float[Tensor, "batch channels rows columns"], window: Window
     ) -> Float[Tensor, "batch channels {self.size} {self.size}"]:
         """Read images through the windows: gamma F_Y x F_X^T (eq 27)."""
+        self.check_images(images)
         return read_patch(images, window, self.filters)
 
     def write(

@@ -9,7 +9,14 @@ from torch import Tensor, nn
 
 from draw.attention.grid import GaussianSampler
 from draw.attention.scattered import read_by_filters, scattered_filters, write_by_filters
-from draw.attention.window import MAX_LOG, Window, filter_centres, window_parameters
+from draw.attention.window import (
+    MAX_LOG,
+    Window,
+    check_batch,
+    check_patch,
+    filter_centres,
+    window_parameters,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +104,8 @@ class LatticeSampler(GaussianSampler):
         self, images: Float[Tensor, "batch channels rows columns"], window: Window
     ) -> Float[Tensor, "batch channels {self.size} {self.size}"]:
         """Read through each filter, times gamma."""
+        self.check_images(images)
+        check_batch(images, window.gamma)
         patch = read_by_filters(images, *self._filters(window), self.size)
         return window.gamma[:, None, None, None] * patch
 
@@ -104,5 +113,6 @@ class LatticeSampler(GaussianSampler):
         self, patch: Float[Tensor, "batch channels {self.size} {self.size}"], window: Window
     ) -> Float[Tensor, "batch channels {self.rows} {self.columns}"]:
         """Write through each filter, over gamma."""
+        check_patch(patch, window.gamma, self.size)
         written = write_by_filters(patch, *self._filters(window))
         return written / window.gamma[:, None, None, None]

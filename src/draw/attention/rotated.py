@@ -9,7 +9,15 @@ from torch import Tensor
 
 from draw.attention.grid import GaussianSampler
 from draw.attention.scattered import read_by_filters, scattered_filters, write_by_filters
-from draw.attention.window import MAX_CENTRE, Window, filter_centres, window_parameters
+from draw.attention.window import (
+    MAX_CENTRE,
+    Window,
+    check_batch,
+    check_controls,
+    check_patch,
+    filter_centres,
+    window_parameters,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +75,11 @@ def turned_window(
         rows: height of the image in pixels, B.
         columns: width of the image in pixels, A.
         size: number of filters along a side of the window, N.
+
+    Raises:
+        ValueError: if a window has not six controls.
     """
+    check_controls(controls, 6)
     upright = window_parameters(controls[..., :5], rows, columns, size)
     angle = controls[..., 5].clamp(-MAX_CENTRE, MAX_CENTRE)
     return RotatedWindow(**upright.numbers, size=size, angle=angle)
@@ -81,7 +93,11 @@ def read_turned_patch(
     Args:
         images: images, [batch, channels, rows, columns].
         window: one window for each image.
+
+    Raises:
+        ValueError: if there are not images of four dimensions with a window each.
     """
+    check_batch(images, window.gamma)
     rows, columns = images.shape[-2:]
     patch = read_by_filters(images, *turned_filters(window, rows, columns), window.size)
     return window.gamma[:, None, None, None] * patch
@@ -100,7 +116,12 @@ def write_turned_patch(
         window: one window for each patch.
         rows: height of the image in pixels, B.
         columns: width of the image in pixels, A.
+
+    Raises:
+        ValueError: if the patch has not one number for each filter of the window, or there are not
+            patches of four dimensions with a window each.
     """
+    check_patch(patch, window.gamma, window.size)
     image = write_by_filters(patch, *turned_filters(window, rows, columns))
     return image / window.gamma[:, None, None, None]
 
@@ -128,6 +149,7 @@ class RotatedSampler(GaussianSampler):
         self, images: Float[Tensor, "batch channels rows columns"], window: RotatedWindow
     ) -> Float[Tensor, "batch channels {self.size} {self.size}"]:
         """Read through each filter, times gamma."""
+        self.check_images(images)
         return read_turned_patch(images, window)
 
     def write(  # type: ignore[override]

@@ -33,6 +33,22 @@ class Sampler(nn.Module, ABC):
         super().__init__()
         self.rows, self.columns, self.size = rows, columns, size
 
+    def check_images(self, images: Tensor) -> None:
+        """Refuse images of another size than that in which the windows are placed.
+
+        Args:
+            images: images to be read, [..., rows, columns].
+
+        Raises:
+            ValueError: if their rows or columns are not the sampler's.
+        """
+        if tuple(images.shape[-2:]) != (self.rows, self.columns):
+            raise ValueError(
+                f"expected images of {self.rows} rows and {self.columns} columns, for which this "
+                f"{type(self).__name__} places windows, got {list(images.shape)}; make one for "
+                "their size"
+            )
+
     @abstractmethod
     def start(self, share: float, x: float = 0.0, y: float = 0.0) -> Float[Tensor, " controls"]:
         """Controls of a window to begin with.

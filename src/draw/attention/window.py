@@ -4,7 +4,7 @@ Pixels are counted from 1, as in the paper: the centre of the first pixel is at 
 at A or B.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
@@ -79,7 +79,11 @@ def window_parameters(
         rows: height of the image in pixels, B.
         columns: width of the image in pixels, A.
         size: number of filters along a side of the window, N.
+
+    Raises:
+        ValueError: if a window has not five controls.
     """
+    check_controls(controls, 5)
     g_x, g_y = controls[..., :2].clamp(-MAX_CENTRE, MAX_CENTRE).unbind(-1)
     log_sigma2, log_delta, log_gamma = controls[..., 2:].clamp(-MAX_LOG, MAX_LOG).unbind(-1)
     return Window(
@@ -151,7 +155,12 @@ def filterbanks(
 ) -> tuple[
     Float[Tensor, "*batch {window.size} {rows}"], Float[Tensor, "*batch {window.size} {columns}"]
 ]:
-    """Filters (F_Y, F_X) of a window over the rows and the columns of an image."""
+    """Filters (F_Y, F_X) of a window over the rows and the columns of an image.
+
+    Raises:
+        ValueError: if the window is of another geometry.
+    """
+    _check_upright(window)
     F_y = filters(window.g_y, window.delta, window.sigma, window.size, rows)
     F_x = filters(window.g_x, window.delta, window.sigma, window.size, columns)
     return F_y, F_x
@@ -168,7 +177,12 @@ def read_patch(
         images: images, [batch, channels, rows, columns].
         window: one window for each image.
         filters: function that builds the filters of one side; by default the paper's.
+
+    Raises:
+        ValueError: if there are not images of four dimensions with a window each, or the window is
+            of another geometry.
     """
+    check_batch(images, window.gamma)
     rows, columns = images.shape[-2:]
     F_y, F_x = filterbanks(window, rows, columns, filters)
     patch = F_y[:, None] @ images @ F_x[:, None].mT
@@ -192,13 +206,84 @@ def write_patch(
         filters: function that builds the filters of one side; by default the paper's.
 
     Raises:
-        ValueError: if the patch has not one number for each filter of the window.
+        ValueError: if the patch has not one number for each filter of the window, there are not
+            patches of four dimensions with a window each, or the window is of another geometry.
     """
-    if tuple(patch.shape[-2:]) != (window.size, window.size):
-        raise ValueError(
-            f"expected a patch of {window.size} x {window.size}, the window's filters, got "
-            f"{' x '.join(map(str, patch.shape[-2:]))}; make window and patch of one size"
-        )
+    check_patch(patch, window.gamma, window.size)
     F_y, F_x = filterbanks(window, rows, columns, filters)
     image = F_y[:, None].mT @ patch @ F_x[:, None]
     return image / window.gamma[:, None, None, None]
+
+
+def check_controls(controls: Tensor, count: int) -> None:
+    """Refuse controls of another number than places a window.
+
+    Args:
+        controls: controls of windows, [*batch, controls].
+        count: number of controls of a window.
+
+    Raises:
+        ValueError: if there are more or fewer.
+    """
+    if controls.ndim == 0 or controls.shape[-1] != count:
+        raise ValueError(
+            f"expected {count} controls for each window, [*batch, {count}], got "
+            f"{list(controls.shape)}; let what makes them have {count} outputs"
+        )
+
+
+def check_batch(planes: Tensor, gamma: Tensor) -> None:
+    """Refuse images or patches without a dimension, and windows that are no batch of them.
+
+    Either would be read by another one's window, or be broadcast.
+
+    Args:
+        planes: images to be read, or patches to be written.
+        gamma: intensity of the windows.
+
+    Raises:
+        ValueError: if the first are not [batch, channels, rows, columns], the other not [batch].
+    """
+    if planes.ndim != 4 or gamma.ndim != 1:
+        raise ValueError(
+            "expected [batch, channels, rows, columns] and a window for each of the batch, got "
+            f"{list(planes.shape)} and windows {list(gamma.shape)}; an image alone is a batch of "
+            "one (images[None], and controls[None]), a grey one has one channel (images[:, None])"
+        )
+
+
+def check_patch(patch: Tensor, gamma: Tensor, size: int) -> None:
+    """Refuse patches that are not of the window's size, or as `check_batch` does.
+
+    Args:
+        patch: patches to be written.
+        gamma: intensity of the windows.
+        size: number of filters along a side of the windows.
+
+    Raises:
+        ValueError: if a patch has not one number for each filter.
+    """
+    check_batch(patch, gamma)
+    if tuple(patch.shape[-2:]) != (size, size):
+        raise ValueError(
+            f"expected a patch of {size} x {size}, the window's filters, got "
+            f"{' x '.join(map(str, patch.shape[-2:]))}; make window and patch of one size"
+        )
+
+
+def _check_upright(window: AbstractWindow) -> None:
+    """Refuse windows that have numbers, such as an angle, of which filters along a side know not.
+
+    Raises:
+        ValueError: if it is another window than `Window`, with more numbers.
+    """
+    if type(window) is Window:
+        return
+    known = {field.name for field in fields(Window)}
+    further = [field.name for field in fields(window) if field.name not in known]
+    if further:
+        raise ValueError(
+            f"expected a Window, an upright grid, got a {type(window).__name__} with "
+            f"{', '.join(further)}, which its filters along rows and columns would not heed; read "
+            "and write through it with the sampler that made it"
+        )
