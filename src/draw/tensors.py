@@ -32,6 +32,15 @@ def check_unit_interval(images: Tensor) -> None:
         )
 
 
+def in_full(value: Tensor) -> Tensor:
+    """Numbers of 16 bits in float32; those of 32 and 64 bits as they are.
+
+    Args:
+        value: numbers of any shape.
+    """
+    return value.to(torch.promote_types(value.dtype, torch.float32))
+
+
 def by_shapes(value: Any) -> str:
     """Tell what an object holds in a line: tensors and arrays by their shapes.
 

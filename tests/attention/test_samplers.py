@@ -10,7 +10,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from draw.attention import SAMPLERS, SeveralWindows, WindowAttention
+from draw.attention import (
+    SAMPLERS,
+    SeveralWindows,
+    WindowAttention,
+    read_patch,
+    window_parameters,
+)
 from draw.attention.grid import GaussianSampler
 from draw.attention.laplace import laplace_filterbank
 from draw.attention.lattice import LatticeSampler
@@ -398,3 +404,35 @@ def test_cards_have_words_for_every_window() -> None:
     assert len(set(words)) == len(SAMPLERS)
     several = WindowAttention(4, 1, 5, 5, 2, 2, read_heads=2, write_heads=3).description
     assert several.endswith("; 2 to read and 3 to write at every step")
+
+
+@every
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_windows_of_half_precision_lie_where_their_numbers_say(name, dtype) -> None:
+    """On an image so wide that 8 bits of mantissa do not tell its pixels apart."""
+    rows, columns, size = 40, 400, 5
+    half, exact = (SAMPLERS[name](rows, columns, size).to(kind) for kind in (dtype, torch.double))
+    places = torch.tensor([[0.1, 0.2], [0.7, -0.3], [0.9, 0.5], [3.0, 0.0]])
+    controls = torch.stack([half.start(0.2, *place) for place in places.tolist()]).to(dtype)
+    images = torch.rand(4, 2, rows, columns).to(dtype)
+    patch = torch.rand(4, 2, size, size).to(dtype)
+    found, there = half.window(controls), exact.window(controls.double())
+    seen, written = half.read(images, found), half.write(patch, found)
+    assert (seen.dtype, written.dtype, found.centre.dtype) == (dtype, dtype, torch.float32)
+    near = {"rtol": 0.02, "atol": 1e-3}
+    torch.testing.assert_close(seen.double(), exact.read(images.double(), there), **near)
+    torch.testing.assert_close(written.double(), exact.write(patch.double(), there), **near)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_controls_of_autocast_place_a_window_on_images_in_full() -> None:
+    images, affine = torch.rand(2, 3, 9, 14), torch.nn.Linear(7, 5)
+    with torch.autocast("cpu", torch.bfloat16):
+        controls = affine(torch.randn(2, 7))
+    assert controls.dtype == torch.bfloat16
+    seen = read_patch(images, window_parameters(controls, 9, 14, 4))
+    full = read_patch(images, window_parameters(controls.float(), 9, 14, 4))
+    assert seen.dtype == torch.float32
+    assert torch.equal(seen, full)
+    with pytest.raises(ValueError, match=r"floating-point .*, got torch\.uint8; divide"):
+        read_patch((255 * images).byte(), window_parameters(controls, 9, 14, 4))

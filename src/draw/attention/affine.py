@@ -18,6 +18,7 @@ from draw.attention.window import (
     check_controls,
     check_patch,
 )
+from draw.tensors import in_full
 
 BEYOND = 4.0
 """In units of half a patch: farther outside of a patch nothing is interpolated, even for N = 1."""
@@ -126,6 +127,7 @@ class AffineSampler(Sampler):
             ValueError: if a window has not seven controls.
         """
         check_controls(controls, self.controls)
+        controls = in_full(controls)
         g_x, g_y, _, _, angle, shear, _ = controls.clamp(-MAX_CENTRE, MAX_CENTRE).unbind(-1)
         logs = controls.clamp(-MAX_LOG, MAX_LOG)
         longer = max(self.rows, self.columns)
@@ -146,25 +148,27 @@ class AffineSampler(Sampler):
         """Read the image at the middles of the patch's fields, times gamma."""
         self.check_images(images)
         check_batch(images, window.gamma)
-        fields = torch.arange(1, self.size + 1, dtype=images.dtype, device=images.device)
+        of = window.g_x.dtype
+        fields = torch.arange(1, self.size + 1, dtype=of, device=images.device)
         u = (2 * fields - self.size - 1) / self.size
         square = torch.stack(torch.meshgrid(u, u, indexing="xy"), -1)
         p = window.place(square.expand(images.shape[0], -1, -1, -1))
         last = torch.tensor([self.columns, self.rows], dtype=p.dtype, device=p.device)
         p = p.minimum(last).clamp_min(1)
         patch = grid_sample(
-            images, (2 * p - 1) / last - 1, "bilinear", "border", align_corners=False
+            in_full(images), (2 * p - 1) / last - 1, "bilinear", "border", align_corners=False
         )
-        return window.gamma[:, None, None, None] * patch
+        return (window.gamma[:, None, None, None] * patch).to(images.dtype)
 
     def write(
         self, patch: Float[Tensor, "batch channels {self.size} {self.size}"], window: AffineWindow
     ) -> Float[Tensor, "batch channels {self.rows} {self.columns}"]:
         """Write the patch at the places of the pixels, over gamma."""
         check_patch(patch, window.gamma, self.size)
-        a = torch.arange(1, self.columns + 1, dtype=patch.dtype, device=patch.device)
-        b = torch.arange(1, self.rows + 1, dtype=patch.dtype, device=patch.device)
+        of = window.g_x.dtype
+        a = torch.arange(1, self.columns + 1, dtype=of, device=patch.device)
+        b = torch.arange(1, self.rows + 1, dtype=of, device=patch.device)
         pixels = torch.stack(torch.meshgrid(a, b, indexing="xy"), -1)
         u = window.find(pixels.expand(patch.shape[0], -1, -1, -1)).clamp(-BEYOND, BEYOND)
-        written = grid_sample(patch, u, "bilinear", "zeros", align_corners=False)
-        return written / window.gamma[:, None, None, None]
+        written = grid_sample(in_full(patch), u, "bilinear", "zeros", align_corners=False)
+        return (written / window.gamma[:, None, None, None]).to(patch.dtype)

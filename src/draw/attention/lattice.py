@@ -17,6 +17,7 @@ from draw.attention.window import (
     filter_centres,
     window_parameters,
 )
+from draw.tensors import in_full
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,8 @@ class LatticeSampler(GaussianSampler):
     def _filters(
         self, window: Window
     ) -> tuple[Float[Tensor, "batch filters rows"], Float[Tensor, "batch filters columns"]]:
-        sigma = window.sigma[:, None] * self.log_widths.clamp(-MAX_LOG, MAX_LOG).exp()
+        log_widths = in_full(self.log_widths).clamp(-MAX_LOG, MAX_LOG)
+        sigma = window.sigma[:, None] * log_widths.exp()
         u, v = self.places.unbind(-1)
         mu_x = window.g_x[:, None] + u * window.delta[:, None]
         mu_y = window.g_y[:, None] + v * window.delta[:, None]
@@ -106,13 +108,13 @@ class LatticeSampler(GaussianSampler):
         """Read through each filter, times gamma."""
         self.check_images(images)
         check_batch(images, window.gamma)
-        patch = read_by_filters(images, *self._filters(window), self.size)
-        return window.gamma[:, None, None, None] * patch
+        patch = read_by_filters(in_full(images), *self._filters(window), self.size)
+        return (window.gamma[:, None, None, None] * patch).to(images.dtype)
 
     def write(
         self, patch: Float[Tensor, "batch channels {self.size} {self.size}"], window: Window
     ) -> Float[Tensor, "batch channels {self.rows} {self.columns}"]:
         """Write through each filter, over gamma."""
         check_patch(patch, window.gamma, self.size)
-        written = write_by_filters(patch, *self._filters(window))
-        return written / window.gamma[:, None, None, None]
+        written = write_by_filters(in_full(patch), *self._filters(window))
+        return (written / window.gamma[:, None, None, None]).to(patch.dtype)

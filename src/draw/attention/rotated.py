@@ -18,6 +18,7 @@ from draw.attention.window import (
     filter_centres,
     window_parameters,
 )
+from draw.tensors import in_full
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +82,7 @@ def turned_window(
     """
     check_controls(controls, 6)
     upright = window_parameters(controls[..., :5], rows, columns, size)
-    angle = controls[..., 5].clamp(-MAX_CENTRE, MAX_CENTRE)
+    angle = in_full(controls[..., 5]).clamp(-MAX_CENTRE, MAX_CENTRE)
     return RotatedWindow(**upright.numbers, size=size, angle=angle)
 
 
@@ -99,8 +100,9 @@ def read_turned_patch(
     """
     check_batch(images, window.gamma)
     rows, columns = images.shape[-2:]
-    patch = read_by_filters(images, *turned_filters(window, rows, columns), window.size)
-    return window.gamma[:, None, None, None] * patch
+    filters = turned_filters(window, rows, columns)
+    patch = read_by_filters(in_full(images), *filters, window.size)
+    return (window.gamma[:, None, None, None] * patch).to(images.dtype)
 
 
 def write_turned_patch(
@@ -122,8 +124,8 @@ def write_turned_patch(
             patches of four dimensions with a window each.
     """
     check_patch(patch, window.gamma, window.size)
-    image = write_by_filters(patch, *turned_filters(window, rows, columns))
-    return image / window.gamma[:, None, None, None]
+    image = write_by_filters(in_full(patch), *turned_filters(window, rows, columns))
+    return (image / window.gamma[:, None, None, None]).to(patch.dtype)
 
 
 class RotatedSampler(GaussianSampler):

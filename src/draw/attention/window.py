@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from draw.attention.abstract import AbstractWindow
+from draw.tensors import in_full
 
 MAX_LOG = 20.0
 """Bound on log sigma^2, log delta~ and log gamma. Far outside any window that can matter (a sigma
@@ -73,6 +74,10 @@ def window_parameters(
     +-`MAX_CENTRE`, so that no input overflows; and for N = 1, where eq 24 divides by zero, the
     stride is that of N = 2 (it has no effect on a single filter).
 
+    # ours: controls of 16 bits, of a network in half precision or under autocast, make a window in
+    float32. Rounded to bf16 a centre at 100 pixels is off by up to a quarter, and pixels beyond
+    the 256th would count as one with their neighbours.
+
     Args:
         controls: (g~_X, g~_Y, log sigma^2, log delta~, log gamma), any real numbers; zeros give a
             window in the middle whose outermost filters sit on the border of the longer side.
@@ -84,6 +89,7 @@ def window_parameters(
         ValueError: if a window has not five controls.
     """
     check_controls(controls, 5)
+    controls = in_full(controls)
     g_x, g_y = controls[..., :2].clamp(-MAX_CENTRE, MAX_CENTRE).unbind(-1)
     log_sigma2, log_delta, log_gamma = controls[..., 2:].clamp(-MAX_LOG, MAX_LOG).unbind(-1)
     return Window(
@@ -174,7 +180,8 @@ def read_patch(
     """Read images through a window: gamma F_Y x F_X^T, channel by channel (eq 27).
 
     Args:
-        images: images, [batch, channels, rows, columns].
+        images: images, float, [batch, channels, rows, columns]; the patch has their type, and is
+            computed in float32 at least.
         window: one window for each image.
         filters: function that builds the filters of one side; by default the paper's.
 
@@ -185,8 +192,8 @@ def read_patch(
     check_batch(images, window.gamma)
     rows, columns = images.shape[-2:]
     F_y, F_x = filterbanks(window, rows, columns, filters)
-    patch = F_y[:, None] @ images @ F_x[:, None].mT
-    return window.gamma[:, None, None, None] * patch
+    patch = F_y[:, None] @ in_full(images) @ F_x[:, None].mT
+    return (window.gamma[:, None, None, None] * patch).to(images.dtype)
 
 
 def write_patch(
@@ -199,7 +206,8 @@ def write_patch(
     """Write a patch into an image through a window: (1/gamma) F_Y^T w F_X (eq 29).
 
     Args:
-        patch: w, [batch, channels, N, N].
+        patch: w, float, [batch, channels, N, N]; what is written has its type, and is computed in
+            float32 at least.
         window: one window for each patch, of N filters along a side.
         rows: height of the image in pixels, B.
         columns: width of the image in pixels, A.
@@ -211,8 +219,8 @@ def write_patch(
     """
     check_patch(patch, window.gamma, window.size)
     F_y, F_x = filterbanks(window, rows, columns, filters)
-    image = F_y[:, None].mT @ patch @ F_x[:, None]
-    return image / window.gamma[:, None, None, None]
+    image = F_y[:, None].mT @ in_full(patch) @ F_x[:, None]
+    return (image / window.gamma[:, None, None, None]).to(patch.dtype)
 
 
 def check_controls(controls: Tensor, count: int) -> None:
@@ -233,17 +241,23 @@ def check_controls(controls: Tensor, count: int) -> None:
 
 
 def check_batch(planes: Tensor, gamma: Tensor) -> None:
-    """Refuse images or patches without a dimension, and windows that are no batch of them.
+    """Refuse images or patches of 8 bits or without a dimension, and windows that are no batch.
 
-    Either would be read by another one's window, or be broadcast.
+    Without a dimension they would be read by another one's window, or be broadcast.
 
     Args:
         planes: images to be read, or patches to be written.
         gamma: intensity of the windows.
 
     Raises:
-        ValueError: if the first are not [batch, channels, rows, columns], the other not [batch].
+        ValueError: if the first are not floating-point numbers of [batch, channels, rows, columns],
+            or the other not [batch].
     """
+    if not planes.is_floating_point():
+        raise ValueError(
+            f"expected floating-point images or patches, got {planes.dtype}; divide 8-bit images "
+            "by 255"
+        )
     if planes.ndim != 4 or gamma.ndim != 1:
         raise ValueError(
             "expected [batch, channels, rows, columns] and a window for each of the batch, got "
