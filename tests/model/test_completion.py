@@ -186,3 +186,17 @@ def test_the_verb(tmp_path: Path) -> None:
     assert "expected --mask left, right, top, bottom, or a picture" in failed.stderr
     failed = draw_command("complete", "run", "none.png", cwd=tmp_path, check=1)
     assert "none.png: does not exist" in failed.stderr
+
+
+@pytest.mark.parametrize("condition", ["none", "known"])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_model_of_half_precision_completes(condition: str, dtype: torch.dtype) -> None:
+    """Its likelihood is a sum over pixels too, though 16 bits would not have it add up."""
+    config = DRAWConfig(rows=24, columns=24, glimpses=2, hidden_size=5, latent_size=2,
+                        condition=condition)  # fmt: skip
+    model = DRAW(config).to(dtype)
+    x, left = (torch.rand(2, 1, 24, 24) > 0.5).to(dtype), half_mask("left", (1, 24, 24))
+    found = model.complete(x, left, 2, seed=1)
+    assert found.images.dtype == dtype
+    assert found.hidden_nats.dtype == torch.float32
+    assert model.complete(x[:0], left, 2).hidden_nats.dtype == torch.float32

@@ -12,6 +12,7 @@ from hypothesis.extra.numpy import arrays
 import oracle
 from draw.parts.distribution import Gaussian
 from draw.parts.objective import (
+    discretized_logistic_loss,
     importance_weighted_estimate,
     kl_divergence,
     log_prior_over_posterior,
@@ -214,3 +215,26 @@ def test_estimate_falls_from_the_bound_to_the_likelihood(tiny, image, quadrature
     assert mean[-1] < -log_likelihood + 0.1
     exact_bound = (quadrature[1] * tiny(image.expand(1600, -1, -1, -1), quadrature[0]).bound).sum()
     assert abs(mean[0] - exact_bound) < 4 * error[0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_losses_of_half_precision_are_computed_in_full(dtype):
+    """Of the very same numbers in double precision; in 16 bits 500 nats would be 500 or 504."""
+    canvas, images = torch.randn(3, 1, 28, 28).to(dtype), torch.rand(3, 1, 28, 28).to(dtype)
+    noise, *numbers = torch.randn(5, 2, 3, 7).to(dtype)
+
+    def losses(*of):
+        canvas, images, noise, *numbers = of
+        q, p = Gaussian(*numbers[:2]), Gaussian(*numbers[2:])
+        return (
+            reconstruction_loss(canvas, images),
+            discretized_logistic_loss(canvas, images, torch.full((1, 1, 1), -2.0)),
+            kl_divergence(q, p),
+            kl_divergence(q),
+            log_prior_over_posterior(q, noise, p),
+        )
+
+    given = canvas, images, noise, *(0.1 * one for one in numbers)
+    for ours, exact in zip(losses(*given), losses(*(one.double() for one in given)), strict=True):
+        assert ours.dtype == torch.float32
+        torch.testing.assert_close(ours.double(), exact, rtol=1e-5, atol=1e-5)

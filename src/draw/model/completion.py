@@ -15,7 +15,7 @@ from draw.kernels import BACKENDS
 from draw.model.checks import check_images, check_weights
 from draw.parts.conditions.known import KnownPixels, refuse_parts
 from draw.randomness import COMPLETION, COMPLETION_CHOICE, generator, image_noise
-from draw.tensors import by_shapes, check_unit_interval
+from draw.tensors import by_shapes, check_unit_interval, in_full
 
 if TYPE_CHECKING:
     from draw.model.draw import DRAW
@@ -170,12 +170,12 @@ def _chosen_answers(
         both = weights + torch.cat(log_hidden).double().cpu()
         hidden.append(total - both.flatten().logsumexp(0))
         effective.append((2 * weights.logsumexp(1) - (2 * weights).logsumexp(1)).exp())
-    none = images.new_zeros(0)
+    none = in_full(images.new_zeros(0))
     return Completion(
         torch.stack(answers, 1) if answers else images.new_zeros(n, *images.shape),
         torch.stack(hidden).to(none) if hidden else none,
         torch.stack(nats).to(none) if nats else none,
-        torch.stack(effective, 1).to(none) if effective else images.new_zeros(n, 0),
+        torch.stack(effective, 1).to(none) if effective else none.expand(n, 0),
     )
 
 
@@ -193,7 +193,8 @@ def _choose(
 def _told_answers(model: "DRAW", images: Tensor, masks: Tensor, n: int, seed: int) -> Completion:
     """Answers of a model that is told what is known, each a drawing (eqs 13-16)."""
     shape = model.config.glimpses, model.config.latent_size
-    answers, hidden = images.new_zeros(n, *images.shape), images.new_zeros(n, len(images))
+    answers = images.new_zeros(n, *images.shape)
+    hidden = in_full(images.new_zeros(n, len(images)))
     for i, known in enumerate(masks):
         for start in range(0, n, AT_ONCE):
             numbers = range(start, min(n, start + AT_ONCE))

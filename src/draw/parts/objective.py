@@ -1,4 +1,7 @@
-"""The loss and what it bounds, in nats per image: eqs 9-12 and the importance-weighted estimate."""
+"""The loss and what it bounds, in nats per image: eqs 9-12 and the importance-weighted estimate.
+
+All of it is computed in float32 at least: in 16 bits hundreds of nats are whole numbers at best.
+"""
 
 import math
 
@@ -8,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from draw.parts.distribution import STANDARD_NORMAL, Gaussian
+from draw.tensors import in_full
 
 LOG_SCALE_BOUND = 20.0
 """Largest |log s| of the discretized logistic; larger ones have no further effect."""
@@ -22,6 +26,7 @@ def reconstruction_loss(
     For pixels that are not 0 or 1 this is a cross-entropy, not a likelihood: never call it bits per
     dimension.
     """
+    canvas, images = in_full(canvas), in_full(images)
     return binary_cross_entropy_with_logits(canvas, images, reduction="none").flatten(1).sum(1)
 
 
@@ -41,7 +46,7 @@ def discretized_logistic_loss(
     sum is 1. Source: Kingma et al. 2016 (arXiv 1606.04934); the ends are those of Salimans et al.
     2017 (arXiv 1701.05517).
 
-    It is computed, in float32 at least, as log F(upper edge) + log (1 - F(lower edge))
+    It is computed as log F(upper edge) + log (1 - F(lower edge))
     + log (1 - exp(-1 / (255 s))), which is the logarithm of the difference with nothing cancelled.
 
     Args:
@@ -50,10 +55,9 @@ def discretized_logistic_loss(
         log_scale: log s in units of the whole range of a pixel, one for each channel, or what else
             broadcasts to an image. # ours: held within +-20, so that nothing overflows.
     """
-    dtype = torch.promote_types(canvas.dtype, torch.float32)
-    mean = canvas.to(dtype).sigmoid()
-    s = log_scale.to(dtype).clamp(-LOG_SCALE_BOUND, LOG_SCALE_BOUND).exp()
-    v = (255 * images.to(dtype)).round()
+    mean = in_full(canvas).sigmoid()
+    s = in_full(log_scale).clamp(-LOG_SCALE_BOUND, LOG_SCALE_BOUND).exp()
+    v = (255 * in_full(images)).round()
     log_below = logsigmoid(((v + 0.5) / 255 - mean) / s)
     log_above = logsigmoid((mean - (v - 0.5) / 255) / s)
     log_width = (-torch.expm1(-1 / (255 * s))).log()
@@ -84,6 +88,7 @@ def kl_divergence(
 
     which for the paper's prior N(0, 1) is eq 10.
     """
+    posterior, prior = _in_full(posterior), _in_full(prior)
     variance, prior_variance = (2 * posterior.log_sigma).exp(), (2 * prior.log_sigma).exp()
     scaled = ((posterior.mu - prior.mu).square() + variance) / prior_variance
     return (scaled - 2 * (posterior.log_sigma - prior.log_sigma) - 1).sum(-1) / 2
@@ -104,6 +109,7 @@ def log_prior_over_posterior(
         noise: standard normal noise of the sample, [glimpses, batch, latent].
         prior: p(z) of all steps, each field [glimpses, batch, latent].
     """
+    posterior, prior, noise = _in_full(posterior), _in_full(prior), in_full(noise)
     z = prior.noise_of(posterior.sample(noise))
     log_ratio = (noise.square() - z.square()) / 2 + (posterior.log_sigma - prior.log_sigma)
     return log_ratio.sum((0, 2))
@@ -122,3 +128,8 @@ def importance_weighted_estimate(
         log_weights: log p(x, z_k) / q(z_k | x) of each sample, in nats, [samples, batch].
     """
     return math.log(len(log_weights)) - torch.logsumexp(log_weights, 0)
+
+
+def _in_full(one: Gaussian) -> Gaussian:
+    """A Gaussian in float32 at least."""
+    return Gaussian(in_full(one.mu), in_full(one.log_sigma))
