@@ -18,6 +18,7 @@ from draw.measure.bound import evaluate
 from draw.models.storage import load_model
 from draw.parts.conditions.known import check_sum_over_pixels
 from draw.parts.distribution import Gaussian
+from draw.parts.likelihood import LIKELIHOODS
 from draw.parts.priors import PRIORS
 from draw.parts.priors.standard import StandardPrior
 from draw.runs.checkpoint import checkpoints, load_tensors
@@ -285,3 +286,64 @@ def test_gradients_of_each_image_by_torch_func() -> None:
     model(images, noise).bound.sum().backward()
     for name, value in parameters.items():
         torch.testing.assert_close(each[name].sum(0), value.grad, rtol=1e-4, atol=1e-5)
+
+
+class Total(nn.Module):
+    """A likelihood that forgets that there are several images."""
+
+    title, values = "total", 2
+
+    def __init__(self, config: DRAWConfig) -> None:
+        super().__init__()
+
+    def forward(self, canvas: Tensor, images: Tensor) -> Tensor:
+        return binary_cross_entropy_with_logits(canvas, images, reduction="sum")
+
+
+class Each(Total):
+    """A likelihood that forgets to sum over the pixels."""
+
+    def forward(self, canvas: Tensor, images: Tensor) -> Tensor:
+        return binary_cross_entropy_with_logits(canvas, images, reduction="none")
+
+
+class Single(nn.Module):
+    """A prior that forgets that there are several images."""
+
+    description = "one for all"
+
+    def __init__(self, config: DRAWConfig) -> None:
+        super().__init__()
+        self.mu = nn.Parameter(torch.ones(config.latent_size))
+
+    def forward(self, h_dec: Tensor) -> Gaussian:
+        return Gaussian(self.mu, torch.zeros_like(self.mu))
+
+
+@pytest.mark.parametrize(
+    ("part", "condition"),
+    [(Total, "none"), (Each, "none"), (Single, "none"), (Total, "known"), (Each, "known")],
+)
+def test_a_part_whose_result_is_not_of_each_image_is_refused(
+    part: type[nn.Module], condition: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sum over the batch would be added to the bound of every image of it, without a word."""
+    monkeypatch.setitem(LIKELIHOODS, "own", part)
+    monkeypatch.setitem(PRIORS, "own", part)
+    named = {"prior": "own"} if part is Single else {"likelihood": "own"}
+    model = DRAW(dataclasses.replace(TINY_MODEL, condition=condition, **named))
+    model.backend = "reference"
+    images = torch.rand(2, *TINY_MODEL.image_shape).round()
+    got = {
+        Total: r"a loss for each of \d+ images from the likelihood Total, got \[\]; sum",
+        Each: r"a loss for each of \d+ images from the likelihood Each, got \[\d+, 1, ",
+        Single: r"a prior of the posterior's dimensions, .*, got one of \[",
+    }[part]
+    known = torch.zeros(2, *TINY_MODEL.image_shape[1:], dtype=torch.bool)
+    known[:, 0] = True
+    calls = [lambda: model(images, known=known if condition == "known" else None)]
+    if part is not Single:
+        calls.append(lambda: model.complete(images, known[0], 2))
+    for call in calls:
+        with pytest.raises(DrawError, match=f"expected {got}"):
+            call()

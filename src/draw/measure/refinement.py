@@ -10,6 +10,7 @@ from torch import Tensor
 
 from draw.model.draw import DRAW
 from draw.parts.distribution import Gaussian
+from draw.parts.likelihood import loss_of
 from draw.parts.state import UnrollOutput
 from draw.randomness import REFINEMENT, image_noise
 from draw.tensors import by_shapes
@@ -94,7 +95,7 @@ def refined_bound(
         found = []
         for noise in noises:
             output = model.unroll(images, noise.to(start), context, fitted)
-            reconstruction = model.likelihood(output.canvas, images)
+            reconstruction = loss_of(model.likelihood, output.canvas, images)
             bound = reconstruction + output.kl.sum(-1)
             found.append((bound, output.log_ratio - reconstruction))
         return RefinedLosses(*(torch.stack(each) for each in zip(*found, strict=True)))
@@ -102,5 +103,5 @@ def refined_bound(
 
 def _bound(model: DRAW, output: UnrollOutput, images: Tensor) -> Tensor:
     """Eqs 9-12."""
-    reconstruction: Tensor = model.likelihood(output.canvas, images)
+    reconstruction = loss_of(model.likelihood, output.canvas, images)
     return reconstruction + output.kl.sum(-1)

@@ -14,6 +14,7 @@ from draw.errors import DrawError
 from draw.kernels import BACKENDS
 from draw.model.checks import check_images, check_weights
 from draw.parts.conditions.known import KnownPixels, refuse_parts
+from draw.parts.likelihood import loss_of
 from draw.randomness import COMPLETION, COMPLETION_CHOICE, generator, image_noise
 from draw.tensors import by_shapes, check_unit_interval, in_full
 
@@ -218,10 +219,12 @@ def _costs(
 ) -> tuple[Float[Tensor, " batch"], Float[Tensor, " batch"]]:
     """-log D(x_known | c_T) and that of the rest, by the likelihood of images of no others."""
     cost, rest = (
-        model.likelihood(canvas[:, :, pixels][:, :, None], images[:, :, pixels][:, :, None])
+        loss_of(
+            model.likelihood, canvas[:, :, pixels][:, :, None], images[:, :, pixels][:, :, None]
+        )
         for pixels in (known, ~known)
     )
-    whole = model.likelihood(canvas, images)
+    whole = loss_of(model.likelihood, canvas, images)
     if not torch.allclose(cost + rest, whole, rtol=1e-3, atol=1e-2):
         refuse_parts(model.likelihood)
     return cost, rest

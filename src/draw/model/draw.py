@@ -17,7 +17,7 @@ from draw.parts.conditions import condition_of
 from draw.parts.conditions.known import hidden_loss
 from draw.parts.distribution import Gaussian
 from draw.parts.layers import Affine, LSTMCell
-from draw.parts.likelihood import make_likelihood
+from draw.parts.likelihood import loss_of, make_likelihood
 from draw.parts.objective import kl_divergence, log_prior_over_posterior
 from draw.parts.priors import make_prior
 from draw.parts.state import (
@@ -205,7 +205,7 @@ class DRAW(
         else:
             canvas, kl, log_ratio = backend.unroll(self, images, noise, context, unit_mask)
         if known is None:
-            reconstruction = self.likelihood(canvas, images)  # (9)
+            reconstruction = loss_of(self.likelihood, canvas, images)  # (9)
         else:
             reconstruction = hidden_loss(self.likelihood, canvas, images, known)
         return DRAWOutput(

@@ -100,6 +100,31 @@ LIKELIHOODS: dict[str, type[nn.Module]] = {
 """The likelihoods by their names in `DRAWConfig.likelihood`."""
 
 
+def loss_of(
+    likelihood: nn.Module,
+    canvas: Float[Tensor, "batch channels rows columns"],
+    images: Float[Tensor, "batch channels rows columns"],
+) -> Float[Tensor, " batch"]:
+    """Reconstruction loss L^x in nats by a likelihood, which may be one of somebody's own.
+
+    Args:
+        likelihood: the model's likelihood.
+        canvas: c_T in logits.
+        images: images in [0, 1].
+
+    Raises:
+        DrawError: if the likelihood does not give one number for each image.
+    """
+    loss: Tensor = likelihood(canvas, images)
+    if loss.shape != canvas.shape[:1]:
+        raise DrawError(
+            f"expected a loss for each of {len(canvas)} images from the likelihood "
+            f"{type(likelihood).__name__}, got {list(loss.shape)}; sum over channels, rows and "
+            "columns alone: .flatten(1).sum(1)"
+        )
+    return loss
+
+
 def likelihood_of(config: DRAWConfig) -> Any:
     """Look up the class of the likelihood that a config names."""
     return part_of(LIKELIHOODS, "likelihood", config.likelihood)

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
+from draw.errors import DrawError
 from draw.parts.distribution import STANDARD_NORMAL, Gaussian
 from draw.tensors import in_full
 
@@ -87,7 +88,16 @@ def kl_divergence(
         ((mu - mu_p)^2 + sigma^2) / (2 sigma_p^2) - log (sigma / sigma_p) - 1/2,
 
     which for the paper's prior N(0, 1) is eq 10.
+
+    Raises:
+        DrawError: if the prior lacks a dimension, such as the batch.
     """
+    if prior.mu.ndim not in (0, posterior.mu.ndim):
+        raise DrawError(
+            f"expected a prior of the posterior's dimensions, {list(posterior.mu.shape)}, got one "
+            f"of {list(prior.mu.shape)}; let a prior give [batch, latent] at every step, such as "
+            "mu + 0 * h_dec[:, :1]"
+        )
     posterior, prior = _in_full(posterior), _in_full(prior)
     variance, prior_variance = (2 * posterior.log_sigma).exp(), (2 * prior.log_sigma).exp()
     scaled = ((posterior.mu - prior.mu).square() + variance) / prior_variance

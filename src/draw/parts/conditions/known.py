@@ -12,6 +12,7 @@ from draw.config.model import DRAWConfig
 from draw.errors import DrawError
 from draw.parts.conditions.nothing import Unconditional
 from draw.parts.layers import Affine
+from draw.parts.likelihood import loss_of
 from draw.parts.state import NOTHING, Context
 
 BLANK_SHARE = 0.1
@@ -99,8 +100,8 @@ def hidden_loss(
         check_sum_over_pixels(likelihood, canvas[:1].detach(), images[:1])
     # Canvas 0 and value 1/2 cost least, so that little is added and taken off in float32.
     hidden, zero, half = ~known[:, None], canvas.new_zeros(()), images.new_full((), 0.5)
-    whole = likelihood(canvas.where(hidden, zero), images.where(hidden, half))
-    blank = likelihood(torch.zeros_like(canvas[:1]), torch.full_like(images[:1], 0.5))
+    whole = loss_of(likelihood, canvas.where(hidden, zero), images.where(hidden, half))
+    blank = loss_of(likelihood, torch.zeros_like(canvas[:1]), torch.full_like(images[:1], 0.5))
     loss: Tensor = whole - blank * known.to(canvas).flatten(1).mean(1)
     return loss
 
@@ -122,7 +123,7 @@ def check_sum_over_pixels(
         DrawError: if every second pixel and the others, each as an image of one row, do not cost
             together what the whole costs.
     """
-    whole = likelihood(canvas, images)
+    whole = loss_of(likelihood, canvas, images)
     pixels = canvas.flatten(2)[:, :, None], images.flatten(2)[:, :, None]
     halves = [[one[..., start::2] for one in pixels] for start in (0, 1)]
     try:
