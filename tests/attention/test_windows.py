@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 from draw.attention import ATTENTIONS, SAMPLERS, AbstractWindow, GaussianAttention, Window
+from draw.attention.several import windows_of
 from draw.attention.window import read_patch, window_parameters, write_patch
 from draw.config.model import DRAWConfig
 from draw.model.classifier import ClassifierOutput
@@ -316,3 +317,21 @@ def test_a_window_with_more_numbers_is_not_read_as_an_upright_grid() -> None:
             read_patch(images, window)
         with pytest.raises(ValueError, match=refused):
             write_patch(torch.rand(2, 1, 3, 3), window, 6, 7)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("heads", [1, 2])
+def test_an_ellipsis_stands_for_the_dimensions_of_the_batch(name: str, heads: int) -> None:
+    """Not for those of a number, such as the four of a lattice's reach, or for several windows."""
+    sampler = SAMPLERS[name](6, 7, 3)
+    windows = windows_of(sampler.window, torch.randn(4, 2, heads * sampler.controls), heads)
+    mask = torch.tensor([[True, False]] * 4)
+    for short, long in (
+        ((..., 1), (slice(None), 1)),
+        (..., slice(None)),
+        ((0, ...), 0),
+        ((0, ..., 1), (0, 1)),
+        ((..., None), (slice(None), slice(None), None)),
+        ((mask, ...), mask),
+    ):
+        assert torch.equal(windows[short].outline, windows[long].outline)

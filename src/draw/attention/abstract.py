@@ -73,7 +73,12 @@ class AbstractWindow(ABC):
 
     def __getitem__(self: Kind, index: Any) -> Kind:
         """Some of the windows, by an index into the dimensions of the batch."""
-        return self.map(lambda value: value[index])
+        parts = index if isinstance(index, tuple) else (index,)
+        if any(part is ... for part in parts):  # of the batch alone: a number may have more
+            rest = self.line_width.ndim - sum(_dimensions(part) for part in parts)
+            at = next(i for i, part in enumerate(parts) if part is ...)
+            parts = *parts[:at], *[slice(None)] * rest, *parts[at + 1 :]
+        return self.map(lambda value: value[parts])
 
     @staticmethod
     def stack(windows: Sequence[Kind]) -> Kind:
@@ -110,3 +115,11 @@ class AbstractWindow(ABC):
     def _words(self) -> str:
         constants = (f"{name}={value!r}" for name, value in self._constants.items())
         return f"{type(self).__name__}({', '.join(constants)})"
+
+
+def _dimensions(index: Any) -> int:
+    """Number of dimensions that a part of an index takes."""
+    if index is None or index is ...:
+        return 0
+    is_mask = isinstance(index, Tensor) and index.dtype == torch.bool
+    return index.ndim if is_mask else 1
