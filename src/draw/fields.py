@@ -141,7 +141,10 @@ def part_of(table: Mapping[str, Part], field: str, name: str, section: str = "mo
         DrawError: if the table does not have it.
     """
     if name not in table:
-        refuse(f"{section}.{field}", either([repr(one) for one in table]), name)
+        raise DrawError(
+            f"expected {section}.{field} to be {either([repr(one) for one in table])}, got "
+            f"{excerpt(name)}; one of your own is known to the script that adds it to the table"
+        )
     return table[name]
 
 

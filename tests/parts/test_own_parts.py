@@ -158,6 +158,10 @@ def test_a_script_that_adds_a_part_trains_it_by_the_command_line(
     wrong = ["--model.attention", "owm"]
     refused = draw_command("train", "digits", *wrong, cwd=tmp_path, check=2)
     assert "'own'" in refused.stdout + refused.stderr
+    monkeypatch.delitem(SAMPLERS, "own")  # as for the command draw itself
+    for verb in (["info", "run"], ["train", "--resume", "run", "--train.steps", "3"]):
+        unknown = draw_command(*verb, cwd=tmp_path, check=1)
+        assert "'own'; one of your own is known to the script that adds it" in unknown.stderr
 
 
 def test_a_backend_of_a_script_can_be_asked_for_everywhere(
