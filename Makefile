@@ -21,10 +21,10 @@ demo: .venv/ready
 	@if [ -e "$(DEMO)" ]; then echo "$(DEMO) exists already: rename or remove it, or make demo DEMO=another"; exit 1; fi
 	$(BIN)/draw train digits --out $(DEMO) $(DEMO_FLAGS)
 
-# Two tests at a time with one thread each: more threads than cores would wait for one another. Each
-# process keeps to files of its own as long as it can, so that a server, a browser or an exported
-# model that a file's tests share is made once.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+# Three tests at a time with one thread each, for two cores: one of the three often waits for a
+# browser, a server or a process. Each process keeps to files of its own as long as it can, so that a
+# server, a browser or an exported model that a file's tests share is made once.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3 --dist worksteal
 test: .venv/ready
 	$(PYTEST) -m "not slow"
 

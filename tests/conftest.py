@@ -15,7 +15,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A process that leaves all tests to others (-n 2) needs nothing of what tests need."""
+    """A process that leaves all tests to others (-n) needs nothing of what tests need."""
     if config.getoption("dist", "no") == "no" or config.option.collectonly:
         config.pluginmanager.import_plugin("shared_fixtures")
 
