@@ -45,7 +45,10 @@ def test_the_version(tmp_path: Path) -> None:
         (["--completion"], "expected --completion bash, zsh, fish, got no shell"),
         (["--completion", "bash", "zsh"], "expected --completion bash, zsh, fish, got 'bash zsh'"),
         (["--version", "x"], "expected --version alone, got 'x' after it; leave it out"),
-        (["data", "--version"], "expected a verb (list, prepare, check, convert), got '--version'"),
+        (
+            ["data", "--version"],
+            "expected a verb (list, prepare, check, convert, originals), got '--version'",
+        ),
         (
             ["train", "--out=foo", "digits"],
             "expected a preset first, as in draw train mnist --out ..., or --resume RUN or "

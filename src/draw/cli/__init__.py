@@ -14,7 +14,13 @@ import tyro
 from draw import __version__
 from draw.cli.compare import compare
 from draw.cli.complete import complete
-from draw.cli.datasets import data_check, data_convert, data_list, data_prepare
+from draw.cli.datasets import (
+    data_check,
+    data_convert,
+    data_list,
+    data_originals,
+    data_prepare,
+)
 from draw.cli.judge import judge
 from draw.cli.latents import latents
 from draw.cli.measurement import evaluate, info
@@ -70,6 +76,7 @@ DATA_VERBS: dict[str, Callable[..., None]] = {
     "prepare": with_checks(data_prepare),
     "check": with_checks(data_check),
     "convert": with_checks(data_convert),
+    "originals": with_checks(data_originals),
 }
 OPTIONS = ("--help", "--version", "--completion")
 """Options that stand in the place of a verb."""

@@ -1,4 +1,4 @@
-"""The verbs data list, data prepare, data check and data convert."""
+"""The verbs data list, data prepare, data check, data convert and data originals."""
 
 import dataclasses
 from pathlib import Path
@@ -154,6 +154,53 @@ def data_convert(options: Annotated[CopyOptions, arg(name="")]) -> None:
     from draw.data.copies import write_copy
 
     splits = load_splits(options.config())
+    with words_apart_from(options.json):
+        say(write_copy(splits, options.to))
+    counts = {images.split: images.count for images in vars(splits).values()}
+    write_result(options.json, {"to": str(options.to), "images": counts})
+
+
+@dataclasses.dataclass(frozen=True)
+class OriginalsOptions:
+    """Which binarized set, and what it was made of."""
+
+    binary: Annotated[Positional[str], arg(metavar="BINARY")]
+    """The binarized set: a name of draw data list, or a folder, file or Hub name."""
+    grey: Annotated[Positional[str], arg(metavar="GREY")]
+    """The grey set that it was drawn from, given in the same ways."""
+    to: Annotated[Positional[Path], arg(metavar="TO")]
+    """A new .npz file, or a new folder for pictures."""
+    cache_dir: str | None = None
+    """Folder of decoded images; by default ~/.cache/draw."""
+    json: Json = None
+    """Also write how many images each split has as JSON to this file (- for standard output)."""
+
+
+def data_originals(options: Annotated[OriginalsOptions, arg(name="")]) -> None:
+    """Write the grey images that a binarized set was drawn from.
+
+    TO gets the grey originals of the training images, to be binarized anew at each use, validation
+    and test images as they are, and the labels of all, which the binarized MNIST lacks. Every pixel
+    is compared: a set that was made of other images is refused.
+
+    For example:
+
+    draw data originals binarized_mnist mnist mnist-originals.npz
+
+    draw train mnist --data.path mnist-originals.npz
+
+    Args:
+        options: options that name the two sets and the place.
+    """
+    from draw.data import load_splits
+    from draw.data.copies import check_place, write_copy
+    from draw.data.originals import with_grey_training
+
+    check_place(options.to)
+    images = DataConfig(name="images", cache_dir=options.cache_dir)
+    sources = (CopyOptions(one, options.to, images) for one in (options.binary, options.grey))
+    binary, grey = (load_splits(source.config()) for source in sources)
+    splits = with_grey_training(binary, grey)
     with words_apart_from(options.json):
         say(write_copy(splits, options.to))
     counts = {images.split: images.count for images in vars(splits).values()}

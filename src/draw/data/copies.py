@@ -46,13 +46,7 @@ def write_copy(splits: Splits, to: Path) -> Path:
         DrawError: if there is something already, the system refuses, or folders of classes would
             not be read as the labels that there are.
     """
-    if os.path.lexists(to):
-        raise DrawError(f"{to} exists already and is left as it is; name another file or folder")
-    if to.name.lower().endswith(OTHER_FILES):
-        raise DrawError(
-            f"expected a new {ARRAYS} file or a new folder, got {to}, which is named like a file; "
-            "leave the suffix out"
-        )
+    check_place(to)
     sets = splits.train, splits.validation, splits.test
     if to.suffix.lower() == ARRAYS:
         arrays: dict[str, Any] = {}
@@ -68,6 +62,24 @@ def write_copy(splits: Splits, to: Path) -> Path:
             for images in sets:
                 _write_pictures(images, folder / images.split, names)
     return to
+
+
+def check_place(to: Path) -> None:
+    """Refuse a place that `write_copy` would not write to, before there is anything to write.
+
+    Args:
+        to: file or folder.
+
+    Raises:
+        DrawError: if there is something already, or it is named like another kind of file.
+    """
+    if os.path.lexists(to):
+        raise DrawError(f"{to} exists already and is left as it is; name another file or folder")
+    if to.name.lower().endswith(OTHER_FILES):
+        raise DrawError(
+            f"expected a new {ARRAYS} file or a new folder, got {to}, which is named like a file; "
+            "leave the suffix out"
+        )
 
 
 def _arrays(images: ImageSet) -> dict[str, np.ndarray]:
