@@ -100,6 +100,17 @@ def test_labels_are_a_whole_number_each(labels: object) -> None:
         image_set(GREY, labels)
 
 
+def test_labels_beside_pictures_are_whole_numbers() -> None:
+    found = image_set([(GREY[0], np.int64(2)), (GREY[1], torch.tensor(1))])
+    assert found.labels is not None
+    assert found.labels.tolist() == [2, 1]
+    for label in (1.5, "1"):
+        with pytest.raises(
+            DataError, match=f"whole number as the label of picture 1, got {label!r}"
+        ):
+            image_set([(GREY[0], 2), (GREY[1], label)])
+
+
 def test_rounding_to_eight_bits_is_told(caplog: pytest.LogCaptureFixture) -> None:
     image_set(np.full((1, 6, 5), 0.5))
     assert "rounded by up to 0.0020, to multiples of 1/255" in caplog.text

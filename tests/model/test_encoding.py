@@ -131,3 +131,12 @@ def test_a_classifier_takes_pictures_too() -> None:
 def test_what_is_no_picture_is_refused(model: DRAW, picture: object, says: str) -> None:
     with pytest.raises(DrawError, match=says):
         model.preprocess(picture)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("picture", [IMAGES[0], np.zeros((9, 9), np.uint8)])
+def test_an_unknown_fit_is_refused(model: DRAW, picture: np.ndarray) -> None:
+    with pytest.raises(
+        DrawError, match="fit to be None or 'crop', 'pad' or 'stretch', got 'croop'"
+    ):
+        model.preprocess(picture, fit="croop")

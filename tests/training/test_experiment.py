@@ -126,6 +126,19 @@ def test_what_cannot_be_evaluated_is_refused(cache: Path, images, options, says:
         draw.evaluate(DRAW(TINY_MODEL), images, **options)
 
 
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"split": "valid"}, "split to be 'train', 'validation' or 'test', got 'valid'"),
+        ({"binarize": "static"}, "binarize to be None or 'none' or 'dynamic', got 'static'"),
+    ],
+)
+def test_names_that_mean_nothing_are_refused(cache: Path, options, says: str) -> None:
+    with pytest.raises(DrawError, match=says):
+        draw.evaluate(DRAW(TINY_MODEL), IMAGES, **options)
+
+
 def test_a_classifier_is_trained_and_measured_with_labels(cache: Path, monkeypatch) -> None:
     monkeypatch.setattr("draw.tasks.classification.Looking.pictures", lambda *_: [])
     sizes = {"model.filters": 2, "model.filter_size": 3, "model.stride": 1}

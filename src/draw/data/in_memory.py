@@ -6,6 +6,7 @@ all else is refused with what to do. They are kept in 8 bits, as every image is 
 
 import io
 import logging
+import operator
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,7 @@ from draw.data.sources.columns import Columns
 from draw.data.sources.pixels import to_eight_bit
 from draw.data.store.decode import Conversion, Picture, decode, read_header
 from draw.errors import DataError
+from draw.fields import excerpt
 
 logger = logging.getLogger("draw")
 
@@ -158,10 +160,19 @@ def _of_pictures(items: Any) -> tuple[Pixels, Int64[np.ndarray, " n"] | None]:
         picture, label = item if isinstance(item, tuple) and len(item) == 2 else (item, None)
         found.append(_one(picture, number))
         if label is not None:
-            labels.append(int(label))
+            labels.append(_label(label, number))
     if labels and len(labels) != count:
         raise DataError(f"expected a label with each of {count} images or with none, got some")
     return _stack(found), _labels(labels, count) if labels else None
+
+
+def _label(label: Any, number: int) -> int:
+    try:
+        return operator.index(label)
+    except TypeError as error:
+        raise DataError(
+            f"expected a whole number as the label of picture {number}, got {excerpt(label)}"
+        ) from error
 
 
 def _one(picture: Any, number: int) -> Shaped[np.ndarray, "channels rows columns"]:

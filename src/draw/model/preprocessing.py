@@ -14,6 +14,7 @@ from torch import Tensor
 from draw.config.data import Binarize, DataConfig, Fit, Split
 from draw.config.model import ModelConfig
 from draw.errors import DrawError
+from draw.fields import check
 
 if TYPE_CHECKING:
     from draw.data import ImageSet
@@ -82,11 +83,14 @@ def images_of(
             knows it.
 
     Raises:
-        DrawError: if there are no such images, or they do not have the model's shape.
+        DrawError: if there are no such images, they do not have the model's shape, or split or
+            binarize is no such name.
     """
     from draw.data import load_images
     from draw.data.in_memory import image_set
 
+    check("split", Split, split)
+    check("binarize", Binarize | None, binarize)
     config = None
     if images is None or isinstance(images, str | os.PathLike | DataConfig):
         if labels is not None:
@@ -174,6 +178,7 @@ def conversion_for(model: "Model", fit: Fit | None = None) -> "Conversion":
     """
     from draw.data.load import conversion_of
 
+    check("fit", Fit | None, fit)
     how = conversion_of(training_data(model) or DataConfig("images"))
     size = model.config.image_shape[1:]
     return replace(how, size=size, mode=_mode(model.config), fit=fit or how.fit or "crop")
