@@ -42,7 +42,9 @@ def test_a_large_seed_is_not_a_small_one_and_its_purpose():
 
 
 def test_negative_seeds_are_refused():
-    with pytest.raises(ValueError, match="expected a seed of at least 0, got -3"):
+    with pytest.raises(
+        ValueError, match="expected seed to be a whole number of at least 0, got -3"
+    ):
         generator(-3, noise.TRAINING)
 
 

@@ -6,6 +6,7 @@ line of code about a single field is needed, and none can be forgotten.
 
 import dataclasses
 import math
+import operator
 import os
 import types
 from abc import ABC, abstractmethod
@@ -75,6 +76,8 @@ Natural = Annotated[int, Limits(least=0, most=2**31 - 1)]
 """A number of at least zero."""
 Seed = Annotated[int, Limits(least=0, most=2**63 - 1)]
 """A seed of random numbers."""
+AnySeed = Annotated[int, Limits(least=0)]
+"""A seed that is no part of a config, which has no limit."""
 Positive = Annotated[float, Limits(above=0)]
 """A number above 0."""
 
@@ -99,9 +102,39 @@ def check(name: str, hint: Any, value: object) -> None:
         refuse(name, expected, value)
 
 
+def whole(name: str, hint: Any, value: Any) -> int:
+    """Check a whole number, of Python, NumPy or torch, and return it as Python's own.
+
+    Args:
+        name: name of the value, for the message.
+        hint: type of the value, such as `Count`.
+        value: any value.
+
+    Raises:
+        DrawError: if it is no whole number, or does not fit.
+    """
+    number = value
+    if not isinstance(value, bool):
+        try:
+            number = operator.index(value)
+        except (TypeError, ValueError, RuntimeError):  # each library has its own
+            number = value
+    check(name, hint, number)
+    return int(number)
+
+
+def is_not_negative(value: Any) -> bool:
+    """Whether a value of Python, NumPy or torch is one finite number of at least 0."""
+    try:
+        return not isinstance(value, str) and 0 <= float(value) < math.inf
+    except (TypeError, ValueError, RuntimeError):  # each library has its own
+        return False
+
+
 def refuse(name: str, expected: str, got: object) -> None:
     """Raise the error that every value of a wrong kind gets."""
-    raise DrawError(f"expected {name} to be {expected}, got {excerpt(got)}")
+    advice = "; pass it with .item()" if hasattr(got, "item") else ""
+    raise DrawError(f"expected {name} to be {expected}, got {excerpt(got)}{advice}")
 
 
 def excerpt(value: object) -> str:

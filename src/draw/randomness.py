@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from draw.errors import DrawError
+from draw.fields import AnySeed, whole
 
 TRAINING, EVALUATION, GENERATION, ORDER, BINARIZE_TRAINING, BINARIZE_EVALUATION = range(6)
 VIEW_TRAINING, VIEW_EVALUATION = 6, 7
@@ -27,8 +27,8 @@ Stream = Literal["numpy", "philox"]
 
 def generator(seed: int, purpose: int, *counters: int) -> np.random.Generator:
     """Make the random generator of one purpose at one counter."""
-    if seed < 0:
-        raise DrawError(f"expected a seed of at least 0, got {seed}")
+    if type(seed) is not int or seed < 0:
+        seed = whole("seed", AnySeed, seed)
     # A fixed width for each counter: NumPy would take (1, 0) and (1,) for the same key.
     words = [word for counter in counters for word in (counter & 0xFFFFFFFF, counter >> 32)]
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(purpose, *words)))

@@ -69,7 +69,7 @@ def test_a_class_conditional_model_is_told_the_classes() -> None:
     ("images", "options", "says"),
     [
         (IMAGES, {"to": "latents.pt"}, "ends in .safetensors, got 'latents.pt'"),
-        (IMAGES, {"batch_size": 0}, "batch_size of at least 1"),
+        (IMAGES, {"batch_size": 0}, "batch_size to be a whole number of at least 1, got 0"),
         (IMAGES[:, :, 1:], {}, r"images of \[1, 6, 5\].*got 7 of \[1, 5, 5\]"),
         (IMAGES[:0], {}, "got 0 of"),
         (255 * X, {}, "divide 8-bit"),

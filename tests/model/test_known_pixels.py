@@ -368,7 +368,7 @@ def test_what_cannot_work_is_refused() -> None:
     for option in ({"particles": 4}, {"rounds": 0}):
         with pytest.raises(DrawError, match=f"expected no {next(iter(option))} for a model"):
             told.complete(x, known, 1, **option)
-    with pytest.raises(DrawError, match="expected n of at least 1, got 0"):
+    with pytest.raises(DrawError, match="expected n to be a whole number of at least 1, got 0"):
         told.complete(x, known, 0)
     with pytest.raises(DrawError, match="expected no labels"):
         told.complete(x, known, 1, labels=torch.zeros(3, dtype=torch.int64))

@@ -13,6 +13,7 @@ import draw.parts.objective
 import oracle
 from draw.attention.window import Window
 from draw.config.model import DRAWConfig
+from draw.errors import DrawError
 from draw.model.draw import DRAW
 
 SMALL = {"hidden_size": 4, "latent_size": 3}
@@ -351,13 +352,36 @@ class TestGenerate:
             model.generate(2, noise=torch.zeros(3, 4, 3).double())
 
     def test_refuses_a_negative_seed(self, model):
-        with pytest.raises(ValueError, match=r"seed of at least 0, got -1"):
+        with pytest.raises(ValueError, match=r"seed to be a whole number of at least 0, got -1"):
             model.generate(2, seed=-1)
 
     @pytest.mark.parametrize("temperature", [-0.5, float("nan"), float("inf")])
     def test_refuses_a_temperature_that_cannot_be(self, model, temperature):
         with pytest.raises(ValueError, match=f"temperature of at least 0, got {temperature}"):
             model.generate(2, temperature=temperature)
+
+    @pytest.mark.usefixtures("without_shape_checks")
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"n": 1.5}, {"n": "2"}, {"n": None}, {"n": True}, {"seed": None}, {"seed": 1.5},
+            {"temperature": None}, {"temperature": "1"}, {"temperature": torch.ones(2)},
+        ],
+    )  # fmt: skip
+    def test_refuses_what_is_no_number(self, model, options):
+        with pytest.raises(DrawError, match=f"expected .*{next(iter(options))}.*, got "):
+            model.generate(**{"n": 2, **options})
+
+    @pytest.mark.usefixtures("without_shape_checks")
+    def test_takes_numbers_of_other_libraries(self, model):
+        drawn = model.generate(2, seed=3, temperature=0.5).canvases
+        for n, seed, temperature in (
+            (np.int64(2), np.uint8(3), np.float32(0.5)),
+            (torch.tensor(2), torch.tensor(3), torch.tensor(0.5)),
+        ):
+            assert torch.equal(
+                model.generate(n, seed=seed, temperature=temperature).canvases, drawn
+            )
 
     def test_at_temperature_0_all_images_are_one(self, model):
         first, second = model.generate(2, seed=1, temperature=0.0).canvases.unbind(1)

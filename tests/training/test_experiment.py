@@ -131,12 +131,22 @@ def test_what_cannot_be_evaluated_is_refused(cache: Path, images, options, says:
     ("options", "says"),
     [
         ({"split": "valid"}, "split to be 'train', 'validation' or 'test', got 'valid'"),
+        ({"seed": None}, "seed to be a whole number of at least 0, got None"),
         ({"binarize": "static"}, "binarize to be None or 'none' or 'dynamic', got 'static'"),
     ],
 )
 def test_names_that_mean_nothing_are_refused(cache: Path, options, says: str) -> None:
     with pytest.raises(DrawError, match=says):
         draw.evaluate(DRAW(TINY_MODEL), IMAGES, **options)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_numbers_of_numpy_are_whole_ones(cache: Path) -> None:
+    model, plain = DRAW(TINY_MODEL), {"seed": 2, "importance_samples": 3, "batch_size": 7}
+    found = draw.evaluate(model, IMAGES, **{name: np.int64(n) for name, n in plain.items()})
+    assert found.to_dict() == draw.evaluate(model, IMAGES, **plain).to_dict()
+    with pytest.raises(DrawError, match=r"train\.steps.*got np\.int64\(4\); pass it with \.item"):
+        draw.train(TINY, IMAGES, out="run", changes={"train.steps": np.int64(4)})
 
 
 def test_a_classifier_is_trained_and_measured_with_labels(cache: Path, monkeypatch) -> None:

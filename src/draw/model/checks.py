@@ -1,6 +1,5 @@
 """Comparison of a model's inputs and weights with what the model expects."""
 
-import math
 from collections.abc import Iterable
 
 import torch
@@ -8,6 +7,7 @@ from torch import Tensor
 
 from draw.config.model import DRAWConfig, ModelConfig
 from draw.errors import DrawError
+from draw.fields import is_not_negative
 from draw.parts.state import NO_LABEL
 from draw.tensors import check_unit_interval
 
@@ -149,7 +149,7 @@ def check_guidance(config: DRAWConfig, guidance: float, labels: Tensor | None) -
         DrawError: if it is negative or not finite, the model knows no drawing without a class, or
             no drawing has one.
     """
-    if not 0 <= guidance < math.inf:
+    if not is_not_negative(guidance):
         raise DrawError(f"expected a guidance of at least 0, got {guidance}")
     if not config.label_dropout:
         raise DrawError(

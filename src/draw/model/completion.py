@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from draw.errors import DrawError
+from draw.fields import Count, Natural, whole
 from draw.kernels import BACKENDS
 from draw.model.checks import check_images, check_weights
 from draw.parts.conditions.known import KnownPixels, refuse_parts
@@ -109,8 +110,7 @@ def complete(
     priced = ((images >= 0) & (images <= 1) | ~hidden).flatten(1).all(1)
     images = images.where(~hidden | priced[:, None, None, None], 0)
     check_unit_interval(images)
-    if n < 1:
-        raise DrawError(f"expected n of at least 1, got {n}")
+    n = whole("n", Count, n)
     if isinstance(model.condition, KnownPixels):
         for name, value in (("particles", particles), ("rounds", rounds)):
             if value is not None:
@@ -120,11 +120,8 @@ def complete(
                 )
         drawn = _told_answers(model, images, masks, n, seed)
     else:
-        particles = PARTICLES if particles is None else particles
-        rounds = ROUNDS if rounds is None else rounds
-        for name, value, least in (("particles", particles, 1), ("rounds", rounds, 0)):
-            if value < least:
-                raise DrawError(f"expected {name} of at least {least}, got {value}")
+        particles = whole("particles", Count, PARTICLES if particles is None else particles)
+        rounds = whole("rounds", Natural, ROUNDS if rounds is None else rounds)
         drawn = _chosen_answers(model, images, masks, n, seed, labels, particles, rounds)
     nats = drawn.hidden_nats.where(priced, math.nan)
     return dataclasses.replace(drawn, hidden_nats=nats)

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from draw.errors import DrawError
+from draw.fields import Count, whole
 from draw.files import write_atomically
 from draw.model.checks import check_weights
 from draw.model.preprocessing import ModelImages
@@ -63,8 +64,7 @@ def latents(
     """
     if to is not None and Path(to).suffix != ".safetensors":
         raise DrawError(f"expected a file name that ends in .safetensors, got {str(to)!r}")
-    if batch_size < 1:
-        raise DrawError(f"expected a batch_size of at least 1, got {batch_size}")
+    batch_size = whole("batch_size", Count, batch_size)
     check_weights(model.state_dict().items(), "the model")
     shape = model.config.glimpses, model.config.latent_size
     told = images.labels if model.condition.takes_labels else None

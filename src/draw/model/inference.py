@@ -1,6 +1,5 @@
 """What a DRAW is asked for once it has learned: new images, drawings of given ones, latents."""
 
-import math
 import os
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
@@ -12,6 +11,7 @@ from torch import Tensor
 from draw.config.data import Split
 from draw.errors import DrawError
 from draw.extras import explain_missing
+from draw.fields import Count, is_not_negative, whole
 from draw.kernels import BACKENDS
 from draw.model.checks import ImageCheck, check_guidance, check_noise, check_weights
 from draw.model.completion import Completion, complete
@@ -89,14 +89,13 @@ class Inference(Conditional):
                 above 0, and drawings of a class.
 
         Raises:
-            ValueError: if n is below 1, the noise has another shape, the temperature is negative
-                or not finite, the drawings cannot fit into memory, the weights are not finite, or
-                guidance is asked for where it can have no effect.
+            ValueError: if n is no whole number of at least 1, the noise has another shape, the
+                temperature is negative or no finite number, the drawings cannot fit into memory,
+                the weights are not finite, or guidance is asked for where it can have no effect.
         """
         check_weights(self.state_dict().items(), "the model")
-        if n < 1:
-            raise DrawError(f"expected a number of images of at least 1, got {n}")
-        if not 0 <= temperature < math.inf:
+        n = whole("n", Count, n)
+        if not is_not_negative(temperature):
             raise DrawError(f"expected a temperature of at least 0, got {temperature}")
         check_drawings(self.config, n)
         if noise is None:

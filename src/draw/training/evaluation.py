@@ -7,7 +7,7 @@ from typing import Any
 from draw.config.compute import ComputeConfig, Precision
 from draw.config.data import Binarize, DataConfig, Split
 from draw.errors import DrawError
-from draw.fields import Count, Natural, Seed, check
+from draw.fields import Count, Natural, Seed, whole
 from draw.measure.progress_bar import with_progress
 from draw.model.machine import settle
 from draw.model.memory import advise_smaller_batches
@@ -59,11 +59,12 @@ def evaluate(
     Raises:
         DrawError: if images or labels do not fit the model.
     """
-    for name, hint, value in (
-        ("importance_samples", Natural, importance_samples), ("refine", Natural, refine),
-        ("batch_size", Count, batch_size), ("seed", Seed, seed),
-    ):  # fmt: skip
-        check(name, hint, value)
+    how = Measuring(
+        batch_size=whole("batch_size", Count, batch_size),
+        importance_samples=whole("importance_samples", Natural, importance_samples),
+        seed=whole("seed", Seed, seed),
+        refinement_steps=whole("refine", Natural, refine),
+    )
     if not isinstance(model, Model):
         model = load(model)
     found = images_of(model, images, labels, split=split, binarize=binarize)
@@ -77,8 +78,7 @@ def evaluate(
     place = next(model.parameters()).device
     compute = settle(ComputeConfig(device=str(place), precision=precision))
     accelerator = make_accelerator(compute)
-    how = Measuring(batch_size, importance_samples, seed, refine)
-    with compute.products(), advise_smaller_batches(batch_size, "batch_size"):
+    with compute.products(), advise_smaller_batches(how.batch_size, "batch_size"):
         return with_progress(
             found.images,
             accelerator,
