@@ -106,12 +106,12 @@ def test_a_gpus_step_of_training_is_looked_at_once(monkeypatch: pytest.MonkeyPat
     class OnGpu(torch.Tensor):
         device = torch.device("cuda")
 
-    check, gpu = model._check_images, x.as_subclass(OnGpu)
+    check, gpu, like = model._check_images, x.as_subclass(OnGpu), model.canvas_0.as_subclass(OnGpu)
     for _ in range(3):
-        check(TINY_MODEL, torch.float32, gpu)
+        check(TINY_MODEL, like, gpu)
     assert len(looked) == 1
     with torch.no_grad():
-        check(TINY_MODEL, torch.float32, gpu)
+        check(TINY_MODEL, like, gpu)
     assert len(looked) == 2
     model(x)
     model(x)

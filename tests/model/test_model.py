@@ -15,6 +15,7 @@ from draw.attention.window import Window
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError
 from draw.model.draw import DRAW
+from running import TINY_MODEL
 
 SMALL = {"hidden_size": 4, "latent_size": 3}
 CASES = {
@@ -314,6 +315,39 @@ def test_autocast_to_bfloat16(attention, random_model, random_batch):
         assert {part.dtype for part in (drawing.canvases, *numbers)} == {torch.float32}
     for name, parameter in model.named_parameters():
         assert parameter.grad.isfinite().all(), name
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("use", ["__call__", "reconstruct", "encode", "codes", "complete"])
+@pytest.mark.parametrize(
+    ("images", "says"),
+    [
+        (None, "images as a tensor, got a NoneType; model.preprocess makes one"),
+        ([torch.zeros(1, 6, 5)], "images as a tensor, got a list"),
+        (np.zeros((2, 1, 6, 5), np.float32), "images as a tensor, got a ndarray"),
+        (torch.zeros(2, 1, 6, 5, device="meta"), "images on cpu .*got them on meta; move them"),
+    ],
+)
+def test_images_that_are_no_tensor_beside_the_model_are_refused(use, images, says):
+    known = {"mask": torch.ones(6, 5, dtype=torch.bool)} if use == "complete" else {}
+    with pytest.raises(DrawError, match=f"expected {says}"):
+        getattr(DRAW(TINY_MODEL), use)(images, **known)
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+def test_noise_and_masks_that_are_no_tensors_are_refused():
+    model, x = DRAW(TINY_MODEL), torch.rand(2, 1, 6, 5)
+    noise = model.noise_for(2, 0)
+    for use in (lambda n: model(x, n), lambda n: model.generate(2, noise=n)):
+        with pytest.raises(
+            DrawError, match="expected noise as a tensor, got a ndarray; pass torch"
+        ):
+            use(noise.numpy())
+        with pytest.raises(DrawError, match=r"expected noise on cpu .*got them on meta"):
+            use(noise.to("meta"))
+    for mask in (None, np.ones((6, 5), bool), [[True]]):
+        with pytest.raises(DrawError, match="expected mask as a tensor, got a"):
+            model.complete(x, mask)
 
 
 class TestGenerate:

@@ -1,6 +1,7 @@
 """Comparison of a model's inputs and weights with what the model expects."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,27 +13,60 @@ from draw.parts.state import NO_LABEL
 from draw.tensors import check_unit_interval
 
 
-def check_images(config: ModelConfig, dtype: torch.dtype, images: Tensor) -> None:
-    """Refuse images whose shape or dtype is not the model's.
+def check_tensor(name: str, value: Any, advice: str = "") -> None:
+    """Refuse what is no tensor.
+
+    Args:
+        name: name of the value, for the message.
+        value: any value.
+        advice: what makes it one, for the message; by default torch.as_tensor.
+
+    Raises:
+        DrawError: if it is none.
+    """
+    if not isinstance(value, Tensor):
+        raise DrawError(
+            f"expected {name} as a tensor, got a {type(value).__name__}; "
+            f"{advice or f'pass torch.as_tensor({name})'}"
+        )
+
+
+def check_is_images(images: Any) -> None:
+    """Refuse images that are no tensor, with what makes them one."""
+    check_tensor("images", images, "model.preprocess makes one of pictures, paths and arrays")
+
+
+def check_images(config: ModelConfig, like: Tensor, images: Tensor) -> None:
+    """Refuse images whose shape, dtype or device is not the model's.
 
     Args:
         config: the model's config.
-        dtype: floating-point type of the model's weights.
+        like: one of the model's weights.
         images: images, float, [batch, channels, rows, columns].
 
     Raises:
-        DrawError: if shape or dtype differ.
+        DrawError: if they are no tensor, or shape, dtype or device differ.
     """
+    check_is_images(images)
     expected = config.image_shape
     if images.ndim != 4 or images.shape[1:] != expected:
         raise DrawError(
             f"expected images of shape [batch, {', '.join(map(str, expected))}] "
             f"(channels, rows, columns: the model's), got {list(images.shape)}"
         )
-    if images.dtype != dtype:
+    if images.dtype != like.dtype:
         raise DrawError(
-            f"expected images in [0, 1] of {dtype} (the model's), got {images.dtype}; convert them "
-            "with .to(), and divide 8-bit images by 255 first"
+            f"expected images in [0, 1] of {like.dtype} (the model's), got {images.dtype}; convert "
+            "them with .to(), and divide 8-bit images by 255 first"
+        )
+    _check_device("images", like, images)
+
+
+def _check_device(name: str, like: Tensor, value: Tensor) -> None:
+    if value.device != like.device:
+        raise DrawError(
+            f"expected {name} on {like.device} (the model's), got them on {value.device}; move "
+            f"them with .to({str(like.device)!r}), or the model to theirs"
         )
 
 
@@ -46,9 +80,9 @@ class ImageCheck:
     def __init__(self) -> None:
         self._looked = False
 
-    def __call__(self, config: ModelConfig, dtype: torch.dtype, images: Tensor) -> None:
+    def __call__(self, config: ModelConfig, like: Tensor, images: Tensor) -> None:
         """Check images as `check_images` does, and their range as `check_unit_interval` does."""
-        check_images(config, dtype, images)
+        check_images(config, like, images)
         if images.device.type == "cpu" or not torch.is_grad_enabled() or not self._looked:
             check_unit_interval(images)
             self._looked = True
@@ -165,23 +199,25 @@ def check_guidance(config: DRAWConfig, guidance: float, labels: Tensor | None) -
         )
 
 
-def check_noise(config: DRAWConfig, dtype: torch.dtype, noise: Tensor, batch: int) -> None:
-    """Refuse noise whose shape or dtype is not the model's.
+def check_noise(config: DRAWConfig, like: Tensor, noise: Tensor, batch: int) -> None:
+    """Refuse noise whose shape, dtype or device is not the model's.
 
     Args:
         config: the model's config.
-        dtype: floating-point type of the model's weights.
+        like: one of the model's weights.
         noise: standard normal noise, float, [glimpses, batch, latent].
         batch: number of images.
 
     Raises:
-        DrawError: if shape or dtype differ.
+        DrawError: if it is no tensor, or shape, dtype or device differ.
     """
+    check_tensor("noise", noise)
     expected = config.glimpses, batch, config.latent_size
-    if noise.dtype != dtype:
-        raise DrawError(f"expected noise of {dtype} (the model's), got {noise.dtype}")
+    if noise.dtype != like.dtype:
+        raise DrawError(f"expected noise of {like.dtype} (the model's), got {noise.dtype}")
     if noise.shape != expected:
         raise DrawError(
             f"expected noise of shape {expected} (glimpses, batch, latent), "
             f"got {tuple(noise.shape)}"
         )
+    _check_device("noise", like, noise)

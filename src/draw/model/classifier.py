@@ -80,7 +80,7 @@ class Classifier(
         Raises:
             DrawError: if the images are not as the model expects them.
         """
-        self._check_images(self.config, self.h_0.dtype, images)
+        self._check_images(self.config, self.h_0, images)
         h, windows = BACKENDS[self.choice.name].look(self, images)
         answers = self.logits(h)
         return ClassifierOutput(answers[-1], answers, windows)

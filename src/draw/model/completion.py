@@ -13,7 +13,7 @@ from torch import Tensor
 from draw.errors import DrawError
 from draw.fields import Count, Natural, whole
 from draw.kernels import BACKENDS
-from draw.model.checks import check_images, check_weights
+from draw.model.checks import check_images, check_tensor, check_weights
 from draw.parts.conditions.known import KnownPixels, refuse_parts
 from draw.parts.likelihood import loss_of
 from draw.randomness import COMPLETION, COMPLETION_CHOICE, generator, image_noise
@@ -103,7 +103,7 @@ def complete(
             that is told what is known.
     """
     check_weights(model.state_dict().items(), "the model")
-    check_images(model.config, model.canvas_0.dtype, images)
+    check_images(model.config, model.canvas_0, images)
     model.context(labels, len(images))  # refuses labels
     masks = _check_mask(mask, images)
     hidden = ~masks[:, None].expand_as(images)
@@ -229,6 +229,7 @@ def _costs(
 
 def _check_mask(mask: Tensor, images: Tensor) -> Tensor:
     """A mask for each image."""
+    check_tensor("mask", mask)
     batch, _, rows, columns = images.shape
     if mask.dtype != torch.bool or mask.shape not in ((rows, columns), (batch, rows, columns)):
         raise DrawError(

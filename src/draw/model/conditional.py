@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError
-from draw.model.checks import check_labels
+from draw.model.checks import check_labels, check_tensor
 from draw.model.recurrent import Recurrent
 from draw.parts.conditions import Condition
 from draw.parts.conditions.known import KnownPixels
@@ -75,6 +75,7 @@ class Conditional(Recurrent):
                 f"expected no mask for a model of condition {self.config.condition!r}, which is "
                 "not told pixels; train one with --model.condition known"
             )
+        check_tensor("known", known)
         expected = len(images), self.config.rows, self.config.columns
         if known.dtype != torch.bool or known.shape != expected:
             raise DrawError(

@@ -53,6 +53,6 @@ class Convnet(
         Raises:
             DrawError: if the images are not as the model expects them.
         """
-        self._check_images(self.config, next(self.parameters()).dtype, images)
+        self._check_images(self.config, next(self.parameters()), images)
         logits = self.layers(images).float()
         return ClassifierOutput(logits, logits[None], None)

@@ -13,7 +13,13 @@ from draw.errors import DrawError
 from draw.extras import explain_missing
 from draw.fields import Count, is_not_negative, whole
 from draw.kernels import BACKENDS
-from draw.model.checks import ImageCheck, check_guidance, check_noise, check_weights
+from draw.model.checks import (
+    ImageCheck,
+    check_guidance,
+    check_is_images,
+    check_noise,
+    check_weights,
+)
 from draw.model.completion import Completion, complete
 from draw.model.conditional import Conditional
 from draw.model.encoding import Latents, latents
@@ -57,6 +63,7 @@ class Inference(Conditional):
             ValueError: if images, noise or labels are not as the model expects them, or its
                 weights are not finite.
         """
+        check_is_images(images)
         check_drawings(self.config, len(images))
         return self._drawn(images, *self._noise_and_context(images, noise, seed, labels))
 
@@ -100,7 +107,7 @@ class Inference(Conditional):
         check_drawings(self.config, n)
         if noise is None:
             noise = self.noise_for(n, seed)
-        check_noise(self.config, self.canvas_0.dtype, noise, n)
+        check_noise(self.config, self.canvas_0, noise, n)
         labels = self.labels_for(n) if labels is None else labels
         told = self.context(labels, n)
         if guidance == 1:
@@ -258,6 +265,7 @@ class Inference(Conditional):
     ) -> tuple[Tensor, Context]:
         """Noise and conditioning of drawings of given images, if weights and all these are fit."""
         check_weights(self.state_dict().items(), "the model")
+        check_is_images(images)
         if noise is None:
             noise = self.noise_for(len(images), seed)
         return self._checked_noise(images, noise), self.context(labels, len(images))
@@ -266,11 +274,11 @@ class Inference(Conditional):
         return BACKENDS[self.choice.name].trajectory(self, images, noise, context)
 
     def _checked_noise(self, images: Tensor, noise: Tensor | None) -> Tensor:
-        self._check_images(self.config, self.canvas_0.dtype, images)
+        self._check_images(self.config, self.canvas_0, images)
         if noise is None:
             return torch.randn(
                 self.config.glimpses, len(images), self.config.latent_size,
                 dtype=images.dtype, device=images.device,
             )  # fmt: skip
-        check_noise(self.config, self.canvas_0.dtype, noise, len(images))
+        check_noise(self.config, self.canvas_0, noise, len(images))
         return noise
