@@ -26,6 +26,11 @@ class Pairs(torch.utils.data.Dataset):
         return self.pictures[index], int(self.labels[index])
 
 
+class Endless(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        yield COLOUR[0], 1
+
+
 def table(mode: str) -> datasets.Dataset:
     pictures = [Image.fromarray(one.transpose(1, 2, 0)).convert(mode) for one in COLOUR]
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(4)})
@@ -86,6 +91,8 @@ def test_zero_and_one_are_black_and_white_where_they_are_floats_or_truths() -> N
         ({"x": 1}, "an array or a tensor.* got a dict"),
         ([np.zeros((6, 5), np.uint8), np.zeros((5, 6), np.uint8)], "one shape, got 1x6x5, 1x5x6"),
         ([], "at least one image, got none"),
+        ((COLOUR, LABELS), r"picture 0 as one image.*got the shape \[12, 3, 6, 5\]; several are"),
+        (Endless(), r"with a length.*got a Endless; pass list\(x\)"),
         ([b"bytes"], "picture 0 as a picture of Pillow's.*got a bytes"),
     ],
 )

@@ -126,6 +126,7 @@ def test_a_classifier_takes_pictures_too() -> None:
         (3, "picture as a path.*got a int"),
         ([], "got an empty list"),
         (255 * X[0], "divide 8-bit"),
+        (IMAGES, r"the picture as one image.*got the shape \[7, 1, 6, 5\]; several are a list"),
     ],
 )
 def test_what_is_no_picture_is_refused(model: DRAW, picture: object, says: str) -> None:

@@ -153,6 +153,11 @@ def _of_table(table: Any) -> tuple[Pixels, Int64[np.ndarray, " n"] | None]:
 
 def _of_pictures(items: Any) -> tuple[Pixels, Int64[np.ndarray, " n"] | None]:
     """Images, and labels where each comes with one, of a list or of a data set of torch."""
+    if not hasattr(items, "__len__"):
+        raise DataError(
+            "expected a data set of torch with a length, whose images have numbers, got a "
+            f"{type(items).__name__}; pass list(x)"
+        )
     count = len(items)
     found, labels = [], list[Any]()
     for number in range(count):
@@ -181,13 +186,31 @@ def _one(picture: Any, number: int) -> Shaped[np.ndarray, "channels rows columns
     if isinstance(picture, str | os.PathLike):
         return _decoded(Picture(str(picture), Path(picture), None))
     if isinstance(picture, Tensor | np.ndarray):
-        array = array_of(picture) if isinstance(picture, Tensor) else picture
-        made: np.ndarray = _of_array(array[None])[0]
-        return made
+        return pixels_of_one(picture, f"picture {number}")
     raise DataError(
         f"expected picture {number} as a picture of Pillow's, a path, an array or a tensor, got a "
         f"{type(picture).__name__}"
     )
+
+
+def pixels_of_one(picture: Tensor | np.ndarray, name: str) -> UInt8[np.ndarray, "c rows columns"]:
+    """Convert one image to 8 bits.
+
+    Args:
+        picture: [rows, columns], [channels, rows, columns] or [rows, columns, channels].
+        name: name of the picture in errors.
+
+    Raises:
+        DataError: if it is several, or its numbers are not understood.
+    """
+    array = array_of(picture) if isinstance(picture, Tensor) else picture
+    if array.ndim not in (2, 3):
+        raise DataError(
+            f"expected {name} as one image, [rows, columns], [channels, rows, columns] or [rows, "
+            f"columns, channels], got the shape {list(array.shape)}; several are a list of such"
+        )
+    pixels: np.ndarray = _of_array(array[None])[0]
+    return pixels
 
 
 def _stack(found: list[np.ndarray]) -> Pixels:

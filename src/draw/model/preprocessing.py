@@ -199,7 +199,7 @@ def fit_picture(
     """
     from PIL import Image
 
-    from draw.data.in_memory import array_of, picture_file, pixels_of
+    from draw.data.in_memory import picture_file, pixels_of_one
     from draw.data.store.decode import Picture, decode
 
     conversion, shape = conversion_for(model, fit), model.config.image_shape
@@ -209,8 +209,7 @@ def fit_picture(
     if isinstance(picture, Image.Image):
         return decode(picture_file(picture, "the picture"), conversion)
     if isinstance(picture, np.ndarray | Tensor):
-        array = array_of(picture) if isinstance(picture, Tensor) else picture
-        pixels: np.ndarray = pixels_of(array[None])[0][0]
+        pixels = pixels_of_one(picture, "the picture")
         if pixels.shape == shape:  # as a model sees it already
             return pixels
         flat = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
