@@ -102,6 +102,18 @@ def test_it_is_lower_than_the_bound_and_still_one(parts: dict[str, str]) -> None
     assert all(one.grad is None for one in model.parameters())
 
 
+def test_it_is_the_same_where_a_caller_wants_no_gradients() -> None:
+    model, (images, noise) = randomised(condition="class"), inputs()
+    model.requires_grad_(True)
+    labels = torch.arange(6) % 3
+    expected = refined_bound(model, images, range(6), [noise], 3, labels=labels)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            x, told = images.clone(), labels.clone()
+            found = refined_bound(model, x, range(6), [noise.clone()], 3, labels=told)
+        assert torch.equal(found.bound, expected.bound)
+
+
 def test_an_image_is_refined_by_itself() -> None:
     model, (images, noise) = randomised(), inputs()
     together = refined_bound(model, images, range(6), [noise], 5)

@@ -32,6 +32,7 @@ class RefinedLosses(NamedTuple):
         return by_shapes(self)
 
 
+@torch.inference_mode(False)
 @torch.enable_grad()
 def refined_bound(
     model: DRAW,
@@ -70,6 +71,8 @@ def refined_bound(
         seed: seed of the noise of the updates.
     """
     shape = model.config.glimpses, model.config.latent_size
+    images = images.clone()  # of a caller's inference mode autograd keeps none
+    labels = None if labels is None else labels.clone()
     start = model.mu.weight.new_zeros(shape[0], len(images), shape[1])
     context = model.context(labels, len(images))
     context = type(context)(*(None if one is None else one.detach() for one in context))
