@@ -193,6 +193,9 @@ def test_numbers_near_zero_cost_no_time_on_a_cpu(before: bool) -> None:
                     pass
                 assert is_flushed()
             assert is_flushed() == before
+            with torch.device("meta"), context():  # wherever new tensors go
+                pass
+            assert is_flushed() == before
     finally:
         torch.set_flush_denormal(False)
 

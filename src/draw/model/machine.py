@@ -135,7 +135,7 @@ def no_denormals() -> Iterator[None]:
     times as long over each. It holds for the thread that enters and for those that it starts; a
     processor without the switch goes on as before.
     """
-    before = bool(torch.full((), SMALLEST) / 2 == 0)
+    before = bool(torch.full((), SMALLEST, device="cpu") / 2 == 0)
     torch.set_flush_denormal(True)
     try:
         yield
