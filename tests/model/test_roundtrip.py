@@ -13,9 +13,10 @@ from torch.nn.utils import parametrize, prune
 
 from draw.attention.gaussian import GaussianAttention
 from draw.config.data import DataConfig
-from draw.config.model import ClassifierConfig, ConvnetConfig, DRAWConfig
+from draw.config.model import ClassifierConfig, ConvDRAWConfig, ConvnetConfig, DRAWConfig
 from draw.errors import DrawError
 from draw.model.classifier import Classifier
+from draw.model.conv_draw import ConvDRAW
 from draw.model.convnet import Convnet
 from draw.model.draw import DRAW
 from draw.models.storage import export_model, load_model
@@ -25,6 +26,7 @@ from running import TINY, TINY_MODEL, image_set, on
 
 TINY_CLASSIFIER = ClassifierConfig(rows=6, columns=5, glimpses=2, hidden_size=8, classes=3)
 TINY_CONVNET = ConvnetConfig(rows=6, columns=6, filter_size=3, stride=1, hidden_size=4, classes=3)
+CONV = ConvDRAWConfig(rows=4, columns=4, glimpses=2, hidden_size=4, latent_size=2, stride=4)
 MODELS: dict[str, Callable[[], nn.Module]] = {
     "DRAW": lambda: on("reference", DRAW(TINY_MODEL)),
     "Classifier": lambda: on("reference", Classifier(TINY_CLASSIFIER)),
@@ -183,6 +185,29 @@ def test_hooks_and_wrapping_do_not_keep_a_model_from_being_saved(tmp_path: Path)
     model.forward = types.MethodType(DRAW.forward, model)
     model.save_pretrained(tmp_path)
     assert type(DRAW.from_pretrained(tmp_path)) is DRAW
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize(
+    "config", [CONV, TINY_MODEL, TINY_CLASSIFIER, TINY_CONVNET, {}, DRAWConfig]
+)
+def test_a_model_is_made_from_a_config_of_its_kind(config: object) -> None:
+    kinds = {DRAW: TINY_MODEL, ConvDRAW: CONV, Classifier: TINY_CLASSIFIER, Convnet: TINY_CONVNET}
+    for made, own in kinds.items():
+        if not isinstance(config, type(own)):
+            says = f"expected a {type(own).__name__} to make a {made.__name__} from, got "
+            for given, named in (((config,), {}), ((), {"config": config})):
+                with pytest.raises(DrawError, match=says):
+                    made(*given, **named)
+
+
+def test_what_would_be_loaded_as_another_class_is_not_saved(tmp_path: Path) -> None:
+    with pytest.raises(DrawError, match="expected a DRAWConfig to make a DRAW from, got ConvDRAWC"):
+        DRAW(CONV).save_pretrained(tmp_path / "saved")
+    model = ConvDRAW(CONV)
+    assert model.choice.name == "reference"
+    model.save_pretrained(tmp_path / "conv")
+    assert type(load_model(str(tmp_path / "conv")).model) is ConvDRAW
 
 
 def test_a_run_does_not_train_what_it_could_not_load(tmp_path: Path, monkeypatch) -> None:

@@ -17,7 +17,7 @@ from draw.config.data import DataConfig, Fit
 from draw.config.model import ModelConfig, read_model_config, to_file, without_kernel
 from draw.errors import DrawError
 from draw.extras import explain_missing
-from draw.fields import from_plain
+from draw.fields import excerpt, from_plain
 from draw.files import check_regular_file
 from draw.json_files import read_json_object
 from draw.model.checks import check_weights
@@ -152,9 +152,16 @@ class Pretrained(PyTorchModelHubMixin):
     """
 
     def __new__(cls: type[Kind], *given: Any, **options: Any) -> Kind:
-        """Note the arguments besides a config that a subclass is made with, which are not saved."""
-        made = super().__new__(cls, *given, **options)
+        """Note the arguments besides a config that a subclass is made with, which are not saved.
+
+        Raises:
+            DrawError: if the config is that of another kind of model.
+        """
         names = list(cls._hub_mixin_init_parameters)[1:]
+        for name, value in (*zip(names, given, strict=False), *options.items()):
+            if name == "config":
+                cls._check_kind(value)
+        made = super().__new__(cls, *given, **options)
         further = [name for name in (*names[: len(given)], *options) if name != "config"]
         if further and dataclasses.is_dataclass(made._hub_mixin_config):
             made.further_arguments = tuple(further)  # type: ignore[attr-defined]
@@ -174,6 +181,8 @@ class Pretrained(PyTorchModelHubMixin):
             DrawError: if the model would come back as another one, with what to do.
         """
         model: Any = self
+        if isinstance(model.config, ModelConfig):
+            self._check_kind(model.config, to_save=True)
         check_roundtrip(model)
         kept = config or self._hub_mixin_config
         if config is None and dataclasses.is_dataclass(kept):
@@ -226,6 +235,21 @@ class Pretrained(PyTorchModelHubMixin):
             read_model_config(given, {kind.kind: kind})
         else:
             from_plain(kind, "model", given)
+
+    @classmethod
+    def _check_kind(cls, config: Any, *, to_save: bool = False) -> None:
+        """Refuse a config that is not of the kind that the class is made from.
+
+        One that extends the class's own makes it too, as backends do to compare. It is saved if it
+        is from outside draw, with a kind of its own: those of draw are loaded as their own class.
+        """
+        expected = cls._config_class()
+        ours = to_save and type(config).__module__ == ModelConfig.__module__
+        if not isinstance(config, expected) or (ours and config.kind != expected.kind):
+            raise DrawError(
+                f"expected a {expected.__name__} to make a {cls.__name__} from, got "
+                f"{excerpt(config)}; draw.load makes a model of a folder, whichever kind it is"
+            )
 
     @classmethod
     def _config_class(cls) -> type[ModelConfig]:
