@@ -64,7 +64,7 @@ def test_house_numbers_have_their_boxes() -> None:
 def test_odd_pictures_are_said(tmp_path: Path) -> None:
     config = DataConfig("images", place("pictures"), cache_dir=str(tmp_path), mode="colour")
     report = check(config, progress=False)
-    for said in ("has several pages", "turned into sRGB", "is transparent in places"):
+    for said in ("has several pages", "turned into sRGB", "has an alpha channel"):
         assert said in report.source
     assert "images of one colour alone: 2" in report.warnings
     seen = check(replace(config, background="black"), progress=False)

@@ -128,18 +128,23 @@ def test_blank_pictures_are_said_and_the_ground_helps(
         blank = check(config(folder), progress=False)
     assert f"4 pictures of {folder} have one colour alone, such as {folder}/0.png" in caplog.text
     assert "images of one colour alone: 4" in blank.warnings
-    assert f"4 pictures, such as {folder}/0.png, are transparent in places" in blank.source
+    assert f"4 pictures, such as {folder}/0.png, have an alpha channel or a tr" in blank.source
     seen = check(config(folder, background="black"), progress=False)
     assert not any("one colour" in line for line in seen.warnings)
     assert load_splits(config(folder, background="black"), progress=False).train.binary
 
 
-def test_a_ground_without_effect_is_said(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA"])
+def test_a_ground_without_effect_is_said(mode: str, tmp_path: Path) -> None:
+    """Nor is an alpha channel that is opaque throughout called transparent."""
     (tmp_path / "grey").mkdir()
     for number in range(4):
-        Image.new("L", (4, 4), number).save(tmp_path / "grey" / f"{number}.png")
+        grey = Image.new("L", (4, 4), number)
+        grey.convert(mode).save(tmp_path / "grey" / f"{number}.png")
     source = load_splits(config(tmp_path / "grey", background="black"), progress=False).train.source
     assert source.endswith("no picture is transparent: --data.background black has no effect")
+    assert "are transparent" not in source
+    assert ("have an alpha channel" in source) == (mode != "L")
 
 
 def test_pages_are_said(tmp_path: Path) -> None:

@@ -41,7 +41,10 @@ SUFFIXES = frozenset(
 SIXTEEN_BIT = frozenset({"I;16", "I;16B", "I;16L", "I;16N"})
 MODES_WITHOUT_PROFILE = SIXTEEN_BIT | {"1", "I", "F"}
 """Modes whose colour profiles have no effect."""
-TRANSPARENT = "are transparent in places, where --data.background shows (by default white)"
+ALPHA = (
+    "have an alpha channel or a transparent colour: what is transparent shows --data.background "
+    "(by default white)"
+)
 GREY = SIXTEEN_BIT | {"1", "L", "LA", "La", "I", "F"}
 SIDEWAYS = frozenset({5, 6, 7, 8})
 """EXIF orientations that exchange rows and columns."""
@@ -126,7 +129,16 @@ def _notes(image: Image.Image) -> Iterator[str]:
     if note is not None:
         yield note
     if image.has_transparency_data:
-        yield TRANSPARENT
+        yield ALPHA
+
+
+def is_transparent(picture: Picture) -> bool:
+    """Whether a picture is transparent anywhere; an alpha channel may be opaque throughout."""
+    with _opened(picture) as image:
+        if not image.has_transparency_data:
+            return False
+        shown = image if picture.box is None else image.crop(picture.box)
+        return bool(np.asarray(shown.convert("RGBA").getchannel("A")).min() < 255)
 
 
 def decode(picture: Picture, conversion: Conversion) -> UInt8[np.ndarray, "channels rows columns"]:

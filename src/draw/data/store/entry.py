@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from draw.data.sources.source import Source
 from draw.data.store import cache
-from draw.data.store.decode import TRANSPARENT, Conversion, Picture, decode
+from draw.data.store.decode import ALPHA, Conversion, Picture, decode, is_transparent
 from draw.data.store.splits import LARGEST_HOLDOUT, SPLITS, assign_splits
 from draw.data.store.survey import Survey, refuse_bad, settle, survey
 from draw.errors import DataError
@@ -58,7 +58,7 @@ def build(
             for index, name in enumerate(SPLITS)
             for labels in [folder / f"{name}-labels.npy"]
         }
-        remarks = [*source.remarks(), *found.remarks, *_no_effect(settled, found)]
+        remarks = [*source.remarks(), *found.remarks, *_no_effect(settled, found, source)]
         record = cache.Record(
             splitting="; ".join([sentence, *remarks]),
             image_shape=_image_shape(settled),
@@ -70,10 +70,13 @@ def build(
         cache.write_record(folder, record)
 
 
-def _no_effect(settled: Conversion, found: Survey) -> list[str]:
+def _no_effect(settled: Conversion, found: Survey, source: Source) -> list[str]:
     """A line about a ground that no picture shows."""
-    note = TRANSPARENT.partition(" ")[2]
-    if settled.background is None or any(note in remark for remark in found.remarks):
+    if settled.background is None:
+        return []
+    note = ALPHA.partition(" ")[2]
+    pictures = (picture for of_split in source.splits().values() for picture in of_split)
+    if any(note in remark for remark in found.remarks) and any(map(is_transparent, pictures)):
         return []
     line = f"no picture is transparent: --data.background {settled.background} has no effect"
     logger.warning("%s", line)
