@@ -1,13 +1,14 @@
 """Training: the schedule, the average, resuming bit by bit, and everything that can go wrong."""
 
 import dataclasses
+import errno
 import json
 import math
 import os
 import resource
 import shutil
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
@@ -615,6 +616,47 @@ def test_a_full_disk_keeps_what_there_was(tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in run.rglob("*.safetensors")} == before
     assert not list(run.rglob("*.writing*"))
     again(run, with_train(TINY, checkpoint_minutes=1e-9, evaluate_every=100, steps=6)).fit()
+
+
+@pytest.fixture
+def full_disk() -> Iterator[Callable[[], None]]:
+    """What fills the disk: from then on no file of this process takes a byte."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("moment", ["open", "log", "close"])
+def test_curves_on_a_full_disk_are_an_error_in_words(
+    moment: str,
+    tmp_path: Path,
+    full_disk: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """TensorBoard alone would print the trace of its thread, and end the run with a number."""
+    run = tmp_path / "run"
+    journal = fresh(run).journal
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    match moment:
+        case "open":
+            full_disk()
+        case "log":
+            monkeypatch.setattr(journal.accelerator, "log", refuse)
+        case "close":
+            monkeypatch.setattr(journal.accelerator, "end_training", refuse)
+    act = {
+        "open": journal.open,
+        "log": lambda: journal.track("train", 1, {"loss": 1.0}),
+        "close": journal.close,
+    }[moment]
+    expected = rf"could not write {run}/tensorboard: .*\. Free some space, .* --resume {run}$"
+    with pytest.raises(DrawError, match=expected):
+        act()
+    assert "Traceback" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize(

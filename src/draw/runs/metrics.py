@@ -56,10 +56,20 @@ def append_metrics(path: Path, line: Line) -> None:
         with open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
     except OSError as error:
-        raise DrawError(
-            f"could not write {path}: {error.strerror}. Free some space, then go on with: "
-            f"draw train --resume {shlex.quote(str(path.parent))}"
-        ) from error
+        raise not_written(path, error) from error
+
+
+def not_written(path: Path, error: OSError) -> DrawError:
+    """Make the error that a log of a run could not be written, and how the run goes on.
+
+    Args:
+        path: file or folder of the log, which lies in the run folder.
+        error: what the system says.
+    """
+    return DrawError(
+        f"could not write {path}: {error.strerror or error}. Free some space, then go on with: "
+        f"draw train --resume {shlex.quote(str(path.parent))}"
+    )
 
 
 def read_metrics(path: Path) -> list[Line]:

@@ -57,7 +57,7 @@ def _test(trainer: Trainer, test: ImageSet) -> dict[str, Any] | None:
     values = result.to_dict()
     if trainer.main:
         trainer.journal.track("test", trainer.step, values)
-    accelerator.end_training()
+    trainer.journal.close()
     if not trainer.main:
         return None
     which = f"{best.weights} on validation images" if best.which == "best" else best.weights

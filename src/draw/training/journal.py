@@ -1,13 +1,20 @@
 """The journal of a run: the lines of metrics.jsonl, and the same numbers in TensorBoard."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 from accelerate import Accelerator
 
 from draw.runs.checkpoint import METRICS_FILE
-from draw.runs.metrics import Line, append_metrics
+from draw.runs.metrics import Line, append_metrics, not_written
+
+TENSORBOARD = "tensorboard"
+"""Folder in the run folder with the curves of TensorBoard."""
+FIRST_BYTES = 1024
+"""Room that TensorBoard is to find when it begins, for more than its first entries."""
 
 
 class Journal:
@@ -23,8 +30,25 @@ class Journal:
         self.run, self.batch_size, self.accelerator = run, batch_size, accelerator
 
     def open(self) -> None:
-        """Begin with TensorBoard."""
-        self.accelerator.init_trackers("")
+        """Begin with TensorBoard.
+
+        Raises:
+            DrawError: if nothing can be written there, as on a full disk.
+        """
+        with self._curves() as folder:
+            folder.mkdir(exist_ok=True)
+            with TemporaryFile(dir=folder) as file:  # TensorBoard's thread would print a trace
+                file.write(bytes(FIRST_BYTES))
+            self.accelerator.init_trackers("")
+
+    def close(self) -> None:
+        """End with TensorBoard.
+
+        Raises:
+            DrawError: if what it holds back cannot be written.
+        """
+        with self._curves():
+            self.accelerator.end_training()
 
     def write(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Write a line about the weights after some steps, and show it in TensorBoard."""
@@ -39,4 +63,14 @@ class Journal:
     def track(self, kind: str, step: int, values: Mapping[str, Any]) -> None:
         """Show numbers in TensorBoard."""
         scalars = {f"{kind}/{k}": v for k, v in values.items() if isinstance(v, int | float)}
-        self.accelerator.log(scalars, step=step)
+        with self._curves():
+            self.accelerator.log(scalars, step=step)
+
+    @contextmanager
+    def _curves(self) -> Iterator[Path]:
+        """The folder of TensorBoard, whose mishaps are said in words."""
+        folder = self.run / TENSORBOARD
+        try:
+            yield folder
+        except OSError as error:
+            raise not_written(folder, error) from error

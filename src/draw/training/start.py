@@ -34,6 +34,7 @@ from draw.runs.metrics import DAMAGED_FILE, forget_metrics_after
 from draw.runs.paths import RUN_FILE, note_resumption, write_run_file
 from draw.runs.provenance import provenance
 from draw.training.image_check import check_images
+from draw.training.journal import TENSORBOARD
 from draw.training.origin import check_sizes
 from draw.training.pace import fit_to_minutes
 from draw.training.patience import is_out_of_patience, lacks_results, way_on
@@ -44,7 +45,7 @@ from draw.training.trainer import Trainer
 logger = logging.getLogger("draw")
 
 FILES = RUN_FILE, METRICS_FILE, DAMAGED_FILE, "best/config.json", str(BEST_FILE)
-FOLDERS = "best", "checkpoints", "samples", "glimpses", "tensorboard"
+FOLDERS = "best", "checkpoints", "samples", "glimpses", TENSORBOARD
 """Folders that a run writes besides its pictures."""
 FREE_ON_RESUME = frozenset(
     {

@@ -40,7 +40,7 @@ from draw.training.accelerator import make_accelerator
 from draw.training.average import Average
 from draw.training.budget import Budget
 from draw.training.feed import Batcher, Feed, feed_at, resident_on
-from draw.training.journal import Journal
+from draw.training.journal import TENSORBOARD, Journal
 from draw.training.learning import freeze_decoder, parameter_groups
 from draw.training.memory_advice import too_large
 from draw.training.origin import weights_for
@@ -83,7 +83,7 @@ class Trainer:
         self.config, self.run, self.task = config, run, task_for(config)
         self.training, self.validation = training, validation.evaluation_set()
         asked = settle(config.compute, training=True)
-        self.accelerator = make_accelerator(asked, run / "tensorboard")
+        self.accelerator = make_accelerator(asked, run / TENSORBOARD)
         self.compute = replace(asked, device=self.accelerator.device)
         self.journal = Journal(run, config.train.batch_size, self.accelerator)
         self.selection = Selection(config, self.task, self.validation, self.journal)
