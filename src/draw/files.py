@@ -43,6 +43,26 @@ def _say_relative(base: str) -> None:
     log.warning("expected XDG_CACHE_HOME to be an absolute path, got %s; using ~/.cache", base)
 
 
+_ADDRESS = re.compile(r"([a-z][a-z0-9+.-]+):/.+", re.IGNORECASE | re.DOTALL)
+"""With one slash too, as a `Path` has it."""
+
+
+def address_advice(place: str | Path) -> str | None:
+    """Say what to do with an address (https://, s3://, hf://) that came for a path; else None.
+
+    Args:
+        place: what was given as the path of a file or folder.
+    """
+    address = _ADDRESS.fullmatch(str(place))
+    if address is None:
+        return None
+    if address[1].lower() == "file":
+        return "pass its path alone"
+    hub = ", or name a model or data set of the Hugging Face Hub by owner/name"
+    known = address[1].lower() == "hf" or "huggingface.co/" in str(place)
+    return f"download it first (and unpack it), then pass its path{hub if known else ''}"
+
+
 def paths_beside(path: Path, *, folders: bool = False) -> list[str]:
     """List what lies beside a path that is perhaps misspelt; nothing if its folder is none.
 

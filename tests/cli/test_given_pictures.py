@@ -1,6 +1,7 @@
 """The verbs that take somebody's own pictures, and the size of the pictures that verbs make."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from PIL import Image
 import draw
 from draw import DRAW, DRAWConfig
 from draw.config.data import DataConfig
+from draw.errors import DrawError
+from draw.files import address_advice
 from running import draw_command
 
 TREATMENTS = {
@@ -146,3 +149,56 @@ def test_the_scale_of_a_picture_can_be_chosen(verb: str, place: Path) -> None:
     for bad in ("0", "33"):
         done = draw_command(verb, *COMMANDS[verb], "--scale", bad, cwd=place, check=1)
         assert "--scale to be None or a whole number" in done.stderr
+
+
+WEB = "https://host/a.png"
+ADDRESSES = {
+    "a picture": ["complete", "plain", WEB],
+    "pictures": ["reconstruct", "plain", "grey.png", WEB],
+    "a mask": ["complete", "plain", "grey.png", "--mask", WEB],
+    "a model": ["sample", WEB],
+    "a file to write": ["sample", "plain", "--out", WEB],
+    "a result": ["sample", "plain", f"--json={WEB}"],
+    "images": ["data", "check", "--data.path", WEB],
+    "a cache": ["data", "check", "--data.path", ".", "--data.cache-dir", WEB],
+    "a copy": ["data", "convert", WEB, "a.npz"],
+    "a run": ["train", "--resume", WEB],
+    "a config": ["train", "--config", WEB],
+    "images of training": ["train", "images", "--data.path", WEB],
+    "a start": ["train", "digits", "--train.start-from", WEB],
+    "images of the studio": ["studio", "--data.path", f"MINE={WEB}"],
+    "runs of the studio": ["studio", "--runs", WEB],
+}
+
+
+@pytest.mark.parametrize("command", ADDRESSES.values(), ids=ADDRESSES)
+def test_an_address_is_no_path(command: list[str], place: Path) -> None:
+    """Not missing, nor misspelt; and nothing is written into a folder of its name."""
+    refused = draw_command(*command, cwd=place, check=1)
+    expected = f"got the address {WEB}; download it first (and unpack it), then pass its path"
+    assert expected in refused.stderr
+    assert not list(place.glob("https*"))
+
+
+@pytest.mark.parametrize(
+    ("address", "advice"),
+    [
+        ("http://host/a.png", "download it first (and unpack it), then pass its path"),
+        ("s3://bucket/run", "download it first (and unpack it), then pass its path"),
+        ("hf://datasets/owner/name", "of the Hugging Face Hub by owner/name"),
+        ("https://huggingface.co/owner/name", "of the Hugging Face Hub by owner/name"),
+        ("file:///home/a.png", "pass its path alone"),
+    ],
+)
+def test_what_to_do_with_an_address(address: str, advice: str) -> None:
+    assert address_advice(address).endswith(advice)
+    assert address_advice(Path(address)).endswith(advice)  # with one slash
+    with pytest.raises(DrawError, match=re.escape(f"expected a model, got the address {address}")):
+        draw.load(address)
+    with pytest.raises(DrawError, match=f"is an address, expected a file; .*{re.escape(advice)}"):
+        DRAW(DRAWConfig()).preprocess(Path(address))
+
+
+def test_paths_and_names_are_no_addresses() -> None:
+    for path in ("owner/name", "./http://host", "C:/a.png", "a:b", "/data/a:/b", "http:"):
+        assert address_advice(path) is None

@@ -271,7 +271,7 @@ def test_a_folder_without_pictures(folder: Path) -> None:
     [
         ("/nowhere/at/all", "there is no folder or file /nowhere/at/all; check the spelling"),
         ("./owner/name", r"there is no folder or file .*/owner/name"),
-        ("https://example.org/a.zip", "got the address https.*; download and unpack it"),
+        ("https://example.org/a.zip", r"got the address https.*; download it first .* its path$"),
         ("~/surely-not-here", "there is no folder or file /.*/surely-not-here"),
         ("x" * 300, "File name too long"),
     ],

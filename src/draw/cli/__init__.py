@@ -34,6 +34,7 @@ from draw.cli.tab_completion import completion
 from draw.cli.training import run_train, train
 from draw.errors import DrawError, Interruption, did_you_mean
 from draw.extras import explain_missing
+from draw.files import address_advice
 from draw.launch import (
     has_told,
     is_first_process,
@@ -137,8 +138,20 @@ def _refuse_copies(arguments: list[str]) -> None:
         )
 
 
+def _refuse_addresses(arguments: list[str]) -> None:
+    """No verb reads from, or writes to, anything but files; a `Path` would hide that."""
+    values = (value for argument in arguments for value in (argument, argument.partition("=")[2]))
+    for value in values:
+        advice = address_advice(value) if "://" in value else None
+        if advice is not None:
+            raise DrawError(
+                f"expected files and folders of this computer, got the address {value}; {advice}"
+            )
+
+
 def _dispatch(arguments: list[str]) -> None:
     _refuse_copies(arguments)
+    _refuse_addresses(arguments)
     match arguments:
         case ["train", first, *_] if first not in ("-h", "--help"):
             run_train(arguments[1:])

@@ -15,7 +15,7 @@ from draw.config.model import ModelConfig, to_file
 from draw.config.run import Config, Weights
 from draw.errors import DrawError, did_you_mean
 from draw.fields import check
-from draw.files import paths_beside
+from draw.files import address_advice, paths_beside
 from draw.json_files import read_json_object, write_json
 from draw.model.checks import check_weights
 from draw.model.classifier import Classifier
@@ -209,6 +209,9 @@ def exported_folder(
         "owner/name on the Hub"
     )
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", name) or name.split("/")[0] in (".", "..", "runs"):
+        advice = address_advice(name)
+        if advice is not None:
+            raise DrawError(f"expected a model, got the address {name}; {advice}")
         near = did_you_mean(name, [*shipped_models(), *paths_beside(Path(name), folders=True)])
         raise DrawError(f"there is no folder {name}{near}; {choices}")
     return hub.fetch(name, "model", patterns, choices.capitalize())

@@ -19,7 +19,7 @@ from draw.data.sources.tree import find_files, found_file
 from draw.data.store.cache import cache_root
 from draw.data.store.decode import SUFFIXES, Picture
 from draw.errors import DataError, DrawError, did_you_mean
-from draw.files import paths_beside
+from draw.files import address_advice, paths_beside
 from draw.terminal import one_line
 
 
@@ -57,10 +57,11 @@ def published_folder(config: DataConfig) -> Path:
 
 
 def _from_path(path: str, known: KnownSet, config: str | None) -> Source:
-    if "://" in path:
+    advice = address_advice(path)
+    if advice is not None and "://" in path:
         raise DataError(
             f"expected data.path to be a local folder or a Hub name (owner/name), got the address "
-            f"{path}; download and unpack it, then pass its folder"
+            f"{path}; {advice}"
         )
     there = Path(path).expanduser()
     try:

@@ -22,7 +22,7 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from draw.config.data import Fit, Mode
 from draw.data.store.colour import lay_over, profile_note, to_srgb
 from draw.errors import DataError, DrawError
-from draw.files import check_regular_file
+from draw.files import address_advice, check_regular_file
 
 MAX_PIXELS = 64_000_000
 """Most pixels of a picture; a larger one is refused unread, since a small file can unpack to fill
@@ -202,6 +202,8 @@ def _reason(error: Exception, data: PictureData) -> str:
                 "too many to decode safely; scale it down or take it out"
             )
         case FileNotFoundError():
+            if isinstance(data, Path) and (advice := address_advice(data)):
+                return f"is an address, expected a file; {advice}"
             return "does not exist, or is a link to nothing; check the spelling, or take it out"
         case PermissionError():
             return "may not be read (permission denied); change its permissions"
