@@ -25,6 +25,7 @@ from draw.config.data import DataConfig
 from draw.data import DataError, check, load_images
 from draw.data.sets.official import text_sum
 from draw.data.sets.table import KNOWN_SETS
+from draw.data.sources import number_lines
 from draw.data.sources.open_source import open_source
 from draw.data.sources.source import Source
 from draw.data.sources.source_table import SOURCES
@@ -280,16 +281,25 @@ def amat(pictures: np.ndarray, labels: np.ndarray | None = None, by: str = " ") 
     return "".join(by.join(f"{number:g}" for number in row) + "\n" for row in rows)
 
 
-@pytest.mark.parametrize("by", [" ", "   "])
-def test_amat(tmp_path: Path, by: str) -> None:
+@pytest.mark.parametrize(("by", "end"), [(" ", "\n"), ("   ", "\n"), (" ", "\r\n")])
+def test_amat(tmp_path: Path, by: str, end: str) -> None:
     binary = {split: (of > 127).astype(np.uint8) for split, of in PICTURES.items()}
     for split, name in (("train", "train"), ("validation", "valid"), ("test", "test")):
         text = amat(binary.get(split, binary["test"]), by=by)
-        (tmp_path / f"binarized_mnist_{name}.amat").write_text(text)
+        (tmp_path / f"binarized_mnist_{name}.amat").write_text(text, newline=end)
     white = {split: 255 * of for split, of in {"validation": binary["test"], **binary}.items()}
     source = opened(tmp_path)
     assert content(source) == expected(white, labels=None)
     assert source.remarks() == ("pixels from 0 to 1, of which 1 is white",)
+
+
+def test_a_long_file_of_carriage_returns_is_no_long_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(number_lines, "LINE_BYTES", 20)
+    (tmp_path / "a_train.amat").write_bytes(b"1 0 1 1\r" * 12)
+    with pytest.raises(DataError, match="got carriage returns alone"):
+        content(opened(tmp_path))
 
 
 def test_amat_with_labels(tmp_path: Path) -> None:
@@ -664,6 +674,10 @@ SPOILT: dict[str, tuple[Callable[[Path], object], str]] = {
     "csv with a column of splits": (
         lambda f: (f / "a.csv").write_text("usage,p0,p1,p2,p3\ntrain,0,0,0,0\n"),
         "tells of splits",
+    ),
+    "amat of carriage returns": (
+        lambda f: (f / "a_train.amat").write_bytes(b"1 0 1 1\r" * 12),
+        "line feed, got carriage returns alone.*tr",
     ),
     "amat of no square": (lambda f: (f / "a_train.amat").write_text("1 0 1 1 1 1\n"), "got 6"),
     "amat of uneven lines": (

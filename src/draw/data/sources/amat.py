@@ -9,7 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from draw.data.sources.number_lines import lines_at_once, parse, read_line
+from draw.data.sources.number_lines import (
+    lines_at_once,
+    parse,
+    read_line,
+    refuse_carriage_returns,
+)
 from draw.data.sources.pixels import side_of
 from draw.data.sources.source import Place
 from draw.data.sources.stacks import Block, Stack, set_name
@@ -37,7 +42,9 @@ class Amat:
 def _stack(file: FileEntry) -> Stack:
     name = one_line(file.path)
     with open_stream(file.path) as stream:
-        count = len(read_line(stream, name).split())
+        line = read_line(stream, name)
+    refuse_carriage_returns(line, name)
+    count = len(line.split())
     side, labelled = side_of(count), side_of(count) is None
     side = side or side_of(count - 1)
     if side is None:

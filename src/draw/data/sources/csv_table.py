@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from draw.data.sources.labels import LABEL_COLUMNS, ROW_NUMBERS, is_number
-from draw.data.sources.number_lines import lines_at_once, parse, read_line
+from draw.data.sources.number_lines import (
+    lines_at_once,
+    parse,
+    read_line,
+    refuse_carriage_returns,
+)
 from draw.data.sources.pixels import CONVERSION, side_of
 from draw.data.sources.source import Place
 from draw.data.sources.stacks import ON_ITS_SIDE, Block, Label, Stack, is_emnist, set_name
@@ -53,7 +58,7 @@ class Columns:
 
 def _first_line(file: FileEntry) -> tuple[str, list[str]]:
     """What separates the columns, and what stands in the first line of each; nothing in no CSV."""
-    line = _line_ends(file)[0]
+    line = _raw_line(file).decode("utf-8-sig", errors="replace").strip("\r\n").partition("\r")[0]
     separator = max(SEPARATORS, key=line.count)
     try:
         cells = next(csv.reader([line], delimiter=separator), [])
@@ -62,12 +67,9 @@ def _first_line(file: FileEntry) -> tuple[str, list[str]]:
     return separator, [text.strip() for text in cells]
 
 
-def _line_ends(file: FileEntry) -> tuple[str, bool]:
-    """The first line without its end, and whether that is a carriage return alone."""
+def _raw_line(file: FileEntry) -> bytes:
     with open_stream(file.path) as stream:
-        text = read_line(stream, one_line(file.path)).decode("utf-8-sig", errors="replace")
-    first, carriage_return, more = text.strip("\r\n").partition("\r")
-    return first, bool(carriage_return and more)
+        return read_line(stream, one_line(file.path))
 
 
 def _is_headed(first: list[str]) -> bool:
@@ -135,12 +137,7 @@ def _label_without_names(name: str, first: list[str]) -> int | None:
 
 def _stack(file: FileEntry) -> Stack:
     name = one_line(file.path)
-    if _line_ends(file)[1]:
-        raise DataError(
-            f"{name}: expected lines that end in a line feed, got carriage returns alone, as in "
-            "Excel's CSV (Macintosh); save it as CSV UTF-8 there, or: "
-            "tr '\\r' '\\n' < old.csv > new.csv"
-        )
+    refuse_carriage_returns(_raw_line(file), name)
     separator, first = _first_line(file)
     columns = _columns(name, first)
     if any(

@@ -17,14 +17,33 @@ def read_line(stream: BufferedIOBase, name: str) -> bytes:
     """Read the next line, with its end; empty where the file ends.
 
     Raises:
-        DataError: the line is far too long.
+        DataError: the line is far too long, as a whole file is where none ends in a line feed.
     """
     line = stream.readline(LINE_BYTES + 1)
     if len(line) > LINE_BYTES:
+        refuse_carriage_returns(line, name)
         raise DataError(
             f"{name}: expected a picture a line, got a line of more than {LINE_BYTES:,} bytes"
         )
     return line
+
+
+def refuse_carriage_returns(line: bytes, name: str) -> None:
+    """Refuse lines that end in a carriage return alone, of which several came as one.
+
+    Args:
+        line: the first line as it was read, with its end.
+        name: name of the file, for errors.
+
+    Raises:
+        DataError: there are carriage returns within it.
+    """
+    if b"\r" in line.strip(b"\r\n"):
+        raise DataError(
+            f"{name}: expected lines that end in a line feed, got carriage returns alone, as in "
+            "Excel's CSV (Macintosh); save it as CSV UTF-8 there, or: "
+            "tr '\\r' '\\n' < old > new"
+        )
 
 
 def lines_at_once(stream: BufferedIOBase, name: str) -> Iterator[list[bytes]]:
