@@ -14,13 +14,16 @@ from draw.attention import (
     SAMPLERS,
     SeveralWindows,
     WindowAttention,
+    filterbank,
     read_patch,
     window_parameters,
 )
+from draw.attention.cauchy import cauchy_filterbank
 from draw.attention.grid import GaussianSampler
 from draw.attention.laplace import laplace_filterbank
 from draw.attention.lattice import LatticeSampler
-from draw.attention.rotated import RotatedSampler
+from draw.attention.rotated import RotatedSampler, RotatedWindow, turned_filters
+from draw.attention.scattered import scattered_filters
 from draw.config.model import ClassifierConfig, DRAWConfig
 from draw.errors import DrawError
 from draw.model.classifier import Classifier
@@ -422,6 +425,29 @@ def test_windows_of_half_precision_lie_where_their_numbers_say(name, dtype) -> N
     near = {"rtol": 0.02, "atol": 1e-3}
     torch.testing.assert_close(seen.double(), exact.read(images.double(), there), **near)
     torch.testing.assert_close(written.double(), exact.write(patch.double(), there), **near)
+
+
+def scattered_alone(g: Tensor, delta: Tensor, sigma: Tensor, size: int, length: int) -> Tensor:
+    mu = g[:, None] + delta[:, None] * torch.arange(size, device=g.device)
+    return scattered_filters(mu, sigma[:, None].expand(-1, size), length)
+
+
+def turned_alone(g: Tensor, delta: Tensor, sigma: Tensor, size: int, length: int) -> Tensor:
+    window = RotatedWindow(g, g, delta, sigma, torch.ones_like(g), size, torch.ones_like(g))
+    return turned_filters(window, 2, length)[1]
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [filterbank, laplace_filterbank, cauchy_filterbank, scattered_alone, turned_alone],
+)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_filters_of_numbers_in_half_precision_are_in_full(filters, dtype) -> None:
+    """They sum to 1, and lie on pixels that 16 bits do not tell apart."""
+    numbers = [torch.tensor(values, dtype=dtype) for values in ([300, 90], [8, 2], [0.5, 3])]
+    found = filters(*numbers, 3, 400)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, filters(*(value.float() for value in numbers), 3, 400))
 
 
 @pytest.mark.usefixtures("without_shape_checks")

@@ -31,9 +31,12 @@ def cauchy_filterbank(
         sigma: half width at half height of each filter in pixels.
         size: number of filters along the side, N.
         length: number of pixels along the side, A for F_X and B for F_Y.
+
+    Returns:
+        The filters, in float32 at least, as windows are.
     """
     mu = filter_centres(g, delta, size)  # (19-20)
-    a = torch.arange(1, length + 1, dtype=g.dtype, device=g.device)
+    a = torch.arange(1, length + 1, dtype=mu.dtype, device=g.device)
     distance = (a - mu[..., None]) / sigma[..., None, None]
     return (-torch.log1p(distance.square())).softmax(-1)
 

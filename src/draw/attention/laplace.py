@@ -29,9 +29,12 @@ def laplace_filterbank(
         sigma: distance in pixels at which a filter has fallen to 1/e.
         size: number of filters along the side, N.
         length: number of pixels along the side, A for F_X and B for F_Y.
+
+    Returns:
+        The filters, in float32 at least, as windows are.
     """
     mu = filter_centres(g, delta, size)  # (19-20)
-    a = torch.arange(1, length + 1, dtype=g.dtype, device=g.device)
+    a = torch.arange(1, length + 1, dtype=mu.dtype, device=g.device)
     return (-(a - mu[..., None]).abs() / sigma[..., None, None]).softmax(-1)
 
 

@@ -54,7 +54,8 @@ def turned_filters(
     0 this is the paper's window exactly, and the gradient is smooth at all angles.
     """
     d = filter_centres(torch.zeros_like(window.delta), window.delta, window.size)
-    cos, sin = window.angle.cos()[..., None, None], window.angle.sin()[..., None, None]
+    angle = in_full(window.angle)[..., None, None]
+    cos, sin = angle.cos(), angle.sin()
     d_x, d_y = d[..., None, :], d[..., :, None]
     mu_x = window.g_x[..., None, None] + cos * d_x - sin * d_y
     mu_y = window.g_y[..., None, None] + sin * d_x + cos * d_y

@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from draw.tensors import in_full
+
 
 def scattered_filters(
     mu: Float[Tensor, "*batch filters"], sigma: Float[Tensor, "*batch filters"], length: int
@@ -21,7 +23,11 @@ def scattered_filters(
         mu: centres of the filters, in pixels counted from 1.
         sigma: standard deviation of each filter in pixels.
         length: number of pixels, A or B.
+
+    Returns:
+        The filters, in float32 at least, as windows are.
     """
+    mu, sigma = in_full(mu), in_full(sigma)
     a = torch.arange(1, length + 1, dtype=mu.dtype, device=mu.device)
     steepness = -0.5 / sigma.square()
     return ((a - mu[..., None]).square() * steepness[..., None]).softmax(-1)

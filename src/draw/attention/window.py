@@ -111,7 +111,11 @@ def filter_centres(
         g: centre of the grid in pixels, counted from 1.
         delta: distance between neighbouring filters in pixels.
         size: number of filters along the side, N.
+
+    Returns:
+        The centres, in float32 at least: 16 bits do not tell the pixels of a large image apart.
     """
+    g, delta = in_full(g), in_full(delta)
     i = torch.arange(1, size + 1, dtype=g.dtype, device=g.device)
     return g[..., None] + (i - size / 2 - 0.5) * delta[..., None]
 
@@ -134,9 +138,12 @@ def filterbank(
         sigma: standard deviation of each filter in pixels.
         size: number of filters along the side, N.
         length: number of pixels along the side, A for F_X and B for F_Y.
+
+    Returns:
+        The filters, in float32 at least, as windows are.
     """
     mu = filter_centres(g, delta, size)  # (19-20)
-    a = torch.arange(1, length + 1, dtype=g.dtype, device=g.device)
+    a = torch.arange(1, length + 1, dtype=mu.dtype, device=g.device)
     distance = (a - mu[..., None]) / sigma[..., None, None]
     return (-distance.square() / 2).softmax(-1)  # (25-26)
 
