@@ -116,26 +116,28 @@ def batch_of(trainer: Trainer) -> Batch:
 
 
 def draw_command(
-    *arguments: str, cwd: Path, check: int | None = 0
+    *arguments: str, cwd: Path, check: int | None = 0, program: str = "draw"
 ) -> subprocess.CompletedProcess[str]:
     """Run the command line in this process, as it would go in one of its own.
 
-    `check` is the exit status that it has to have, None for any.
+    `check` is the exit status that it has to have, None for any; `program` what was started.
 
     A process spends more time on importing torch than most commands take. What `main` lets through
     goes through here as well; a warning is an exception, as in every test.
     """
     out, err = io.StringIO(), io.StringIO()
     with redirect_stdout(out), redirect_stderr(err):
-        status = _status_of_main(arguments, cwd)
+        status = _status_of_main(arguments, cwd, program)
     done = subprocess.CompletedProcess(arguments, status, out.getvalue(), err.getvalue())
     assert check in (None, done.returncode), done.stdout + done.stderr
     return done
 
 
-def _status_of_main(arguments: tuple[str, ...], cwd: Path, **environment: str) -> int:
+def _status_of_main(
+    arguments: tuple[str, ...], cwd: Path, program: str = "draw", **environment: str
+) -> int:
     with _as_in_a_process_of_its_own(), chdir(cwd), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["draw", *arguments])
+        patch.setattr(sys, "argv", [program, *arguments])
         for name, value in {"COLUMNS": "120", **environment}.items():
             patch.setenv(name, value)
         try:

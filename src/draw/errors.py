@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Iterable
 from pathlib import Path
 
+from draw.program import program
+
 WORDS_OF_A_STOP = "everything is saved"
 """Words of a training that was stopped and has saved, by which whoever started it knows."""
 
@@ -25,8 +27,7 @@ class Interruption(Exception):  # noqa: N818  (an event, not an error)
     def __init__(self, run: Path, step: int, again: str | None = None) -> None:
         self.run, self.step = run, step
         super().__init__(
-            f"stopped at step {step}; {WORDS_OF_A_STOP}. "
-            f"Go on with: {again or shlex.join(('draw', 'train', '--resume', str(run)))}"
+            f"stopped at step {step}; {WORDS_OF_A_STOP}. Go on with: {again or _resumption(run)}"
         )
 
 
@@ -44,8 +45,12 @@ class CutShort(KeyboardInterrupt):
         self.run, self.step, self.saved = run, step, saved
         super().__init__(
             f"stopped at once at step {step}; saved is step {saved}. Go on from there with: "
-            f"{again or shlex.join(('draw', 'train', '--resume', str(run)))}"
+            f"{again or _resumption(run)}"
         )
+
+
+def _resumption(run: Path) -> str:
+    return f"{program()} train --resume {shlex.quote(str(run))}"
 
 
 class InUseError(DrawError):

@@ -150,7 +150,11 @@ def test_a_script_that_adds_a_part_trains_it_by_the_command_line(
     """One line in one table, a window too; its name is among those that a wrong one is told."""
     monkeypatch.setitem(SAMPLERS, "own", type("Own", (GaussianSampler,), {}))
     flags = [*TINY_DIGITS, "--train.steps", "2", "--model.attention", "own", "--out", "run"]
-    draw_command("train", "digits", *flags, cwd=tmp_path)
+    made = draw_command("train", "digits", *flags, cwd=tmp_path, program="own.py")
+    said = made.stdout.partition("next ")[2]
+    assert said.split("\n")[0].strip() == "python own.py sample run --nearest"
+    assert "python own.py train --resume run --train.steps 4" in said
+    assert "draw " not in said.replace("own.py", "")
     assert (
         json.loads((tmp_path / "run" / "run.json").read_text())["config"]["model"]["attention"]
         == "own"

@@ -42,6 +42,7 @@ from draw.launch import (
     launched_processes,
     lost_process,
 )
+from draw.program import note_program
 from draw.terminal import flush, guard, say
 
 TITLE = "draw: networks that draw images step by step (DRAW, Gregor et al. 2015)"
@@ -171,6 +172,7 @@ def _dispatch(arguments: list[str]) -> None:
 def main() -> None:
     """Run one command; print a mistake or mishap on standard error, with exit status 1."""
     guard()
+    note_program(sys.argv[0])
     # What is told of a run, its first process tells; what is wrong, whoever finds it.
     logging.getLogger("draw").setLevel(logging.INFO if is_first_process() else logging.WARNING)
     try:

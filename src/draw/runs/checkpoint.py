@@ -29,6 +29,7 @@ from draw.fields import Limits, Natural, check, names_and_values
 from draw.files import check_regular_file, write_atomically
 from draw.json_files import parse_json
 from draw.launch import is_first_process
+from draw.program import program
 from draw.randomness import Stream
 from draw.runs.metrics import scan_metrics
 
@@ -186,7 +187,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         advice = f"there is none before it; {_way_on_without(path.parent.parent)}"
         if earlier:
             again = shlex.quote(str(earlier[-1]))
-            advice = f"the one before it is {earlier[-1]}: draw train --resume {again}"
+            advice = f"the one before it is {earlier[-1]}: {program()} train --resume {again}"
         raise DamagedCheckpointError(f"{error}; {advice}") from error
 
 
@@ -199,10 +200,10 @@ def _way_on_without(run: Path) -> str:
     """What can be done with a run that has no checkpoint to go on from."""
     name = shlex.quote(str(run))
     if not checkpoints(run) and is_blank(run):
-        return f"start it with draw train --resume {name}"
+        return f"start it with {program()} train --resume {name}"
     best = f" --train.start-from {name}" if os.path.lexists(run / BEST_FILE) else ""
     weights = " with its best weights" if best else ""
-    return f"begin another one{weights} by draw train --config {name}{best} --out FOLDER"
+    return f"begin another one{weights} by {program()} train --config {name}{best} --out FOLDER"
 
 
 def add_prefix(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple
 from draw.errors import DrawError
 from draw.files import open_file, write_atomically
 from draw.json_files import null_if_not_finite
+from draw.program import program
 
 logger = logging.getLogger("draw")
 
@@ -68,7 +69,7 @@ def not_written(path: Path, error: OSError) -> DrawError:
     """
     return DrawError(
         f"could not write {path}: {error.strerror or error}. Free some space, then go on with: "
-        f"draw train --resume {shlex.quote(str(path.parent))}"
+        f"{program()} train --resume {shlex.quote(str(path.parent))}"
     )
 
 

@@ -5,6 +5,7 @@ import shlex
 from draw.config.run import Config
 from draw.data import ImageSet
 from draw.models.kinds import kind_of
+from draw.program import program
 from draw.training.pace import Pace
 from draw.training.trainer import Trainer
 
@@ -55,18 +56,18 @@ def next_commands(trainer: Trainer) -> list[str]:
     Args:
         trainer: the trainer of the run.
     """
-    run, config = shlex.quote(str(trainer.run)), trainer.config.train
+    draw, run, config = program(), shlex.quote(str(trainer.run)), trainer.config.train
     kind = kind_of(trainer.config.model)
-    show = [f"draw sample {run} --nearest", f"draw animate {run} --out drawing.gif"]
+    show = [f"{draw} sample {run} --nearest", f"{draw} animate {run} --out drawing.gif"]
     if not kind.draws:
-        show = [f"draw glimpses {run}"] if kind.looks else [f"draw evaluate {run}"]
+        show = [f"{draw} glimpses {run}"] if kind.looks else [f"{draw} evaluate {run}"]
     if trainer.out_of_patience:
         more = f"--train.patience {2 * (config.patience or 0)}"
     elif config.minutes is not None:
         more = f"--train.minutes {2 * config.minutes:g}"
     else:
         more = f"--train.steps {2 * max(trainer.step, config.steps)}"
-    return [*show, f"draw train --resume {run} {more}"]
+    return [*show, f"{draw} train --resume {run} {more}"]
 
 
 def _duration(seconds: float) -> str:

@@ -15,6 +15,7 @@ from draw.errors import CutShort, DrawError, Interruption
 from draw.launch import launched_processes
 from draw.measure.paired_difference import standard_error
 from draw.models.kinds import task_for
+from draw.program import program
 from draw.runs.checkpoint import METRICS_FILE
 from draw.runs.metrics import read_metrics
 from draw.runs.paths import RUN_FILE
@@ -142,7 +143,7 @@ def train_seeds(
         CutShort: after a second Ctrl-C, which did not wait for that.
         DrawError: as a single run does.
     """
-    again = shlex.join(["draw", "train", "--resume", str(base), "--seeds", str(len(runs))])
+    again = f"{program()} train --resume {shlex.quote(str(base))} --seeds {len(runs)}"
     for number, one in enumerate(runs, 1):
         seed = one.config.train.seed
         say(f"run {number} of {len(runs)}, seed {seed}: {one.run}")
@@ -184,7 +185,7 @@ def _summarize(runs: Sequence[SeedRun]) -> dict[str, Any]:
         else f" +- {standard_error(scores):.3f}, standard deviation between seeds {apart:.3f}"
     )
     say(f"{len(runs)} run(s), one for each seed: test {task.score} {scores.mean():.3f}{spread}")
-    say(shlex.join(["draw", "compare", *(str(one.run) for one in runs), "OTHERS"]))
+    say(f"{program()} compare {shlex.join(str(one.run) for one in runs)} OTHERS")
     return {
         "runs": [
             {"run": str(one.run), "seed": one.config.train.seed, "test": test}

@@ -20,6 +20,7 @@ from draw.launch import launches
 from draw.model.pretrained import Model
 from draw.models.kinds import run_config, task_for
 from draw.models.storage import load_model
+from draw.program import program
 from draw.runs.checkpoint import (
     BEST_FILE,
     METRICS_FILE,
@@ -68,8 +69,8 @@ def refuse_existing(run: Path) -> None:
     """
     if os.path.lexists(run) and (not run.is_dir() or not all(map(_is_nothing, run.iterdir()))):
         raise DrawError(
-            f"{run} exists already and is left as it is; go on with it by draw train --resume "
-            f"{shlex.quote(str(run))}, or name another folder with --out"
+            f"{run} exists already and is left as it is; go on with it by {program()} train "
+            f"--resume {shlex.quote(str(run))}, or name another folder with --out"
         )
 
 

@@ -27,6 +27,7 @@ from draw.kernels.recorder import CudaRecorder
 from draw.model.machine import settle
 from draw.model.memory import check_batch, ran_out, weightless
 from draw.models.kinds import check_loadable, task_for
+from draw.program import program
 from draw.progress import Bar, progress
 from draw.randomness import Stream
 from draw.runs.checkpoint import (
@@ -331,8 +332,8 @@ class Trainer:
         advice = f"Try a smaller step: {smaller}"
         if saved := checkpoints(self.run):
             advice = (
-                f"The last good state is {saved[-1]}. Try a smaller step: draw train --resume "
-                f"{shlex.quote(str(self.run))} {smaller}"
+                f"The last good state is {saved[-1]}. Try a smaller step: {program()} train "
+                f"--resume {shlex.quote(str(self.run))} {smaller}"
             )
         raise DrawError(
             f"the loss or its gradient is no longer finite at step {step} ({came}, "
