@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 from types import MappingProxyType
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -21,8 +22,18 @@ from draw.config.data import DataConfig
 from draw.errors import DrawError
 from draw.model.convnet import Convnet
 from draw.model.pretrained import shipped_models
+from draw.models.kinds import run_config
 from draw.models.storage import load_model
-from draw.studio import exploration, generation, observation, recognition, reconstruction
+from draw.runs.paths import write_run_file
+from draw.studio import (
+    exploration,
+    generation,
+    inpainting,
+    observation,
+    recognition,
+    reconstruction,
+)
+from draw.studio.class_names import class_words
 from draw.studio.downloads import save_drawings, save_reconstruction
 from draw.studio.exploration import Ends
 from draw.studio.folders import run_folders
@@ -31,6 +42,7 @@ from draw.studio.guard import LOCAL_NAMES, LONGEST_BODY, refusal_of
 from draw.studio.image_source import examples, training_images
 from draw.studio.models import Catalogue, Shelf, describe
 from draw.studio.numbers import real, whole
+from draw.studio.page.generate import _finished
 from draw.studio.page.sources import FITS, UPLOAD, choose_image
 from draw.studio.pictures import PNG_ADDRESS, PictureTarget, centre_ink, from_page, from_upload
 from draw.studio.player import place_windows, sheet
@@ -203,7 +215,7 @@ class TestGenerating:
         assert (show.origin["guidance"], show.origin["labels"]) == (1, [None, None])
         assert generation.request("runs/told", 2, 1, 1, "7", 3).guidance == 3
         words = ["each in turn", "none", *map(str, range(10))]
-        assert generation.class_choices(shelf, "runs/told") == words
+        assert generation.class_choices(shelf, "runs/told") == [(word, word) for word in words]
 
     @pytest.mark.parametrize(
         ("choice", "label"), [("each in turn", None), (None, None), ("none", -1), ("12", 12)]
@@ -226,6 +238,53 @@ class TestGenerating:
         assert path.read_bytes().startswith(start)
         assert "/" not in path.stem
         assert " " not in path.name
+
+
+class TestClassNames:
+    """Folders that somebody's pictures were in, wherever a class is chosen or told."""
+
+    NAMES: ClassVar = {"0": "0", "1": "dog", "2": "a*b_<i>", "3": "x" * 99}
+
+    @pytest.fixture
+    def named(self, tmp_path: Path) -> Shelf:
+        told = dataclasses.replace(DRAWS, condition="class", classes=5)
+        looks = dataclasses.replace(LOOKS, classes=5)
+        for name, config in {"told": told, "looks": looks}.items():
+            run = tmp_path / "runs" / name
+            make_run(run, config, DataConfig("images"))
+            write_run_file(run, run_config(run), {"classes": self.NAMES})
+        return Shelf(Catalogue(None, tmp_path / "runs"))
+
+    def test_they_are_chosen_by_names_and_mean_numbers(self, named):
+        chosen = generation.class_choices(named, "runs/told")
+        words = ["0", "1 dog", "2 a*b_<i>", f"3 {'x' * 40}…", "4"]
+        assert chosen == [("each in turn",) * 2, *zip(words, "01234", strict=True)]
+        assert generation.class_choices(named, "runs/looks") == [("each in turn",) * 2]
+
+    def test_what_is_drawn_is_told_by_name(self, named):
+        words = class_words(named, "runs/told")
+        asked = generation.request("runs/told", 2, 1, 1, "1")
+        assert _finished(asked, words).startswith("2 images of class 1 dog by")
+        escaped = _finished(dataclasses.replace(asked, label=2), words)
+        assert r"of class 2 a\*b\_\<i\> by" in escaped  # no Markdown, no HTML
+
+    def test_reconstructions_and_completions_are_told_by_name(self, named):
+        with named.use("runs/told") as loaded:
+            image = np.zeros(loaded.model.config.image_shape, np.uint8)
+        made = reconstruction.reconstruct(named, "runs/told", image, label=1)
+        assert "told that the image is of class 1 dog." in reconstruction.describe(made)
+        _, words = inpainting.complete(named, "runs/told", image, "left", label=1)
+        assert "told that the image is of class 1 dog." in words
+
+    def test_answers_are_told_by_name(self, named):
+        with named.use("runs/looks") as loaded:
+            image = np.zeros(loaded.model.config.image_shape, np.uint8)
+        said = recognition.classify(named, "runs/looks", image, label=3)
+        assert said.show.names[:3] == ("0", "1 dog", "2 a*b_<i>")
+        wrong = dataclasses.replace(said, answer=1, label=2)
+        words = recognition.describe(wrong)
+        assert "It says **1 dog** with" in words
+        assert words.endswith(r"but it is a 2 a\*b\_\<i\>.")
 
 
 class TestPictures:

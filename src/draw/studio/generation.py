@@ -10,6 +10,7 @@ from torch import Tensor
 from draw.data.sources.labels import LARGEST_LABEL
 from draw.errors import DrawError
 from draw.parts.state import NO_LABEL, Trajectory
+from draw.studio.class_names import class_words
 from draw.studio.models import Shelf
 from draw.studio.numbers import real, whole
 from draw.studio.player import Show, part
@@ -84,10 +85,14 @@ def class_of(choice: Any) -> int | None:
     return whole("the class", choice, NO_LABEL, LARGEST_LABEL)
 
 
-def class_choices(shelf: Shelf, name: str | None) -> list[str]:
-    """What the class of a model's drawings can be, in words; only `EACH` where it takes none."""
-    numbers = map(str, range(classes(shelf, name) or 0))
-    return [EACH, *([NONE] if guides(shelf, name) else []), *numbers]
+def class_choices(shelf: Shelf, name: str | None) -> list[tuple[str, str]]:
+    """What the class of a model's drawings can be; only `EACH` where it takes none.
+
+    Each is in words, with the name of a class where that is known, and as `class_of` reads it.
+    """
+    words = class_words(shelf, name)
+    numbers = [(words(number), str(number)) for number in range(classes(shelf, name) or 0)]
+    return [(EACH, EACH), *([(NONE, NONE)] if guides(shelf, name) else []), *numbers]
 
 
 def generate(shelf: Shelf, asked: Request) -> Iterator[Show]:

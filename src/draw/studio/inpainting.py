@@ -11,6 +11,7 @@ from draw.errors import DrawError
 from draw.model.completion import PARTICLES
 from draw.model.draw import DRAW
 from draw.parts.state import Trajectory
+from draw.studio.class_names import class_words, in_markdown
 from draw.studio.image_source import model_input
 from draw.studio.models import Shelf
 from draw.studio.pictures import Pixels
@@ -54,7 +55,8 @@ def complete(
             chosen = _likeliest_class(model, x, mask, seed) if label is None else label
             labels = torch.tensor([chosen], device=x.device)
             why = ", under which the known half costs the fewest nats" if label is None else ""
-            told = f" The network was told that the image is of class {chosen}{why}."
+            words = in_markdown(class_words(shelf, name)(chosen))
+            told = f" The network was told that the image is of class {words}{why}."
         found = model.complete(x, mask, ANSWERS, seed=seed, labels=labels)
     answers = found.images[:, 0]
     given = x.where(mask, torch.full_like(x, 0.5))

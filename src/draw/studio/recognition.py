@@ -17,6 +17,7 @@ from draw.errors import DrawError
 from draw.model.classifier import Classifier
 from draw.models.storage import LoadedModel
 from draw.randomness import VIEW_EVALUATION, generator
+from draw.studio.class_names import class_words, in_markdown
 from draw.studio.given_images import ImageChoice
 from draw.studio.image_source import ANY, examples, model_input
 from draw.studio.models import Shelf
@@ -67,7 +68,7 @@ def classify(shelf: Shelf, name: str | None, pixels: Pixels, label: int | None =
         made |= {"patches": sheet(_patches(model, x, windows)), "size": config.read_size}
     show = Show(
         secrets.token_hex(8), "glimpses", config.glimpses, config.rows, config.columns, (made,),
-        names=tuple(str(number) for number in range(config.classes)),
+        names=tuple(map(class_words(shelf, name), range(config.classes))),
     )  # fmt: skip
     best = int(probabilities[-1].argmax())
     return Answer(show, x.cpu(), best, float(probabilities[-1, best]), label)
@@ -86,10 +87,15 @@ def _patches(
 
 def describe(answer: Answer) -> str:
     """Describe an answer in a sentence, in Markdown."""
-    words = f"It says **{answer.answer}** with a probability of **{answer.probability:.0%}**"
+    names = {number: in_markdown(name) for number, name in enumerate(answer.show.names)}
+    words = f"It says **{names[answer.answer]}** with a probability of **{answer.probability:.0%}**"
     if answer.label is None:
         return f"{words}."
-    right = "which is right" if answer.label == answer.answer else f"but it is a {answer.label}"
+    right = (
+        "which is right"
+        if answer.label == answer.answer
+        else f"but it is a {names.get(answer.label, answer.label)}"
+    )
     return f"{words}, {right}."
 
 

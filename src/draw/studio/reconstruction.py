@@ -9,6 +9,7 @@ from torch import Tensor
 from draw.model.draw import DRAW
 from draw.parts.likelihood import bounds_likelihood, in_bits
 from draw.parts.state import Trajectory
+from draw.studio.class_names import class_words, in_markdown
 from draw.studio.image_source import binarization, model_input
 from draw.studio.models import Shelf
 from draw.studio.pictures import Pixels
@@ -41,6 +42,8 @@ class Reconstruction:
     """Class that the drawing was conditioned on; None for an unconditional model."""
     guess: bool
     """Whether the label is the one of the lowest bound, since the image came without."""
+    class_words: str = ""
+    """The label, with the name of the class where that is known."""
 
 
 @torch.no_grad()
@@ -115,6 +118,7 @@ def reconstruct(
         likelihood=bounds_likelihood(config, pixels_are),
         label=None if labels is None else label,
         guess=guessed,
+        class_words="" if label is None else class_words(shelf, name)(label),
     )
 
 
@@ -142,9 +146,12 @@ def describe(made: Reconstruction) -> str:
             "white: the model knows of no other."
         )
     if made.label is not None:
-        words += f" The network was told that the image is of class {made.label}" + (
-            ": of all classes the one with the fewest nats, for the image came without one."
-            if made.guess
-            else "."
+        words += (
+            f" The network was told that the image is of class {in_markdown(made.class_words)}"
+            + (
+                ": of all classes the one with the fewest nats, for the image came without one."
+                if made.guess
+                else "."
+            )
         )
     return words

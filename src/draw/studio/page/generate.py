@@ -1,6 +1,6 @@
 """The tab Generate: new images, drawn step by step."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -8,6 +8,7 @@ import gradio as gr
 
 from draw.parts.state import NO_LABEL
 from draw.studio import generation
+from draw.studio.class_names import class_words, in_markdown
 from draw.studio.downloads import Format, save_drawings
 from draw.studio.generation import Request
 from draw.studio.page import parts
@@ -60,10 +61,11 @@ def build(studio: Studio) -> tuple[gr.Dropdown, gr.Markdown, Fields]:
             yield tuple(gr.skip() for _ in range(4))
             return
         asked = generation.request(*fields)
+        finished = _finished(asked, class_words(studio.shelf, asked.model))
         yield gr.skip(), gr.skip(), f"Drawing 1 of {asked.n} …", gr.update(visible=True)
         for show in generation.generate(studio.shelf, asked):
             done = sum(part["count"] for part in show.parts)
-            words = f"{done} of {asked.n} drawn …" if done < asked.n else _finished(asked)
+            words = f"{done} of {asked.n} drawn …" if done < asked.n else finished
             yield show.to_json(), asked, words, gr.update(visible=done < asked.n)
 
     fields: Fields = {
@@ -113,9 +115,9 @@ def _guidance(chosen: str | None) -> Any:
     return gr.update(interactive=told, info=CLEARLY if told else "No class, so none to show")
 
 
-def _finished(asked: Request) -> str:
+def _finished(asked: Request, words: Callable[[int], str]) -> str:
     images = "1 image" if asked.n == 1 else f"{asked.n} images"
-    what = "" if asked.label is None else f" of class {asked.label}"
+    what = "" if asked.label is None else f" of class {in_markdown(words(asked.label))}"
     if asked.label == NO_LABEL:
         what = " of no given class"
     if asked.guidance != 1:
