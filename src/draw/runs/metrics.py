@@ -57,10 +57,10 @@ def append_metrics(path: Path, line: Line) -> None:
         with open(path, "a", encoding="utf-8") as file:
             file.write(json.dumps(values) + "\n")
     except OSError as error:
-        raise not_written(path, error) from error
+        raise writing_error(path, error) from error
 
 
-def not_written(path: Path, error: OSError) -> DrawError:
+def writing_error(path: Path, error: OSError) -> DrawError:
     """Make the error that a log of a run could not be written, and how the run goes on.
 
     Args:

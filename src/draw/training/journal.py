@@ -9,7 +9,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from draw.runs.checkpoint import METRICS_FILE
-from draw.runs.metrics import Line, append_metrics, not_written
+from draw.runs.metrics import Line, append_metrics, writing_error
 
 TENSORBOARD = "tensorboard"
 """Folder in the run folder with the curves of TensorBoard."""
@@ -73,4 +73,4 @@ class Journal:
         try:
             yield folder
         except OSError as error:
-            raise not_written(folder, error) from error
+            raise writing_error(folder, error) from error
