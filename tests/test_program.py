@@ -19,6 +19,7 @@ def draw_again() -> Iterator[None]:
     ("started", "typed"),
     [
         ("/usr/bin/draw", "draw"),
+        ("Scripts/draw.exe", "draw"),
         ("/lib/site-packages/draw/__main__.py", "draw"),
         ("-c", "draw"),
         ("", "draw"),

@@ -26,7 +26,7 @@ def program() -> str:
 
 
 def _typed(path: Path) -> tuple[str, ...]:
-    if path.name in ("", "-c", "draw") or path.parts[-2:] == ("draw", "__main__.py"):
+    if path.name in ("", "-c", "draw", "draw.exe") or path.parts[-2:] == ("draw", "__main__.py"):
         return ("draw",)
     if path.name == "__main__.py":
         return ("python", "-m", path.parent.name)
