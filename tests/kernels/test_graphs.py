@@ -264,7 +264,7 @@ def test_an_edited_equation_is_captured_anew(own: bool, captures, caplog, monkey
     if own:  # as if it stood in the package's source
         edited = FunctionType(edited.__code__, vars(draw.attention.window))
     monkeypatch.setattr(draw.attention.window, "filter_centres", edited)
-    with pytest.raises(TypeError):
+    with pytest.raises(AttributeError, match="'NoneType' object"):
         GRAPH.unroll(model, *batch(2))
     assert len(captures) == (2 if own else 1)
     assert ("filter_centres was replaced by a function of" in caplog.text) == (not own)

@@ -82,6 +82,8 @@ DATA_VERBS: dict[str, Callable[..., None]] = {
 }
 OPTIONS = ("--help", "--version", "--completion")
 """Options that stand in the place of a verb."""
+LINKS = {"--documents", "--code"}
+"""Options, of draw page, that take addresses to link to."""
 SHARED_VERBS = {"train", "evaluate"}
 """Verbs that several processes do together; of any other, each would do and write the same."""
 
@@ -141,13 +143,17 @@ def _refuse_copies(arguments: list[str]) -> None:
 
 def _refuse_addresses(arguments: list[str]) -> None:
     """No verb reads from, or writes to, anything but files; a `Path` would hide that."""
-    values = (value for argument in arguments for value in (argument, argument.partition("=")[2]))
-    for value in values:
-        advice = address_advice(value) if "://" in value else None
-        if advice is not None:
-            raise DrawError(
-                f"expected files and folders of this computer, got the address {value}; {advice}"
-            )
+    for before, argument in zip(["", *arguments], arguments, strict=False):
+        name, _, after = argument.partition("=")
+        if {before, name} & LINKS:
+            continue
+        for value in (argument, after):
+            advice = address_advice(value) if "://" in value else None
+            if advice is not None:
+                raise DrawError(
+                    f"expected files and folders of this computer, got the address {value}; "
+                    f"{advice}"
+                )
 
 
 def _dispatch(arguments: list[str]) -> None:

@@ -2,8 +2,8 @@
 
 A binarized set is one draw of some grey images: a pixel is 1 with its grey value as probability.
 Once the grey ones are known, training images can be drawn anew at each use, so that the noise of
-one draw is not learnt by heart, while validation and test images stay those that figures are
-published for.
+one draw is not learnt by heart, while validation and test images stay as they are. Published bounds
+are of models that saw that one draw alone, so that such a model's compare with none of them.
 """
 
 from dataclasses import replace
