@@ -214,3 +214,26 @@ def test_a_run_does_not_train_what_it_could_not_load(tmp_path: Path, monkeypatch
     monkeypatch.setattr(Drawing, "make_model", lambda self: Strong(self.model_config))
     with pytest.raises(DrawError, match="one of draw's own classes"):
         Trainer(TINY, tmp_path / "run", image_set(10), image_set(10))
+
+
+def test_what_from_pretrained_cannot_open_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anything but owner/name was asked of the Hub, whose words are about identifiers."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "picture.png").touch()
+    for wrong, got in (
+        ("./missing", "what is no folder, missing"),
+        ("missing", "what is no folder, missing"),
+        ("/nowhere/at/all", "what is no folder, /nowhere/at/all"),
+        ("picture.png", "the file picture.png"),
+    ):
+        with pytest.raises(
+            DrawError, match=f"expected a folder with config.json and .*, got {got}"
+        ):
+            DRAW.from_pretrained(wrong)
+    run = Path("runs/digits")
+    DRAW(TINY_MODEL).save_pretrained(run / "best")
+    with pytest.raises(DrawError, match=r"got the run runs/digits; draw.load\('runs/digits'\)"):
+        DRAW.from_pretrained(run)
+    assert DRAW.from_pretrained(run / "best").config == TINY_MODEL

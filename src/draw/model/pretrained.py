@@ -2,6 +2,7 @@
 
 import dataclasses
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from draw.model.memory import TooLargeError, weightless
 from draw.model.preprocessing import preprocess
 from draw.model.roundtrip import CLASS, check_class, check_roundtrip, class_field
 
+_ON_THE_HUB = re.compile(r"[\w.-]+/[\w.-]+")
 WEIGHTS = Path(__file__).parents[1] / "weights"
 """The folder with one folder for each model of the package, each with a model card README.md."""
 
@@ -142,6 +144,29 @@ def _data_field(model: Any) -> dict[str, Any]:
     return {"data": dataclasses.asdict(without_places(data))}
 
 
+def _check_place(place: Path) -> None:
+    """Refuse what is no folder of a model, and no owner/name on the Hub.
+
+    Raises:
+        DrawError: if it is a run folder, a file, or a path to nothing.
+    """
+    if place.is_dir():
+        if (place / "best" / constants.CONFIG_NAME).exists() and not (
+            place / constants.CONFIG_NAME
+        ).exists():
+            raise DrawError(
+                f"expected the folder of a model, got the run {place}; draw.load({str(place)!r}) "
+                f"takes it, or from_pretrained({str(place / 'best')!r})"
+            )
+    elif place.exists() or not _ON_THE_HUB.fullmatch(str(place)):
+        what = "the file" if place.exists() else "what is no folder,"
+        raise DrawError(
+            f"expected a folder with {constants.CONFIG_NAME} and "
+            f"{constants.SAFETENSORS_SINGLE_FILE}, a name that draw models lists, or owner/name on "
+            f"the Hub, got {what} {place}"
+        )
+
+
 class Pretrained(PyTorchModelHubMixin):
     """Mixin with the Hugging Face Hub's `save_pretrained`, `from_pretrained` and `push_to_hub`.
 
@@ -205,12 +230,13 @@ class Pretrained(PyTorchModelHubMixin):
         """Load a model from the package, a folder or the Hub, to be evaluated; see the class.
 
         Raises:
-            DrawError: if config or weights are damaged, not finite, or those of another kind of
-                model.
+            DrawError: if there is no such model, or config or weights are damaged, not finite, or
+                those of another kind of model.
         """
         name = str(pretrained_model_name_or_path)
         if not Path(name).exists():
             name = str(shipped_models().get(name, name))
+        _check_place(Path(name))
         if Path(name).is_dir():
             with model_in(name, cls.__name__):
                 cls._check_config(Path(name) / constants.CONFIG_NAME, name)
