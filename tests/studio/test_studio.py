@@ -261,6 +261,13 @@ class TestClassNames:
         assert chosen == [("each in turn",) * 2, *zip(words, "01234", strict=True)]
         assert generation.class_choices(named, "runs/looks") == [("each in turn",) * 2]
 
+    def test_an_exported_model_has_them_too(self, named, tmp_path):
+        with named.use("runs/told") as loaded:
+            loaded.model.save_pretrained(tmp_path / "saved")
+        shelf = Shelf(Catalogue(str(tmp_path / "saved"), tmp_path / "none"))
+        (name,) = {*shelf.catalogue.choices()} - {*shipped_models()}
+        assert class_words(shelf, name)(1) == "1 dog"
+
     def test_what_is_drawn_is_told_by_name(self, named):
         words = class_words(named, "runs/told")
         asked = generation.request("runs/told", 2, 1, 1, "1")

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from draw.cli.options import ModelOptions, Picture, Scale, load, report_picture
+from draw.cli.options import Label, ModelOptions, Picture, Scale, load, report_picture
 from draw.config.data import Fit
 from draw.fields import Count, Natural
 
@@ -28,7 +28,7 @@ def complete(
     fit: Fit | None = None,
     particles: Count | None = None,
     rounds: Natural | None = None,
-    label: Natural | Literal["none"] | None = None,
+    label: Label = None,
     scale: Scale | None = None,
 ) -> None:
     """Draw the rest of a picture of which a part is known.
@@ -48,7 +48,7 @@ def complete(
         particles: drawings among which each answer is chosen, 16 by default; not for a model that
             is told what is known.
         rounds: rounds of better proposals before that, 10 by default; time grows with both.
-        label: class of the picture, for a model that is told it, or none.
+        label: class of the picture, by number or name, or none, for a model that is told it.
         scale: picture pixels for each of an image, 1 for its own size; by default such that a row
             fits a page.
     """

@@ -107,6 +107,8 @@ def info(options: Annotated[ModelOptions, arg(name="")]) -> None:
         **{name: loaded.state[name] for name in of_steps if name in loaded.state},
         "model": dataclasses.asdict(config),
     }
+    if model.class_names:
+        values["classes"] = {str(number): name for number, name in model.class_names.items()}
     if loaded.data is not None:
         values["data"] = dataclasses.asdict(loaded.data)
     if loaded.config is not None:

@@ -47,6 +47,8 @@ class Output(Rule):
 
 Scale = Annotated[int, Limits(least=1, most=32)]
 """Picture pixels for each of an image."""
+Label = Annotated[str | None, arg(metavar="INT|NAME|none")]
+"""A class, by its number or by the name that its folder of pictures had, or none."""
 Json = Annotated[str | None, arg(metavar="FILE"), Output()]
 """A file for the result, or - for standard output."""
 Picture = Annotated[Path, Output(PICTURES)]

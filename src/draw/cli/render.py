@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from tyro.conf import Positional, arg
 
 from draw.cli.options import (
     DataOptions,
+    Label,
     ModelOptions,
     Output,
     Picture,
@@ -19,7 +20,7 @@ from draw.cli.options import (
 )
 from draw.config.data import Fit
 from draw.errors import DrawError
-from draw.fields import Count, Limits, Natural
+from draw.fields import Count, Limits
 from draw.formats import ANIMATIONS, PICTURES
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def sample(
     nearest: bool = False,
     path: Annotated[str | None, arg(name="data.path")] = None,
     cache_dir: Annotated[str | None, arg(name="data.cache-dir")] = None,
-    label: Natural | Literal["none"] | None = None,
+    label: Label = None,
     guidance: Strength = 1.0,
     temperature: Temperature = 1.0,
     scale: Scale | None = None,
@@ -54,7 +55,8 @@ def sample(
         path: for --nearest: another folder or Hub name than the run was trained on; an exported
             model does not say where its images are.
         cache_dir: for --nearest: folder of decoded images; by default the run's, or ~/.cache/draw.
-        label: class to draw, for a model that is told it, or none; by default each in turn.
+        label: class to draw, by number or name, or none, for a model that is told it; by default
+            each in turn.
         guidance: how clearly the class shows: 1 as learned, 1.5 or 2 more so; for a model trained
             with --model.label-dropout.
         temperature: standard deviation of the codes, 1 in the paper; with less, images are nearer
@@ -95,7 +97,7 @@ def reconstruct(
     n: Count | None = None,
     out: Annotated[Path, Output((*PICTURES, *ANIMATIONS))] = Path("reconstructions.png"),
     fit: Fit | None = None,
-    label: Natural | Literal["none"] | None = None,
+    label: Label = None,
     scale: Scale | None = None,
 ) -> None:
     """Draw given images anew, read window in green, write window in red.
@@ -112,7 +114,7 @@ def reconstruct(
         out: .png or .webp for steps side by side; .gif or .mp4 for an animation.
         fit: what becomes of pictures of another size: they are cut, padded or stretched to it; by
             default as the training images, or cut.
-        label: class of the pictures, for a model that is told it, or none.
+        label: class of the pictures, by number or name, or none, for a model that is told it.
         scale: picture pixels for each of an image, 1 for its own size; by default such that a row
             fits a page.
     """
@@ -207,7 +209,7 @@ def animate(
     options: Annotated[ModelOptions, arg(name="")],
     n: Count = 16,
     out: Annotated[Path, Output((*ANIMATIONS, ".png"))] = Path("generation.gif"),
-    label: Natural | Literal["none"] | None = None,
+    label: Label = None,
     guidance: Strength = 1.0,
     temperature: Temperature = 1.0,
     scale: Scale | None = None,
@@ -221,7 +223,8 @@ def animate(
             counted from 1.
         n: how many images.
         out: .gif, .webp or .mp4 for an animation; .png for steps side by side.
-        label: class to draw, for a model that is told it, or none; by default each in turn.
+        label: class to draw, by number or name, or none, for a model that is told it; by default
+            each in turn.
         guidance: how clearly the class shows: 1 as learned, 1.5 or 2 more so; for a model trained
             with --model.label-dropout.
         temperature: standard deviation of the codes, 1 in the paper; with less, images are nearer

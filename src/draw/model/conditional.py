@@ -1,18 +1,17 @@
 """What a drawing is told beforehand: its class, or the pixels that are known."""
 
-from typing import Literal
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
-from draw.errors import DrawError
+from draw.errors import DrawError, did_you_mean
 from draw.model.checks import check_labels, check_tensor
 from draw.model.recurrent import Recurrent
 from draw.parts.conditions import Condition
 from draw.parts.conditions.known import KnownPixels
 from draw.parts.state import NO_LABEL, Context
+from draw.terminal import one_line
 
 
 class Conditional(Recurrent):
@@ -22,23 +21,45 @@ class Conditional(Recurrent):
     condition: Condition
     canvas_0: nn.Parameter
 
-    def labels_for(
-        self, n: int, label: int | Literal["none"] | None = None
-    ) -> Int[Tensor, " n"] | None:
+    def labels_for(self, n: int, label: int | str | None = None) -> Int[Tensor, " n"] | None:
         """Labels of n new drawings: one class for all, or each class in turn.
 
         Args:
             n: number of drawings.
-            label: class of all drawings, or "none" where none is to be told; None for each class
-                in turn, and for an unconditional model.
+            label: class of all drawings, by number or by its name in `class_names`, or "none" where
+                none is to be told; None for each class in turn, and for an unconditional model.
+
+        Raises:
+            DrawError: if no class has that name.
         """
         device = self.canvas_0.device
-        label = NO_LABEL if label == "none" else label
+        if isinstance(label, str):
+            label = NO_LABEL if label == "none" else self._class_called(label)
         if label is not None:
             return torch.full((n,), label, device=device)
         if not self.condition.takes_labels:
             return None
         return torch.arange(n, device=device) % self.config.classes
+
+    def _class_called(self, name: str) -> int:
+        if name.isdecimal():
+            return int(name)
+        if not self.condition.takes_labels:
+            raise DrawError(
+                f"expected no label for a model of condition {self.config.condition!r}, got "
+                f"{name!r}; leave it out, or train a model with --model.condition class"
+            )
+        numbers = {of_class: number for number, of_class in self.class_names.items()}
+        if name not in numbers:
+            some = [f"{number} {one_line(one)}" for one, number in numbers.items()]
+            more = f" and {len(some) - 20} more" if len(some) > 20 else ""
+            known = ", ".join(some[:20]) + more
+            near = did_you_mean(name, numbers)
+            raise DrawError(
+                f"expected the number of a class{', or its name' if known else ''}, or none, got "
+                f"{name!r}{near}; {known or f'its classes are 0 to {self.config.classes - 1}'}"
+            )
+        return numbers[name]
 
     def context(self, labels: Int[Tensor, " batch"] | None, n: int) -> Context:
         """Conditioning of n drawings: what `draw.parts.conditions` adds to the LSTMs' gates.

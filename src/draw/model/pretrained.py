@@ -18,7 +18,7 @@ from draw.config.data import DataConfig, Fit
 from draw.config.model import ModelConfig, read_model_config, to_file, without_kernel
 from draw.errors import DrawError
 from draw.extras import explain_missing
-from draw.fields import excerpt, from_plain
+from draw.fields import check, excerpt, from_plain, refuse
 from draw.files import check_regular_file
 from draw.json_files import read_json_object
 from draw.model.checks import check_weights
@@ -27,6 +27,8 @@ from draw.model.preprocessing import preprocess
 from draw.model.roundtrip import CLASS, check_class, check_roundtrip, class_field
 
 _ON_THE_HUB = re.compile(r"[\w.-]+/[\w.-]+")
+NAMES = "class_names"
+"""Field of config.json with the names of the classes by number."""
 WEIGHTS = Path(__file__).parents[1] / "weights"
 """The folder with one folder for each model of the package, each with a model card README.md."""
 
@@ -87,6 +89,19 @@ class Model(nn.Module):
     def fingerprints(self, of_splits: Mapping[str, str]) -> None:
         self.__dict__["_fingerprints"] = of_splits
 
+    @property
+    def class_names(self) -> Mapping[int, str]:
+        """Names of the classes that the model was told of in training, as far as known.
+
+        `draw.load` and `from_pretrained` note them, and config.json keeps them.
+        """
+        found: Mapping[int, str] = self.__dict__.get("_class_names", {})
+        return found
+
+    @class_names.setter
+    def class_names(self, names: Mapping[int, str]) -> None:
+        self.__dict__["_class_names"] = dict(names)
+
     def preprocess(
         self, picture: Any, *, fit: Fit | None = None, seed: int = 0
     ) -> Float[Tensor, "n channels rows columns"]:
@@ -134,14 +149,37 @@ def data_config(values: object, file: Path) -> DataConfig | None:
     return places_of_model(config, file)
 
 
-def _data_field(model: Any) -> dict[str, Any]:
-    """Entry of config.json that says what a model was trained on."""
-    data = getattr(model, "data", None)
-    if not isinstance(data, DataConfig):
-        return {}
-    from draw.data.load import without_places
+def names_of_classes(values: Mapping[str, Any]) -> dict[int, str]:
+    """Names of a model's classes by number, as a config.json has them.
 
-    return {"data": dataclasses.asdict(without_places(data))}
+    Args:
+        values: plain values of JSON.
+
+    Raises:
+        DrawError: if there is something else in their place.
+    """
+    found = values.get(NAMES, {})
+    check(NAMES, dict[str, str], found)
+    for number in found:
+        if not re.fullmatch(r"0|[1-9][0-9]{0,9}", number):
+            refuse(f"a key of {NAMES}", "the number of a class", number)
+    return {int(number): name for number, name in found.items()}
+
+
+def fields_beside(model: Any) -> dict[str, Any]:
+    """Entries of config.json about what a model was trained on: its images, names of its classes.
+
+    Args:
+        model: a model of any kind.
+    """
+    names = {str(number): name for number, name in getattr(model, "class_names", {}).items()}
+    entries: dict[str, Any] = {NAMES: names} if names else {}
+    data = getattr(model, "data", None)
+    if isinstance(data, DataConfig):
+        from draw.data.load import without_places
+
+        entries["data"] = dataclasses.asdict(without_places(data))
+    return entries
 
 
 def _check_place(place: Path) -> None:
@@ -219,7 +257,7 @@ class Pretrained(PyTorchModelHubMixin):
             values = dataclasses.asdict(kept)
         return super().save_pretrained(
             save_directory,
-            config={**(values or {}), **_data_field(model), **class_field(model)},
+            config={**(values or {}), **fields_beside(model), **class_field(model)},
             **options,
         )
 
@@ -255,7 +293,7 @@ class Pretrained(PyTorchModelHubMixin):
         arguments = inspect.signature(cls.__init__).parameters
         kind, own = cls._config_class(), {*arguments} - {"config"}
         given, _ = without_kernel({n: value for n, value in values.items() if n not in own})
-        for field in ("data", CLASS):
+        for field in ("data", NAMES, CLASS):
             given.pop(field, None)
         if "kind" in given:
             read_model_config(given, {kind.kind: kind})
@@ -332,7 +370,9 @@ class Pretrained(PyTorchModelHubMixin):
             model = cls(**model_kwargs)
             cast(nn.Module, model).load_state_dict(load_file(file, device=map_location), strict)
             made: Any = model
-            made.data = data_config(read_json_object(Path(config)).get("data"), Path(config))
+            values = read_json_object(Path(config))
+            made.data = data_config(values.get("data"), Path(config))
+            made.class_names = names_of_classes(values)
         check_weights(cast(nn.Module, model).state_dict().items(), str(file))
         made.eval()
         return model

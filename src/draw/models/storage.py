@@ -20,7 +20,15 @@ from draw.json_files import read_json_object, write_json
 from draw.model.checks import check_weights
 from draw.model.classifier import Classifier
 from draw.model.draw import DRAW
-from draw.model.pretrained import Model, data_config, model_in, shipped_models
+from draw.model.pretrained import (
+    NAMES,
+    Model,
+    data_config,
+    fields_beside,
+    model_in,
+    names_of_classes,
+    shipped_models,
+)
 from draw.model.roundtrip import CLASS, check_class
 from draw.models.kinds import (
     KINDS,
@@ -40,7 +48,7 @@ from draw.runs.checkpoint import (
     save_tensors,
     without_prefix,
 )
-from draw.runs.fingerprints import fingerprints_of
+from draw.runs.fingerprints import classes_of, fingerprints_of
 from draw.runs.paths import RUN_FILE
 
 if TYPE_CHECKING:
@@ -67,7 +75,10 @@ def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[s
     check_loadable(model)
     config = cast(Model, model).config
     check_weights(model.state_dict().items(), f"the model to be written to {folder}")
-    write_json(folder / "config.json", {**to_file(config), "data": asdict(without_places(data))})
+    names = fields_beside(model).get(NAMES)
+    named = {NAMES: names} if names else {}
+    trained = {"data": asdict(without_places(data))}
+    write_json(folder / "config.json", {**to_file(config), **trained, **named})
     save_tensors(folder / "model.safetensors", model.state_dict(), state)
 
 
@@ -160,6 +171,7 @@ def load_model(name: str, weights: Weights = "best") -> LoadedModel:
             model = model_with(config.model, tensors)
         check_weights(tensors.items(), str(source))
         model.eval().data, model.fingerprints = config.data, fingerprints_of(folder)
+        model.class_names = classes_of(folder)
         return LoadedModel(model, str(source), config.data, config, state)
     exported = exported_folder(name)
     if weights != "best":
@@ -217,8 +229,10 @@ def exported_folder(
     return hub.fetch(name, "model", patterns, choices.capitalize())
 
 
-def exported_config(folder: Path) -> tuple[ModelConfig, DataConfig | None]:
+def exported_config(folder: Path) -> tuple[ModelConfig, DataConfig | None, dict[int, str]]:
     """Read from the config.json of a folder the configs of its model and of its training images.
+
+    The names of its classes come with them, as far as it has them.
 
     Args:
         folder: folder of the model.
@@ -229,18 +243,20 @@ def exported_config(folder: Path) -> tuple[ModelConfig, DataConfig | None]:
     path = folder / "config.json"
     values = read_json_object(path)
     data, named = values.pop("data", None), values.pop(CLASS, None)
+    names = names_of_classes(values)
+    values.pop(NAMES, None)
     if named not in [kind.model.__qualname__ for kind in KINDS.values()]:
         check_class(named, "model of draw", folder)
     config = model_config(values)
     check_class(named, kind_of(config).model.__qualname__, folder)
-    return config, data_config(data, path)
+    return config, data_config(data, path), names
 
 
 def _load_exported(folder: Path) -> LoadedModel:
     with model_in(folder):
-        config, data = exported_config(folder)
+        config, data, names = exported_config(folder)
         tensors, state = load_tensors(folder / "model.safetensors", checksum_required=False)
         model = model_with(config, tensors)
     check_weights(tensors.items(), str(folder / "model.safetensors"))
-    model.data = data
+    model.data, model.class_names = data, names
     return LoadedModel(model, str(folder / "model.safetensors"), data, None, state)

@@ -1,4 +1,4 @@
-"""Fingerprints of the images that a run was trained with, as far as its files have them."""
+"""Fingerprints and classes of the images of a run's training, as far as its files have them."""
 
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,19 @@ def fingerprints_of(run: Path) -> dict[str, str]:
     for one in reversed(launches):  # what was there first counts
         found |= one.get("images", {})
     return found or _of_checkpoint(run)
+
+
+def classes_of(run: Path) -> dict[int, str]:
+    """Names of the classes that a run's model is told, by number; empty where they are not known.
+
+    Args:
+        run: the run folder.
+
+    Raises:
+        DrawError: if run.json is missing or damaged.
+    """
+    names: dict[str, str] = read_values(run / RUN_FILE)[1].get("classes", {})
+    return {int(number): name for number, name in names.items() if number.isdecimal()}
 
 
 def _of_checkpoint(run: Path) -> dict[str, str]:

@@ -1,12 +1,13 @@
-"""Names of the classes of a run, as its file has them, beside their numbers."""
+"""Names of the classes of a model, as its file has them, beside their numbers."""
 
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from draw.errors import DrawError
+from draw.models.storage import exported_config
+from draw.runs.fingerprints import classes_of
 from draw.runs.paths import RUN_FILE
-from draw.runs.run_file import read_values
 from draw.studio.models import Shelf
 from draw.terminal import one_line
 
@@ -25,7 +26,7 @@ def class_words(shelf: Shelf, name: str | None) -> Callable[[int], str]:
     names = _names(shelf, name)
 
     def words(number: int) -> str:
-        of_class = names.get(str(number), "")
+        of_class = names.get(number, "")
         if of_class in ("", str(number)):
             return str(number)
         short = of_class if len(of_class) <= LONGEST else f"{of_class[:LONGEST]}…"
@@ -39,9 +40,9 @@ def in_markdown(words: str) -> str:
     return _MARKS.sub(r"\\\g<0>", words)
 
 
-def _names(shelf: Shelf, name: str | None) -> dict[str, str]:
+def _names(shelf: Shelf, name: str | None) -> dict[int, str]:
     try:
-        file = Path(shelf.catalogue[name].source) / RUN_FILE
-        return read_values(file)[1].get("classes", {}) if file.exists() else {}
+        folder = Path(shelf.catalogue[name].source)
+        return classes_of(folder) if (folder / RUN_FILE).exists() else exported_config(folder)[2]
     except (DrawError, OSError):
         return {}

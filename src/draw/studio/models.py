@@ -111,7 +111,7 @@ def _given(name: str) -> Choice:
 
 def _exported(name: str, folder: Path) -> Choice | None:
     try:
-        config, _ = exported_config(folder)
+        config, _, _ = exported_config(folder)
         return _usable(Choice(name, str(folder), config, folder / "model.safetensors"))
     except (DrawError, ValueError, TypeError, OSError):
         return None

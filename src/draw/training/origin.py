@@ -53,7 +53,7 @@ def origin_of(name: str) -> Origin:
     if (Path(name) / RUN_FILE).exists():
         config = run_config(Path(name))
         return Origin(config.model, config.data)
-    return Origin(*exported_config(exported_folder(name)))
+    return Origin(*exported_config(exported_folder(name))[:2])
 
 
 def with_sizes_of(config: Config, name: str) -> Config:

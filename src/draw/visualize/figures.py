@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -91,7 +91,7 @@ def samples_figure(
     training: ImageSet | None,
     out: Path,
     width: int = PICTURE_WIDTH,
-    label: int | Literal["none"] | None = None,
+    label: int | str | None = None,
     guidance: float = 1.0,
     temperature: float = 1.0,
     scale: int | None = None,
@@ -105,7 +105,8 @@ def samples_figure(
         training: images among which the nearest are searched for; None leaves them out.
         out: file to write: .png or .webp.
         width: width in pixels to aim at.
-        label: class to draw, for a class-conditional model, or "none"; by default each in turn.
+        label: class to draw, by number or name, for a class-conditional model, or "none"; by
+            default each in turn.
         guidance: how clearly the class shows, as in `DRAW.generate`.
         temperature: standard deviation of the codes, as in `DRAW.generate`.
         scale: picture pixels for each of an image; by default such that a row fits a page.
