@@ -121,6 +121,7 @@ def test_an_image_is_refined_by_itself() -> None:
     torch.testing.assert_close(alone.bound, together.bound[:, 2:3])
 
 
+@pytest.mark.slow
 def test_weights_of_the_fitted_posterior_integrate_to_the_likelihood() -> None:
     """-log p(x) by Gauss and Hermite's quadrature over the noise, whatever the posterior is."""
     sizes = SIZES | {"glimpses": 2, "latent_size": 1}

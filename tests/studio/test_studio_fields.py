@@ -120,18 +120,18 @@ def function(page: gr.Blocks, name: str, place: int = 0) -> Any:
 
 
 def test_another_is_one_of_the_test_images(page, studio, monkeypatch):
-    # A hundred numbers drawn anew at each run would all be small in one run of two hundred.
+    # Forty numbers drawn anew at each run would all be small now and then.
     seeded = random.Random(0)
     monkeypatch.setattr(random, "SystemRandom", lambda: seeded)
     another, others = function(page, "another"), function(page, "two_others")
     with studio.shelf.use("runs/draws") as loaded:
         count = examples(loaded).images.count
     assert count > 170
-    numbers = [another("runs/draws", None) for _ in range(100)]
+    numbers = [another("runs/draws", None) for _ in range(40)]
     assert max(numbers) > 170
     assert min(numbers) >= 1
-    assert {len({*others("runs/draws", IMAGES, None)}) for _ in range(50)} == {2}
-    assert max(max(others("runs/draws", IMAGES, None)) for _ in range(50)) <= count
+    assert {len({*others("runs/draws", IMAGES, None)}) for _ in range(15)} == {2}
+    assert max(max(others("runs/draws", IMAGES, None)) for _ in range(15)) <= count
 
 
 def test_seeds_without_classes_are_told_two(studio):
