@@ -91,6 +91,7 @@ def test_a_backend_that_computes_something_else_differs(monkeypatch: pytest.Monk
     agreement.computed.cache_clear()
 
 
+@pytest.mark.slow
 def test_a_failing_item_is_a_result_and_the_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail() -> Mapping[str, object]:
         raise ValueError("out of luck\nsecond line")

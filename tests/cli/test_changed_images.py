@@ -167,6 +167,7 @@ def test_a_run_that_began_anew_is_of_the_images_of_then(place: Path) -> None:
     assert fingerprints_of(place / "anew") == others != fingerprints_of(place / "runs" / "before")
 
 
+@pytest.mark.slow
 def test_weights_of_a_run_on_the_folder_before_are_told_of(place: Path) -> None:
     """What this run holds out that one may have been trained on."""
     how = ("train", "images", "--data.path", "some", *TINY_DIGITS, *TAIL, "--train.steps", "2")

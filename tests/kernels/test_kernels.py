@@ -443,6 +443,7 @@ print("the same")
 """
 
 
+@pytest.mark.slow
 def test_a_compiled_model_gives_the_same() -> None:
     """In a process of its own: the shape checks of these tests are not for torch.compile."""
     command = [sys.executable, "-c", CAPABILITIES]

@@ -78,6 +78,7 @@ def test_the_fixed_prior_is_the_best_there_is(model: DRAW) -> None:
     assert found.foreseen[0] < 0  # h_dec_0 is the same for all, and this prior is not the best
 
 
+@pytest.mark.slow
 def test_a_prior_that_does_not_look_foresees_nothing(model: DRAW) -> None:
     """The best fixed one of very many images, in the place of the learned one, with few images."""
     images, noise = inputs(4000)

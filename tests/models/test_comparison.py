@@ -264,6 +264,7 @@ def test_a_bound_given_the_class_is_said_to_be_one(runs: dict[str, Path], tmp_pa
     assert "given the class" in task.conclude(found.candidates[1].results[0])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("without_shape_checks")
 def test_the_verb_shows_a_column_for_each(tmp_path: Path) -> None:
     flags = ("--model.glimpses", "2", "--model.hidden-size", "4", "--train.steps", "2")

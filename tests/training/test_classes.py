@@ -71,6 +71,7 @@ def test_the_card_of_a_classifier_names_its_classes(place: Path) -> None:
     assert remarks == {"Classes": "0 a b, 1 cat, 2 dog, 3 owl"}
 
 
+@pytest.mark.slow
 def test_a_number_that_is_given_stays_and_is_said_to_be_too_large(place: Path) -> None:
     classes, said = trained(place, "images", "given", *TOLD, "--model.classes", "6")
     assert classes == 6
