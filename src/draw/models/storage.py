@@ -75,10 +75,8 @@ def export_model(folder: Path, model: nn.Module, data: DataConfig, state: dict[s
     check_loadable(model)
     config = cast(Model, model).config
     check_weights(model.state_dict().items(), f"the model to be written to {folder}")
-    names = fields_beside(model).get(NAMES)
-    named = {NAMES: names} if names else {}
-    trained = {"data": asdict(without_places(data))}
-    write_json(folder / "config.json", {**to_file(config), **trained, **named})
+    trained = fields_beside(model) | {"data": asdict(without_places(data))}
+    write_json(folder / "config.json", to_file(config) | trained)
     save_tensors(folder / "model.safetensors", model.state_dict(), state)
 
 
