@@ -155,6 +155,20 @@ def check_labels(config: DRAWConfig, takes_labels: bool, labels: Tensor | None, 
     if len(labels) == 0 or labels.is_meta or learning or torch.compiler.is_compiling():
         return
     least, most = (int(value) for value in torch.aminmax(labels))
+    check_label_range(config, least, most)
+
+
+def check_label_range(config: DRAWConfig, least: int, most: int) -> None:
+    """Refuse labels of which the least and the most are no classes of the model.
+
+    Args:
+        config: the model's config.
+        least: the lowest label; `NO_LABEL` is one for a model that learned without labels too.
+        most: the highest label.
+
+    Raises:
+        DrawError: if either is no class of the model.
+    """
     lowest = NO_LABEL if config.label_dropout else 0
     if least == NO_LABEL < lowest:
         raise DrawError(

@@ -1,12 +1,15 @@
 """What a drawing is told beforehand: its class, or the pixels that are known."""
 
+from typing import SupportsIndex
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError, did_you_mean
-from draw.model.checks import check_labels, check_tensor
+from draw.fields import whole
+from draw.model.checks import check_label_range, check_labels, check_tensor
 from draw.model.recurrent import Recurrent
 from draw.parts.conditions import Condition
 from draw.parts.conditions.known import KnownPixels
@@ -21,7 +24,9 @@ class Conditional(Recurrent):
     condition: Condition
     canvas_0: nn.Parameter
 
-    def labels_for(self, n: int, label: int | str | None = None) -> Int[Tensor, " n"] | None:
+    def labels_for(
+        self, n: int, label: SupportsIndex | str | None = None
+    ) -> Int[Tensor, " n"] | None:
         """Labels of n new drawings: one class for all, or each class in turn.
 
         Args:
@@ -30,25 +35,27 @@ class Conditional(Recurrent):
                 none is to be told; None for each class in turn, and for an unconditional model.
 
         Raises:
-            DrawError: if no class has that name.
+            DrawError: if no class has that name or number, or the model is told none.
         """
         device = self.canvas_0.device
-        if isinstance(label, str):
-            label = NO_LABEL if label == "none" else self._class_called(label)
-        if label is not None:
-            return torch.full((n,), label, device=device)
         if not self.condition.takes_labels:
-            return None
-        return torch.arange(n, device=device) % self.config.classes
-
-    def _class_called(self, name: str) -> int:
-        if name.isdecimal():
-            return int(name)
-        if not self.condition.takes_labels:
+            if label is None:
+                return None
             raise DrawError(
                 f"expected no label for a model of condition {self.config.condition!r}, got "
-                f"{name!r}; leave it out, or train a model with --model.condition class"
+                f"{label!r}; leave it out, or train a model with --model.condition class"
             )
+        if label is None:
+            return torch.arange(n, device=device) % self.config.classes
+        number = self._class_called(label) if isinstance(label, str) else whole("label", int, label)
+        check_label_range(self.config, number, number)
+        return torch.full((n,), number, device=device)
+
+    def _class_called(self, name: str) -> int:
+        if name == "none":
+            return NO_LABEL
+        if name.isdecimal() and len(name) < 20:
+            return int(name)
         numbers = {of_class: number for number, of_class in self.class_names.items()}
         if name not in numbers:
             some = [f"{number} {one_line(one)}" for one, number in numbers.items()]
