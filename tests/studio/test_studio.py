@@ -275,6 +275,11 @@ class TestClassNames:
         escaped = _finished(dataclasses.replace(asked, label=2), words)
         assert r"of class 2 a\*b\_\<i\> by" in escaped  # no Markdown, no HTML
 
+    def test_interpolations_are_told_by_name(self, named):
+        show = exploration.interpolate_seeds(named, "runs/told", Ends(3, 4, (0, 1)))
+        assert show.captions[0] == "seed 3, class 0"
+        assert show.captions[-1] == "seed 4, class 1 dog"
+
     def test_reconstructions_and_completions_are_told_by_name(self, named):
         with named.use("runs/told") as loaded:
             image = np.zeros(loaded.model.config.image_shape, np.uint8)

@@ -3,7 +3,7 @@
 import math
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from draw.errors import DrawError
 from draw.measure.nearest import nearest_so_far
 from draw.model.draw import DRAW
+from draw.studio.class_names import class_words
 from draw.studio.image_source import examples, model_input, obstacle_to_search, training_images
 from draw.studio.models import Shelf
 from draw.studio.player import Show, part, sheet
@@ -141,7 +142,8 @@ def interpolate_seeds(shelf: Shelf, name: str | None, ends: Ends) -> Show:
         if model.condition.takes_labels:
             each = [model.labels_for(1, label) for label in ends.classes or (0, 0)]
             told = torch.cat([label for label in each if label is not None])
-        return _interpolation(model, codes, (f"seed {seeds[0]}", f"seed {seeds[1]}"), told)
+    captions = f"seed {seeds[0]}", f"seed {seeds[1]}"
+    return _interpolation(model, codes, captions, told, class_words(shelf, name))
 
 
 def interpolate_images(
@@ -179,11 +181,16 @@ def interpolate_images(
             labels = torch.tensor(classes[-1:], device=x.device) if classes else None
             ends.append(model.codes(x, labels=labels)[:, 0])
         told = torch.tensor(classes, device=model.canvas_0.device) if classes else None
-        return _interpolation(model, ends, (f"image {first}", f"image {second}"), told)
+    captions = f"image {first}", f"image {second}"
+    return _interpolation(model, ends, captions, told, class_words(shelf, name))
 
 
 def _interpolation(
-    model: DRAW, ends: list[Tensor], names: tuple[str, str], told: Tensor | None
+    model: DRAW,
+    ends: list[Tensor],
+    names: tuple[str, str],
+    told: Tensor | None,
+    words: Callable[[int], str],
 ) -> Show:
     """Drawings between two; the first half is told the class of the first, the rest the other's."""
     codes = between(ends[0], ends[1], BETWEEN)
@@ -193,7 +200,7 @@ def _interpolation(
         return _drawn(model, codes, captions)
     labels = told[torch.arange(BETWEEN, device=told.device) * 2 // BETWEEN]
     captions = tuple(
-        f"{caption}, class {label}"
+        f"{caption}, class {words(label)}"
         for caption, label in zip(captions, labels.tolist(), strict=True)
     )
     return _drawn(model, codes, captions, labels)
