@@ -23,6 +23,7 @@ from draw.visualize.sheet import (
     Key,
     Label,
     Pixels,
+    check_drawings,
     check_pairs,
     check_suffix,
     enlarge,
@@ -70,6 +71,7 @@ def animate(
         DrawError: if the suffix is not one of the three, or the rate or duration cannot be.
         ValueError: if there are no drawings, or images and drawings do not match.
     """
+    check_drawings(trajectory)
     target = check_suffix(path, ANIMATIONS)
     if frames_per_second is None:
         frames_per_second = _pace(trajectory)
@@ -96,6 +98,7 @@ def gif_of(trajectory: Trajectory, most: int = MAX_DRAWINGS) -> bytes:
         trajectory: drawings step by step.
         most: most drawings to show; of more, the first ones, and the picture says so.
     """
+    check_drawings(trajectory)
     frames, content = _frames(trajectory, None, None, most), io.BytesIO()
     _write_with_pillow(_as_gif(frames, trajectory), content, _pace(trajectory), 2.0)
     return content.getvalue()

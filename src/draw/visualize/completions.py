@@ -18,6 +18,7 @@ from draw.visualize.sheet import (
     Key,
     Label,
     Pixels,
+    check_pictures,
     enlarge,
     save_picture,
     scale_for,
@@ -86,7 +87,17 @@ def completion_strip(
         answers: answers of `draw.model.completion.Completion`.
         path: file to write: .png or .webp.
         scale: picture pixels for each of an image; by default such that a row fits a page.
+
+    Raises:
+        DrawError: if there are no images, or the answers are not those to them.
     """
+    check_pictures("images", images)
+    check_pictures("answers", answers, 5)
+    if not answers.numel() or answers.shape[1:] != images.shape:
+        raise DrawError(
+            "expected answers to each of one or more images, of their shape, got answers of "
+            f"{list(answers.shape)} to images of {list(images.shape)}"
+        )
     scale = scale_for(images.shape, across=len(answers) + 1, scale=scale)
     unknown = ~np.kron(mask.cpu().numpy(), np.ones((scale, scale), bool))
     rows: list[list[Pixels]] = []

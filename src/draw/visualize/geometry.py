@@ -14,7 +14,7 @@ from draw.errors import DrawError
 from draw.formats import FIGURES
 from draw.visualize.outlines import READ_COLOUR, WRITE_COLOUR, window_outlines
 from draw.visualize.plots import make_figure, save_figure
-from draw.visualize.sheet import check_suffix, to_pixels
+from draw.visualize.sheet import check_pictures, check_suffix, to_pixels
 
 GRID = 3
 """Filters along one side of the grid on the left, as in the paper."""
@@ -47,6 +47,7 @@ def window_geometry(
             has no filters.
     """
     target = check_suffix(path, FIGURES)
+    check_pictures("image", image, 3)
     sizes = sorted({window.size for window in windows})
     if not 1 <= len(windows) <= MAX_WINDOWS or sizes[0] < 1:
         raise DrawError(

@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from draw.errors import DrawError
 from draw.model.classifier import ClassifierOutput
 from draw.visualize.outlines import READ_COLOUR, draw_outline, window_outlines
 from draw.visualize.sheet import (
@@ -19,6 +20,7 @@ from draw.visualize.sheet import (
     Key,
     Label,
     Pixels,
+    check_pictures,
     enlarge,
     evenly,
     omission,
@@ -62,6 +64,12 @@ def glimpse_strip(
     Raises:
         ValueError: if there are no images, another number of answers, or no windows.
     """
+    check_pictures("images", images)
+    if not isinstance(classified, ClassifierOutput):
+        raise DrawError(
+            "expected answers as a glimpse classifier returns them, "
+            f"got a {type(classified).__name__}"
+        )
     if classified.windows is None:
         raise ValueError("expected answers of a classifier with a window, got no windows")
     if not len(images) or len(images) != len(classified.logits):

@@ -18,6 +18,7 @@ from draw.visualize.sheet import (
     Label,
     Pixels,
     check_pairs,
+    check_pictures,
     enlarge,
     grid_columns,
     omission,
@@ -69,6 +70,9 @@ def sample_sheet(
     scale: int | None = None,
 ) -> Image.Image:
     """Draw the picture that `sample_grid` saves, of about another width in pixels if asked for."""
+    check_pictures("images", images)
+    if neighbours is not None:
+        check_pictures("neighbours", neighbours)
     columns = grid_columns(len(images), columns)
     shown = images[:MAX_IMAGES]
     expected = len(last_column(images, columns))

@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +16,8 @@ from torch import Tensor
 from draw.errors import DrawError
 from draw.files import write_atomically
 from draw.formats import PICTURES
+from draw.model.checks import check_tensor
+from draw.parts.state import Trajectory
 
 Pixels = NDArray[np.uint8]
 """An RGB picture, [height, width, 3]."""
@@ -204,8 +206,43 @@ def stack_sheets(sheets: Sequence[Image.Image]) -> Image.Image:
     return page
 
 
-def check_pairs(images: Tensor, drawn: Tensor) -> None:
+def check_pictures(name: str, images: Any, dimensions: int = 4) -> None:
+    """Refuse what are no images.
+
+    Args:
+        name: what they are, for the message.
+        images: any value.
+        dimensions: 4 for a batch of images, 3 for one, 5 for a stack of batches.
+
+    Raises:
+        DrawError: if they are no tensor, or of another shape.
+    """
+    check_tensor(name, images, f"pass torch.from_numpy({name}) of an array")
+    shape = ("stack", "batch", "channels", "rows", "columns")[-dimensions:]
+    if images.ndim != dimensions or images.shape[-3] not in (1, 3):
+        raise DrawError(
+            f"expected {name} of shape [{', '.join(shape)}] with 1 or 3 channels, "
+            f"got {list(images.shape)}"
+        )
+
+
+def check_drawings(drawings: Any) -> None:
+    """Refuse what are no drawings step by step, with what makes them.
+
+    Raises:
+        DrawError: if they are no `Trajectory`.
+    """
+    if not isinstance(drawings, Trajectory):
+        raise DrawError(
+            "expected drawings step by step, as model.generate and model.reconstruct return them, "
+            f"got a {type(drawings).__name__}; sample_grid shows finished images"
+        )
+
+
+def check_pairs(images: Any, drawn: Any) -> None:
     """Raise ValueError unless there is a drawing of the same shape for each image."""
+    check_pictures("images", images)
+    check_pictures("drawings", drawn)
     if images.shape != drawn.shape or not len(images):
         raise ValueError(
             "expected as many images as drawings (at least one), of one shape, "

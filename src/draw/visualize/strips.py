@@ -17,6 +17,7 @@ from draw.visualize.sheet import (
     Key,
     Label,
     Pixels,
+    check_drawings,
     check_pairs,
     enlarge,
     evenly,
@@ -63,6 +64,7 @@ def generation_sheet(
     scale: int | None = None,
 ) -> Image.Image:
     """Draw the picture that `generation_strip` saves, of another width in pixels if asked for."""
+    check_drawings(trajectory)
     shown, total = min(_batch(trajectory), MAX_ROWS), _batch(trajectory)
     chosen = evenly(len(trajectory.canvases), steps)
     ending = trajectory.write_windows is not None
@@ -103,6 +105,7 @@ def reconstruction_strip(
     Raises:
         ValueError: if images and drawings differ in number or shape.
     """
+    check_drawings(trajectory)
     check_pairs(images, trajectory.canvases[-1])
     shown = min(len(images), MAX_ROWS)
     chosen = evenly(len(trajectory.canvases), steps)
