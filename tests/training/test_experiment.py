@@ -8,6 +8,7 @@ import threading
 from base64 import b64decode
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -172,10 +173,15 @@ def test_a_class_conditional_model_learns_the_labels(cache: Path, plain_pictures
     assert run.model.config.condition == "class"
 
 
+@pytest.mark.usefixtures("without_shape_checks")
 @pytest.mark.parametrize(
     ("config", "options", "says"),
     [
         ("mnits", {}, "expected a preset .*got 'mnits' .did you mean mnist"),
+        (None, {}, r"the name of a preset, or a config .*\(\), got None"),
+        (PRESETS["digits"], {}, r"PRESETS\['mnist'\]\(\), got <function"),
+        (TINY.model, {}, "a config .*got DRAWConfig"),
+        (TINY, {"changes": [("train.steps", 1)]}, "changes by the names of fields"),
         (TINY, {"changes": {"train.stepz": 1}}, "got 'train.stepz' .did you mean train.steps"),
         (TINY, {"changes": {"train.steps": -1}}, "train.steps"),
         (TINY, {"changes": {"train.minutes": 5.0, "train.steps": 500}}, "minutes 5 or .*steps 500"),
@@ -189,6 +195,13 @@ def test_what_cannot_be_trained_is_refused(cache: Path, config, options, says: s
     with pytest.raises(DrawError, match=says):
         draw.train(config, out="run", **options)
     assert not Path("run").exists()
+
+
+@pytest.mark.usefixtures("without_shape_checks")
+@pytest.mark.parametrize("folder", [None, 3, b"run"])
+def test_what_is_no_path_is_no_run(folder: Any) -> None:
+    with pytest.raises(DrawError, match="expected the path of a run folder, got"):
+        Run(folder)
 
 
 def test_test_images_without_a_class_are_refused_before_the_training(cache: Path) -> None:

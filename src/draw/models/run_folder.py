@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from draw.config.run import Config, Weights
+from draw.errors import DrawError
 from draw.model.pretrained import Model
 from draw.models.kinds import run_config, task_for
 from draw.models.loader import load
@@ -27,6 +28,8 @@ class Run:
     """
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
+        if not isinstance(folder, str | os.PathLike):
+            raise DrawError(f"expected the path of a run folder, got {folder!r:.80}")
         self.folder = Path(folder)
         run_config(self.folder)
 

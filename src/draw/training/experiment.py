@@ -61,6 +61,16 @@ def train(
         DrawError: if a name is unknown, images or labels do not fit, or the folder exists.
     """
     changes = changes or {}
+    if not isinstance(config, Config | str):
+        raise DrawError(
+            "expected the name of a preset, or a config such as PRESETS['mnist'](), got "
+            f"{config!r:.80}"
+        )
+    if not isinstance(changes, Mapping):
+        raise DrawError(
+            'expected changes by the names of fields, such as {"train.steps": 500}, got '
+            f"{changes!r:.80}"
+        )
     classes_given = not isinstance(config, str) or "model.classes" in changes
     if isinstance(config, str):
         if config not in PRESETS:
