@@ -80,7 +80,7 @@ def train(
 
     Args:
         preset: digits (a minute, no network), mnist and mnist-no-attention (the paper's), mnist-80
-            (mnist from nothing to 81.09 nats: two hours on 2 cores), mnist-plus (the model mnist
+            (mnist from nothing to 80.77 nats: 2.5 hours on 2 cores), mnist-plus (the model mnist
             trained on with a learned prior), mnist-conv and cifar10-conv
             (convolutional DRAW: minutes of a GPU, hours of a CPU), mnist-class (told the digit),
             mnist-small (half an hour on 2 cores), mnist-convnet (it classifies, and judges
