@@ -1,5 +1,6 @@
 """What is no image and no drawing is refused by every function that makes a picture of one."""
 
+import inspect
 import itertools
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import draw.visualize
 from draw.config.model import DRAWConfig
 from draw.errors import DrawError
 from draw.model.draw import DRAW
@@ -98,3 +100,16 @@ def test_completions_of_no_image_are_refused(tmp_path: Path) -> None:
             completion_strip(images, torch.ones(6, 5).bool(), answers, tmp_path / "picture.png")
     with pytest.raises(DrawError, match="expected answers of shape"):
         completion_strip(IMAGES, torch.ones(6, 5).bool(), IMAGES, tmp_path / "picture.png")
+
+
+def test_every_public_function_of_images_or_drawings_is_tried() -> None:
+    found = {
+        name
+        for name in draw.visualize.__all__
+        if callable(made := getattr(draw.visualize, name))
+        and not inspect.isclass(made)
+        and {"path"}
+        < {*inspect.signature(made).parameters} & {"path", "image", "images", "trajectory"}
+    }
+    assert found
+    assert found <= {*OF_IMAGES, *OF_DRAWINGS}
